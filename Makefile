@@ -1,0 +1,43 @@
+# The table of contents of everything one does here. `make` alone prints it.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := build/venv/bin
+# Two workers; a file stays with one of them, because its tests share a process on each MicroPython.
+PYTEST := $(VENV)/python -m pytest -n 2 --dist loadfile
+.DEFAULT_GOAL := help
+.PHONY: help setup micropython demo test test-long report lint mpy docs clean
+
+help: ## what one can do here
+	@echo "picoswarm: a peer-to-peer stack for microcontrollers"
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: ## the Python environment in build/venv (every other target calls this)
+	@$(PYTHON) tools/setup_venv.py
+
+micropython: ## MicroPython from source: 32-bit unix, mpy-cross, Cortex-M3 and -M0+ under qemu
+	@$(PYTHON) firmware/micropython/build.py
+
+demo: setup micropython ## a mesh of real MicroPython nodes on this machine (NODES=12 DEMO_SECONDS=30)
+	@$(VENV)/picoswarm demo $(if $(NODES),--nodes $(NODES)) $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+
+test: setup micropython ## every test, short counts (PYTEST_ARGS= to choose)
+	@$(PYTEST) $(PYTEST_ARGS)
+
+test-long: setup micropython ## every test with the full counts
+	@$(PYTHON) firmware/micropython/build.py unix64
+	@PICOSWARM_LONG=1 $(PYTEST) $(PYTEST_ARGS)
+
+report: setup micropython ## measure, print a table, write build/report.json (ROWS=kernel runs a part)
+	@$(VENV)/picoswarm report $(if $(ROWS),--rows $(ROWS))
+
+lint: setup ## style and types
+	@$(VENV)/ruff check . && $(VENV)/ruff format --check tools gateway host_tests --exclude host_tests/unit
+
+mpy: setup micropython ## the device library as .mpy (ARCH=armv6m ...) in build/mpy
+	@$(VENV)/python -m picoswarm_tools.mpy --arch $(or $(ARCH),armv6m)
+
+docs: setup ## pages and files that are generated: docs/boards.md, package.json
+	@$(VENV)/python -m picoswarm_tools.boards && $(VENV)/python -m picoswarm_tools.package
+
+clean: ## remove build/ (the cache in ~/.cache/picoswarm stays)
+	@rm -rf build

@@ -1,0 +1,91 @@
+"""A node that tells its state: a JSON object a line on standard output, each second. `make demo` runs many of these, and on
+a board it prints to the serial console.
+
+    micropython demo_node.py FOLDER HOST PORT BOOTSTRAP [name=value ...]
+
+BOOTSTRAP is ip:port, several with commas between them, or - for none. name=value changes a number of the profile. FOLDER
+holds the network key (`picoswarm provision`) and gets the node's own key at the first boot. Commands on standard input:
+`find ID` looks an id up. The end of the input ends the node.
+"""
+
+import asyncio
+import json
+import sys
+from binascii import hexlify, unhexlify
+
+from picoswarm import Node, Profile
+from picoswarm.compat import collect, heap_used, readable, ticks_diff, ticks_ms
+
+
+def tell(**facts):
+    """One line for whoever watches."""
+    print(json.dumps(facts))
+
+
+def state_of(node, rtt_ms=0):
+    """What the demo shows of a node; the heap is what is left after a collection."""
+    collect()
+    return {
+        "peers": [hexlify(peer.id[:4]).decode() for peer in node.peers()],
+        "rtt_ms": rtt_ms,
+        "heap": heap_used(),
+        "stats": node.stats(),
+    }
+
+
+async def report(node):
+    """Tell the state once a second, and with every fifth time the round trip to one neighbour."""
+    n = rtt_ms = 0
+    while True:
+        tell(state=state_of(node, rtt_ms))
+        await asyncio.sleep(1)
+        n += 1
+        peers = node.peers()
+        if peers and n % 5 == 0:
+            rtt_ms = await round_trip(node, peers[n // 5 % len(peers)].id)
+
+
+async def round_trip(node, neighbour):
+    """Milliseconds that a live neighbour takes to answer; 0: it did not. To look up a node that one knows is one PING."""
+    began = ticks_ms()
+    found = await node.lookup(neighbour)
+    return ticks_diff(ticks_ms(), began) if found and found[0].id == neighbour else 0
+
+
+async def find(node, wanted):
+    """Look up one id and tell what came of it."""
+    began = ticks_ms()
+    found = await node.lookup(wanted)
+    tell(find=hexlify(wanted[:4]).decode(), ok=any(peer.id == wanted for peer in found), ms=ticks_diff(ticks_ms(), began))
+
+
+async def obey(node):
+    """Carry out the commands, until the input ends."""
+    while True:
+        await readable(sys.stdin)
+        words = sys.stdin.readline().split()
+        if not words:
+            return
+        if words[0] == "find":
+            asyncio.create_task(find(node, unhexlify(words[1])))
+
+
+async def main(folder, host, port, bootstrap, *numbers):
+    changes = {}
+    for number in numbers:
+        name, value = number.split("=")
+        changes[name] = int(value)
+    known = [] if bootstrap == "-" else bootstrap.split(",")
+    began = ticks_ms()
+    async with Node(folder, profile=Profile(**changes), host=host, port=int(port), bootstrap=known) as node:
+        tell(id=hexlify(node.id).decode(), ms=ticks_diff(ticks_ms(), began))
+        reporter = asyncio.create_task(report(node))
+        await obey(node)
+        reporter.cancel()
+        tell(end=state_of(node))
+
+
+if len(sys.argv) < 5:
+    print(__doc__ or "demo_node.py FOLDER HOST PORT BOOTSTRAP [name=value ...]")
+    sys.exit(2)
+asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The gateway: a node of the mesh on a computer, large and always on, that boards find first."""

@@ -1,0 +1,37 @@
+"""The gateway's numbers: a computer's memory, and more boards behind it than any board knows."""
+
+from __future__ import annotations
+
+from picoswarm.profile import Profile
+
+
+def gateway_profile(**changes: int) -> Profile:
+    """The large profile, with single numbers replaced by name. It answers members that do not know its id yet, and its
+    table carries IPv6."""
+    numbers = {
+        "k": 16,
+        "records": 256,
+        "replacements": 160,
+        "replacements_per_bucket": 10,
+        "pair_cache": 1024,  # every board that was here lately comes back without a key agreement
+        "subnet_per_bucket": 2,
+        "subnet_per_table": 10,
+        "ip_per_table": 4,
+        "alpha": 3,
+        "lookup_result": 16,
+        "proven_per_second": 1000,
+        "stranger_per_second": 100,
+        "pings_in_flight": 16,
+        "pending": 64,
+        "answers": 64,
+        "lookups": 8,
+        "own_keys": 64,  # a key agreement costs a computer 50 us and a board half a second
+        "own_key_ms": 20,
+        "inbound_keys": 64,
+        "inbound_key_ms": 20,
+        "deferred": 64,
+        "repeats": 1024,
+        "bootstrap": 1,
+        "ipv6": 1,
+    }
+    return Profile(**{**numbers, **changes}).check()

@@ -1,0 +1,73 @@
+"""The levels of the device library, lowest first; inside a level a module may import those listed above it.
+
+A new module is added here first: the import test fails for one that has no place.
+"""
+
+LEVELS = (
+    # 0: the runtime, the errors, the numbers
+    ("compat", "errors", "profile"),
+    # 1: bytes and cryptography
+    (
+        "wire_viper",
+        "wire",
+        "address",
+        "address",
+        "field_viper",
+        "cipher_viper",
+        "cipher_int",
+        "curve_viper",
+        "curve_int",
+        "kernels_host",
+        "crypto",
+        "sha512_viper",
+        "sha512_int",
+        "sha512",
+        "ed25519_viper",
+        "ed25519_int",
+        "ed25519",
+        "entropy",
+    ),
+    # 2: who one is, and what goes over the wire
+    ("identity", "membership", "slots", "datagram"),
+    # 3: engines without I/O
+    (
+        "counters",
+        "budget",
+        "tokens",
+        "outside",
+        "paircache",
+        "table",
+        "revalidation",
+        "lookup",
+        "requests",
+        "agreement",
+        "responder",
+        "upkeep",
+        "nodedb",
+        "discovery",
+    ),
+    # 4: all the I/O there is
+    ("net", "store"),
+    # 5: the composition root and the services
+    ("keys", "node", "__init__"),
+)
+
+PURE_LEVELS = (1, 2, 3)
+
+# What a pure module must not touch: time, randomness and bytes come in as arguments.
+IMPURE_MODULES = {"asyncio", "machine", "network", "os", "random", "select", "socket", "time", "uasyncio", "usocket"}
+IMPURE_CALLS = {"print", "open", "input"}
+
+# The only modules that may import something beyond the standard modules of a stock firmware.
+HOST_ONLY = {
+    "compat": {"cryptography", "ipaddress"},  # asked for, to choose the kernels; addresses on CPython
+    "kernels_host": {"cryptography", "hmac"},
+}
+
+
+def level_of(module: str) -> tuple[int, int]:
+    """(level, place in the level) of a module of lib/picoswarm. Raises KeyError for one without a place."""
+    for level, names in enumerate(LEVELS):
+        if module in names:
+            return level, names.index(module)
+    raise KeyError(f"{module} has no level: add it to host_tests/arch/levels.py")

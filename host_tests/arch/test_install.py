@@ -1,0 +1,104 @@
+"""The two ways in which a stranger installs the project: pip on a computer, mip on a board."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+import tomllib
+import venv
+from pathlib import Path
+
+import pytest
+from mpremote.mip import _install_package
+from picoswarm_tools import boards, package
+from picoswarm_tools.runtimes import run_micropython
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Folder:
+    """What mpremote's installer needs of a board's file system, as a folder of this machine."""
+
+    def __init__(self, root: Path):
+        self.root = root
+
+    def fs_exists(self, path: str) -> bool:
+        return (self.root / path).exists()
+
+    def fs_mkdir(self, path: str) -> None:
+        (self.root / path).mkdir()
+
+    def fs_writefile(self, path: str, data: bytes, progress_callback=None) -> None:
+        (self.root / path).write_bytes(data)
+
+
+@pytest.fixture
+def loopback_url():
+    """This checkout served on a loopback port, as a package host would serve it."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(ROOT))
+    handler.log_message = lambda *_: None
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_pip_installs_into_an_empty_environment(tmp_path):
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+
+    def run(*command):
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    run(python, "-m", "pip", "-q", "--disable-pip-version-check", "install", str(ROOT))
+    where = run(python, "-c", "import picoswarm; print(picoswarm.__file__)")
+    assert str(tmp_path) in where, "the installed copy, not this checkout"
+    assert "picoswarm" in run(tmp_path / "venv" / "bin" / "picoswarm", "--version")
+    run(python, "-c", "from picoswarm import crypto, ed25519; assert crypto.KERNELS == 'host'")
+
+
+def test_mip_installs_on_a_board(tmp_path, loopback_url):
+    """mpremote's own installer, an HTTP server, and the 32-bit MicroPython that imports what it got."""
+    (tmp_path / "lib").mkdir()
+    _install_package(Folder(tmp_path), loopback_url + "/package.json", "", "lib", None, False)
+    code = "from picoswarm import crypto; print(crypto.hkdf(b'key', b'info', 4).hex())"
+    done = run_micropython(["-c", code], env={"MICROPYPATH": f"{tmp_path}/lib:.frozen"}, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    reference = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT / "lib")
+    assert done.stdout == reference.stdout
+
+
+def test_package_json_lists_every_module_of_the_library():
+    assert (ROOT / "package.json").read_text() == package.package_json(), "run `make docs`"
+
+
+def test_boards_page_is_what_the_board_data_say():
+    assert (ROOT / "docs" / "boards.md").read_text() == boards.page(), "run `make docs`"
+
+
+def test_one_version_everywhere():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert json.loads((ROOT / "package.json").read_text())["version"] == version
+    release = version.split(".dev")[0]
+    assert f'version="{release}"' in (ROOT / "firmware" / "manifest.py").read_text()
+    headings = [line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## ")]
+    assert headings[0] == "## Unreleased" if ".dev" in version else headings[0].startswith(f"## {release}")
+
+
+@pytest.mark.parametrize("board", boards.boards(), ids=lambda board: board["board"])
+def test_every_board_has_its_data_a_profile_that_checks_and_a_manifest(board):
+    folder = ROOT / "boards" / board["board"]
+    namespace: dict = {}
+    exec((folder / "profile.py").read_text(), namespace)
+    namespace["PROFILE"].check()
+    assert (folder / "manifest.py").exists()
+    assert board["heap_bytes"] > 64_000

@@ -1,0 +1,59 @@
+"""The type stubs in typings/ say what the library is: checked against the modules themselves, as they import."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import picoswarm
+
+ROOT = Path(__file__).resolve().parents[2]
+STUBS = ROOT / "typings" / "picoswarm"
+
+
+def stubtest(stubs: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mypy.stubtest", "picoswarm", "--ignore-missing-stub", "--concise"],
+        env={**os.environ, "MYPYPATH": str(stubs), "PYTHONPATH": str(ROOT / "lib")},
+        cwd=stubs,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_stubs_agree_with_the_modules():
+    checked = stubtest(STUBS.parent)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_a_wrong_stub_is_noticed(tmp_path):
+    """Otherwise the test above says nothing: its tool runs on modules that load their names late."""
+    for stub in STUBS.glob("*.pyi"):
+        target = tmp_path / "picoswarm" / stub.name
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(stub.read_text().replace("full: bool = False", "whole: bool = False"))
+    checked = stubtest(tmp_path)
+    assert checked.returncode == 1 and "picoswarm.node.Node.lookup" in checked.stdout
+
+
+def test_every_public_name_has_a_stub_and_a_home():
+    tree = ast.parse((STUBS / "__init__.pyi").read_text())
+    named = {alias.asname for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert named == set(picoswarm._HOMES)
+    for name in named:
+        assert getattr(picoswarm, name) is not None
+
+
+def test_the_version_is_the_distributions():
+    assert picoswarm.__version__ == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+
+def test_importing_the_package_loads_no_module_of_it():
+    program = "import sys, picoswarm; print([name for name in sys.modules if name.startswith('picoswarm.')])"
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "lib")}
+    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True)
+    assert done.stdout.strip() == b"[]", done.stdout + done.stderr

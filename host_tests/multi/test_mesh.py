@@ -1,0 +1,72 @@
+"""Real MicroPython nodes and a CPython bootstrap node on loopback find each other, lose each other and come back."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from lossy import LossyNetwork
+from mesh import Mesh, cpu_seconds
+from picoswarm_tools.demo import FAST
+
+# What the nodes may take is stated in what a slow machine does not change: their datagrams and their processor time. The
+# walls only end a test that hangs.
+WALL_S = 60
+
+
+def test_twelve_nodes_know_their_eight_nearest(tmp_path):
+    async def scenario():
+        async with Mesh(tmp_path, 12) as mesh:
+            lives = await mesh.until_all_knew_their_nearest(WALL_S)
+            assert max(lives.values()) <= 10, lives
+            for node in mesh.nodes:
+                assert node.stat("sent") <= 200, node.state
+                assert cpu_seconds(node) <= 10
+            await found_by_lookup(mesh)
+            mesh.assert_nodes_are_sound()
+
+    asyncio.run(scenario())
+
+
+async def found_by_lookup(mesh):
+    """Every node looks another one up by its id."""
+    for i, node in enumerate(mesh.nodes):
+        node.find(mesh.nodes[i - 1].id)
+    await mesh.until(lambda: all(node.finds for node in mesh.nodes), WALL_S)
+    assert all(node.finds[0]["ok"] for node in mesh.nodes), [node.finds for node in mesh.nodes]
+
+
+def test_twelve_nodes_find_each_other_through_30_percent_loss(tmp_path):
+    async def scenario():
+        mesh = Mesh(tmp_path, 12)
+        ports = [mesh.bootstrap_port, *(node.port for node in mesh.nodes)]
+        async with LossyNetwork(ports, 0.3, random.Random(7)) as network:
+            mesh.bootstrap_at = f"{network.host}:{mesh.bootstrap_port}"
+            async with mesh:
+                lives = await mesh.until_all_knew_their_nearest(2 * WALL_S)
+                assert max(lives.values()) <= 60, lives
+                assert 0.2 < network.lost / (network.lost + network.passed) < 0.4
+                mesh.assert_nodes_are_sound()
+
+    asyncio.run(scenario())
+
+
+def test_killed_node_is_forgotten_and_comes_back_under_the_same_id(tmp_path):
+    async def scenario():
+        async with Mesh(tmp_path, 6, FAST) as mesh:
+            await mesh.until_all_knew_their_nearest(WALL_S)
+            victim, *others = mesh.nodes
+            await victim.kill()
+            killed_at = [node.stat("uptime") for node in others]
+            await mesh.until(lambda: not any(victim.id[:8] in node.peers for node in others), WALL_S)
+            await mesh.until(lambda: victim.id not in {peer.id.hex() for peer in mesh.bootstrap.peers()}, WALL_S)
+            forgotten_in = [node.stat("uptime") - before for node, before in zip(others, killed_at, strict=True)]
+            assert max(forgotten_in) <= 30, forgotten_in
+            await mesh.until(lambda: all(node.stat("entries") <= 6 for node in others), WALL_S)
+            await mesh.start(victim)
+            await mesh.until(lambda: bool(victim.id) and all(victim.id[:8] in node.peers for node in others), WALL_S)
+            await mesh.until_all_knew_their_nearest(WALL_S)
+            assert victim.boots == 2 and victim.id == victim.first_id
+            mesh.assert_nodes_are_sound()
+
+    asyncio.run(scenario())

@@ -1,0 +1,106 @@
+"""The ciphers of the device take no memory once a key is set: not under a locked heap, and not by the byte count of an
+open one (MicroPython moves large call frames to the C stack when the heap is locked, so the lock alone proves less)."""
+
+import gc
+
+import micropython
+from picoswarm.compat import KERNELS
+from support import Skip
+
+if KERNELS != "viper":
+    raise Skip("the viper back end needs 32-bit words; this runtime takes " + KERNELS)
+
+from picoswarm.cipher_viper import Aead, ChaCha20, _mac, _scratch, equal  # noqa: E402
+
+RUNTIMES = ("micropython", "qemu")
+
+_BARE = 3  # plain Poly1305, a mode of _mac
+_KEY = bytes(range(32))
+_NONCE = bytes(range(20))
+_AD = b"associated data"
+_buf = bytearray(700)
+_tag = bytearray(16)
+_view = memoryview(_NONCE)[8:]
+_cipher = ChaCha20(_KEY)
+_aead = Aead(_KEY)
+
+
+def _stream():
+    _cipher.xor(_NONCE, 3, 7, _buf, 0, 512)
+    _cipher.xor(_NONCE, 0, 0, _buf, 1, 700)
+    _cipher.xor(_NONCE, 8, 0x3FFFFFF0, _buf, 5, 5)
+
+
+def _poly1305():
+    _mac(700, 0, _scratch, _buf, _tag, 0, _BARE)
+    _mac(15, 0, _scratch, _AD, _tag, 0, _BARE)
+
+
+def _seal_and_open():
+    for start in (0, 1, 2, 3):
+        assert _aead.seal(_view, _AD, _buf, start, start + 512) == start + 528
+        assert _aead.open(_view, _AD, _buf, start, start + 528) == start + 512
+
+
+def _refuse():
+    assert _aead.open(_view, _AD, _buf, 3, 531) == -1
+
+
+def _compare():
+    assert equal(_KEY, _KEY) and not equal(_KEY, _NONCE)
+
+
+def _bytes_taken(function):
+    function()  # what is made once, at the first call
+    gc.collect()
+    gc.disable()
+    before = gc.mem_alloc()
+    function()
+    after = gc.mem_alloc()
+    gc.enable()
+    return after - before
+
+
+def _runs_locked(function):
+    micropython.heap_lock()
+    try:
+        function()
+    finally:
+        micropython.heap_unlock()
+
+
+def test_chacha20_takes_no_memory():
+    _runs_locked(_stream)
+    assert _bytes_taken(_stream) == 0
+
+
+def test_poly1305_takes_no_memory():
+    _runs_locked(_poly1305)
+    assert _bytes_taken(_poly1305) == 0
+
+
+def test_aead_in_place_takes_no_memory():
+    _runs_locked(_seal_and_open)
+    assert _bytes_taken(_seal_and_open) == 0
+
+
+def test_aead_takes_no_memory_to_refuse():
+    _aead.seal(_view, _AD, _buf, 3, 515)
+    _buf[100] ^= 1
+    _runs_locked(_refuse)
+    assert _bytes_taken(_refuse) == 0
+
+
+def test_comparison_takes_no_memory():
+    _runs_locked(_compare)
+    assert _bytes_taken(_compare) == 0
+
+
+def test_these_tests_see_an_allocation():
+    # Neither proof is worth anything if it cannot fail.
+    assert _bytes_taken(lambda: _buf[:16]) > 0
+    try:
+        _runs_locked(lambda: _buf[:16])
+    except MemoryError:
+        return
+    raise AssertionError("a locked heap gave memory")

@@ -1,0 +1,103 @@
+"""Decoding a datagram, the table and a lookup take no memory: under a locked heap, and by the byte count of an open one
+(see test_cipher_noalloc.py). Hash objects are not ours and are left out."""
+
+import gc
+
+import micropython
+from picoswarm.datagram import Codec, beyond_of, request_id_of
+from picoswarm.lookup import Lookup
+from picoswarm.membership import Membership, NetworkKey
+from picoswarm.paircache import PairCache
+from picoswarm.profile import Profile
+from picoswarm.table import Table
+
+RUNTIMES = ("micropython", "qemu")
+
+_OWN = bytes(32)
+_profile = Profile(records=48, k=8, replacements=4, lookup_candidates=12)
+_table = Table(_OWN, _profile, lambda n: bytes(n))
+_lookup = Lookup(_profile)
+_cache = PairCache(8)
+_codec = Codec(Membership(NetworkKey(bytes(range(32)), 1)), _OWN)
+_found = [0] * 8
+_target = bytearray(b"\x81" + bytes(31))
+_ids = [bytearray((0x80 >> i % 5, i)) + bytearray(30) for i in range(40)]
+_ip = b"\x0a\x00\x00\x01"
+_rid = bytearray(4)
+_pair = bytearray(16)
+_datagram = bytearray(512)
+_cache.insert(_ids[0], 0, _pair, 0)
+
+
+def _decode():
+    for kind in (0x41, 0x91, 0x02, 0x43, 0x44, 0x85, 0x00, 0xFF):
+        _datagram[13] = kind
+        for n in (42, 62, 199):
+            _codec._lay_out(_datagram, n)
+            request_id_of(_datagram, _rid)
+            beyond_of(_codec, _datagram)
+
+
+def _update():
+    for id32 in _ids:
+        record = _table.find(id32, 0, 32)
+        if record < 0:
+            record = _table.admit(id32, 0, _ip, 4000, 100)
+        if record >= 0:
+            _table.credit(record, 200)
+            _table.is_at(record, _ip, 4000)
+            _table.is_proven(record, 300)
+            _table.miss(record)
+            _table.credit(record, 400)
+            _table.find_failed(record)
+            _table.find_answered(record)
+    _table.longest_unasked(500)
+    _table.find(_ids[3], 0, 8)
+    _cache.find(_ids[0], 0, 8)
+    _cache.touch(0, 500)
+
+
+def _look():
+    _lookup.start(_target, True)
+    n = _table.closest(_target, _found, 8)
+    for i in range(n):
+        _lookup.offer(_table.pool, _found[i], _ip, 4000, 5000, 0)
+    _table.closest(_target, _found, 8, 0x400000)
+    for id32 in _ids:
+        _lookup.offer(id32, 0, _ip, 4000, 5000, 0, 1)
+    while not _lookup.is_done():
+        at = _lookup.next()
+        _lookup.beyond()
+        _lookup.is_wanted(at)
+        _lookup.answered(at)
+
+
+def _takes_nothing(function):
+    function()  # the first call may grow what stays
+    gc.collect()
+    micropython.heap_lock()
+    try:
+        function()
+    finally:
+        micropython.heap_unlock()
+    gc.collect()
+    gc.disable()
+    before = gc.mem_alloc()
+    function()
+    taken = gc.mem_alloc() - before
+    gc.enable()
+    assert taken == 0, taken
+
+
+def test_decoding_takes_nothing():
+    _takes_nothing(_decode)
+
+
+def test_table_updates_take_nothing():
+    _table._ip_per_table = 99
+    _takes_nothing(_update)
+
+
+def test_a_lookup_takes_nothing():
+    _update()
+    _takes_nothing(_look)

@@ -1,0 +1,128 @@
+"""First boots (ecosystem test names: cloned flash image, low entropy): every board its own key, and then never again the
+modules that made it."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+from picoswarm.crypto import run
+from picoswarm.errors import EntropyError
+from picoswarm.identity import is_valid_id
+from picoswarm.keys import LoadOrCreate, gather
+from picoswarm.slots import IDENTITY, SEED
+from picoswarm.store import Store
+from picoswarm_tools import mpy, runtimes
+
+BOOTS = 1000
+
+FIRST_BOOTS_ON_BOARD = """
+import sys
+from binascii import hexlify
+from picoswarm.crypto import run
+from picoswarm.keys import LoadOrCreate, gather
+from picoswarm.store import Store
+for folder in sys.argv[1:]:
+    store = Store(folder)
+    identity = run(LoadOrCreate(store, gather(store)))
+    print(hexlify(identity.id).decode())
+print(" ".join(sorted(sys.modules)))
+"""
+
+
+class Image:
+    """A flash image as a file layer: each board gets its own copy of what was flashed."""
+
+    def __init__(self, flashed: dict[str, bytes]):
+        self.files = dict(flashed)
+
+    def make_folder(self, path):
+        pass
+
+    def is_wide(self, path):
+        return False
+
+    def read(self, path, limit):
+        return self.files.get(path)
+
+    def write(self, path, data):
+        self.files[path] = data
+
+    def replace(self, old, new):
+        self.files[new] = self.files.pop(old)
+
+    def remove(self, path):
+        self.files.pop(path, None)
+
+    def sync(self, folder):
+        pass
+
+
+@pytest.fixture
+def flashed() -> dict[str, bytes]:
+    """One flash image for all boards, with the same host seed in it."""
+    image = Image({})
+    Store("", image).write(SEED, bytes(range(32)))
+    return image.files
+
+
+def first_boot(flashed: dict[str, bytes], source=os.urandom):
+    store = Store("", Image(flashed))
+    return run(LoadOrCreate(store, gather(store, source), source)), store
+
+
+def test_a_thousand_boards_from_one_image_have_a_thousand_keys(flashed):
+    ids, seeds, statics = set(), set(), set()
+    for _ in range(BOOTS):
+        identity, store = first_boot(flashed)
+        assert is_valid_id(identity.id)
+        ids.add(identity.id)
+        seeds.add(identity.seed)
+        statics.add(identity.static_private)
+        assert store.read(IDENTITY)[64:] == identity.id
+    assert len(ids) == len(seeds) == len(statics) == BOOTS
+
+
+def test_boards_whose_random_source_starts_alike_still_differ(flashed):
+    """A source that gives every board the same healthy bytes (a generator with a fixed start, CVE-2025-52464) is not seen by
+    any health test; clock jitter and chip id then separate the clones."""
+    ids = {first_boot(flashed, random.Random(1).randbytes)[0].id for _ in range(BOOTS)}
+    assert len(ids) == BOOTS
+
+
+@pytest.mark.parametrize(
+    "source",
+    [bytes, lambda n: b"\xa5" * n, lambda n: bytes(i & 0xFF for i in range(n)), lambda n: os.urandom(16) * (n // 16)],
+    ids=["zeros", "one byte", "a counter", "a repeated block"],
+)
+def test_a_broken_source_makes_no_key(flashed, source):
+    image = Image(flashed)
+    store = Store("", image)
+    with pytest.raises(EntropyError):
+        run(LoadOrCreate(store, gather(store, source), source))
+    assert image.files == flashed
+
+
+def boot_on_board(folders: list[Path]) -> list[str]:
+    """The lines that a boot in each of the folders prints, in one MicroPython process with a board's heap."""
+    mpy.compile_library("x86")
+    env = {"MICROPYPATH": f"{mpy.library_folder('x86')}:.frozen"}
+    done = runtimes.run_micropython(["-c", FIRST_BOOTS_ON_BOARD, *folders], 64, env, folders[0].parent)
+    assert done.returncode == 0, done.stdout
+    return done.stdout.splitlines()
+
+
+def test_boards_on_micropython_make_their_own_keys(tmp_path):
+    *ids, _ = boot_on_board([tmp_path / f"board{i}" for i in range(12)])
+    assert len(set(ids)) == 12
+
+
+def test_a_second_boot_loads_neither_ed25519_nor_sha512(tmp_path):
+    first, modules = boot_on_board([tmp_path / "board"])
+    assert "picoswarm.ed25519" in modules and "picoswarm.sha512" in modules, "the first boot needs them"
+    second, modules = boot_on_board([tmp_path / "board"])
+    assert second == first
+    assert "picoswarm.keys" in modules
+    assert "ed25519" not in modules and "sha512" not in modules

@@ -1,0 +1,161 @@
+"""`picoswarm provision`: one key for one mesh, never lost by accident, never shown unasked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from picoswarm.membership import Membership
+from picoswarm.slots import NETWORK, SEED
+from picoswarm.store import Store
+from picoswarm_tools import runtimes
+from picoswarm_tools.provision import provision
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(provision, [str(argument) for argument in arguments])
+
+
+def said(done: Result) -> str:
+    """What a run printed, without the frame and the line breaks that depend on the terminal's width."""
+    return " ".join(done.output.replace("│", " ").split())
+
+
+def membership_of(folder: Path) -> Membership:
+    return Membership.decode(Store(str(folder)).read(NETWORK))
+
+
+def test_a_first_key_is_made_for_its_owner_only(tmp_path):
+    folder = tmp_path / "deep" / "node"
+    done = run("--folder", folder)
+    assert done.exit_code == 0, done.output
+    held = membership_of(folder)
+    assert (held.highest.epoch, held.lower) == (0, None)
+    assert held.highest.fingerprint() in said(done)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in folder.iterdir())
+    assert len(Store(str(folder)).read(SEED)) == 32
+
+
+def test_a_board_reads_what_the_host_wrote(tmp_path):
+    run("--folder", tmp_path / "a")
+    run("--folder", tmp_path / "a", "--new-epoch")
+    script = """
+import sys
+from picoswarm.keys import gather, load_membership
+from picoswarm.store import Store
+store = Store(sys.argv[1])
+held = load_membership(store)
+print(held.highest.fingerprint(), held.lower.fingerprint(), gather(store).ready)
+"""
+    env = {"MICROPYPATH": f"{runtimes.ROOT / 'lib'}:.frozen"}
+    done = runtimes.run_micropython(["-c", script, tmp_path / "a"], env=env)
+    held = membership_of(tmp_path / "a")
+    assert done.stdout.split() == [held.highest.fingerprint(), held.lower.fingerprint(), "True"]
+
+
+def test_every_mesh_has_its_own_key_and_every_folder_its_own_seed(tmp_path):
+    for name in "abc":
+        assert run("--folder", tmp_path / name).exit_code == 0
+    assert len({membership_of(tmp_path / name).highest.key for name in "abc"}) == 3
+    assert len({Store(str(tmp_path / name)).read(SEED) for name in "abc"}) == 3
+
+
+def test_a_key_is_not_replaced_without_force(tmp_path):
+    run("--folder", tmp_path / "a")
+    before = membership_of(tmp_path / "a").encode()
+    refused = run("--folder", tmp_path / "a")
+    assert refused.exit_code == 1 and "--new-epoch" in said(refused) and "--force" in said(refused)
+    assert membership_of(tmp_path / "a").encode() == before
+    assert run("--folder", tmp_path / "a", "--force").exit_code == 0
+    assert membership_of(tmp_path / "a").encode() != before
+
+
+def test_a_new_epoch_keeps_the_present_key_as_the_lower_one(tmp_path):
+    run("--folder", tmp_path / "a")
+    for epoch in range(1, 20):
+        before = membership_of(tmp_path / "a")
+        assert run("--folder", tmp_path / "a", "--new-epoch").exit_code == 0
+        after = membership_of(tmp_path / "a")
+        assert after.highest.epoch == epoch % 16
+        assert after.lower.key == before.highest.key and after.highest.key != before.highest.key
+
+
+def test_a_second_node_joins_and_follows_a_mesh(tmp_path):
+    first, second = tmp_path / "a", tmp_path / "b"
+    run("--folder", first)
+    assert run("--folder", second, "--copy-from", first).exit_code == 0
+    assert membership_of(second).encode() == membership_of(first).encode()
+    assert sorted(path.name for path in second.iterdir()) == ["network.0", "network.1", "seed.0", "seed.1"]
+    again = run("--folder", second, "--copy-from", first)
+    assert again.exit_code == 0 and "Kept" in said(again)
+    run("--folder", first, "--new-epoch")
+    assert run("--folder", second, "--copy-from", first).exit_code == 0, "a rotation reaches the other nodes without --force"
+    assert membership_of(second).encode() == membership_of(first).encode()
+
+
+def test_another_mesh_is_not_joined_by_accident(tmp_path):
+    run("--folder", tmp_path / "a")
+    run("--folder", tmp_path / "b")
+    before = membership_of(tmp_path / "b").encode()
+    assert run("--folder", tmp_path / "b", "--copy-from", tmp_path / "a").exit_code == 1
+    assert membership_of(tmp_path / "b").encode() == before
+    assert run("--folder", tmp_path / "b", "--copy-from", tmp_path / "a", "--force").exit_code == 0
+    assert membership_of(tmp_path / "b").encode() == membership_of(tmp_path / "a").encode()
+
+
+def test_no_output_holds_a_key_unless_it_is_asked_for(tmp_path):
+    runs = [run("--folder", tmp_path / "a")]
+    for options in ((), ("--json",), ("--new-epoch",), ("--new-epoch", "--json")):
+        runs.append(run("--folder", tmp_path / "a", *options))
+    runs.append(run("--folder", tmp_path / "b", "--copy-from", tmp_path / "a", "--json"))
+    held = membership_of(tmp_path / "a")
+    text = "".join(done.output for done in runs)
+    for secret in (held.highest.key, held.lower.key, held.highest.psk, Store(str(tmp_path / "a")).read(SEED)):
+        assert secret.hex() not in text and secret.hex()[:16] not in text
+    shown = run("--folder", tmp_path / "b", "--copy-from", tmp_path / "a", "--show", "--json")
+    assert [key["key"] for key in json.loads(shown.output)["keys"]] == [held.highest.key.hex(), held.lower.key.hex()]
+
+
+def test_json_is_one_object_with_what_the_text_says(tmp_path):
+    facts = json.loads(run("--folder", tmp_path / "a", "--json").output)
+    fingerprint = membership_of(tmp_path / "a").highest.fingerprint()
+    assert facts == {"folder": str(tmp_path / "a"), "changed": True, "keys": [{"epoch": 0, "fingerprint": fingerprint}]}
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "text"),
+    [
+        (["--new-epoch"], 1, "no network key"),
+        (["--new-epoch", "--force"], 2, "--new-epoch"),
+        (["--copy-from", "missing-folder"], 2, "missing-folder"),
+    ],
+)
+def test_what_cannot_be_done_says_why(tmp_path, options, status, text):
+    done = run("--folder", tmp_path / "a", *options)
+    assert done.exit_code == status and text in said(done)
+
+
+def test_an_empty_folder_is_no_source(tmp_path):
+    Store(str(tmp_path / "empty"))
+    done = run("--folder", tmp_path / "a", "--copy-from", tmp_path / "empty")
+    assert done.exit_code == 1 and "no network key" in said(done)
+
+
+def test_a_damaged_key_is_not_silently_replaced(tmp_path):
+    run("--folder", tmp_path / "a")
+    for path in (tmp_path / "a").glob("network.*"):
+        path.write_bytes(path.read_bytes()[:-1])
+    done = run("--folder", tmp_path / "a")
+    assert done.exit_code == 1 and "wrong length" in said(done) and "--force" in said(done)
+    assert run("--folder", tmp_path / "a", "--force").exit_code == 0
+
+
+def test_a_folder_that_others_may_read_is_refused(tmp_path):
+    folder = tmp_path / "wide"
+    folder.mkdir(mode=0o755)
+    done = run("--folder", folder)
+    assert done.exit_code == 1 and "chmod 700" in said(done)
+    assert list(folder.iterdir()) == []

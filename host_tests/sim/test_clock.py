@@ -1,0 +1,79 @@
+"""Virtual time: the order of events, and that time never goes back."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from picoswarm_tools.sim.clock import Clock
+
+
+def test_events_run_in_the_order_of_their_time():
+    clock, seen = Clock(), []
+    for at_us in (30, 10, 20):
+        clock.at(at_us, seen.append, at_us)
+    clock.run_until(100)
+    assert seen == [10, 20, 30]
+    assert clock.now_us == 100
+
+
+def test_events_of_one_moment_run_in_the_order_in_which_they_were_set():
+    clock, seen = Clock(), []
+    for number in range(50):
+        clock.at(7, seen.append, number)
+    clock.run_until(7)
+    assert seen == list(range(50))
+
+
+def test_an_event_in_the_past_runs_now():
+    clock, seen = Clock(start_us=1000), []
+    clock.at(3, lambda: seen.append(clock.now_us))
+    clock.run_for(1)
+    assert seen == [1000]
+
+
+def test_a_cancelled_timer_does_not_run():
+    clock, seen = Clock(), []
+    timer = clock.after(5, seen.append, "cancelled")
+    clock.after(6, seen.append, "kept")
+    clock.cancel(timer)
+    clock.cancel(timer)
+    clock.cancel(None)
+    assert len(clock) == 1
+    clock.run_for(10)
+    assert seen == ["kept"]
+    assert not timer.is_armed
+
+
+def test_the_heap_does_not_keep_cancelled_timers():
+    clock = Clock()
+    for _ in range(100_000):
+        clock.cancel(clock.after(1_000_000, print))
+    assert len(clock) == 0
+    assert len(clock._heap) < 3000
+
+
+def test_run_while_ends_with_the_condition_or_the_limit():
+    clock, seen = Clock(), []
+    for at_us in range(10, 100, 10):
+        clock.at(at_us, seen.append, at_us)
+    assert clock.run_while(lambda: len(seen) < 3, limit_us=1000)
+    assert clock.now_us == 30
+    assert not clock.run_while(lambda: len(seen) < 100, limit_us=1000)
+    assert clock.now_us == 1030
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(-20, 50)), max_size=30))
+def test_time_never_goes_back(jobs):
+    clock, seen = Clock(), []
+
+    def act(delay_us):
+        seen.append(clock.now_us)
+        if delay_us % 3 == 0:
+            clock.after(delay_us, seen.append, None)
+
+    for at_us, delay_us in jobs:
+        clock.at(at_us, act, delay_us)
+    before = 0
+    while clock.step():
+        assert clock.now_us >= before
+        before = clock.now_us
+    times = [at_us for at_us in seen if at_us is not None]
+    assert times == sorted(times)

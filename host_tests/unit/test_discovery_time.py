@@ -1,0 +1,142 @@
+"""Liveness, timers, wraps and jumps of the clock, epochs (rows D13, D22, D27, D32)."""
+
+from link import PORT, Link, Named, Puppet, keys, small
+from picoswarm.compat import ticks_add
+from picoswarm.discovery import REMOVED
+from picoswarm.membership import Membership
+
+RUNTIMES = ("cpython", "qemu")
+
+
+def pair_of_nodes(now=0x3FFFFF00, **changes):
+    link = Link(now)
+    a = link.add(0, small(**changes))
+    b = link.add(1, small(**changes))
+    b.add_seed(a.own_id, a.site.ip, PORT)
+    link.pass_ms(3000)
+    assert a.nodes() == [b.own_id] and b.nodes() == [a.own_id]
+    return link, a, b
+
+
+def silence(link, node):
+    link.is_lost = lambda source, to, data: source == node.site.ip or to == node.site.ip
+
+
+def test_a_silent_node_is_forgotten_within_table_entries_plus_2_minutes():
+    link, a, b = pair_of_nodes()
+    silence(link, b)
+    link.pass_ms(180000)
+    assert a.table.entries == 0
+    event = a.next_event()
+    kinds = []
+    while event:
+        kinds.append(event)
+        event = a.next_event()
+    assert (REMOVED, b.own_id) in kinds
+
+
+def test_a_node_that_missed_once_is_asked_again_with_its_whole_id_and_stays():
+    link, a, b = pair_of_nodes(revalidate_s=5)
+    link.pass_ms(60000)
+    record = a.table.find(b.own_id, 0, 32)
+    silence(link, b)
+    link.sent = []
+    while a.table.is_live(record):
+        link.pass_ms(100)
+    link.is_lost = lambda source, to, data: False
+    link.pass_ms(3000)
+    assert a.table.is_live(record)
+    sizes = [len(d) for s, to, d in link.sent if s == a.site.ip]
+    assert 50 in sizes and 72 in sizes
+
+
+def test_live_nodes_stay_live_for_hours_across_the_wrap_of_the_ticks():
+    link, a, b = pair_of_nodes(0x3FFFFFFF - 600000)
+    for _ in range(24):
+        link.pass_ms(300000)
+        assert a.nodes() == [b.own_id] and b.nodes() == [a.own_id]
+    assert 7200 <= a.uptime <= 7210
+    assert a.stats()["misses"] == 0
+
+
+def test_an_idle_pair_sends_little():
+    link, a, b = pair_of_nodes()
+    link.pass_ms(3600000)  # past the young table's lookups
+    before = a.stats()
+    link.pass_ms(600000)
+    after = a.stats()
+    assert after["sent"] - before["sent"] <= 40
+    assert after["bytes_sent"] - before["bytes_sent"] <= 5120
+
+
+def test_a_clock_that_jumps_ahead_blames_nobody_D13():
+    link, a, b = pair_of_nodes(revalidate_s=5)
+    silence(link, b)
+    while not [1 for r in a.requests._pool if r.state]:
+        link.pass_ms(50)
+    before = a.stats()["misses"]
+    link.now = ticks_add(link.now, 3600000)
+    link.is_lost = lambda source, to, data: False
+    a.tick(link.now)
+    b.tick(link.now)
+    assert a.stats()["misses"] == before and a.stats()["clock_jumps"] == 1
+    link.pass_ms(3000)
+    assert a.nodes() == [b.own_id]
+
+
+def test_a_clock_that_runs_backwards_stops_nothing_for_long():
+    link, a, b = pair_of_nodes(revalidate_s=5)
+    uptime = a.uptime
+    link.now = ticks_add(link.now, -5000)
+    a.tick(link.now)
+    b.tick(link.now)
+    assert a.uptime == uptime
+    link.pass_ms(30000)
+    assert a.nodes() == [b.own_id] and a.uptime >= uptime + 29
+
+
+def test_five_unanswered_lookups_do_not_empty_a_small_table_D27():
+    link, a, b = pair_of_nodes()
+    record = a.table.find(b.own_id, 0, 32)
+    for _ in range(6):
+        assert not a.table.find_failed(record)
+    assert a.table.entries == 1
+
+
+def test_a_node_that_rebooted_is_taken_up_again():
+    link, a, b = pair_of_nodes(revalidate_s=5)
+    link.nodes.remove(b)
+    b = link.add(1, small(revalidate_s=5))
+    b.add_seed(a.own_id, a.site.ip, PORT)
+    link.pass_ms(10000)
+    assert a.nodes() == [b.own_id] and b.nodes() == [a.own_id]
+
+
+def test_two_nodes_with_one_epoch_in_common_talk_under_it():
+    link = Link()
+    old, new = keys(1, 0), keys(2, 1)
+    a = link.add(0, membership=Membership(old))
+    b = link.add(1, membership=Membership(old, new))
+    b.add_seed(a.own_id, a.site.ip, PORT)
+    link.pass_ms(12000)
+    assert a.nodes() == [b.own_id] and b.nodes() == [a.own_id]
+    epochs = [d[0] & 15 for s, to, d in link.sent if s == b.site.ip]
+    assert epochs[:2] == [2, 2] and epochs[2] == 1  # after two unanswered pings the lower once
+
+
+def test_an_answer_goes_under_the_epoch_of_its_request():
+    link = Link()
+    a = link.add(0, membership=Membership(keys(1, 0), keys(2, 1)))
+    link.pass_ms(100)
+    puppet = Puppet(link, 1, membership=Membership(keys(1, 0)))
+    puppet.befriend(a, puppet.pair(a))
+    assert link.sent[-1][2][0] == 0x11
+
+
+def test_one_dealing_per_id_at_a_time_D39b():
+    link = Link()
+    a = link.add(0)
+    other = Named(1).id
+    link.pass_ms(10)
+    assert a.requests.begin(3, other, 0, b"\x0a\x00\x00\x02", PORT) is not None
+    assert a.requests.begin(3, other, 0, b"\x0a\x00\x00\x02", PORT) is None

@@ -1,0 +1,100 @@
+"""HMAC-SHA256 by the cases of RFC 4231 and HKDF by the SHA-256 cases of RFC 5869 appendix A."""
+
+from picoswarm.crypto import Hmac, hkdf
+from support import raises, unhex
+
+RUNTIMES = ("cpython", "micropython", "qemu")
+
+_LONG_KEY = b"\xaa" * 131
+_HMAC = (  # key, data, tag
+    (b"\x0b" * 20, b"Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
+    (b"Jefe", b"what do ya want for nothing?", "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"),
+    (b"\xaa" * 20, b"\xdd" * 50, "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"),
+    (bytes(range(1, 26)), b"\xcd" * 50, "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b"),
+    (b"\x0c" * 20, b"Test With Truncation", "a3b6167473100ee06e0c796c2955552b"),
+    (
+        _LONG_KEY,
+        b"Test Using Larger Than Block-Size Key - Hash Key First",
+        "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+    ),
+    (
+        _LONG_KEY,
+        b"This is a test using a larger than block-size key and a larger than block-size data. The key needs to be hashed "
+        b"before being used by the HMAC algorithm.",
+        "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2",
+    ),
+)
+
+_HKDF = (  # ikm, salt, info, okm
+    (
+        "0b" * 22,
+        "000102030405060708090a0b0c",
+        "f0f1f2f3f4f5f6f7f8f9",
+        "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865",
+    ),
+    (
+        "".join("%02x" % i for i in range(0x00, 0x50)),
+        "".join("%02x" % i for i in range(0x60, 0xB0)),
+        "".join("%02x" % i for i in range(0xB0, 0x100)),
+        """b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c
+        59045a99cac7827271cb41c65e590e09da3275600c2f09b8367793a9aca3db71
+        cc30c58179ec3e87c14c01d5c1f3434f1d87""",
+    ),
+    (
+        "0b" * 22,
+        "",
+        "",
+        "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8",
+    ),
+)
+
+
+def test_hmac_gives_the_tags_of_rfc_4231():
+    for key, data, tag in _HMAC:
+        tag = unhex(tag)
+        assert Hmac(key).digest(data)[: len(tag)] == tag, data
+
+
+def test_hmac_takes_its_data_in_two_parts_and_any_buffer():
+    key, data, tag = _HMAC[6]
+    mac, tag = Hmac(bytearray(key)), unhex(tag)
+    for cut in (0, 1, 63, 64, 65, len(data)):
+        assert mac.digest(memoryview(data)[:cut], bytearray(data[cut:])) == tag, cut
+
+
+def test_hmac_object_gives_one_tag_after_another():
+    mac = Hmac(b"Jefe")
+    for _ in range(3):
+        assert mac.digest(b"Hi There") != unhex(_HMAC[1][2])
+        assert mac.digest(_HMAC[1][1]) == unhex(_HMAC[1][2])
+
+
+def test_hmac_pads_a_key_of_one_block_and_hashes_a_longer_one():
+    # An HMAC key of 64 bytes is used as it is; trailing zeros of a shorter one change nothing.
+    assert Hmac(b"k" * 64).digest(b"x") != Hmac(b"k" * 65).digest(b"x")
+    assert Hmac(b"k").digest(b"x") == Hmac(b"k" + bytes(63)).digest(b"x")
+    assert Hmac(b"").digest(b"x") == Hmac(bytes(64)).digest(b"x")
+
+
+def test_hkdf_gives_the_keys_of_rfc_5869():
+    for ikm, salt, info, okm in _HKDF:
+        okm = unhex(okm)
+        assert hkdf(unhex(ikm), unhex(info), len(okm), unhex(salt)) == okm
+
+
+def test_hkdf_gives_32_bytes_unless_asked_and_shorter_keys_are_prefixes():
+    ikm, salt, info, okm = _HKDF[2]
+    okm = unhex(okm)
+    assert hkdf(unhex(ikm), b"") == okm[:32]
+    for n in (0, 1, 31, 32, 33):
+        assert hkdf(unhex(ikm), b"", n) == okm[:n]
+
+
+def test_hkdf_has_the_limit_of_rfc_5869():
+    assert len(hkdf(b"ikm", b"info", 8160)) == 8160
+    raises(ValueError, hkdf, b"ikm", b"info", 8161)
+    raises(ValueError, hkdf, b"ikm", b"info", -1)
+
+
+def test_hkdf_salt_of_32_zeros_is_no_salt():
+    assert hkdf(b"ikm", b"info", 32, bytes(32)) == hkdf(b"ikm", b"info")

@@ -1,0 +1,34 @@
+"""picoswarm: boards with MicroPython, and computers, find each other and talk. See `Node`.
+
+Importing this costs next to nothing: each public name is loaded from its module when it is first used.
+"""
+
+__version__ = "0.1.0.dev0"
+
+_HOMES = {
+    "Node": "node",
+    "Peer": "node",
+    "PORT": "node",
+    "Profile": "profile",
+    "PicoswarmError": "errors",
+    "Malformed": "errors",
+    "EntropyError": "errors",
+    "LocalError": "errors",
+    "StoreError": "errors",
+}
+
+
+def __getattr__(name):
+    """A public name, or a module of the package: MicroPython's `from . import x` asks here before it imports x."""
+    home = _HOMES.get(name)
+    if home:
+        value = getattr(__import__(home, globals(), None, (name,), 1), name)
+    elif name[:1] != "_":
+        try:
+            value = __import__(name, globals(), None, (name,), 1)
+        except ImportError:
+            raise AttributeError(name)
+    else:
+        raise AttributeError(name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,163 @@
+"""Pair keys: the queue of X25519 key agreements, done in slices within budgets (docs/protocol.md 3). Pure.
+
+A key agreement is the dearest thing that a datagram can ask of a node. Own ones have a budget, those that others cause
+another, and what waits for an inbound one is a copy of the datagram in one of a few slots: never more than that. When the
+key is there the datagram is taken up again as if it had just come.
+"""
+
+from .budget import Budget, PerAddress
+from .compat import const, ticks_diff
+from .crypto import X25519, u_from_id
+from .identity import pair_key
+from .wire import copy
+
+_KEPT = const(96)  # bytes of a datagram that waits: the longest that can is a PING of 86
+_ID_AT = const(18)  # the sender's id in an opened datagram
+_WAIT_MS = const(8000)  # after that whoever asked has given up
+
+
+class Deferred:
+    """An opened datagram that waits for the pair key of its sender. `request`: the own request that it answers, or None."""
+
+    def __init__(self):
+        self.buf = bytearray(_KEPT)
+        self.n = 0  # 0: free
+        self.ip = None
+        self.port = 0
+        self.key = None
+        self.request = None
+        self.is_urgent = False
+        self.since = 0
+
+
+class Agreements:
+    """See the module. `step` does one slice and hands back what became ready; `pair` is then its key."""
+
+    def __init__(self, identity, profile, now):
+        self._identity = identity
+        self._own = Budget(profile.own_keys, profile.own_key_ms, now)
+        self._inbound = Budget(profile.inbound_keys, profile.inbound_key_ms, now)
+        self._per_ip = PerAddress(profile.inbound_key_ip_ms)
+        self._slots = [Deferred() for _ in range(profile.deferred)]
+        self._requests = []  # own requests that wait for a key
+        self._job = None
+        self._subject = None  # the Deferred or the request that the job is for
+        self._id = bytearray(32)
+        self._is_own_turn = False
+        self.pair = None  # 16 bytes, or None when the id was refused
+
+    def defer(self, buf, n, key, ip, port, now, is_urgent, is_near):
+        """Keep an opened datagram until its sender's key is there. False: no slot, no budget, or one of this sender
+        waits already (then that one will do)."""
+        free = None
+        for slot in self._slots:
+            if not slot.n:
+                free = slot
+            elif slot.request is None and slot.buf[_ID_AT : _ID_AT + 32] == buf[_ID_AT : _ID_AT + 32]:
+                slot.is_urgent |= is_urgent
+                return slot.ip == ip and slot.port == port
+        if free is None or n > _KEPT or self._inbound.wait_ms(now):
+            return False
+        if not is_near and not self._per_ip.take(ip, now):
+            return False
+        self._inbound.take(now)
+        self._keep(free, buf, n, key, ip, port, now)
+        free.is_urgent = is_urgent
+        free.request = None
+        return True
+
+    def defer_answer(self, request, buf, n, key, ip, port, now):
+        """Keep the tagged PONG of a peer whose id was not known. It counts as an own agreement. False: no slot."""
+        for slot in self._slots:
+            if not slot.n and n <= _KEPT and self._own.take(now):
+                self._keep(slot, buf, n, key, ip, port, now)
+                slot.is_urgent = True
+                slot.request = request
+                return True
+        return False
+
+    def _keep(self, slot, buf, n, key, ip, port, now):
+        copy(slot.buf, 0, buf, 0, n)
+        slot.n = n
+        slot.key = key
+        slot.ip = ip
+        slot.port = port
+        slot.since = now
+
+    def ask(self, request):
+        """Queue an own request (its `id` is set)."""
+        self._requests.append(request)
+
+    def forget(self, request):
+        """The request was given up."""
+        if request in self._requests:
+            self._requests.remove(request)
+        for slot in self._slots:
+            if slot.request is request:
+                slot.request = None
+                slot.n = 0
+        if self._subject is request:
+            self._subject = self._job = None
+
+    def is_ready(self, now):
+        """Whether `step` would do something now."""
+        if self._subject is not None or self._next_slot() is not None:
+            return True
+        return bool(self._requests) and not self._own.wait_ms(now)
+
+    def wait_ms(self, now):
+        """Milliseconds until the own budget lets a waiting request go on; -1: none waits."""
+        return self._own.wait_ms(now) if self._requests else -1
+
+    def _next_slot(self):
+        best = None
+        for slot in self._slots:
+            if slot.n and (best is None or slot.is_urgent > best.is_urgent):
+                best = slot
+        return best
+
+    def step(self, now):
+        """One slice of work. Returns the Deferred or the request that is now ready, or None."""
+        if self._job is not None:
+            if self._job.step():
+                return None
+            shared = self._job.result
+            subject = self._subject
+            self._job = self._subject = None
+            self.pair = None
+            if shared is not None:
+                self.pair = pair_key(shared, self._identity.id, self._id)
+            return subject
+        subject = self._pick(now)
+        if subject is None:
+            return None
+        if isinstance(subject, Deferred):
+            copy(self._id, 0, subject.buf, _ID_AT, 32)
+        else:
+            copy(self._id, 0, subject.id, 0, 32)
+        u = u_from_id(self._id)
+        if u is None:
+            self.pair = None
+            return subject
+        self._subject = subject
+        self._job = X25519(self._identity.static_private, u)
+        return None
+
+    def _pick(self, now):
+        """What to work on: urgent datagrams first, then own requests and datagrams in turn."""
+        for slot in self._slots:
+            if slot.n and not 0 <= ticks_diff(now, slot.since) < _WAIT_MS and slot.request is None:
+                slot.n = 0
+        slot = self._next_slot()
+        is_own_ready = bool(self._requests) and not self._own.wait_ms(now)
+        if is_own_ready and (slot is None or (self._is_own_turn and not slot.is_urgent)):
+            self._own.take(now)
+            self._is_own_turn = False
+            return self._requests.pop(0)
+        self._is_own_turn = True
+        return slot
+
+    def release(self, slot):
+        """The kept datagram was taken up: its slot is free."""
+        slot.n = 0
+        slot.request = None

@@ -1,0 +1,166 @@
+"""The kernels on CPython: thin adapters over the `cryptography` package, with the interface and the refusals of the
+device back ends (see crypto.py)."""
+
+from hashlib import sha512 as _sha512
+from hmac import compare_digest as equal  # noqa: F401
+
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20 as _ChaCha20
+from cryptography.hazmat.primitives.poly1305 import Poly1305
+
+_KEY = 32
+_NONCE = 12
+_TAG = 16
+_COUNTER_END = 1 << 30  # blocks under one nonce: the device keeps the counter in a small int
+_P = 2**255 - 19
+
+
+class ChaCha20:
+    """ChaCha20 (RFC 8439 section 2.4) under one 32-byte key."""
+
+    def __init__(self, key):
+        if len(key) != _KEY:
+            raise ValueError("chacha20: key")
+        self._key = bytes(key)
+
+    def xor(self, nonce, at, counter, buf, start, end):
+        """XOR buf[start:end] in place with the key stream that begins at block `counter`; the 12 nonce bytes are
+        nonce[at:at+12]. Raises ValueError for a range outside its buffer or a counter that would pass 2**30."""
+        if at < 0 or at + _NONCE > len(nonce) or start < 0 or end < start or end > len(buf):
+            raise ValueError("chacha20: range")
+        if counter < 0 or counter + (end - start + 63 >> 6) > _COUNTER_END:
+            raise ValueError("chacha20: counter")
+        full = counter.to_bytes(4, "little") + bytes(nonce[at : at + _NONCE])
+        stream = Cipher(_ChaCha20(self._key, full), None).encryptor()
+        buf[start:end] = stream.update(bytes(buf[start:end]))
+
+
+class Aead:
+    """ChaCha20-Poly1305 (RFC 8439 section 2.8) in place, under one 32-byte key."""
+
+    def __init__(self, key):
+        if len(key) != _KEY:
+            raise ValueError("aead: key")
+        self._aead = ChaCha20Poly1305(bytes(key))
+
+    def seal(self, nonce, ad, buf, start, end):
+        """Encrypt buf[start:end] and write the tag to buf[end:end+16]; `ad` is authenticated with it. Returns end + 16.
+        Raises ValueError for a range outside its buffer or a nonce that is not 12 bytes."""
+        if len(nonce) != _NONCE or start < 0 or end < start or end + _TAG > len(buf):
+            raise ValueError("aead: range")
+        buf[start : end + _TAG] = self._aead.encrypt(bytes(nonce), bytes(buf[start:end]), ad)
+        return end + _TAG
+
+    def open(self, nonce, ad, buf, start, end):
+        """Decrypt what `seal` left in buf[start:end], tag included. Returns the end of the plaintext, end - 16, or -1
+        when the tag is wrong: the buffer is then as it was. Raises ValueError as `seal` does."""
+        if len(nonce) != _NONCE or start < 0 or end - _TAG < start or end > len(buf):
+            raise ValueError("aead: range")
+        try:
+            plain = self._aead.decrypt(bytes(nonce), bytes(buf[start:end]), ad)
+        except InvalidTag:
+            return -1
+        buf[start : end - _TAG] = plain
+        return end - _TAG
+
+
+def poly1305(key, data):
+    """The 16-byte Poly1305 tag of `data` under a 32-byte one-time key (RFC 8439 section 2.5)."""
+    if len(key) != _KEY:
+        raise ValueError("poly1305: key")
+    return Poly1305.generate_tag(bytes(key), data)
+
+
+def sha512(data):
+    """The 64-byte SHA-512 digest of `data`."""
+    return _sha512(data).digest()
+
+
+class X25519:
+    """RFC 7748 X25519 as a job of one step; `u32=None` means the base point. An all-zero result is refused: None."""
+
+    def __init__(self, private32, u32=None):
+        if len(private32) != 32 or (u32 is not None and len(u32) != 32):
+            raise ValueError("x25519: size")
+        self._private = X25519PrivateKey.from_private_bytes(bytes(private32))
+        self._u = None if u32 is None else bytes(u32)
+        self.result = None
+
+    def step(self):
+        """Do the work; False: nothing is left."""
+        if self._u is None:
+            self.result = self._private.public_key().public_bytes_raw()
+            return False
+        try:
+            self.result = self._private.exchange(X25519PublicKey.from_public_bytes(self._u))
+        except ValueError:
+            self.result = None
+        return False
+
+
+def u_from_id(id32):
+    """The X25519 key of an Ed25519 key, u = (1+y)/(1-y); None when the top bit is set, y >= p or y = 1."""
+    if len(id32) != 32:
+        raise ValueError("u_from_id: size")
+    y = int.from_bytes(bytes(id32), "little")
+    if y >= _P or y == 1:
+        return None
+    return ((1 + y) * pow(1 - y, -1, _P) % _P).to_bytes(32, "little")
+
+
+def id_from_u(u32):
+    """The Ed25519 key (sign bit 0) of an X25519 key, y = (u-1)/(u+1); None when u >= p (top bit included) or u = p-1."""
+    if len(u32) != 32:
+        raise ValueError("id_from_u: size")
+    u = int.from_bytes(bytes(u32), "little")
+    if u >= _P or u == _P - 1:
+        return None
+    return ((u - 1) * pow(u + 1, -1, _P) % _P).to_bytes(32, "little")
+
+
+class PublicKey:
+    """The Ed25519 public key of a seed as a job of one step (see ed25519.py)."""
+
+    def __init__(self, seed):
+        self._key = Ed25519PrivateKey.from_private_bytes(seed)
+        self.result = None
+
+    def step(self):
+        """Do the work; False: nothing is left."""
+        self.result = self._key.public_key().public_bytes_raw()
+        return False
+
+
+class Sign:
+    """The Ed25519 signature of a message as a job of one step."""
+
+    def __init__(self, seed, public, message):
+        self._key, self._message = Ed25519PrivateKey.from_private_bytes(seed), bytes(message)
+        self.result = None
+
+    def step(self):
+        """Do the work; False: nothing is left."""
+        self.result = self._key.sign(self._message)
+        return False
+
+
+class Verify:
+    """The check of an Ed25519 signature as a job of one step."""
+
+    def __init__(self, public, signature, message):
+        self._arguments = signature, bytes(message)
+        self._public = public
+        self.result = False
+
+    def step(self):
+        """Do the work; False: nothing is left."""
+        try:
+            Ed25519PublicKey.from_public_bytes(self._public).verify(*self._arguments)
+            self.result = True
+        except (InvalidSignature, ValueError):
+            self.result = False
+        return False

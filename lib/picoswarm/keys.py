@@ -1,0 +1,87 @@
+"""A node's keys between its store and its engines: read at every boot, made at the first one (docs/security.md).
+
+A key file that is there and cannot be read stops the node: a new key made in its place would be another node to its peers.
+"""
+
+from .compat import board_id, const, jitter, random_bytes
+from .entropy import Pool
+from .errors import EntropyError, Malformed, StoreError
+from .identity import Create, Identity
+from .membership import Membership
+from .slots import IDENTITY, NETWORK, SEED
+
+_SOURCE = const(256)  # bytes of the system's random source, two windows of its health tests
+_JITTER = const(32)  # clock readings
+
+
+def gather(store, source=random_bytes):
+    """The entropy pool of this boot: the board's random source, and what tells it from boards with the same flash image.
+    To be called with the radio on, where the source depends on it. It always gives a pool; one whose source failed gives
+    request ids but no key. `source(n)` returns n bytes."""
+    pool = Pool(board_id(), jitter(_JITTER), store.read(SEED) or b"")
+    try:
+        pool.feed(source(_SOURCE))
+    except EntropyError:
+        pass  # the pool refuses keys until a healthy source is fed
+    return pool
+
+
+def _load(store, kind, decode):
+    """The decoded key of a kind, or None where no file is. Raises StoreError where there is one and none can be read."""
+    payload = store.read(kind)
+    if payload is None:
+        faults = store.faults(kind)
+        if faults:
+            raise StoreError("no copy of a key is whole; restore it, or remove it to give it up: %s" % "; ".join(faults))
+        return None
+    try:
+        key = decode(payload)
+    except Malformed as error:
+        raise StoreError("%s: %s" % (kind.name, error))
+    try:
+        store.write(kind, payload)  # where one of the two copies was lost, it is made again
+    except StoreError:
+        pass  # a flash that takes no more writes still gives its keys
+    return key
+
+
+def load_identity(store):
+    """The Identity in a store, or None before the first boot. Raises StoreError."""
+    return _load(store, IDENTITY, Identity.decode)
+
+
+def load_membership(store):
+    """The Membership in a store, or None where nothing was provisioned. Raises StoreError."""
+    return _load(store, NETWORK, Membership.decode)
+
+
+def save_membership(store, membership):
+    """Write the network keys that are held now, after an `add`, `drop_lower` or `expire`. Raises StoreError."""
+    store.write(NETWORK, membership.encode())
+
+
+class LoadOrCreate:
+    """The job that gives a node its Identity: from the store, or made now and stored before it is given.
+
+    Raises StoreError, and EntropyError when the random source fails; nothing is stored then.
+    """
+
+    def __init__(self, store, pool, source=random_bytes):
+        self.result = load_identity(store)
+        self._job = None
+        if self.result is None:
+            pool.feed(source(_SOURCE))  # tested anew, whatever was fed before
+            self._store = store
+            self._job = Create(pool)
+
+    def step(self):
+        """One slice of work; True while more is left, then `.result` is the Identity."""
+        if self._job is None:
+            return False
+        if self._job.step():
+            return True
+        identity = self._job.result
+        self._store.write(IDENTITY, identity.encode())
+        self.result = identity
+        self._job = None
+        return False

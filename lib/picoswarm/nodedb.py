@@ -1,0 +1,55 @@
+"""The node database: what of the table outlives a restart (rows D29-D31). Pure; store.py keeps the payload on flash.
+
+    0  1  count
+    1  .. count records as in NEIGHBORS: flags 1 | id 32 | IP 4 or 16 | UDP port 2 | TCP port 2
+
+Only nodes that answered often are saved: they are the ones that will be there. What is read is hearsay like any other: it
+goes through `Discovery.add_seed`, which checks it, and is pinged before anything is believed of it.
+"""
+
+from .compat import const
+from .datagram import put_record
+from .errors import Malformed
+from .wire import u16
+
+_CREDIT = const(62)  # in a table record
+_FLAGS = const(64)
+_STABLE = const(5)  # answers that make a node worth a place (row D30)
+_PUBLIC_FLAGS = const(0x0F)
+
+
+def encode_nodes(table, limit=16):
+    """The payload for up to `limit` (at most 255) stable nodes of a table, those of most credit first."""
+    pool = table.pool
+    stable = []
+    for record in range(0, len(pool), table.step):
+        if table.is_live(record) and pool[record + _CREDIT] > _STABLE:
+            stable.append((-pool[record + _CREDIT], record))
+    stable.sort()
+    payload = bytearray(1 + 53 * min(limit, len(stable)))
+    at = 1
+    for _, record in stable[:limit]:
+        flags = pool[record + _FLAGS] & _PUBLIC_FLAGS
+        ip = table.ip(record)
+        at = put_record(payload, at, flags, pool, record, ip, u16(pool, record + 56), u16(pool, record + 58))
+        payload[0] += 1
+    return bytes(payload[:at])
+
+
+def decode_nodes(payload):
+    """The nodes of a payload: [(id, ip, UDP port)]. Raises Malformed unless the records fill it to the byte."""
+    if not payload:
+        raise Malformed("nodes: empty")
+    nodes = []
+    at = 1
+    for _ in range(payload[0]):
+        if at >= len(payload):
+            raise Malformed("nodes: length")
+        end = at + (53 if payload[at] & 1 else 41)
+        if end > len(payload):
+            raise Malformed("nodes: length")
+        nodes.append((bytes(payload[at + 1 : at + 33]), bytes(payload[at + 33 : end - 4]), u16(payload, end - 4)))
+        at = end
+    if at != len(payload):
+        raise Malformed("nodes: length")
+    return nodes

@@ -1,0 +1,65 @@
+"""Which table entry to ping when, so that dead nodes leave soon and live ones cost little (docs/protocol.md 3, row D22).
+
+One entry each `revalidate_s`, the longest unasked first. One that missed a ping is a suspect: asked again after 1, 2 and
+4 s, and not handed out meanwhile (table.is_live), so that a silent node is gone after the miss and its three repeats. Pure.
+"""
+
+from .compat import const, ticks_add, ticks_diff
+
+_SUSPECTS = const(4)
+_REPEAT_MS = const(1000)  # before the first repeat; doubled for each further one
+_NEVER = const(-1)
+
+
+class Revalidation:
+    """The schedule. Records are named by their offset in the table's pool."""
+
+    def __init__(self, profile, rng, now):
+        self._rng = rng
+        self._interval_ms = profile.revalidate_s * 1000
+        self._records = [_NEVER] * _SUSPECTS
+        self._due = [0] * _SUSPECTS
+        self._next = now
+        self._plan(now)
+
+    def _plan(self, now):
+        """The next turn, up to a tenth early: nodes that start together must not ping together for ever."""
+        early = self._interval_ms // 10 * self._rng(1)[0] >> 8
+        self._next = ticks_add(now, self._interval_ms - early)
+
+    def next_time(self, best):
+        """The earlier of `best` (ticks or None) and the next turn."""
+        if best is None or ticks_diff(self._next, best) < 0:
+            best = self._next
+        for i in range(_SUSPECTS):
+            if self._records[i] >= 0 and ticks_diff(self._due[i], best) < 0:
+                best = self._due[i]
+        return best
+
+    def run(self, table, now, uptime):
+        """The record to ping now, or -1. Called until it gives -1."""
+        for i in range(_SUSPECTS):
+            record = self._records[i]
+            if record >= 0 and ticks_diff(now, self._due[i]) >= 0:
+                self._records[i] = _NEVER
+                return record
+        if ticks_diff(now, self._next) < 0:
+            return -1
+        self._plan(now)
+        return table.longest_unasked(uptime)
+
+    def suspect(self, record, misses, now):
+        """Ask this entry soon: it left `misses` pings (0-3) in a row unanswered."""
+        self.forget(record)
+        slot = 0
+        for i in range(_SUSPECTS):
+            if self._records[i] < 0:
+                slot = i
+        self._records[slot] = record
+        self._due[slot] = ticks_add(now, _REPEAT_MS << max(0, misses - 1))
+
+    def forget(self, record):
+        """The record answered, or is gone."""
+        for i in range(_SUSPECTS):
+            if self._records[i] == record:
+                self._records[i] = _NEVER

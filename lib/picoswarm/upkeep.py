@@ -1,0 +1,231 @@
+"""Joining and staying joined: first contacts, refresh, and the way back after an outage (docs/protocol.md 3, rows D20, D21,
+D26, D29). Pure.
+
+A node knows three kinds of contacts before it knows anyone: bootstrap and permanent nodes (anchors, asked again for ever),
+seeds saved from an earlier life, and the senders of beacons. The last two are hints: asked once, and proven like anyone.
+
+    no live node: ask all contacts, send a beacon; wait 5 s, doubled up to 5 min
+    a contact answered: self lookup; while it finds fewer nodes than a full result, again after 1 s, doubled
+    full result: once more after some 5 s, for those that joined at the same time; then each 20-40 min, with a random target
+"""
+
+from .compat import const, ticks_add, ticks_diff
+from .wire import same
+
+_SELF = const(1)  # purposes of lookups
+_RANDOM = const(2)
+_TO_JOIN = const(3)  # see requests.py
+_NEW = const(1)  # see lookup.py
+
+_ALONE_MS = const(5000)
+_ALONE_MAX_MS = const(300000)
+_RAMP_MS = const(1000)
+_SETTLE_MS = const(4000)
+_READY_MS = const(10000)  # from then on inbound nodes are admitted even if nobody answered
+_HINTS = const(12)
+_BEACONS = const(4)
+_BEACON_DELAY_MS = const(5000)
+_CONTACTS = const(12)  # live entries that a join aims at
+_ENOUGH = const(8)  # live entries with which beacons are ignored
+_RETRY_MS = const(1000)
+
+
+class Anchor:
+    """A bootstrap or permanent node; `id` None: not known yet."""
+
+    def __init__(self, id32, ip, port, now):
+        self.id = id32
+        self.ip = ip
+        self.port = port
+        self.is_missing = True
+        self.is_asked = False  # a request is running
+        self.due = now
+
+
+class Upkeep:
+    """See the module. `node` is the Discovery that is kept joined."""
+
+    def __init__(self, node, profile, now):
+        self._node = node
+        self._result = profile.lookup_result
+        self._anchor_ms = profile.bootstrap_ping_s * 1000
+        self._refresh_ms = profile.refresh_min_s * 1000
+        self._refresh_span_s = profile.refresh_max_s - profile.refresh_min_s
+        self._sends_beacons = profile.beacon
+        self._anchors = []
+        self._hints = []  # [id, ip, port, due, is_beacon]
+        self._start = now
+        self._begin_at = self._refresh_at = ticks_add(now, profile.start_ms * node.rng(1)[0] >> 8)
+        self._alone_ms = _ALONE_MS
+        self._ramp_ms = _RAMP_MS
+        self._is_settled = False
+        self._is_filled = False
+        self.is_ready = False  # the table is initialised (row D26)
+        self.is_joined = False  # a self lookup has ended with somebody
+        self.has_beacon = False  # one is to be sent
+
+    def _random_ms(self, limit):
+        """A random number below `limit` (up to 2**22)."""
+        two = self._node.rng(2)
+        return limit * (two[0] << 8 | two[1]) >> 16 if limit < 16384 else (limit >> 8) * two[0]
+
+    # Contacts
+
+    def add_anchor(self, ip, port, id32, now):
+        self._anchors.append(Anchor(id32, ip, port, self._refresh_at))
+
+    def add_hint(self, id32, ip, port, now, is_beacon=False):
+        """A node that may be asked; nothing is believed about it. False: known, or no room."""
+        beacons = 0
+        for hint in self._hints:
+            beacons += hint[4]
+            if hint[0] == id32:
+                return False
+        if len(self._hints) >= _HINTS or (is_beacon and beacons >= _BEACONS):
+            return False
+        due = now
+        if is_beacon:
+            due = ticks_add(now, self._random_ms(_BEACON_DELAY_MS))
+        elif ticks_diff(self._begin_at, now) > 0:
+            due = self._begin_at
+        self._hints.append([id32, ip, port, due, is_beacon])
+        return True
+
+    def on_beacon(self, buf, ip, port):
+        """A BEACON was opened in `buf`: somebody of this mesh may be near, or somebody replays it."""
+        node = self._node
+        at = node.codec.sender
+        if node.site.is_onlink(ip) and node.table.live() < _ENOUGH and node.table.find(buf, at, 32) < 0:
+            self.add_hint(bytes(buf[at : at + 32]), ip, port, node.now, True)
+
+    def answered(self, request):
+        """A contact answered."""
+        anchor = request.anchor
+        if anchor is not None:
+            anchor.is_asked = False
+            anchor.id = bytes(request.id)
+            if anchor.is_missing or not self.is_joined:
+                self._refresh_at = self._node.now
+            anchor.is_missing = False
+            anchor.due = ticks_add(self._node.now, self._refresh_ms)
+        elif not self.is_joined:
+            self._refresh_at = self._node.now
+
+    def failed(self, request):
+        """A contact did not answer."""
+        if request.anchor is not None:
+            request.anchor.is_missing = True
+            request.anchor.is_asked = False
+
+    def lost(self, table, record):
+        """An entry leaves the table because it did not answer."""
+        for anchor in self._anchors:
+            if anchor.id is not None and same(table.pool, record, anchor.id, 0, 32):
+                anchor.is_missing = True
+                anchor.due = ticks_add(self._node.now, self._anchor_ms)
+
+    # Lookups
+
+    def lookup_ended(self, lookup):
+        """A lookup that this module started has ended."""
+        if lookup.purpose != _SELF:
+            return
+        node = self._node
+        found = len(lookup.results())
+        self.is_ready = True
+        if found:
+            self.is_joined = True
+            self._alone_ms = _ALONE_MS
+        if found < self._result:
+            wait = self._ramp_ms
+            self._ramp_ms = min(2 * wait, self._refresh_ms)
+            wait += self._random_ms(wait >> 2)
+            is_random_due = False
+        elif not self._is_settled:
+            self._is_settled = True
+            wait = _SETTLE_MS + self._random_ms(_SETTLE_MS >> 1)
+            is_random_due = False
+        else:
+            self._ramp_ms = _RAMP_MS
+            two = node.rng(2)
+            wait = self._refresh_ms + (self._refresh_span_s * (two[0] << 8 | two[1]) >> 16) * 1000
+            is_random_due = True
+        self._refresh_at = ticks_add(node.now, wait)
+        if not self._is_filled:
+            # A ping costs a third of a query: it is how the first table gets its other entries.
+            self._is_filled = True
+            for named in lookup.results(_NEW)[: max(0, _CONTACTS - node.table.live())]:
+                self.add_hint(named[0], named[1], named[2], node.now)
+        if is_random_due:
+            node.look_up(node.rng(32), True, _RANDOM)
+
+    # Time
+
+    def next_time(self, best):
+        """The earlier of `best` (ticks or None) and what is due here."""
+        if best is None or ticks_diff(self._refresh_at, best) < 0:
+            best = self._refresh_at
+        for anchor in self._anchors:
+            if not anchor.is_asked and ticks_diff(anchor.due, best) < 0:
+                best = anchor.due
+        for hint in self._hints:
+            if ticks_diff(hint[3], best) < 0:
+                best = hint[3]
+        return best
+
+    def tick(self, now):
+        """Do what is due."""
+        if not self.is_ready and (
+            not (self._anchors or self._hints) or ticks_diff(now, self._start) >= _READY_MS
+        ):
+            self.is_ready = True  # there is nobody to ask, or nobody answers
+        for anchor in self._anchors:
+            if ticks_diff(now, anchor.due) >= 0 and not anchor.is_asked:
+                self._ask_anchor(anchor, now)
+        for hint in self._hints:
+            if ticks_diff(now, hint[3]) >= 0:
+                self._ask_hint(hint, now)
+                break
+        if ticks_diff(now, self._refresh_at) >= 0:
+            self._refresh(now)
+
+    def _ask_anchor(self, anchor, now):
+        node = self._node
+        anchor.due = ticks_add(now, self._anchor_ms)
+        if anchor.id is not None:
+            record = node.table.find(anchor.id, 0, 32)
+            if record >= 0 and node.table.is_live(record):
+                anchor.is_missing = False
+                return
+        request = node.requests.begin(_TO_JOIN, anchor.id, 0, anchor.ip, anchor.port)
+        if request is None:
+            anchor.due = ticks_add(now, _RETRY_MS)
+        else:
+            request.anchor = anchor
+            anchor.is_asked = True
+
+    def _ask_hint(self, hint, now):
+        node = self._node
+        is_known = node.table.find(hint[0], 0, 32) >= 0 or (hint[4] and node.table.live() >= _ENOUGH)
+        if is_known or node.requests.begin(_TO_JOIN, hint[0], 0, hint[1], hint[2]) is not None:
+            self._hints.remove(hint)
+        else:
+            hint[3] = ticks_add(now, _RETRY_MS >> 2)
+
+    def _refresh(self, now):
+        node = self._node
+        if node.table.live():
+            # At the end of the lookup the time is set anew; this one counts if no lookup is free.
+            self._refresh_at = ticks_add(now, _ALONE_MS)
+            node.look_up(node.own_id, True, _SELF)
+            return
+        self.is_joined = self._is_settled = self._is_filled = False
+        self._ramp_ms = _RAMP_MS
+        wait = self._alone_ms
+        self._alone_ms = min(2 * wait, _ALONE_MAX_MS)
+        self._refresh_at = ticks_add(now, wait + self._random_ms(wait >> 2))
+        for anchor in self._anchors:
+            if ticks_diff(anchor.due, now) > 0 and anchor.is_missing:
+                anchor.due = now
+        self.has_beacon = self._sends_beacons
+        node.alone()

@@ -1,0 +1,36 @@
+"""The `picoswarm` command line: a table of subcommands, each loaded only when it is called."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+
+import rich_click as click
+
+# name -> (module, attribute, one line of help). The help stands here so that `picoswarm --help` imports nothing else.
+COMMANDS = {
+    "demo": ("picoswarm_tools.demo", "demo", "Run a mesh of real MicroPython nodes on this machine."),
+    "provision": ("picoswarm_tools.provision", "provision", "Make a network key, or its next epoch, for a node's folder."),
+    "report": ("picoswarm_tools.report", "report", "Measure this checkout and print the table of figures."),
+}
+
+
+class LazyGroup(click.RichGroup):
+    """A click group whose commands are imported on first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, attribute, help_line = COMMANDS[name]
+        command = getattr(import_module(module), attribute)
+        command.short_help = help_line
+        return command
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("picoswarm"), prog_name="picoswarm")
+def main() -> None:
+    """A peer-to-peer stack for microcontrollers."""

@@ -1,0 +1,239 @@
+"""`picoswarm demo`: a mesh on this machine, seen live: a CPython bootstrap node and real MicroPython nodes on 127.0.0.1.
+
+Everything shown, and the JSON line at the end, comes from the nodes' own statistics. On a terminal it is a table, and
+`k 3` and `r 3` (and Enter) pull the plug of node 3 and start it again; elsewhere it is a line every second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import shutil
+import sys
+import tempfile
+import time
+from contextlib import nullcontext, suppress
+from pathlib import Path
+
+import rich_click as click
+from picoswarm import Node, Profile
+from picoswarm.errors import PicoswarmError
+from picoswarm_gateway.profile import gateway_profile
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from . import mpy, runtimes
+from .provision import Membership, new_network_key, save
+from .swarm import HOST, NodeProcess, Store, Trouble, board_heap, free_ports, knows_nearest
+
+# The demo profile: a dead node is noticed in seconds instead of minutes.
+FAST = {"revalidate_s": 1, "refresh_min_s": 8, "refresh_max_s": 15, "bootstrap_ping_s": 5}
+SHOWN_EVERY_S = 0.5
+FIND_EVERY_S = 2.0
+JOINED_FOR_S = 5.0  # one lost ping hides a neighbour for a second or two: that does not undo a join
+
+
+class Demo:
+    """The bootstrap node and the node processes of one run."""
+
+    def __init__(self, count: int, board: str, first_port: int | None, folder: Path) -> None:
+        self.board = board
+        self.heap_bytes = board_heap(board)
+        self.ports = free_ports(count + 1, first_port)
+        self.started = time.monotonic()
+        self.knew_at: dict[str, float] = {}  # id -> when the node last knew its nearest
+        self.note = ""
+        membership = Membership(new_network_key())
+        store = Store(str(folder / "bootstrap"))
+        save(store, membership)
+        self.bootstrap = Node(store, profile=gateway_profile(**FAST), host=HOST, port=self.ports[0])
+        self.nodes = [
+            NodeProcess(str(i), folder / f"node{i}", self.ports[i], membership, self.heap_bytes) for i in range(1, count + 1)
+        ]
+
+    async def start(self) -> None:
+        await self.bootstrap.start()
+        await asyncio.gather(*(self.start_node(node) for node in self.nodes))
+
+    async def start_node(self, node: NodeProcess) -> None:
+        await node.start(f"{HOST}:{self.ports[0]}", FAST)
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(node.stop() for node in self.nodes))
+        await self.bootstrap.close()
+
+    @property
+    def live_ids(self) -> set[str]:
+        """Ids, in hex, of what runs now."""
+        return {self.bootstrap.id.hex()} | {node.id for node in self.nodes if node.is_up and node.id}
+
+    def watch(self) -> None:
+        """Note who holds the 8 nearest running nodes (or all, where there are fewer) for live, by their own word."""
+        live, now = self.live_ids, time.monotonic()
+        known = {self.bootstrap.id.hex(): {peer.id.hex()[:8] for peer in self.bootstrap.peers()}}
+        known |= {node.id: node.peers for node in self.nodes if node.is_up and node.id}
+        self.knew_at |= {node_id: now for node_id, peers in known.items() if knows_nearest(node_id, peers, live)}
+
+    def joined(self) -> int:
+        """How many running nodes know their nearest."""
+        since = time.monotonic() - JOINED_FOR_S
+        return sum(self.knew_at.get(node_id, 0) >= since for node_id in self.live_ids)
+
+    def look_up(self) -> None:
+        """Let a random node look another one up."""
+        up = [node for node in self.nodes if node.is_up and node.id]
+        if len(up) > 1:
+            asker, wanted = random.sample(up, 2)
+            asker.find(wanted.id)
+
+    def lookups(self) -> tuple[int, int]:
+        """(lookups that found their node, lookups that ended)."""
+        ended = [find for node in self.nodes for find in node.finds]
+        return sum(find["ok"] for find in ended), len(ended)
+
+    def summary(self) -> dict:
+        """The JSON line. Messages are counted from sessions on, which this version does not have yet."""
+        nodes, joined = len(self.nodes) + 1, self.joined()
+        return {
+            "nodes": nodes,
+            "micropython_nodes": len(self.nodes),
+            "joined": joined,
+            "lookups_ok": self.lookups()[0],
+            "messages_sent": 0,
+            "messages_delivered": 0,
+            "loss": 0,
+            "heap_max": max((node.heap_max for node in self.nodes), default=0),
+            "seconds": round(time.monotonic() - self.started, 1),
+            "ok": joined >= nodes,
+        }
+
+    async def obey(self, line: str) -> None:
+        """Carry out `k N` (kill node N) or `r N` (start it again)."""
+        verb, _, name = line.strip().partition(" ")
+        node = next((node for node in self.nodes if node.name == name.strip()), None)
+        if node is None or verb not in ("k", "r"):
+            self.note = "k 3 kills node 3, r 3 starts it again"
+        elif verb == "k":
+            await node.kill()
+            self.note = f"node {node.name} is killed; the others forget it within 30 s"
+        elif not node.is_up:
+            await self.start_node(node)
+            self.note = f"node {node.name} starts again"
+
+
+def table(demo: Demo) -> Group:
+    """What a terminal shows."""
+    grid = Table(title=f"picoswarm: {demo.joined()} of {len(demo.nodes) + 1} nodes know their nearest", title_justify="left")
+    for heading in ("node", "id", "", "neighbours", "table", "round trip", "sent", "received", "heap"):
+        grid.add_column(heading, justify="left" if heading in ("node", "id", "") else "right")
+    hub = demo.bootstrap
+    grid.add_row("CPython", hub.id.hex()[:8], "bootstrap", str(len(hub.peers())), *figures(hub.stats(), hub.profile, 0), "")
+    for node in demo.nodes:
+        state = "down" if not node.is_up else "up" if node.id else "making its key" if node.boots == 1 else "starting"
+        seen = figures(node.state.get("stats", {}), Profile, node.state.get("rtt_ms", 0))
+        heap = f"{node.state.get('heap', 0) / 1024:.1f} of {demo.heap_bytes / 1024:.0f} KB"
+        grid.add_row(node.name, node.id[:8], state, str(len(node.peers)), *seen, heap)
+    found, ended = demo.lookups()
+    facts = f"{time.monotonic() - demo.started:5.0f} s   lookups {found} of {ended} found   {demo.note}"
+    return Group(grid, Text("\n".join([facts, *troubles(demo)])))
+
+
+def figures(stats: dict[str, int], profile: Profile | type[Profile], rtt_ms: int) -> tuple[str, str, str, str]:
+    """Table fill, round trip, sent and received datagrams, as the table shows them."""
+    fill = f"{stats.get('entries', 0)}/{profile.records}"
+    return fill, f"{rtt_ms} ms" if rtt_ms else "", f"{stats.get('sent', 0):,}", f"{stats.get('received', 0):,}"
+
+
+def troubles(demo: Demo) -> list[str]:
+    """A line for each node that ended though nobody ended it."""
+    return [f"node {node.name} ended: {node.trouble}" for node in demo.nodes if node.trouble]
+
+
+def line(demo: Demo) -> str:
+    """What anything but a terminal shows, each second."""
+    up = [node for node in demo.nodes if node.is_up and node.id]
+    peers = [len(node.peers) for node in up] or [0]
+    found, ended = demo.lookups()
+    heap = max((node.state.get("heap", 0) for node in up), default=0)
+    return (
+        f"{time.monotonic() - demo.started:5.1f} s  up {len(up)} of {len(demo.nodes)}  joined {demo.joined()} of "
+        f"{len(demo.nodes) + 1}  neighbours {min(peers)}-{max(peers)}  lookups {found} of {ended} found  heap {heap:,} B"
+    )
+
+
+async def show(demo: Demo, seconds: float, console: Console) -> None:
+    """Let the mesh run, and show it, until the time is over."""
+    end = time.monotonic() + seconds
+    typed: asyncio.Queue[str] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    reads = console.is_terminal and sys.stdin.isatty()
+    if reads:
+        loop.add_reader(sys.stdin, lambda: typed.put_nowait(sys.stdin.readline()))
+    find_at = line_at = 0.0
+    try:
+        with Live(console=console, auto_refresh=False, transient=False) if console.is_terminal else nullcontext() as live:
+            while (now := time.monotonic()) < end and any(node.is_up for node in demo.nodes):
+                while not typed.empty():
+                    await demo.obey(typed.get_nowait())
+                demo.watch()
+                if now >= find_at:
+                    demo.look_up()
+                    find_at = now + FIND_EVERY_S
+                if live is not None:
+                    live.update(table(demo), refresh=True)
+                elif now >= line_at:
+                    print(line(demo), flush=True)
+                    line_at = now + 1
+                await asyncio.sleep(SHOWN_EVERY_S)
+    finally:
+        if reads:
+            loop.remove_reader(sys.stdin)
+
+
+async def run(count: int, seconds: float, board: str, first_port: int | None, folder: Path, console: Console) -> dict:
+    """One demo, from the first node to the summary; every process that it started has ended when this returns."""
+    say(console, "precompiling the library for the nodes")
+    mpy.compile_library("x86")
+    demo = Demo(count, board, first_port, folder)
+    say(console, f"starting a bootstrap node on CPython, and {count} nodes on 32-bit MicroPython")
+    say(console, f"each with the Python heap of {board}, {demo.heap_bytes:,} B, and its own key, made at its first boot")
+    try:
+        await demo.start()
+        with suppress(asyncio.CancelledError):  # Ctrl-C: end in order, and still tell what was seen
+            await show(demo, seconds, console)
+        for trouble in troubles(demo):
+            console.print(trouble, style="red", highlight=False)
+        return demo.summary()
+    finally:
+        await demo.stop()
+
+
+def say(console: Console, text: str) -> None:
+    console.print(f"[dim]{text}[/dim]", highlight=False)
+
+
+@click.command()
+@click.option("--nodes", default=8, show_default=True, type=click.IntRange(1, 64), help="MicroPython nodes.")
+@click.option("--seconds", default=30.0, show_default=True, type=click.FloatRange(1), help="How long the mesh runs.")
+@click.option("--board", default="RPI_PICO_W", show_default=True, help="Whose heap the nodes have: a folder of boards/.")
+@click.option("--port", type=click.IntRange(1025, 65535 - 65), help="First UDP port; by default any that are free.")
+def demo(nodes: int, seconds: float, board: str, port: int | None) -> None:
+    """Run a mesh of real MicroPython nodes on this machine and watch it find itself.
+
+    Ends with one line of JSON. Exit status: 0 every node joined, 1 not, or it could not be started.
+    """
+    console = Console()
+    folder = Path(tempfile.mkdtemp(prefix="picoswarm-demo-"))
+    try:
+        summary = asyncio.run(run(nodes, seconds, board, port, folder, console))
+    except (Trouble, runtimes.Missing, mpy.CompileError, PicoswarmError) as trouble:
+        raise click.ClickException(str(trouble)) from None
+    except KeyboardInterrupt:
+        raise click.Abort from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(json.dumps(summary), flush=True)
+    sys.exit(0 if summary["ok"] else 1)

@@ -1,0 +1,131 @@
+"""`picoswarm provision`: the network key of a mesh, made on the host and put into a node's folder.
+
+The folder holds what a node keeps (lib/picoswarm/store.py): provisioning writes its `network` file, and a `seed` of host
+randomness that the node mixes into its own when it makes its node key. It never makes or copies a node key. A key is shown
+only when asked for; everywhere else a mesh is named by the key's fingerprint.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+
+import rich_click as click
+from picoswarm.errors import PicoswarmError
+from picoswarm.membership import EPOCHS, KEY, Membership, NetworkKey
+from picoswarm.slots import NETWORK, SEED
+from picoswarm.store import Store
+
+_SEED = 32  # bytes
+
+
+class Refused(Exception):
+    """What was asked would destroy a key, or cannot be done; the text says what to do instead."""
+
+
+def new_network_key(epoch: int = 0) -> NetworkKey:
+    """A network key from the operating system's random source."""
+    return NetworkKey(secrets.token_bytes(KEY), epoch)
+
+
+def load(store: Store) -> Membership | None:
+    """The membership in a folder, or None where there is none. Raises Refused for files that cannot be read: what they held
+    may still be wanted."""
+    payload = store.read(NETWORK)
+    if payload is not None:
+        return Membership.decode(payload)
+    faults = store.faults(NETWORK)
+    if faults:
+        raise Refused(f"The network key cannot be read: {'; '.join(faults)}. Restore the file, or replace it with --force.")
+    return None
+
+
+def rotated(held: Membership) -> Membership:
+    """The same mesh one epoch on: a new highest key, the present highest as the lower one."""
+    return Membership(held.highest, new_network_key((held.highest.epoch + 1) % EPOCHS))
+
+
+def is_same_mesh(a: Membership, b: Membership) -> bool:
+    """Whether two memberships share a key, so that one may follow the other without cutting a node off."""
+    keys = [(key.epoch, key.key) for key in (b.highest, b.lower) if key]
+    return any((key.epoch, key.key) in keys for key in (a.highest, a.lower) if key)
+
+
+def plan(held: Membership | None, source: Membership | None, new_epoch: bool, force: bool) -> Membership:
+    """What a folder shall hold, from what it holds and what `source` (another node's folder) holds. Raises Refused."""
+    if new_epoch:
+        if held is None:
+            raise Refused("There is no network key to follow. Make one first, without --new-epoch.")
+        return rotated(held)
+    if held is not None and not force and (source is None or not is_same_mesh(held, source)):
+        raise Refused(
+            f"The folder holds the key of mesh {held.highest.fingerprint()} (epoch {held.highest.epoch}). "
+            "Use --new-epoch to move that mesh to a new key, or --force to replace the key: "
+            "nodes that hold only the old one will not answer."
+        )
+    return source or Membership(new_network_key())
+
+
+def save(store: Store, membership: Membership) -> bool:
+    """Write the network file, and the seed if there is none. False: the network file was right already."""
+    changed = store.write(NETWORK, membership.encode())
+    if store.read(SEED) is None:
+        store.write(SEED, secrets.token_bytes(_SEED))
+    return changed
+
+
+def described(folder: Path, membership: Membership, changed: bool, show: bool) -> dict:
+    """What the command prints, as plain values; with the keys only if `show`."""
+    keys = []
+    for held in filter(None, (membership.highest, membership.lower)):
+        keys.append({"epoch": held.epoch, "fingerprint": held.fingerprint()} | ({"key": held.key.hex()} if show else {}))
+    return {"folder": str(folder), "changed": changed, "keys": keys}
+
+
+@click.command()
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=lambda: Path(click.get_app_dir("picoswarm")),
+    show_default="picoswarm's folder in the user's configuration",
+    help="The node's folder. Made, for its owner only, if it is missing.",
+)
+@click.option("--new-epoch", is_flag=True, help="Add a key that takes over from the present one, which stays valid a day.")
+@click.option(
+    "--copy-from",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Join the mesh of another node's folder. Only its network key is copied.",
+)
+@click.option("--force", is_flag=True, help="Replace the key of another mesh.")
+@click.option("--show", is_flag=True, help="Print the keys themselves. Whoever reads them is a member.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def provision(folder: Path, new_epoch: bool, copy_from: Path | None, force: bool, show: bool, as_json: bool) -> None:
+    """Make a network key, or its next epoch, for a node's folder.
+
+    Nodes that hold the same network key form one mesh; others get no answer from it. Exit status: 0 done, 1 refused or
+    failed, 2 wrong usage.
+    """
+    if new_epoch and (copy_from or force):
+        raise click.UsageError("--new-epoch works on the folder's own key: leave out --copy-from and --force.")
+    try:
+        source = None
+        if copy_from is not None:
+            source = load(Store(str(copy_from)))
+            if source is None:
+                raise Refused(f"{copy_from} holds no network key.")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        store = Store(str(folder))
+        # A key that shall be replaced need not be readable.
+        held = None if force else load(store)
+        membership = plan(held, source, new_epoch, force)
+        changed = save(store, membership)
+    except (Refused, PicoswarmError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    facts = described(folder, membership, changed, show)
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    click.echo(f"{'Wrote' if changed else 'Kept'} the network key in {folder}")
+    for key in facts["keys"]:
+        click.echo(f"  epoch {key['epoch']:<2}  mesh {key['fingerprint']}" + (f"  key {key['key']}" if show else ""))

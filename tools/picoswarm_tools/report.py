@@ -1,0 +1,119 @@
+"""`picoswarm report`: every figure that the project claims, measured now on this checkout.
+
+A group of rows is a module in `rows/` with a function `measure()` that yields `Row`s as it gets them. No value is typed in
+by hand: where a figure is missing, its row is missing, and the table says why. The command fails where a row that gates
+misses its goal; rows of wall-clock time never gate, because machines drift.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+
+import rich_click as click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+# (module, what its rows' ids begin with), in the order in which they are printed.
+GROUPS = (
+    ("picoswarm_tools.rows.kernel", ("kernel.",)),
+    ("picoswarm_tools.rows.size", ("mpy.",)),
+    ("picoswarm_tools.rows.discovery_device", ("discovery.heap", "discovery.alloc", "discovery.cpu")),
+    ("picoswarm_tools.rows.discovery_sim", ("lookup.", "join.", "idle.", "liveness.", "sim.", "table.", "discovery.")),
+)
+
+NARROWEST = 130  # columns that the table needs to be readable; a narrower terminal wraps lines
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured figure. `goal` None: no limit is claimed. `better` says which side of the goal is good."""
+
+    id: str
+    what: str
+    value: float
+    unit: str
+    goal: float | None = None
+    better: str = "lower"
+    gate: bool = True
+    method: str = ""
+
+    @property
+    def missed(self) -> bool:
+        if self.goal is None:
+            return False
+        return self.value > self.goal if self.better == "lower" else self.value < self.goal
+
+
+def select(wanted: str) -> list[str]:
+    """The modules that may have rows whose id begins with `wanted`; all of them for ""."""
+    return [
+        module
+        for module, prefixes in GROUPS
+        if any(prefix.startswith(wanted) or wanted.startswith(prefix.rstrip(".")) for prefix in prefixes)
+    ]
+
+
+def measure(wanted: str) -> Iterator[Row]:
+    """The rows whose id begins with `wanted`, as they are measured."""
+    for module in select(wanted):
+        for row in import_module(module).measure():
+            if row.id.startswith(wanted):
+                yield row
+
+
+def show(number: float) -> str:
+    """A figure with thousands separated and no digits that say nothing."""
+    return f"{number:,.0f}" if number == int(number) or abs(number) >= 1000 else f"{number:,.4g}"
+
+
+def print_table(rows: list[Row]) -> None:
+    table = Table(title="picoswarm report", title_justify="left", box=box.SIMPLE)
+    for heading in ("id", "value", "goal", "unit", ""):
+        table.add_column(heading, justify="right" if heading in ("value", "goal") else "left", no_wrap=True)
+    table.add_column("what")
+    for row in rows:
+        sign = "≤" if row.better == "lower" else "≥"
+        goal = "" if row.goal is None else f"{sign} {show(row.goal)}"
+        verdict = "" if row.goal is None else ("[red]missed[/red]" if row.missed else "[green]ok[/green]")
+        if row.missed and not row.gate:
+            verdict = "[yellow]over[/yellow]"
+        table.add_row(row.id, show(row.value), goal, row.unit, verdict, row.what)
+    Console(width=max(Console().width, NARROWEST)).print(table)
+
+
+@click.command()
+@click.option("--rows", "wanted", metavar="PREFIX", default="", help="Only rows whose id starts with PREFIX, as in kernel.")
+@click.option("--output", type=click.Path(path_type=Path), default=Path("build/report.json"), show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON instead of a table.")
+def report(wanted: str, output: Path, as_json: bool) -> None:
+    """Measure this checkout and print the table of figures.
+
+    Exits 1 where a row that gates misses its goal.
+    """
+    started = time.monotonic()
+    rows: list[Row] = []
+    progress = Console(stderr=True)
+    for row in measure(wanted):
+        rows.append(row)
+        progress.print(
+            f"[dim]{time.monotonic() - started:6.1f} s[/dim]  {row.id} = {show(row.value)} {row.unit}", highlight=False
+        )
+    if not rows:
+        raise click.UsageError(f"no row's id begins with '{wanted}'")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    if as_json:
+        print(json.dumps([asdict(row) for row in rows], indent=1))
+    else:
+        print_table(rows)
+    missed = [row.id for row in rows if row.missed and row.gate]
+    if missed:
+        progress.print(f"[red]goals missed:[/red] {', '.join(missed)}")
+        sys.exit(1)

@@ -1,0 +1,144 @@
+"""Rows of a discovery node on 32-bit MicroPython: its heap, what a datagram makes it allocate, and whether it leaks.
+
+The library is precompiled with -O3, as a board has it. Native code lies outside the heap in this build; a Raspberry Pi has
+it inside. So the native bytes are measured beside, on the emulated Cortex-M0+, where importing a kernel takes its code from
+the heap, and are added where a row says that they are counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from .. import mpy, qemu, runtimes
+from ..probe import Probe
+from ..report import Row
+
+KB = 1024
+LEVEL = 3
+HEAP = 400_000  # more than any board has: a goal that is missed shall still give a figure
+NEIGHBOURS = 8
+JOIN_S = 12
+WINDOW_S = 10
+SOAK_HOURS = 24
+
+_KERNELS = ("cipher_viper", "field_viper", "curve_viper")  # the native modules of a node that has its key file
+_IMPORTS = f"""
+import gc
+for name in {_KERNELS!r}:
+    gc.collect()
+    gc.collect()
+    before = gc.mem_alloc()
+    __import__("picoswarm." + name)
+    gc.collect()
+    gc.collect()
+    print(name, gc.mem_alloc() - before)
+"""
+
+
+def _costs(output: str) -> int:
+    """The sum of the second words of what _IMPORTS printed."""
+    lines = [line.split() for line in output.splitlines() if line.startswith(_KERNELS)]
+    assert len(lines) == len(_KERNELS), output
+    return sum(int(cost) for _, cost in lines)
+
+
+def native_bytes() -> int:
+    """Bytes of native code of an imported node on a Cortex-M0+: what its kernels take of the heap there, less what the same
+    modules take where native code lies outside."""
+    inside = _costs(qemu.run("m0", qemu.library_files("m0", LEVEL), _IMPORTS))
+    env = {"MICROPYPATH": f"{mpy.compile_library('x86', LEVEL)}:.frozen"}
+    outside = _costs(runtimes.run_micropython(["-c", _IMPORTS], 400, env).stdout)
+    return inside - outside
+
+
+def certain_growth(values: list[float]) -> float:
+    """The slope of the straight line through `values`, one step apart, as far as it is certain: less three standard errors,
+    and 0 where that leaves none. What single requests remember moves a reading by some ten bytes either way."""
+    n = len(values)
+    middle, mean = (n - 1) / 2, sum(values) / n
+    spread = sum((i - middle) ** 2 for i in range(n))
+    slope = sum((i - middle) * (value - mean) for i, value in enumerate(values)) / spread
+    rest = sum((value - mean - slope * (i - middle)) ** 2 for i, value in enumerate(values))
+    return max(0.0, slope - 3 * (rest / (n - 2) / spread) ** 0.5)
+
+
+def soak() -> tuple[float, int]:
+    """(bytes per hour that the heap of unix/soak.py grows by over hours 2 to 24, datagrams that were received)."""
+    env = {"MICROPYPATH": f"{mpy.compile_library('x86', LEVEL)}:.frozen"}
+    program = runtimes.ROOT / "tools" / "picoswarm_tools" / "unix" / "soak.py"
+    done = runtimes.run_micropython([program, SOAK_HOURS], 600, env, timeout=300)
+    if done.returncode:
+        raise RuntimeError(done.stdout)
+    *hours, end = [json.loads(line) for line in done.stdout.splitlines()]
+    if end["faults"]:
+        raise RuntimeError(end["fault"])
+    # After two hours: then every node holds its second token secret, as it does for good.
+    return certain_growth([hour["heap"] for hour in hours[2:]]), end["datagrams"]
+
+
+async def _observe(folder: Path) -> dict[str, float]:
+    async with Probe(folder, HEAP, LEVEL) as node, AsyncExitStack() as stack:
+        members = await node.surround(stack, NEIGHBOURS)
+        await asyncio.sleep(JOIN_S)
+        await node.ask(f"find {members[0].id.hex()}")
+        state = await node.ask("heap")
+        assert state["stats"]["live"] == NEIGHBOURS and not state["stats"]["faults"], state
+        window = await node.ask(f"window {WINDOW_S}")
+        return {
+            "imported": node.born["imported"],
+            "idle": state["heap"],
+            "per_datagram": window["window"] / window["received"],
+            "received": window["received"],
+        }
+
+
+def measure() -> Iterator[Row]:
+    native = native_bytes()
+    yield Row(
+        "discovery.heap.native",
+        "native code of a discovery node",
+        native,
+        "bytes",
+        method="armv6m kernels imported on the emulated Cortex-M0+, less the same on the 32-bit unix build",
+    )
+    with tempfile.TemporaryDirectory(prefix="picoswarm-") as folder:
+        seen = asyncio.run(_observe(Path(folder)))
+    unix = "32-bit unix build, .mpy -O3, after two collections"
+    yield Row(
+        "discovery.heap.import_mpy",
+        "importing picoswarm.node, native code counted",
+        seen["imported"] + native,
+        "bytes",
+        56 * KB,
+        method=unix,
+    )
+    yield Row(
+        "discovery.heap.idle",
+        "all that is allocated with a joined node at rest, native code counted",
+        seen["idle"] + native,
+        "bytes",
+        72 * KB,
+        method=f"{unix}, default profile, {NEIGHBOURS} neighbours",
+    )
+    yield Row(
+        "discovery.alloc_per_datagram",
+        "allocated per received datagram, answers, own requests and the driver included",
+        seen["per_datagram"],
+        "bytes",
+        1.5 * KB,
+        method=f"collector off for {WINDOW_S} s, {seen['received']} datagrams of {NEIGHBOURS} busy neighbours",
+    )
+    grown, datagrams = soak()
+    yield Row(
+        "discovery.heap.slope_24h",
+        "growth of the heap over a day of traffic and churn",
+        grown,
+        "bytes/hour",
+        0,
+        method=f"5 nodes, asyncio in virtual time, 5 % loss, a reboot an hour, {datagrams} datagrams; less 3 s.e.",
+    )

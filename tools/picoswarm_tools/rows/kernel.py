@@ -1,0 +1,93 @@
+"""What the cryptographic kernels cost a Pico: instructions of precompiled armv6m code under qemu, slices included."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from .. import qemu
+from ..report import Row
+
+METHOD = "Cortex-M0+ build under qemu-system-arm -icount, library precompiled for armv6m with -O3"
+
+# Average cycles of one instruction of viper code on a Cortex-M0+, and the clock of an RP2040 in kHz.
+CYCLES_PER_INSTRUCTION = 1.35
+CLOCK_KHZ = 133_000
+
+PROGRAM = """
+import json
+from instructions import count, count_steps
+from picoswarm.crypto import Aead, Hmac, X25519, equal, hkdf, id_from_u, run, u_from_id
+from picoswarm.ed25519 import PublicKey, Sign, Verify
+from picoswarm.sha512 import sha512
+
+key = bytes(range(1, 33))
+peer = run(X25519(bytes(range(7, 39))))
+public = run(PublicKey(key))
+message = bytes(64)
+signature = run(Sign(key, public, message))
+aead = Aead(key)
+nonce = bytes(12)
+frame = bytearray(512 + 16)
+small = bytearray(64 + 16)
+hmac = Hmac(key)
+
+def job(name, made):
+    total, longest, steps = count_steps(made)
+    print(json.dumps([name, total, longest, steps]))
+
+def call(name, function, *args):
+    function(*args)
+    print(json.dumps([name, count(function, *args), 0, 1]))
+
+job("x25519", X25519(key, peer))
+job("x25519_keygen", X25519(key))
+job("ed25519_public", PublicKey(key))
+job("ed25519_sign", Sign(key, public, message))
+job("ed25519_verify", Verify(public, signature, message))
+call("u_from_id", u_from_id, public)
+call("aead512", aead.seal, nonce, b"", frame, 0, 512)
+call("aead64", aead.seal, nonce, b"", small, 0, 64)
+call("hmac64", hmac.digest, message)
+call("hkdf64", hkdf, key, b"picoswarm datagram v1", 64)
+call("sha512_block", sha512, message)
+"""
+
+# name in PROGRAM -> (what, goal or None)
+COUNTED = {
+    "x25519": ("X25519 of any point", 12_500_000),
+    "x25519_keygen": ("X25519 key generation", None),
+    "ed25519_public": ("Ed25519 public key", None),
+    "ed25519_sign": ("Ed25519 signature of 64 bytes", None),
+    "ed25519_verify": ("Ed25519 verification of 64 bytes", 17_000_000),
+    "u_from_id": ("map of a node id to its X25519 key", None),
+    "aead512": ("ChaCha20-Poly1305 seal of 512 aligned bytes", 230_000),
+    "aead64": ("ChaCha20-Poly1305 seal of 64 aligned bytes", None),
+    "hmac64": ("HMAC-SHA256 of 64 bytes", None),
+    "hkdf64": ("HKDF-SHA256 to 64 bytes", None),
+    "sha512_block": ("SHA-512 of 64 bytes", None),
+}
+
+
+def loop_hold_ms(instructions: int) -> float:
+    """Milliseconds for which `instructions` without a turn of the loop hold an RP2040 at 133 MHz."""
+    return round(instructions * CYCLES_PER_INSTRUCTION / CLOCK_KHZ, 2)
+
+
+def measure() -> Iterator[Row]:
+    output = qemu.run("m0", qemu.library_files("m0", level=3), PROGRAM, timeout_s=300)
+    longest: dict[str, int] = {}
+    for line in output.splitlines():
+        name, total, longest_step, _ = json.loads(line)
+        what, goal = COUNTED[name]
+        longest[name] = longest_step or total
+        yield Row(f"kernel.{name}.instructions", what, total, "instructions", goal, method=METHOD)
+    worst = max(longest, key=longest.__getitem__)
+    yield Row(
+        "kernel.loop_hold_ms",
+        f"longest span for which one step of public-key work holds the loop ({worst})",
+        loop_hold_ms(longest[worst]),
+        "ms",
+        20,
+        method=f"{METHOD}; instructions x {CYCLES_PER_INSTRUCTION} / {CLOCK_KHZ:,}",
+    )

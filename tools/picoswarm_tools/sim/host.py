@@ -1,0 +1,186 @@
+"""The driver of one engine in virtual time: what `picoswarm.net` does on a board with a socket, a clock and one timer.
+
+One loop: input (a datagram, the timer, a slice of public-key work), drain the events, flush, arm the one timer. The engine
+is the library's own; only time, randomness and the socket come from here. Its ticks have 30 bits and begin at a random
+number on every boot, so the wrap happens in every long run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from picoswarm.compat import ticks_add, ticks_diff
+
+from . import stream
+from .clock import MILLISECOND, Clock, Timer
+from .nat import Address
+from .network import Endpoint, Network, Segment
+
+_TICKS = 1 << 30
+_DATAGRAM = 512
+_SEND_LIMIT = 64  # datagrams that one input may cause: more is an engine that never stops
+
+Rng = Callable[[int], bytes]
+
+
+class Engine(Protocol):
+    """The verbs of a datagram engine (docs/architecture.md)."""
+
+    to_ip: bytes
+    to_port: int
+
+    def receive(self, buf: bytearray, n: int, ip: bytes, port: int, now: int) -> object: ...
+    def to_send(self, out: bytearray) -> int: ...
+    def next_event(self) -> tuple[Any, ...] | None: ...
+    def next_time(self) -> int | None: ...
+    def tick(self, now: int) -> object: ...
+    def work(self) -> bool: ...
+
+
+Boot = Callable[["Host", Rng, int], Engine]  # host, randomness, ticks at boot -> a fresh engine
+
+
+class Host:
+    """A node: power, address, engine. `boot` makes the engine anew whenever the power comes on."""
+
+    def __init__(
+        self,
+        network: Network,
+        segment: Segment,
+        ip: str | bytes,
+        port: int,
+        boot: Boot,
+        *,
+        name: object,
+        seed: object = 0,
+        work_ms: float = 0.0,
+        first_tick: int | None = None,
+    ) -> None:
+        """`first_tick` fixes the ticks at every boot. `work_ms` is the virtual time of one slice of public-key work: with
+        the host's kernels one slice is a whole key agreement, so give the board's time for that; datagrams are served
+        meanwhile, as between slices on a board."""
+        self.name = name
+        self.network = network
+        self.clock: Clock = network.clock
+        self.endpoint: Endpoint = network.bind(segment, ip, port, self._receive)
+        self.engine: Engine | None = None
+        self.on_event: Callable[[Host, tuple[Any, ...]], None] | None = None
+        self.incoming: Callable[[bytes], None] | None = None  # sees each datagram before the engine does
+        self.outgoing: Callable[[bytes, Address], bytes] | None = None  # may put another datagram in its place
+        self.boots = 0
+        self.stalls = 0  # ticks after which the engine was still due: 0 in a sound engine
+        self._boot = boot
+        self._rng = stream(seed, "engine", name)
+        self._origin = stream(seed, "ticks", name)
+        self._given_tick = first_tick
+        self._work_us = round(work_ms * MILLISECOND)
+        self._tick_zero_us = 0  # the virtual time at which this boot's ticks were `_first_tick`
+        self._first_tick = 0
+        self._ticked_us = -MILLISECOND
+        self._timer: Timer | None = None
+        self._work_timer: Timer | None = None
+        self._in = bytearray(_DATAGRAM + 1)  # one more, so that an over-long datagram shows
+        self._out = bytearray(_DATAGRAM)
+
+    @property
+    def is_on(self) -> bool:
+        return self.engine is not None
+
+    @property
+    def now(self) -> int:
+        """The node's own ticks: milliseconds modulo 2**30."""
+        return ticks_add(self._first_tick, (self.clock.now_us - self._tick_zero_us) // MILLISECOND % _TICKS)
+
+    def power_on(self) -> None:
+        """Boot: a fresh engine at a random tick."""
+        self.boots += 1
+        self._first_tick = self._origin.randrange(_TICKS) if self._given_tick is None else self._given_tick
+        self._tick_zero_us = self.clock.now_us
+        self.endpoint.is_up = True
+        self.engine = self._boot(self, self._rng.randbytes, self.now)
+        self.turn()
+
+    def power_off(self) -> None:
+        """The plug is pulled: nothing is said to anybody, the engine's memory is gone."""
+        self.engine = None
+        self.endpoint.is_up = False
+        self.clock.cancel(self._timer)
+        self.clock.cancel(self._work_timer)
+
+    def move(self, segment: Segment, ip: str | bytes, port: int) -> None:
+        """Take another address, as after a new lease; the engine is told nothing."""
+        is_up = self.endpoint.is_up
+        self.endpoint.close()
+        self.endpoint = self.network.bind(segment, ip, port, self._receive)
+        self.endpoint.is_up = is_up
+
+    def turn(self) -> None:
+        """Drain the events, flush, arm the timer. Call it after every call into the engine from outside, such as `find`."""
+        if self.engine is None:
+            return
+        if not self._work_us:
+            while self.engine.work():
+                pass
+        elif self._work_timer is None or not self._work_timer.is_armed:
+            self._work_timer = self.clock.after(self._work_us, self._work)
+        self._flush()
+
+    def _flush(self) -> None:
+        engine = self.engine
+        assert engine is not None
+        while (event := engine.next_event()) is not None:
+            if self.on_event is not None:
+                self.on_event(self, event)
+        for _ in range(_SEND_LIMIT):
+            n = engine.to_send(self._out)
+            if not n:
+                break
+            datagram, to = bytes(self._out[:n]), (bytes(engine.to_ip), engine.to_port)
+            if self.outgoing is not None:
+                datagram = self.outgoing(datagram, to)
+            self.endpoint.send(datagram, *to)
+        else:
+            raise RuntimeError(f"{self.name}: the engine sends without end")
+        self._arm(engine.next_time())
+
+    def _arm(self, deadline: int | None) -> None:
+        if deadline is None:
+            self.clock.cancel(self._timer)
+            return
+        delay_ms = ticks_diff(deadline, self.now)
+        if delay_ms <= 0:
+            delay_ms = 0
+            if self._ticked_us // MILLISECOND == self.clock.now_us // MILLISECOND:
+                self.stalls += 1  # still due after its tick: on a board at least the clock moves on
+                delay_ms = 1
+        # The deadline's own millisecond begins here; a board's clock does not show it earlier.
+        begun_us = self.clock.now_us - (self.clock.now_us - self._tick_zero_us) % MILLISECOND
+        at_us = begun_us + delay_ms * MILLISECOND
+        if self._timer is not None and self._timer.is_armed:
+            if self._timer.at_us == at_us:
+                return
+            self.clock.cancel(self._timer)
+        self._timer = self.clock.at(at_us, self._tick)
+
+    def _tick(self) -> None:
+        assert self.engine is not None
+        self._ticked_us = self.clock.now_us
+        self.engine.tick(self.now)
+        self.turn()
+
+    def _work(self) -> None:
+        assert self.engine is not None
+        if self.engine.work():
+            self._work_timer = self.clock.after(self._work_us, self._work)
+        self._flush()
+
+    def _receive(self, datagram: bytes, ip: bytes, port: int) -> None:
+        if self.engine is None:
+            return
+        if self.incoming is not None:
+            self.incoming(datagram)
+        n = min(len(datagram), len(self._in))
+        self._in[:n] = datagram[:n]
+        self.engine.receive(self._in, n, ip, port, self.now)
+        self.turn()

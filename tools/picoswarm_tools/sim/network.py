@@ -1,0 +1,278 @@
+"""The virtual network: UDP endpoints on segments, and what happens to a datagram between two of them.
+
+A segment is one address space under one set of conditions: the internet, or a LAN. A LAN may have a router (`nat.Nat`)
+whose outside address stands on the internet. A datagram crosses its own segment only, or its LAN, the internet and the
+other LAN, and each segment on the way may delay, lose or duplicate it. There is no fragmentation and no bandwidth: the
+engines send at most 512 bytes at a time and a few hundred bytes a second.
+
+Deterministic: delay, loss, duplication and reordering draw from streams of their own, one number for every datagram and
+segment whether it is needed or not, so that a little more loss does not change what else happens to the datagrams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import ip_address, ip_network
+from typing import Any, NamedTuple
+
+from . import stream
+from .clock import MILLISECOND, Clock
+from .nat import Address, Nat, NatKind
+
+BROADCAST = b"\xff\xff\xff\xff"
+_MULTICAST_V6 = 0xFF
+
+Receive = Callable[[bytes, bytes, int], None]  # datagram, source IP, source port
+
+
+class Fate(Enum):
+    """What became of a datagram; the word stands in the trace."""
+
+    SENT = "sent"
+    DELIVERED = "delivered"
+    LOST = "lost"  # by a segment's loss
+    FILTERED = "filtered"  # by a router: no mapping, or none for this remote endpoint
+    UNROUTABLE = "unroutable"  # no such address on the segments in reach, or the endpoint is down
+    CUT = "cut"  # by a partition
+
+
+Tap = Callable[[int, Fate, Address, Address, bytes], None]  # time in us, fate, source, destination, datagram
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """How one segment treats a datagram. Shares lie in 0..1."""
+
+    latency_ms: float = 0.0
+    jitter_ms: float = 0.0  # uniform in 0..jitter on top; datagrams overtake each other where it is large
+    loss: float = 0.0
+    duplicate: float = 0.0  # share that arrives twice, each copy with its own delay
+    reorder: float = 0.0  # share that is held back by `reorder_ms`
+    reorder_ms: float = 200.0
+
+
+LAN = Conditions(latency_ms=2, jitter_ms=4)  # Wi-Fi without power save
+INTERNET = Conditions(latency_ms=20, jitter_ms=20)
+
+
+class Parcel(NamedTuple):
+    """A datagram under way."""
+
+    side: int  # of the sender, when it sent
+    seen: Address  # the source as the target will see it: the router's outside endpoint behind a NAT
+    to: Address
+    datagram: bytes
+
+
+class Segment:
+    """One address space. Use `Network.internet` and `Network.add_lan`."""
+
+    def __init__(self, name: str, conditions: Conditions) -> None:
+        self.name = name
+        self.conditions = conditions
+        self.endpoints: dict[Address, Endpoint] = {}
+
+    def holds(self, ip: bytes) -> bool:
+        """Whether `ip` is an address of this segment, in use or not."""
+        return True
+
+    def is_group(self, ip: bytes) -> bool:
+        """Whether `ip` means every endpoint of this segment; the internet carries no broadcast."""
+        return False
+
+
+class Lan(Segment):
+    """A LAN with its subnet and, where it has a way out, its router."""
+
+    def __init__(self, name: str, subnet: str, conditions: Conditions, nat: Nat | None) -> None:
+        super().__init__(name, conditions)
+        self.subnet = ip_network(subnet)
+        self.nat = nat
+        self._groups = (BROADCAST, self.subnet.broadcast_address.packed)
+        self._size = len(self._groups[1])
+        self._first = int(self.subnet.network_address)
+        self._last = int(self.subnet.broadcast_address)
+
+    def holds(self, ip: bytes) -> bool:
+        return len(ip) == self._size and self._first <= int.from_bytes(ip) <= self._last
+
+    def is_group(self, ip: bytes) -> bool:
+        return ip in self._groups or (len(ip) == 16 and ip[0] == _MULTICAST_V6)
+
+
+class Endpoint:
+    """One bound UDP socket. `send` hands a datagram to the network; what arrives goes to `receive`."""
+
+    def __init__(self, network: Network, segment: Segment, address: Address, receive: Receive) -> None:
+        self.network = network
+        self.segment = segment
+        self.address = address
+        self.receive = receive
+        self.is_up = True
+        self.side = 0  # of a partition: endpoints of different sides do not hear each other
+        self.sent_n = self.sent_bytes = 0
+        self.received_n = self.received_bytes = 0
+
+    def send(self, datagram: bytes, ip: bytes, port: int) -> None:
+        self.network.send(self, datagram, (ip, port))
+
+    def close(self) -> None:
+        """Unbind: the address is free, what is under way to it is lost."""
+        self.is_up = False
+        self.segment.endpoints.pop(self.address, None)
+
+
+class Network:
+    """Every segment and endpoint of one simulation."""
+
+    def __init__(self, clock: Clock, seed: object = 0, internet: Conditions = INTERNET) -> None:
+        self.clock = clock
+        self.internet = Segment("internet", internet)
+        self.lans: list[Lan] = []
+        self.taps: list[Tap] = []
+        self.fates = dict.fromkeys(Fate, 0)
+        self._seed = seed
+        self._routers: dict[bytes, Lan] = {}  # outside IP -> the LAN behind it
+        self._latency = stream(seed, "latency")
+        self._loss = stream(seed, "loss")
+        self._duplicate = stream(seed, "duplicate")
+        self._reorder = stream(seed, "reorder")
+
+    def add_lan(
+        self,
+        subnet: str,
+        *,
+        nat: NatKind | None = None,
+        outside_ip: str | None = None,
+        conditions: Conditions = LAN,
+        mapping_timeout_s: int = 120,
+    ) -> Lan:
+        """A LAN such as "192.168.1.0/24"; with `nat` and `outside_ip` one behind a router, else with no way out."""
+        name = f"lan{len(self.lans)}"
+        router = None
+        if nat is not None:
+            if outside_ip is None:
+                raise ValueError(f"{name}: a router needs its outside_ip")
+            packed = ip_address(outside_ip).packed
+            if packed in self._routers:
+                raise ValueError(f"{name}: {outside_ip} is another router's address")
+            router = Nat(nat, packed, self.clock, stream(self._seed, "nat", name), mapping_timeout_s)
+        lan = Lan(name, subnet, conditions, router)
+        self.lans.append(lan)
+        if router is not None:
+            self._routers[router.outside_ip] = lan
+        return lan
+
+    def bind(self, segment: Segment, ip: str | bytes, port: int, receive: Receive) -> Endpoint:
+        """An endpoint at `ip`:`port` of `segment`. Raises ValueError where that address is taken or not of the segment."""
+        packed = ip if isinstance(ip, bytes) else ip_address(ip).packed
+        if not segment.holds(packed) or (segment is self.internet and packed in self._routers):
+            raise ValueError(f"{ip_address(packed)} is no address for an endpoint of {segment.name}")
+        if (packed, port) in segment.endpoints:
+            raise ValueError(f"{ip_address(packed)}:{port} of {segment.name} is taken")
+        endpoint = Endpoint(self, segment, (packed, port), receive)
+        segment.endpoints[endpoint.address] = endpoint
+        return endpoint
+
+    def partition(self, *sides: Iterable[Endpoint]) -> None:
+        """Cut the network: endpoints of different `sides` do not hear each other; whoever is in none stays on side 0."""
+        for number, side in enumerate(sides, 1):
+            for endpoint in side:
+                endpoint.side = number
+
+    def heal(self) -> None:
+        """Undo every partition."""
+        for segment in (self.internet, *self.lans):
+            for endpoint in segment.endpoints.values():
+                endpoint.side = 0
+
+    def send(self, source: Endpoint, datagram: bytes, to: Address) -> None:
+        """Let `datagram` travel from `source` to `to`."""
+        if not source.is_up:
+            return
+        source.sent_n += 1
+        source.sent_bytes += len(datagram)
+        self._note(Fate.SENT, source.address, to, datagram)
+        segment = source.segment
+        parcel = Parcel(source.side, source.address, to, datagram)
+        if segment.is_group(to[0]):
+            for endpoint in list(segment.endpoints.values()):
+                if endpoint.address[1] == to[1] and endpoint is not source:
+                    self._carry((segment,), self._deliver, parcel._replace(to=endpoint.address), segment)
+        elif segment is not self.internet and segment.holds(to[0]):
+            self._carry((segment,), self._deliver, parcel, segment)
+        else:
+            self._route(source, datagram, to)
+
+    def _route(self, source: Endpoint, datagram: bytes, to: Address) -> None:
+        """Over the internet: out through the own router where there is one, in through the other's where there is one."""
+        path: tuple[Segment, ...] = (self.internet,)
+        seen = source.address
+        if isinstance(source.segment, Lan):
+            router = source.segment.nat
+            if router is None or to[0] == router.outside_ip:  # no way out; no hairpin, as with most home routers
+                self._note(Fate.UNROUTABLE, seen, to, datagram)
+                return
+            seen = router.outbound(seen, to)
+            path = (source.segment, self.internet)
+        lan = self._routers.get(to[0])
+        parcel = Parcel(source.side, seen, to, datagram)
+        if lan is None:
+            self._carry(path, self._deliver, parcel, self.internet)
+        else:
+            self._carry(path, self._enter, parcel, lan)
+
+    def _carry(
+        self, path: tuple[Segment, ...], arrive: Callable[[Parcel, Any], None], parcel: Parcel, segment: Segment
+    ) -> None:
+        """Let `parcel` cross the segments of `path`; whatever copies come out of it `arrive` at `segment`."""
+        copies = [0.0]  # the delay of each, ms
+        for crossed in path:
+            copies = self._cross(crossed.conditions, copies)
+        if not copies:
+            self._note(Fate.LOST, parcel.seen, parcel.to, parcel.datagram)
+        for delay_ms in copies:
+            self.clock.after(round(delay_ms * MILLISECOND), arrive, parcel, segment)
+
+    def _cross(self, conditions: Conditions, copies: list[float]) -> list[float]:
+        out = []
+        for delay_ms in copies:
+            lost = self._loss.random() < conditions.loss
+            twice = self._duplicate.random() < conditions.duplicate
+            held_ms = conditions.reorder_ms if self._reorder.random() < conditions.reorder else 0.0
+            jitter_ms = conditions.jitter_ms * self._latency.random()
+            if lost:
+                continue
+            out.append(delay_ms + conditions.latency_ms + jitter_ms + held_ms)
+            if twice:
+                out.append(delay_ms + conditions.latency_ms + conditions.jitter_ms * self._duplicate.random())
+        return out
+
+    def _enter(self, parcel: Parcel, lan: Lan) -> None:
+        """At the outside of a router: only its state at THIS moment decides, so that two sides may open holes at once."""
+        assert lan.nat is not None
+        inside = lan.nat.inbound(parcel.to[1], parcel.seen)
+        if inside is None:
+            self._note(Fate.FILTERED, parcel.seen, parcel.to, parcel.datagram)
+        else:
+            self._carry((lan,), self._deliver, parcel._replace(to=inside), lan)
+
+    def _deliver(self, parcel: Parcel, segment: Segment) -> None:
+        side, seen, to, datagram = parcel
+        target = segment.endpoints.get(to)
+        if target is None or not target.is_up:
+            self._note(Fate.UNROUTABLE, seen, to, datagram)
+        elif side != target.side:
+            self._note(Fate.CUT, seen, to, datagram)
+        else:
+            target.received_n += 1
+            target.received_bytes += len(datagram)
+            self._note(Fate.DELIVERED, seen, to, datagram)
+            target.receive(datagram, *seen)
+
+    def _note(self, fate: Fate, source: Address, to: Address, datagram: bytes) -> None:
+        self.fates[fate] += 1
+        for tap in self.taps:
+            tap(self.clock.now_us, fate, source, to, datagram)

@@ -1,0 +1,169 @@
+"""Real MicroPython nodes as processes on 127.0.0.1: started, watched through their own words, killed and started again.
+
+Each has a folder of its own with the mesh's network key, makes its node key at its first boot, and runs
+firmware/demo_node.py from the precompiled library under a board's heap. What is known of a node is what it printed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from picoswarm.membership import Membership
+from picoswarm.store import Store
+
+from . import mpy, runtimes
+from .provision import save
+
+HOST = "127.0.0.1"
+NODE_PROGRAM = runtimes.ROOT / "firmware" / "demo_node.py"
+
+
+class Trouble(Exception):
+    """The swarm cannot be started; the message says why, for a user."""
+
+
+def free_ports(count: int, first: int | None = None) -> list[int]:
+    """`count` UDP ports of 127.0.0.1 that nobody has now: the given ones from `first` on, or any. Raises Trouble."""
+    probes, ports = [], []
+    try:
+        for i in range(count):
+            probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            probes.append(probe)
+            wanted = first + i if first else 0
+            try:
+                probe.bind((HOST, wanted))
+            except (OSError, OverflowError) as error:
+                raise Trouble(f"UDP port {wanted} of {HOST} cannot be had ({error}); choose others with --port.") from None
+            ports.append(probe.getsockname()[1])
+    finally:
+        for probe in probes:
+            probe.close()
+    return ports
+
+
+def board_heap(board: str) -> int:
+    """Bytes of the Python heap of a board, from its board.json. Raises Trouble."""
+    path = runtimes.ROOT / "boards" / board / "board.json"
+    if not path.is_file():
+        known = ", ".join(sorted(p.parent.name for p in path.parent.parent.glob("*/board.json")))
+        raise Trouble(f"There is no board {board}; there are: {known}.")
+    return json.loads(path.read_text())["heap_bytes"]
+
+
+class NodeProcess:
+    """One MicroPython node. `state` is its last report; `id` what it said of itself at its start, in hex."""
+
+    def __init__(self, name: str, folder: Path, port: int, membership: Membership, heap_bytes: int) -> None:
+        self.name = name
+        self.port = port
+        self.id = ""
+        self.first_id = ""  # of its first boot; a node comes back under the same one
+        self.boots = 0
+        self.boot_ms = 0
+        self.state: dict = {}
+        self.heap_max = 0
+        self.finds: list[dict] = []
+        self.said: list[str] = []  # the last lines that were no report: tracebacks
+        self.reported_at = 0.0
+        self.process: asyncio.subprocess.Process | None = None
+        self._folder = folder
+        self._heap_bytes = heap_bytes
+        self._listener: asyncio.Task | None = None
+        self._is_ended = False  # by us
+        save(Store(str(folder)), membership)
+
+    @property
+    def is_up(self) -> bool:
+        return self.process is not None and self.process.returncode is None
+
+    @property
+    def trouble(self) -> str:
+        """Why the node is down though nobody ended it: the last line of its traceback; empty when all is well."""
+        if self.process is None or self.is_up or self._is_ended:
+            return ""
+        return self.said[-1] if self.said else f"exit code {self.process.returncode}"
+
+    @property
+    def peers(self) -> set[str]:
+        """First 4 bytes, in hex, of the ids that the node holds for live."""
+        return set(self.state.get("peers", ()))
+
+    def stat(self, name: str) -> int:
+        return self.state.get("stats", {}).get(name, 0)
+
+    async def start(self, bootstrap: str, numbers: Mapping[str, int], library: Path | None = None) -> None:
+        """Start the process; `numbers` change its profile, `library` is where the precompiled library is."""
+        library = library or mpy.library_folder("x86")
+        command = [str(runtimes.find("micropython")), "-X", f"heapsize={self._heap_bytes}", str(NODE_PROGRAM)]
+        command += [str(self._folder), HOST, str(self.port), bootstrap, *(f"{k}={v}" for k, v in numbers.items())]
+        self.process = await asyncio.create_subprocess_exec(
+            *command,
+            env={**os.environ, "MICROPYPATH": f"{library}:.frozen"},
+            stdin=asyncio.subprocess.PIPE,  # its end ends the node, so that none outlives this process
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for us
+        )
+        self.state, self.id, self.said, self.boots = {}, "", [], self.boots + 1
+        self._is_ended = False
+        self._listener = asyncio.create_task(self._listen(self.process))
+
+    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        while line := await process.stdout.readline():
+            try:
+                facts = json.loads(line)
+            except ValueError:
+                self.said = [*self.said[-40:], line.decode(errors="replace").rstrip()]
+                continue
+            if "id" in facts:
+                self.id, self.boot_ms = facts["id"], facts["ms"]
+                self.first_id = self.first_id or self.id
+            elif "find" in facts:
+                self.finds.append(facts)
+            else:
+                self.state = facts.get("state") or facts["end"]
+                self.heap_max = max(self.heap_max, self.state["heap"])
+                self.reported_at = time.monotonic()
+
+    def find(self, node_id: str) -> None:
+        """Tell the node to look an id up; the outcome appears in `finds`."""
+        if self.is_up:
+            assert self.process is not None and self.process.stdin is not None
+            self.process.stdin.write(f"find {node_id}\n".encode())
+
+    async def kill(self) -> None:
+        """Pull the plug: SIGKILL, nothing is said to anybody."""
+        if self.process is None:
+            return
+        if self.is_up:
+            self._is_ended = True
+            self.process.kill()
+        await self.process.wait()
+        if self._listener is not None:
+            await self._listener  # its pipe is at its end
+            self._listener = None
+
+    async def stop(self) -> None:
+        """End the node in order; a node that does not end within 3 s is killed."""
+        if self.is_up:
+            assert self.process is not None and self.process.stdin is not None
+            self._is_ended = True
+            self.process.stdin.close()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.process.wait(), 3)
+        await self.kill()
+
+
+def knows_nearest(node_id: str, peers: set[str], live: set[str], count: int = 8) -> bool:
+    """Whether `peers` (first 4 bytes of ids, in hex) has, of the other `live` ids, the `count` nearest to `node_id`; there
+    must be some."""
+    nearest = sorted(live - {node_id}, key=lambda other: int(other, 16) ^ int(node_id, 16))[:count]
+    return bool(nearest) and {other[:8] for other in nearest} <= peers

@@ -1,0 +1,76 @@
+# A discovery node under measurement, on 32-bit MicroPython: node_probe.py FOLDER PORT BOOTSTRAP [name=value ...]
+# Says what it costs, one JSON object a line, and obeys on standard input:
+#   seen      datagrams taken from the socket so far
+#   heap      what is allocated after two collections, and the node's counters
+#   window S  with the collector off for S seconds: bytes allocated, datagrams received and sent
+#   find ID   a lookup
+import gc
+import sys
+
+
+def used():
+    gc.collect()
+    gc.collect()
+    return gc.mem_alloc()
+
+
+bare = used()
+# All that a boot takes in, whatever the running node lets go again.
+for name in ("node", "keys", "store"):
+    __import__("picoswarm." + name)
+
+imported = used()
+
+import asyncio  # noqa: E402
+import json  # noqa: E402
+from binascii import unhexlify  # noqa: E402
+
+from picoswarm import Node, Profile  # noqa: E402
+from picoswarm.compat import readable  # noqa: E402
+
+
+def tell(**facts):
+    print(json.dumps(facts))
+
+
+async def window(node, seconds):
+    stats = node.stats()
+    gc.collect()
+    gc.disable()
+    before = gc.mem_alloc()
+    await asyncio.sleep(seconds)
+    grown = gc.mem_alloc() - before
+    gc.enable()
+    after = node.stats()
+    tell(window=grown, received=after["received"] - stats["received"], sent=after["sent"] - stats["sent"])
+
+
+async def main(folder, port, bootstrap, *numbers):
+    changes = {}
+    for number in numbers:
+        name, value = number.split("=")
+        changes[name] = int(value)
+    known = [] if bootstrap == "-" else [bootstrap]
+    programs = used()
+    async with Node(folder, profile=Profile(**changes), host="127.0.0.1", port=int(port), bootstrap=known) as node:
+        await asyncio.sleep(0)
+        tell(id=node.id.hex(), bare=bare, imported=imported - bare, node=used() - programs)
+        while True:
+            await readable(sys.stdin)
+            words = sys.stdin.readline().split()
+            if not words:
+                return
+            if words[0] == "seen":
+                stats = node.stats()
+                tell(seen=stats["received"] + stats["oversize"])
+            elif words[0] == "heap":
+                heap = used()
+                tell(heap=heap - programs + imported, stats=node.stats(), fault=repr(node.fault))
+            elif words[0] == "window":
+                await window(node, int(words[1]))
+            elif words[0] == "find":
+                found = await node.lookup(unhexlify(words[1]))
+                tell(find=bool(found) and found[0].id.hex())
+
+
+asyncio.run(main(*sys.argv[1:]))
