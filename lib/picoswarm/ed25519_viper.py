@@ -268,16 +268,21 @@ def _encode(workspace):
     return bytes(out)
 
 
+# The comb's points as Y+X, Y-X, 2dT in eight rows of three slots, filled at first use. Taken at import, while the heap is
+# whole: at a first boot 1,920 bytes in one piece can be hard to find later.
+_comb = bytearray(8 * 3 * _SLOT)
+
+
 def _comb_table(workspace):
-    """The comb's points as Y+X, Y-X, 2dT in eight rows of three slots. A to D are lost."""
-    table = bytearray(8 * 3 * _SLOT)
-    b, row = _slot(workspace, "B"), _slot(workspace, "I")[:240]
-    for i in range(8):
-        unpack(workspace, _COMB[64 * i : 64 * i + 32])
-        unpack(b, _COMB[64 * i + 32 : 64 * i + 64])
-        compute(b"+IBA.*KAB..*KKS.;", workspace)
-        table[240 * i : 240 * i + 240] = row
-    return table
+    """The filled table. A to D are lost."""
+    if not any(_comb[:_SLOT]):
+        b, row = _slot(workspace, "B"), _slot(workspace, "I")[:240]
+        for i in range(7, -1, -1):  # row 0 last: an interrupt leaves the table not filled
+            unpack(workspace, _COMB[64 * i : 64 * i + 32])
+            unpack(b, _COMB[64 * i + 32 : 64 * i + 64])
+            compute(b"+IBA.*KAB..*KKS.;", workspace)
+            _comb[240 * i : 240 * i + 240] = row
+    return _comb
 
 
 def _base_times(scalar):

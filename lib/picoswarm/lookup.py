@@ -223,8 +223,8 @@ class Lookup:
         if not self.is_full:
             return 0
         at = self._least_covered()
-        if at < 0:
-            self._cover += 1
+        if at < 0 or self._cover < _COVERS:
+            self._cover += 1  # nobody closer can be ruled out yet
             return 0
         self.pool[at + _COVER] += 1
         return self._key(at)
@@ -246,7 +246,7 @@ class Lookup:
                 if not left:
                     break
                 left -= 1
-            if self.pool[at + _COVER] < self._least:
+            if self.pool[at + _COVER] <= self._least:
                 self._least = self.pool[at + _COVER]
                 best = at
         return best
@@ -265,6 +265,9 @@ class Lookup:
         if self.pool[at + _STATE] == _ASKED:
             self.pool[at + _STATE] = _ANSWERED
             self.asking -= 1
+            namer = self.pool[at + _NAMER]
+            if self._silent[namer]:
+                self._silent[namer] -= 1  # who names one that answers may name another that does not
 
     def failed(self, at):
         """The candidate at `at` did not answer."""
