@@ -257,6 +257,25 @@ def pytest_pyfunc_call(pyfuncitem):
         raise
 
 
+def _tell_missing():
+    """Wraps a phase of a test: a runtime that is not there skips the test, and fails it where all must be there. The text of
+    Missing names the command that mends it."""
+    try:
+        return (yield)
+    except runtimes.Missing as missing:
+        (pytest.fail if STRICT else pytest.skip)(str(missing))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    return (yield from _tell_missing())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    return (yield from _tell_missing())
+
+
 def pytest_terminal_summary(terminalreporter, config):
     """Which runtimes the tests ran on, and every reason why something was skipped."""
     ran, reasons = Counter(), Counter()

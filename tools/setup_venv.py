@@ -40,6 +40,14 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(part) for part in command], text=True, capture_output=True)
 
 
+def install_ip() -> None:
+    """The `ip` command, with which tests make networks of their own; without it, or root, they are skipped."""
+    if not shutil.which("ip") and os.geteuid() == 0 and shutil.which("apt-get"):
+        print("setup: installing iproute2", flush=True)
+        run("apt-get", "-q", "update")
+        run("apt-get", "-q", "-y", "--no-install-recommends", "install", "iproute2")
+
+
 def make_venv() -> None:
     """Create an empty virtual environment, with the distribution's venv package if need be."""
     made = run(sys.executable, "-m", "venv", "--clear", VENV)
@@ -80,6 +88,7 @@ def main() -> None:
         return
     started = time.monotonic()
     print(f"setup: Python environment in {VENV.relative_to(ROOT)}", flush=True)
+    install_ip()
     make_venv()
     install()
     STAMP.write_text(wanted)

@@ -6,16 +6,18 @@ import os
 import shutil
 import subprocess
 
-import pytest
+from picoswarm_tools.runtimes import Missing
 
 DEVICE = "lan"
 
 
 def ip(*words: str) -> None:
-    """Run the `ip` command; a refusal skips the test, because a container may have no right to make networks."""
+    """Run the `ip` command; a container may have no right to make networks."""
     done = subprocess.run(["ip", *words], capture_output=True, text=True)
     if done.returncode:
-        pytest.skip(f"ip {' '.join(words)}: {done.stderr.strip()}")
+        raise Missing(
+            f"ip {' '.join(words)}: {done.stderr.strip()}: run the tests as root of a machine that may make networks"
+        )
 
 
 class Lan:
@@ -23,7 +25,9 @@ class Lan:
 
     def __init__(self) -> None:
         if os.geteuid() != 0 or not shutil.which("ip"):
-            pytest.skip("network namespaces need root and the ip command")
+            raise Missing(
+                "network namespaces need root and the ip command: run `apt-get install iproute2`, and this as root"
+            )
         self.namespaces = [f"picoswarm{os.getpid()}{side}" for side in "ab"]
         self.addresses = ["", ""]
 

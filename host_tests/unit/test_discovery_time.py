@@ -36,8 +36,11 @@ def test_a_silent_node_is_forgotten_within_table_entries_plus_2_minutes():
 
 
 def test_a_node_that_missed_once_is_asked_again_with_its_whole_id_and_stays():
-    link, a, b = pair_of_nodes(revalidate_s=5)
-    link.pass_ms(60000)
+    link = Link()
+    a = link.add(0, small(revalidate_s=5))
+    b = link.add(1, small(revalidate_s=600))
+    b.add_seed(a.own_id, a.site.ip, PORT)
+    link.pass_ms(145000)  # between two of the young table's lookups
     record = a.table.find(b.own_id, 0, 32)
     silence(link, b)
     link.sent = []
@@ -54,6 +57,7 @@ def test_live_nodes_stay_live_for_hours_across_the_wrap_of_the_ticks():
     link, a, b = pair_of_nodes(0x3FFFFFFF - 600000)
     for _ in range(24):
         link.pass_ms(300000)
+        link.sent = []
         assert a.nodes() == [b.own_id] and b.nodes() == [a.own_id]
     assert 7200 <= a.uptime <= 7210
     assert a.stats()["misses"] == 0

@@ -34,6 +34,12 @@ def asked(look):
     return (number(look, at), at) if at >= 0 else (None, -1)
 
 
+def answer(look, at):
+    """The candidate at `at` answers and knows nobody new."""
+    look.covered(look.beyond(), 0xFFFFFF)
+    look.answered(at)
+
+
 def test_the_closest_are_asked_first_and_two_at_a_time():
     look = lookup()
     for n in (50, 10, 30, 20, 40):
@@ -54,7 +60,7 @@ def test_the_full_rule_ends_when_the_eight_closest_have_answered():
     while not look.is_done():
         n, at = asked(look)
         answered.append(n)
-        look.answered(at)
+        answer(look, at)
     assert answered == list(range(10, 18))
     assert [r[0] for r in look.results()] == [near(n) for n in range(10, 18)]
 
@@ -124,7 +130,7 @@ def test_a_wrong_address_for_the_wanted_id_does_not_hide_a_right_one():
     look.failed(at)
     look.offer(near(20), 0, b"\x14\x00\x00\x02", 9, 9, 0, b)
     n, at = asked(look)
-    assert n == 20 and look.pool[at + 42] == 2
+    assert n == 20 and look.pool[at + 43] == 2
 
 
 def test_a_second_word_about_a_known_id_changes_nothing():
@@ -132,7 +138,7 @@ def test_a_second_word_about_a_known_id_changes_nothing():
     offer(look, 5)
     look.offer(near(5), 0, b"\x14\x00\x00\x63", 9999, 9, 0, look.namer())
     at = look.next()
-    assert look.pool[at + 42] == 1
+    assert look.pool[at + 43] == 1
     assert asked(look) == (None, -1)
 
 
@@ -144,7 +150,7 @@ def test_a_full_list_keeps_the_closest():
     while not look.is_done():
         n, at = asked(look)
         numbers.append(n)
-        look.answered(at)
+        answer(look, at)
     assert numbers == [2, 4, 6, 8, 10, 12, 14, 16]
 
 
@@ -163,13 +169,41 @@ def test_at_most_24_queries_whatever_is_named():
     assert asked_n == 24
 
 
-def test_the_full_rule_asks_for_another_stretch_each_time():
+def test_the_full_rule_asks_for_the_stretch_that_fewest_answers_covered():
     look = lookup()
     for n in range(1, 13):
         offer(look, n)
-    assert [look.beyond() & 0xFFFF for _ in range(7)] == [0, 0, 3, 6, 9, 0, 3]
-    offer(look, 0)
-    assert [look.beyond() & 0xFFFF for _ in range(3)] == [0, 0, 2]
+    asked_for = []
+    for _ in range(5):
+        beyond = look.beyond()
+        asked_for.append(beyond)
+        look.covered(beyond, beyond + 4)  # an answer names the next four
+    assert asked_for == [0, 0, 4, 4, 0]
+
+
+def test_somebody_closer_than_all_before_is_asked_from_the_start():
+    look = lookup()
+    for n in range(2, 13):
+        offer(look, n)
+    for _ in range(2):
+        assert look.beyond() == 0
+        look.covered(0, 0xFFFFFF)
+    look.covered(0, 0xFFFFFF)
+    offer(look, 1)
+    assert look.beyond() == 0
+
+
+def test_who_answered_is_asked_again_while_a_gap_is_not_covered_twice():
+    look = lookup()
+    offer(look, 5)
+    questions = 0
+    while not look.is_done():
+        n, at = asked(look)
+        assert n == 5
+        questions += 1
+        look.covered(look.beyond(), 6)
+        look.answered(at)
+    assert questions == 2
 
 
 def test_a_lookup_for_one_id_asks_from_the_start():

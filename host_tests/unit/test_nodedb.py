@@ -23,7 +23,7 @@ def add(t, i, answers, ip=None):
 
 def test_only_nodes_that_answered_often_are_saved_the_best_first_D30():
     t = table()
-    add(t, 1, 2)
+    add(t, 1, 4)
     good = add(t, 2, 10)
     best = add(t, 3, 30)
     assert decode_nodes(encode_nodes(t)) == [(best, b"\x14\x03\x00\x01", 4003), (good, b"\x14\x02\x00\x01", 4002)]
