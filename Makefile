@@ -30,7 +30,7 @@ test-long: setup micropython ## every test with the full counts
 report: setup micropython ## measure, print a table, write build/report.json (ROWS=kernel runs a part)
 	@$(VENV)/picoswarm report $(if $(ROWS),--rows $(ROWS))
 
-lint: setup ## style and types
+lint: setup ## style, as CONTRIBUTING asks
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check tools gateway host_tests --exclude host_tests/unit
 
 mpy: setup micropython ## the device library as .mpy (ARCH=armv6m ...) in build/mpy

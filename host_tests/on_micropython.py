@@ -227,8 +227,8 @@ def _chosen(config, name: str) -> bool:
 
 
 def pytest_addoption(parser):
-    names = ", ".join(["cpython", *(runtime.name for runtime in ALL)])
-    parser.addoption("--runtime", action="append", metavar="NAME", help=f"unit tests on this runtime only: {names}")
+    names = ["cpython", *(runtime.name for runtime in ALL)]
+    parser.addoption("--runtime", action="append", choices=names, help="unit tests on this runtime only")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -71,7 +71,7 @@ def install() -> None:
     pip = [VENV / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
     steps = (
         ("locked packages", ["--require-hashes", "-r", LOCK]),
-        ("the project itself, editable", ["--no-deps", "--editable", ROOT]),
+        ("the project itself, editable", ["--no-deps", "--no-build-isolation", "--editable", ROOT]),
     )
     for what, arguments in steps:
         print(f"setup: installing {what}", flush=True)

@@ -45,7 +45,10 @@ def cache_folder():
     folder = Path(base).resolve() / "picoswarm/micropython"
     if " " in str(folder):
         raise ToolError("make cannot build in %s: set XDG_CACHE_HOME to a path without spaces" % folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as trouble:
+        raise ToolError("cannot write the cache (%s): set XDG_CACHE_HOME to a folder of yours" % trouble) from trouble
     return folder
 
 
@@ -77,8 +80,8 @@ def given_binary():
     path = shutil.which(named)
     code = "import sys; print(sys.implementation.name, sys.maxsize, *sys.implementation.version[:2])"
     out = subprocess.run([path or named, "-c", code], capture_output=True, text=True) if path else None
-    if out is None or out.returncode:
-        raise ToolError("MICROPYTHON=%s does not run" % named)
+    if out is None or out.returncode or len(out.stdout.split()) != 4:
+        raise ToolError("MICROPYTHON=%s does not run as a MicroPython" % named)
     name, largest, major, minor = out.stdout.split()
     if name != "micropython" or int(largest) != 0x7FFFFFFF or (int(major), int(minor)) < sources.OLDEST:
         found = "%s %s.%s with words of %d bits" % (name, major, minor, int(largest).bit_length() + 1)

@@ -11,7 +11,6 @@ LEVELS = (
         "wire_viper",
         "wire",
         "address",
-        "address",
         "field_viper",
         "cipher_viper",
         "cipher_int",
@@ -51,6 +50,8 @@ LEVELS = (
     # 5: the composition root and the services
     ("keys", "node", "__init__"),
 )
+
+assert len({name for level in LEVELS for name in level}) == sum(map(len, LEVELS)), "a module stands in one place"
 
 PURE_LEVELS = (1, 2, 3)
 

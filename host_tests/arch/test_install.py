@@ -6,6 +6,7 @@ import functools
 import http.server
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -59,9 +60,14 @@ def test_pip_installs_into_an_empty_environment(tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    run(python, "-m", "pip", "-q", "--disable-pip-version-check", "install", str(ROOT))
+    # A copy, because setuptools leaves its work beside the sources.
+    for name in ("lib", "gateway", "tools"):
+        shutil.copytree(ROOT / name, tmp_path / "project" / name)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path / "project")
+    run(python, "-m", "pip", "-q", "--disable-pip-version-check", "install", str(tmp_path / "project"))
     where = run(python, "-c", "import picoswarm; print(picoswarm.__file__)")
-    assert str(tmp_path) in where, "the installed copy, not this checkout"
+    assert str(tmp_path / "venv") in where, "the installed copy, not a source tree"
     assert "picoswarm" in run(tmp_path / "venv" / "bin" / "picoswarm", "--version")
     run(python, "-c", "from picoswarm import crypto, ed25519; assert crypto.KERNELS == 'host'")
 

@@ -96,6 +96,30 @@ def test_a_second_node_joins_and_follows_a_mesh(tmp_path):
     assert membership_of(second).encode() == membership_of(first).encode()
 
 
+def test_a_newer_key_is_not_lost_by_copying_the_wrong_way_round(tmp_path):
+    first, second = tmp_path / "a", tmp_path / "b"
+    run("--folder", first)
+    run("--folder", second, "--copy-from", first)
+    run("--folder", first, "--new-epoch")
+    before = membership_of(first).encode()
+    refused = run("--folder", first, "--copy-from", second)
+    assert refused.exit_code == 1 and "newer" in said(refused)
+    assert membership_of(first).encode() == before
+    assert run("--folder", first, "--copy-from", second, "--force").exit_code == 0
+
+
+def test_a_stolen_key_is_forgotten_at_once(tmp_path):
+    first, second = tmp_path / "a", tmp_path / "b"
+    run("--folder", first)
+    assert run("--folder", first, "--drop-lower").exit_code == 1, "there is none"
+    run("--folder", second, "--copy-from", first)
+    run("--folder", first, "--new-epoch")
+    assert run("--folder", second, "--copy-from", first, "--drop-lower").exit_code == 0
+    assert run("--folder", first, "--drop-lower").exit_code == 0
+    for folder in (first, second):
+        assert membership_of(folder).lower is None and membership_of(folder).highest.epoch == 1
+
+
 def test_another_mesh_is_not_joined_by_accident(tmp_path):
     run("--folder", tmp_path / "a")
     run("--folder", tmp_path / "b")
@@ -157,5 +181,5 @@ def test_a_folder_that_others_may_read_is_refused(tmp_path):
     folder = tmp_path / "wide"
     folder.mkdir(mode=0o755)
     done = run("--folder", folder)
-    assert done.exit_code == 1 and "chmod 700" in said(done)
+    assert done.exit_code == 1 and "mode 700" in said(done)
     assert list(folder.iterdir()) == []

@@ -80,3 +80,13 @@ def test_a_key_that_cannot_be_stored_is_not_used():
     files = MemoryFiles()
     files.full = True
     raises(StoreError, boot, files)
+
+
+def test_a_key_that_could_not_be_stored_is_stored_at_the_next_step():
+    files = MemoryFiles()
+    files.full = True
+    store = Store("", files)
+    job = LoadOrCreate(store, gather(store))
+    raises(StoreError, run, job)
+    files.full = False
+    assert run(job).id == load_identity(store).id

@@ -98,11 +98,11 @@ def test_files_of_keys_are_for_their_owner_only():
         assert os.stat(folder).st_mode & 0o777 == 0o700
         assert os.stat(folder + "/identity.0").st_mode & 0o777 == 0o600
         os.chmod(folder + "/identity.0", 0o640)
-        assert "chmod 600" in str(raises(StoreError, Store(folder).read, IDENTITY))
+        assert "mode 600" in str(raises(StoreError, Store(folder).read, IDENTITY))
         os.chmod(folder + "/identity.0", 0o600)
         assert Store(folder).read(IDENTITY) == b"secret"
         os.chmod(folder, 0o750)
-        assert "chmod 700" in str(raises(StoreError, Store, folder))
+        assert "mode 700" in str(raises(StoreError, Store, folder))
     finally:
         remove_folder(folder)
 

@@ -68,6 +68,7 @@ _TO_MOVE = const(4)
 _INVALID = const(0)  # see address.scope
 _LOOPBACK = const(1)
 _GLOBAL = const(3)
+_FRESH = const(4)  # times 4 s: an entry proven since then is not doubted for one lost answer
 _EVENTS = const(32)
 
 
@@ -445,7 +446,7 @@ class Discovery:
         elif why == _FOR_LOOKUP and not request.is_first:
             if table.find_failed(record):
                 self._remove(record)
-            elif table.is_entry(record):
+            elif table.is_entry(record) and table.age(record, self.uptime) >= _FRESH:
                 self.revalidation.suspect(record, 0, self.now)
 
     # Lookups
@@ -511,7 +512,7 @@ class Discovery:
     # Datagrams out, events, counters
 
     def to_send(self, out):
-        """Write the next datagram to `out` (512 bytes), and where it goes to `to_ip` and `to_port`. Returns its size, or 0."""
+        """Write the next datagram to `out` (512 bytes), its destination to `to_ip`, `to_port`. Returns its size, or 0."""
         written = self.responder.write(out) or self.requests.write(out)
         if written is not None:
             to, n = written

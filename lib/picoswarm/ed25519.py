@@ -66,7 +66,7 @@ def PublicKey(seed):
 
 def Sign(seed, public, message):
     """The job of the 64-byte signature of `message` (bytes) under a seed and its own public key, 32 bytes each. The public
-    key must be that of the seed: a signature made with another one gives the secret away."""
+    key must be that of the seed: a signature made with another one gives the secret away (`Identity` holds the two)."""
     if len(seed) != 32 or len(public) != 32:
         raise ValueError("ed25519: size")
     return _Sign(bytes(seed), bytes(public), message)

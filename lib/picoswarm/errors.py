@@ -1,4 +1,4 @@
-"""The exceptions of the library. What a peer did wrong is counted or closes the peer; only the caller's own mistakes raise."""
+"""The exceptions of the library. What a peer did wrong is counted or closes the peer; only a caller's mistakes raise."""
 
 
 class PicoswarmError(Exception):

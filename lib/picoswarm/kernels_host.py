@@ -136,10 +136,13 @@ class PublicKey:
 
 
 class Sign:
-    """The Ed25519 signature of a message as a job of one step."""
+    """The Ed25519 signature of a message as a job of one step. Raises ValueError for a public key that is not the seed's:
+    the device back ends would give the secret away, so host tests must not pass with one."""
 
     def __init__(self, seed, public, message):
         self._key, self._message = Ed25519PrivateKey.from_private_bytes(seed), bytes(message)
+        if self._key.public_key().public_bytes_raw() != bytes(public):
+            raise ValueError("ed25519: the public key is not the seed's")
         self.result = None
 
     def step(self):

@@ -68,20 +68,25 @@ class LoadOrCreate:
 
     def __init__(self, store, pool, source=random_bytes):
         self.result = load_identity(store)
+        self._store = store
+        self._pool = pool
+        self._source = source
         self._job = None
-        if self.result is None:
-            pool.feed(source(_SOURCE))  # tested anew, whatever was fed before
-            self._store = store
-            self._job = Create(pool)
 
     def step(self):
-        """One slice of work; True while more is left, then `.result` is the Identity."""
-        if self._job is None:
+        """One slice of work; True while more is left, then `.result` is the Identity. After a StoreError the next step
+        tries to store the same key again."""
+        if self.result is not None:
             return False
-        if self._job.step():
-            return True
-        identity = self._job.result
-        self._store.write(IDENTITY, identity.encode())
-        self.result = identity
-        self._job = None
-        return False
+        job = self._job
+        if self._source is not None:
+            self._pool.feed(self._source(_SOURCE))  # tested anew, whatever was fed before
+            self._source = None
+        elif job is None:
+            self._job = Create(self._pool)
+        elif job.result is not None or not job.step():
+            self._store.write(IDENTITY, job.result.encode())
+            self.result = job.result
+            self._job = self._pool = None
+            return False
+        return True

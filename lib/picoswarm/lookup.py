@@ -34,7 +34,7 @@ _FAILED = const(4)
 
 _PREFIX = const(8)
 _OWN_TABLE = const(0)  # "named by" of what the own table gave
-_COVERS = const(2)  # answers that must cover every gap in the result
+_COVERS = const(3)  # answers that must cover every gap in the result
 _TWICE = const(0x80)  # in a candidate's flags: it was asked a second time
 _SILENT_MAX = const(2)  # unanswered pings per naming peer
 
@@ -246,7 +246,7 @@ class Lookup:
                 if not left:
                     break
                 left -= 1
-            if self.pool[at + _COVER] <= self._least:
+            if self.pool[at + _COVER] < self._least:
                 self._least = self.pool[at + _COVER]
                 best = at
         return best

@@ -54,6 +54,7 @@ class Node:
         self.events = Events()
         self._folder = folder
         self._membership = Membership(NetworkKey(network, 0)) if isinstance(network, bytes) else network
+        self._is_saved = network is None  # the folder holds the network keys, and follows them
         self._host = _parse(host)[0] if host else b""
         self._ip = b""  # as the engine knows it
         self._port = port
@@ -74,7 +75,7 @@ class Node:
         Raises LocalError, StoreError, EntropyError, or OSError where the socket cannot be had."""
         bound_garbage(_GARBAGE)
         before = loaded()
-        identity, membership, rng = await self._take_keys()
+        identity, self._membership, rng = await self._take_keys()
         # A running node needs neither files nor Ed25519, which take more than the whole driver.
         unload("picoswarm", before)
         collect()  # the engine's buffers are the largest blocks of all
@@ -86,7 +87,7 @@ class Node:
             udp.open()
         except OSError as error:
             raise OSError(error.errno, "UDP port %d cannot be opened; another program may have it" % self._port)
-        engine = Discovery(self.profile, identity, membership, rng, ticks_ms(), self._ip, udp.port)
+        engine = Discovery(self.profile, identity, self._membership, rng, ticks_ms(), self._ip, udp.port)
         if self._ip[0] == _LOOPBACK:
             engine.beacon_ip = _LOCAL_BROADCAST
         for ip, port in self._bootstrap:
@@ -96,12 +97,16 @@ class Node:
         self._driver = Driver(engine, udp, size, self._on_event, self._on_check)
         self._driver.start()
 
+    def _open_store(self):
+        from .store import Store
+
+        return Store(self._folder) if isinstance(self._folder, str) else self._folder
+
     async def _take_keys(self):
         """(Identity, Membership, rng) from the store; the node key is made where there is none."""
         from .keys import LoadOrCreate, gather, load_membership
-        from .store import Store
 
-        store = Store(self._folder) if isinstance(self._folder, str) else self._folder
+        store = self._open_store()
         membership = self._membership or load_membership(store)
         if membership is None:
             raise LocalError("no network key: provision the node's folder, or pass network=")
@@ -184,12 +189,21 @@ class Node:
 
     def _on_check(self, now):
         """Every 10 s: True when the interface has another address than before. One without address is waited for."""
+        if self._membership.expire(self._discovery.uptime) and self._is_saved:
+            self._save_membership()
         ip = self._host if any(self._host) else own_ip()
         if ip == self._ip or not any(ip):
             return False
         self._ip = ip
         self._discovery.set_address(ip, self._driver.port.port)
         return True
+
+
+    def _save_membership(self):
+        """Bring the folder's network keys up to those held."""
+        from .keys import save_membership
+
+        save_membership(self._open_store(), self._membership)
 
 
 class Events:

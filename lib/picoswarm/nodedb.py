@@ -14,7 +14,7 @@ from .wire import u16
 
 _CREDIT = const(62)  # in a table record
 _FLAGS = const(64)
-_STABLE = const(5)  # answers that make a node worth a place (row D30)
+_STABLE = const(30)  # credit after four answers, the first of which earns 27: any more is worth a place (row D30)
 _PUBLIC_FLAGS = const(0x0F)
 
 

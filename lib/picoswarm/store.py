@@ -90,7 +90,7 @@ class Store:
 
     def _refuse_wide(self, path, mode):
         if self._files.is_wide(path):
-            raise StoreError("%s: other users may open it; make it private with: chmod %s %s" % (path, mode, path))
+            raise StoreError("%s: other users may open it; what a node keeps is for its owner only, mode %s" % (path, mode))
 
     def _path(self, kind, end):
         return "%s/%s.%s" % (self._folder.rstrip("/"), kind.name, end)

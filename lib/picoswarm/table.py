@@ -47,7 +47,7 @@ _FLAGS = const(64)
 _NEXT = const(66)
 _IP = const(68)
 
-_FIRST_CREDIT = const(3)  # what the first answer earns: one lost datagram does not undo it
+_FIRST_CREDIT = const(27)  # what the first answer earns: four misses in a row undo it, as they undo 80
 _CREDIT_MAX = const(80)
 _PREFIX = const(8)  # bytes of an id that distances are taken over
 
@@ -72,6 +72,7 @@ class Table:
         self.pool = bytearray(step * self._n)
         self._heads = [0] * profile.buckets
         self._keys = [0] * 16  # of the nodes found by `closest`
+        self._near = [0] * profile.lookup_result
         self.entries = 0
 
     # Finding
@@ -180,10 +181,13 @@ class Table:
                 entries += 1
             else:
                 spares += 1
-                if stalest < 0 or self._age(record, uptime) > self._age(stalest, uptime):
+                if stalest < 0 or self.age(record, uptime) > self.age(stalest, uptime):
                     stalest = record
             i = pool[record + _NEXT] << 8 | pool[record + _NEXT + 1]
-        if entries < self._k and self.entries < self._entries_max:
+        room = self._k
+        if room <= entries < 2 * room and self._is_near(buf, at):
+            room = 2 * room
+        if entries < room and self.entries < self._entries_max:
             kind = _ENTRY
         else:
             kind = _REPLACEMENT
@@ -205,6 +209,14 @@ class Table:
             self.entries += 1
         self._stamp(record, uptime)
         return record
+
+    def _is_near(self, buf, at):
+        """Whether the id buf[at:] would be among the own nearest. In a small mesh these fill the far buckets unevenly, and
+        a table that lacks one of them cannot tell others of it."""
+        own = self._own
+        n = len(self._near)
+        key = (buf[at] ^ own[0]) << 16 | (buf[at + 1] ^ own[1]) << 8 | buf[at + 2] ^ own[2]
+        return self.closest(own, self._near, n) < n or key < self._keys[n - 1]
 
     def _is_within_limits(self, bucket, ip):
         """One operator's share (row D6): few nodes of one /24 (/48) in a bucket and in the table; in a LAN, where all
@@ -334,7 +346,7 @@ class Table:
 
     def is_proven(self, record, uptime):
         """Whether the last proof of the endpoint still counts."""
-        return self._age(record, uptime) < self._proof
+        return self.age(record, uptime) < self._proof
 
     def longest_unasked(self, uptime):
         """The entry to ask next: one that is missing or moved up unasked, otherwise the longest unasked."""
@@ -344,7 +356,7 @@ class Table:
         for i in range(self._n):
             at = i * self.step
             if pool[at + _STATE] & _KIND == _ENTRY:
-                age = self._age(at, uptime) if self.is_live(at) else 0x10000
+                age = self.age(at, uptime) if self.is_live(at) else 0x10000
                 if age > longest:
                     longest = age
                     best = at
@@ -357,7 +369,7 @@ class Table:
         self.pool[record + _PROVEN] = stamp >> 8 & 0xFF
         self.pool[record + _PROVEN + 1] = stamp & 0xFF
 
-    def _age(self, record, uptime):
+    def age(self, record, uptime):
         """How long ago the node was proven, in units of 4 s; right up to 72 hours."""
         pool = self.pool
         return ((uptime >> 2) - (pool[record + _PROVEN] << 8 | pool[record + _PROVEN + 1])) & 0xFFFF

@@ -6,7 +6,8 @@ seeds saved from an earlier life, and the senders of beacons. The last two are h
 
     no live node: ask all contacts, send a beacon; wait 5 s, doubled up to 5 min
     a contact answered: self lookup; while it finds fewer nodes than a full result, again after 1 s, doubled
-    full result: once more after some 5 s, for those that joined at the same time; then each 20-40 min, with a random target
+    full result: again after 3.5 s, doubled, while the table changes or somebody is silent: others join at the same time, and
+        datagrams are lost; then each 20-40 min, with a random target
 """
 
 from .compat import const, ticks_add, ticks_diff
@@ -16,11 +17,12 @@ _SELF = const(1)  # purposes of lookups
 _RANDOM = const(2)
 _TO_JOIN = const(3)  # see requests.py
 _NEW = const(1)  # see lookup.py
+_FAILED = const(4)
 
 _ALONE_MS = const(5000)
 _ALONE_MAX_MS = const(300000)
 _RAMP_MS = const(1000)
-_SETTLE_MS = const(4000)
+_SETTLE_MS = const(3500)
 _READY_MS = const(10000)  # from then on inbound nodes are admitted even if nobody answered
 _HINTS = const(12)
 _BEACONS = const(4)
@@ -28,6 +30,7 @@ _BEACON_DELAY_MS = const(5000)
 _CONTACTS = const(12)  # live entries that a join aims at
 _ENOUGH = const(8)  # live entries with which beacons are ignored
 _RETRY_MS = const(1000)
+_AGAIN_MS = const(2000)  # before a node that was silent in the lookup of a young table is pinged again
 
 
 class Anchor:
@@ -59,6 +62,8 @@ class Upkeep:
         self._alone_ms = _ALONE_MS
         self._ramp_ms = _RAMP_MS
         self._is_settled = False
+        self._settle_ms = _SETTLE_MS
+        self._live = 0  # live entries after the last self lookup
         self._is_filled = False
         self.is_ready = False  # the table is initialised (row D26)
         self.is_joined = False  # a self lookup has ended with somebody
@@ -119,6 +124,11 @@ class Upkeep:
 
     def lost(self, table, record):
         """An entry leaves the table because it did not answer."""
+        if not self._is_settled:
+            pool = table.pool
+            port = pool[record + 56] << 8 | pool[record + 57]
+            again = ticks_add(self._node.now, _AGAIN_MS)
+            self.add_hint(bytes(pool[record : record + 32]), table.ip(record), port, again)
         for anchor in self._anchors:
             if anchor.id is not None and same(table.pool, record, anchor.id, 0, 32):
                 anchor.is_missing = True
@@ -141,9 +151,10 @@ class Upkeep:
             self._ramp_ms = min(2 * wait, self._refresh_ms)
             wait += self._random_ms(wait >> 2)
             is_random_due = False
-        elif not self._is_settled:
-            self._is_settled = True
-            wait = _SETTLE_MS + self._random_ms(_SETTLE_MS >> 1)
+        elif not self._is_calm(lookup):
+            wait = self._settle_ms
+            self._settle_ms = 2 * wait
+            wait += self._random_ms(wait >> 1)
             is_random_due = False
         else:
             self._ramp_ms = _RAMP_MS
@@ -151,6 +162,9 @@ class Upkeep:
             wait = self._refresh_ms + (self._refresh_span_s * (two[0] << 8 | two[1]) >> 16) * 1000
             is_random_due = True
         self._refresh_at = ticks_add(node.now, wait)
+        if not self._is_settled:
+            for silent in lookup.results(_FAILED):  # on a bad link one silence says little
+                self.add_hint(silent[0], silent[1], silent[2], ticks_add(node.now, _AGAIN_MS))
         if not self._is_filled:
             # A ping costs a third of a query: it is how the first table gets its other entries.
             self._is_filled = True
@@ -158,6 +172,14 @@ class Upkeep:
                 self.add_hint(named[0], named[1], named[2], node.now)
         if is_random_due:
             node.look_up(node.rng(32), True, _RANDOM)
+
+    def _is_calm(self, lookup):
+        """Whether the young table has settled: a self lookup met no silence and left the table as the one before did."""
+        live = self._node.table.live()
+        if live == self._live and not lookup.results(_FAILED) or self._settle_ms >= self._refresh_ms:
+            self._is_settled = True
+        self._live = live
+        return self._is_settled
 
     # Time
 
@@ -221,6 +243,7 @@ class Upkeep:
             return
         self.is_joined = self._is_settled = self._is_filled = False
         self._ramp_ms = _RAMP_MS
+        self._settle_ms = _SETTLE_MS
         wait = self._alone_ms
         self._alone_ms = min(2 * wait, _ALONE_MAX_MS)
         self._refresh_at = ticks_add(now, wait + self._random_ms(wait >> 2))

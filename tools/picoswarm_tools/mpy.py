@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .runtimes import ROOT, Missing, build_folder, find
 
-# "bytecode" is portable: it holds no native code, and refuses sources that need some.
+# "bytecode" is portable: it holds no native code, and leaves out the kernels that are.
 ARCHES = ("bytecode", "x86", "x64", "armv6m", "armv7m", "armv7emsp", "xtensawin", "rv32imc")
 LIBRARY = ROOT / "lib" / "picoswarm"
 
@@ -77,6 +77,8 @@ def compile_library(arch: str, level: int = 0) -> Path:
     """Bring build/mpy/<arch>[-O<level>]/picoswarm up to date; returns the folder that goes on the module path."""
     folder = library_folder(arch, level)
     sources = sorted(LIBRARY.glob("*.py"))
+    if arch == "bytecode":  # the integer kernels serve there
+        sources = [source for source in sources if not source.stem.endswith("_viper")]
     for compiled in (folder / "picoswarm").glob("*.mpy"):
         if compiled.stem not in {source.stem for source in sources}:
             compiled.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import rich_click as click
 from picoswarm.errors import PicoswarmError
-from picoswarm.membership import EPOCHS, KEY, Membership, NetworkKey
+from picoswarm.membership import EPOCHS, KEY, Membership, NetworkKey, is_higher
 from picoswarm.slots import NETWORK, SEED
 from picoswarm.store import Store
 
@@ -52,6 +52,13 @@ def is_same_mesh(a: Membership, b: Membership) -> bool:
     return any((key.epoch, key.key) in keys for key in (a.highest, a.lower) if key)
 
 
+def without_lower(held: Membership | None) -> Membership:
+    """The same mesh with its higher key alone. Raises Refused."""
+    if held is None or not held.drop_lower():
+        raise Refused("There is no lower key to forget.")
+    return held
+
+
 def plan(held: Membership | None, source: Membership | None, new_epoch: bool, force: bool) -> Membership:
     """What a folder shall hold, from what it holds and what `source` (another node's folder) holds. Raises Refused."""
     if new_epoch:
@@ -63,6 +70,11 @@ def plan(held: Membership | None, source: Membership | None, new_epoch: bool, fo
             f"The folder holds the key of mesh {held.highest.fingerprint()} (epoch {held.highest.epoch}). "
             "Use --new-epoch to move that mesh to a new key, or --force to replace the key: "
             "nodes that hold only the old one will not answer."
+        )
+    if held is not None and not force and is_higher(held.highest.epoch, source.highest.epoch):
+        raise Refused(
+            f"The folder holds a newer key (epoch {held.highest.epoch}) than the one to copy from, "
+            f"epoch {source.highest.epoch}. Copy the other way round, or use --force to go back."
         )
     return source or Membership(new_network_key())
 
@@ -92,6 +104,7 @@ def described(folder: Path, membership: Membership, changed: bool, show: bool) -
     help="The node's folder. Made, for its owner only, if it is missing.",
 )
 @click.option("--new-epoch", is_flag=True, help="Add a key that takes over from the present one, which stays valid a day.")
+@click.option("--drop-lower", is_flag=True, help="Forget the lower of two keys at once, as after a theft.")
 @click.option(
     "--copy-from",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -100,14 +113,16 @@ def described(folder: Path, membership: Membership, changed: bool, show: bool) -
 @click.option("--force", is_flag=True, help="Replace the key of another mesh.")
 @click.option("--show", is_flag=True, help="Print the keys themselves. Whoever reads them is a member.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def provision(folder: Path, new_epoch: bool, copy_from: Path | None, force: bool, show: bool, as_json: bool) -> None:
+def provision(
+    folder: Path, new_epoch: bool, drop_lower: bool, copy_from: Path | None, force: bool, show: bool, as_json: bool
+) -> None:
     """Make a network key, or its next epoch, for a node's folder.
 
     Nodes that hold the same network key form one mesh; others get no answer from it. Exit status: 0 done, 1 refused or
     failed, 2 wrong usage.
     """
-    if new_epoch and (copy_from or force):
-        raise click.UsageError("--new-epoch works on the folder's own key: leave out --copy-from and --force.")
+    if new_epoch and (copy_from or force or drop_lower):
+        raise click.UsageError("--new-epoch works on the folder's own key: leave out --copy-from, --force and --drop-lower.")
     try:
         source = None
         if copy_from is not None:
@@ -118,7 +133,12 @@ def provision(folder: Path, new_epoch: bool, copy_from: Path | None, force: bool
         store = Store(str(folder))
         # A key that shall be replaced need not be readable.
         held = None if force else load(store)
-        membership = plan(held, source, new_epoch, force)
+        if drop_lower and source is None:
+            membership = without_lower(held)
+        else:
+            membership = plan(held, source, new_epoch, force)
+            if drop_lower:
+                membership = without_lower(membership)
         changed = save(store, membership)
     except (Refused, PicoswarmError, OSError) as error:
         raise click.ClickException(str(error)) from None

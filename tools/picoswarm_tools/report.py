@@ -1,7 +1,7 @@
 """`picoswarm report`: every figure that the project claims, measured now on this checkout.
 
 A group of rows is a module in `rows/` with a function `measure()` that yields `Row`s as it gets them. No value is typed in
-by hand: where a figure is missing, its row is missing, and the table says why. The command fails where a row that gates
+by hand: where a figure cannot be had, its row is missing, and a line says why. The command fails where a row that gates
 misses its goal; rows of wall-clock time never gate, because machines drift.
 """
 
@@ -19,6 +19,10 @@ import rich_click as click
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+from .mpy import CompileError
+from .qemu import QemuError
+from .runtimes import Missing
 
 # (module, what its rows' ids begin with), in the order in which they are printed.
 GROUPS = (
@@ -60,12 +64,15 @@ def select(wanted: str) -> list[str]:
     ]
 
 
-def measure(wanted: str) -> Iterator[Row]:
-    """The rows whose id begins with `wanted`, as they are measured."""
+def measured(wanted: str, troubles: list[str]) -> Iterator[Row]:
+    """The rows whose id begins with `wanted`, as they come; why others did not come goes to `troubles`."""
     for module in select(wanted):
-        for row in import_module(module).measure():
-            if row.id.startswith(wanted):
-                yield row
+        try:
+            for row in import_module(module).measure():
+                if row.id.startswith(wanted):
+                    yield row
+        except (Missing, CompileError, QemuError) as trouble:
+            troubles.append(f"{module.rpartition('.')[2]}: {trouble}")
 
 
 def show(number: float) -> str:
@@ -88,6 +95,16 @@ def print_table(rows: list[Row]) -> None:
     Console(width=max(Console().width, NARROWEST)).print(table)
 
 
+def save(rows: list[Row], output: Path, is_whole: bool) -> None:
+    """Write the rows as JSON. A part replaces its own rows in what is there and leaves the others."""
+    kept = []
+    if not is_whole and output.exists():
+        new = {row.id for row in rows}
+        kept = [row for row in json.loads(output.read_text()) if row["id"] not in new]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(kept + [asdict(row) for row in rows], indent=1) + "\n")
+
+
 @click.command()
 @click.option("--rows", "wanted", metavar="PREFIX", default="", help="Only rows whose id starts with PREFIX, as in kernel.")
 @click.option("--output", type=click.Path(path_type=Path), default=Path("build/report.json"), show_default=True)
@@ -95,20 +112,22 @@ def print_table(rows: list[Row]) -> None:
 def report(wanted: str, output: Path, as_json: bool) -> None:
     """Measure this checkout and print the table of figures.
 
-    Exits 1 where a row that gates misses its goal.
+    Exits 1 where a row that gates misses its goal, or where rows could not be measured.
     """
     started = time.monotonic()
     rows: list[Row] = []
+    troubles: list[str] = []
     progress = Console(stderr=True)
-    for row in measure(wanted):
+    for row in measured(wanted, troubles):
         rows.append(row)
         progress.print(
             f"[dim]{time.monotonic() - started:6.1f} s[/dim]  {row.id} = {show(row.value)} {row.unit}", highlight=False
         )
-    if not rows:
+    for trouble in troubles:
+        progress.print(f"[red]not measured:[/red] {trouble}")
+    if not rows and not troubles:
         raise click.UsageError(f"no row's id begins with '{wanted}'")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    save(rows, output, is_whole=not wanted)
     if as_json:
         print(json.dumps([asdict(row) for row in rows], indent=1))
     else:
@@ -116,4 +135,5 @@ def report(wanted: str, output: Path, as_json: bool) -> None:
     missed = [row.id for row in rows if row.missed and row.gate]
     if missed:
         progress.print(f"[red]goals missed:[/red] {', '.join(missed)}")
+    if missed or troubles:
         sys.exit(1)

@@ -26,6 +26,8 @@ def build_folder() -> Path:
 def find(name: str) -> Path:
     """The path of `micropython`, `micropython64`, `mpy-cross`, `qemu-m3.elf` or `qemu-m0.elf`. Raises Missing."""
     path = build_folder() / "micropython" / name
+    if not path.is_file() and not (ROOT / "Makefile").is_file():
+        raise Missing(f"{name} is built by a checkout of the project, and this is an installed copy: work there")
     if not path.is_file():
         raise Missing(f"{name} is not built: run `{_BUILT_BY.get(name, 'make micropython')}`")
     return path

@@ -1,0 +1,28 @@
+"""What a running node does about the epochs of its network key."""
+
+from __future__ import annotations
+
+import asyncio
+
+from picoswarm import Node, membership, net
+from picoswarm.keys import load_membership
+from picoswarm_tools.provision import new_network_key, rotated, save
+from picoswarm_tools.swarm import HOST, Membership, Store
+
+
+def test_the_lower_network_key_goes_after_its_time_from_the_folder_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(net, "_CHECK_MS", 20)
+    monkeypatch.setattr(membership, "_LOWER_KEPT_S", 1)
+    store = Store(str(tmp_path / "node"))
+    held = rotated(Membership(new_network_key()))
+    save(store, held)
+
+    async def scenario():
+        async with Node(store, host=HOST, port=0) as node:
+            async with asyncio.timeout(20):
+                while load_membership(store).lower is not None:
+                    await asyncio.sleep(0.05)
+            assert node.fault is None
+
+    asyncio.run(scenario())
+    assert load_membership(store).highest.key == held.highest.key
