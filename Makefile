@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := build/venv/bin
 # Two workers; a file stays with one of them, because its tests share a process on each MicroPython.
-PYTEST := $(VENV)/python -m pytest -n 2 --dist loadfile
+PYTEST := $(VENV)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .PHONY: help setup micropython demo test test-long report lint mpy docs clean
 

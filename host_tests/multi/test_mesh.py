@@ -10,15 +10,17 @@ from mesh import Mesh, cpu_seconds
 from picoswarm_tools.demo import FAST
 
 # What the nodes may take is stated in what a slow machine does not change: their datagrams and their processor time. The
-# walls only end a test that hangs.
+# goals in seconds (10, and 60 with loss) are held in virtual time by sim/test_discovery_mesh.py; here a busy machine gets
+# three times as long.
 WALL_S = 60
+SLACK = 3
 
 
 def test_twelve_nodes_know_their_eight_nearest(tmp_path):
     async def scenario():
         async with Mesh(tmp_path, 12) as mesh:
             lives = await mesh.until_all_knew_their_nearest(WALL_S)
-            assert max(lives.values()) <= 10, lives
+            assert max(lives.values()) <= 10 * SLACK, lives
             for node in mesh.nodes:
                 assert node.stat("sent") <= 200, node.state
                 assert cpu_seconds(node) <= 10
@@ -43,8 +45,8 @@ def test_twelve_nodes_find_each_other_through_30_percent_loss(tmp_path):
         async with LossyNetwork(ports, 0.3, random.Random(7)) as network:
             mesh.bootstrap_at = f"{network.host}:{mesh.bootstrap_port}"
             async with mesh:
-                lives = await mesh.until_all_knew_their_nearest(2 * WALL_S)
-                assert max(lives.values()) <= 60, lives
+                lives = await mesh.until_all_knew_their_nearest(WALL_S * SLACK)
+                assert max(lives.values()) <= 60 * SLACK, lives
                 assert 0.2 < network.lost / (network.lost + network.passed) < 0.4
                 mesh.assert_nodes_are_sound()
 
