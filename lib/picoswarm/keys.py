@@ -8,7 +8,8 @@ from .entropy import Pool
 from .errors import EntropyError, Malformed, StoreError
 from .identity import Create, Identity
 from .membership import Membership
-from .slots import IDENTITY, NETWORK, SEED
+from .nodedb import decode_nodes, encode_nodes
+from .slots import IDENTITY, NETWORK, NODES, SEED
 
 _SOURCE = const(256)  # bytes of the system's random source, two windows of its health tests
 _JITTER = const(32)  # clock readings
@@ -58,6 +59,22 @@ def load_membership(store):
 def save_membership(store, membership):
     """Write the network keys that are held now, after an `add`, `drop_lower` or `expire`. Raises StoreError."""
     store.write(NETWORK, membership.encode())
+
+
+def load_nodes(store):
+    """The node database in a store: [(id, ip, UDP port)], empty where there is none that can be read."""
+    try:
+        return decode_nodes(store.read(NODES) or b"\0")
+    except (Malformed, StoreError):
+        return []
+
+
+def save_nodes(store, table, uptime_s):
+    """Write the node database where it has changed and half an hour has passed. What cannot be written is done without."""
+    try:
+        store.write(NODES, encode_nodes(table), uptime_s)
+    except StoreError:
+        pass
 
 
 class LoadOrCreate:

@@ -34,6 +34,7 @@ PORT = 20742  # UDP, where none is named
 _LOOPBACK = const(127)
 _WAITING = const(16)  # events that nobody fetched
 _RETRY_MS = const(100)
+_SAVE_S = const(1800)  # between two writes of the node database: flash wears
 _GARBAGE = const(16384)  # bytes between two collections
 _LOCAL_BROADCAST = b"\x7f\xff\xff\xff"
 _NAMES = {ADDED: "added", REMOVED: "removed", OUTSIDE: "outside"}
@@ -61,6 +62,7 @@ class Node:
         self._bootstrap = [_parse(text) for text in bootstrap]
         self._discovery = None
         self._driver = None
+        self._save_at = _SAVE_S  # uptime
         self._lookups = []  # [engine's lookup, Event, result] for each that a user waits for
 
     async def __aenter__(self):
@@ -75,7 +77,7 @@ class Node:
         Raises LocalError, StoreError, EntropyError, or OSError where the socket cannot be had."""
         bound_garbage(_GARBAGE)
         before = loaded()
-        identity, self._membership, rng = await self._take_keys()
+        identity, self._membership, rng, nodes = await self._take_keys()
         # A running node needs neither files nor Ed25519, which take more than the whole driver.
         unload("picoswarm", before)
         collect()  # the engine's buffers are the largest blocks of all
@@ -92,6 +94,8 @@ class Node:
             engine.beacon_ip = _LOCAL_BROADCAST
         for ip, port in self._bootstrap:
             engine.add_bootstrap(ip, port)
+        for id32, ip, port in nodes:
+            engine.add_seed(id32, ip, port)
         self.id = identity.id
         self._discovery = engine
         self._driver = Driver(engine, udp, size, self._on_event, self._on_check)
@@ -103,8 +107,8 @@ class Node:
         return Store(self._folder) if isinstance(self._folder, str) else self._folder
 
     async def _take_keys(self):
-        """(Identity, Membership, rng) from the store; the node key is made where there is none."""
-        from .keys import LoadOrCreate, gather, load_membership
+        """(Identity, Membership, rng, known nodes) from the store; the node key is made where there is none."""
+        from .keys import LoadOrCreate, gather, load_membership, load_nodes
 
         store = self._open_store()
         membership = self._membership or load_membership(store)
@@ -114,7 +118,7 @@ class Node:
         job = LoadOrCreate(store, pool)
         while job.step():
             await sleep_ms(0)
-        return job.result, membership, pool.rng
+        return job.result, membership, pool.rng, load_nodes(store)
 
     async def close(self):
         """Leave: end the tasks, close the socket, wake who waits for a lookup or event. A second call does nothing."""
@@ -189,8 +193,12 @@ class Node:
 
     def _on_check(self, now):
         """Every 10 s: True when the interface has another address than before. One without address is waited for."""
-        if self._membership.expire(self._discovery.uptime) and self._is_saved:
+        uptime = self._discovery.uptime
+        if self._membership.expire(uptime) and self._is_saved:
             self._save_membership()
+        if uptime >= self._save_at:
+            self._save_at = uptime + _SAVE_S
+            self._save_nodes(uptime)
         ip = self._host if any(self._host) else own_ip()
         if ip == self._ip or not any(ip):
             return False
@@ -204,6 +212,14 @@ class Node:
         from .keys import save_membership
 
         save_membership(self._open_store(), self._membership)
+
+    def _save_nodes(self, uptime):
+        """Bring the folder's node database up to the table. The modules for it stay no longer than that."""
+        before = loaded()
+        from .keys import save_nodes
+
+        save_nodes(self._open_store(), self._discovery.table, uptime)
+        unload("picoswarm", before)
 
 
 class Events:
