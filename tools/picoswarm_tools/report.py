@@ -28,8 +28,11 @@ from .runtimes import Missing
 GROUPS = (
     ("picoswarm_tools.rows.kernel", ("kernel.",)),
     ("picoswarm_tools.rows.size", ("mpy.",)),
-    ("picoswarm_tools.rows.discovery_device", ("discovery.heap", "discovery.alloc", "discovery.cpu")),
-    ("picoswarm_tools.rows.discovery_sim", ("lookup.", "join.", "idle.", "liveness.", "sim.", "table.", "discovery.")),
+    ("picoswarm_tools.rows.discovery_device", ("discovery.heap", "discovery.alloc")),
+    (
+        "picoswarm_tools.rows.discovery_sim",
+        ("lookup.", "join.", "idle.", "liveness.", "sim.", "table.", "discovery.datagram", "discovery.pong"),
+    ),
 )
 
 NARROWEST = 130  # columns that the table needs to be readable; a narrower terminal wraps lines
