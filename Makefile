@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := build/venv/bin
-# Two workers; a file stays with one of them, because its tests share a process on each MicroPython.
-PYTEST := $(VENV)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# Three workers, since real meshes mostly wait; a file stays with one of them: its tests share a process on a MicroPython.
+PYTEST := $(VENV)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .PHONY: help setup micropython demo test test-long report lint mpy docs clean
 
