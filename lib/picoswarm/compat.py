@@ -50,7 +50,8 @@ else:
 
     def ticks_ms():
         """Milliseconds of a monotonic clock, modulo 2**30."""
-        return time.monotonic_ns() // 1_000_000 & _MASK
+        # MicroPython with 64-bit words has ticks of another period, and no monotonic_ns.
+        return (time.ticks_ms() if MICROPYTHON else time.monotonic_ns() // 1_000_000) & _MASK
 
     def ticks_add(ticks, delta):
         """`ticks` moved by `delta` milliseconds (either sign), modulo 2**30."""
