@@ -56,6 +56,7 @@ class Node:
         self._folder = folder
         self._membership = Membership(NetworkKey(network, 0)) if isinstance(network, bytes) else network
         self._is_saved = network is None  # the folder holds the network keys, and follows them
+        self._unsaved = 0  # changes of the network keys that the folder did not take
         self._host = _parse(host)[0] if host else b""
         self._ip = b""  # as the engine knows it
         self._port = port
@@ -168,6 +169,7 @@ class Node:
             values["out_of_memory"] = driver.out_of_memory
             values["faults"] = driver.faults
             values["hold_ms"] = driver.hold_ms
+        values["unsaved"] = self._unsaved
         values["heap"] = heap_used()
         return values
 
@@ -208,10 +210,16 @@ class Node:
 
 
     def _save_membership(self):
-        """Bring the folder's network keys up to those held."""
+        """Bring the folder's network keys up to those held. Where that fails, the key is forgotten until the next boot."""
+        before = loaded()
+        from .errors import StoreError
         from .keys import save_membership
 
-        save_membership(self._open_store(), self._membership)
+        try:
+            save_membership(self._open_store(), self._membership)
+        except StoreError:
+            self._unsaved += 1
+        unload("picoswarm", before)
 
     def _save_nodes(self, uptime):
         """Bring the folder's node database up to the table. The modules for it stay no longer than that."""
