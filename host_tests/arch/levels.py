@@ -34,7 +34,7 @@ LEVELS = (
         "budget",
         "tokens",
         "outside",
-        "paircache",
+        
         "table",
         "revalidation",
         "lookup",

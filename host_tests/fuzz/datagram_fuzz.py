@@ -4,6 +4,7 @@ The invariant: `receive` never raises, counts every datagram, and nothing but th
 file runs on CPython and on MicroPython: `run(count, seed)` gives the engine's statistics.
 """
 
+from forms import seal, start
 from link import PORT, Link, Puppet, Random, small
 from picoswarm.compat import ticks_add
 
@@ -68,7 +69,7 @@ def run(count, seed=1):
     allowed = (puppet.id,)
     looking = None
     rid = bytes(4)
-    start = node.stats()["received"]
+    begun = node.stats()["received"]
     for i in range(count):
         if looking is None or not looking.is_running:
             looking = node.find(puppet.id[:31] + b"\x01", link.now, True)
@@ -76,9 +77,9 @@ def run(count, seed=1):
         kind, body = seeds[i % len(seeds)]
         kind, body = _mutate(kind, body, draw)
         fresh = rid if kind & 15 in (2, 4) and draw(1)[0] & 1 else draw(4)
-        at = puppet.codec.start(puppet.out, kind & 0xFF, fresh)
+        at = start(puppet.codec, puppet.out, kind & 0xFF, fresh)
         puppet.out[at : at + len(body)] = body
-        n = puppet.codec.seal(puppet.out, at + len(body), puppet.key, 0, pair if kind & 0x40 else None)
+        n = seal(puppet.codec, puppet.out, at + len(body), puppet.key, 0, pair if kind & 0x40 else None)
         ip = puppet.ip if draw(1)[0] % 8 else OTHER
         link.sent = link.sent[-1:]
         for data in puppet.say(n, node, ip=ip):
@@ -92,7 +93,7 @@ def run(count, seed=1):
         for id32 in node.nodes():
             assert id32 in allowed, i
     stats = node.stats()
-    assert stats["received"] - start == count
+    assert stats["received"] - begun == count
     return stats, stats["sent"]
 
 

@@ -8,7 +8,8 @@ import random
 import socket
 
 from mesh import HEAP, needs_micropython
-from picoswarm.datagram import Codec, encode_beacon, encode_ping
+from forms import encode_beacon, encode_ping
+from picoswarm.datagram import Codec
 from picoswarm.membership import Membership
 from picoswarm_tools.probe import Probe
 from picoswarm_tools.provision import new_network_key

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from picoswarm.profile import Profile
@@ -24,8 +26,8 @@ class Oracle:
     def admit(self, id32):
         b = self.bucket(id32)
         entries, spares = self.entries.setdefault(b, []), self.spares.setdefault(b, [])
-        nearest = self.closest(OWN[:8], 1)
-        is_near = not nearest or id32[:3] < nearest[0][:3]
+        nearest = self.closest(OWN[:8], K)
+        is_near = len(nearest) < K or id32[:8] < nearest[-1][:8]
         if len(entries) < (2 * K if is_near else K):
             entries.append([id32, 27, False])
         else:
@@ -56,7 +58,7 @@ operations = st.lists(
 def test_the_table_does_what_the_oracle_does(steps):
     table = Table(
         OWN,
-        Profile(k=K, records=32, replacements=16, replacements_per_bucket=SPARES, ip_per_table=99, lookup_result=1),
+        Profile(k=K, records=32, replacements=16, replacements_per_bucket=SPARES, ip_per_table=99),
         lambda n: bytes(n),
     )
     oracle = Oracle()
@@ -65,7 +67,8 @@ def test_the_table_does_what_the_oracle_does(steps):
         entry = oracle.find(id32)
         assert (record >= 0 and table.is_entry(record)) == (entry is not None)
         if what == "admit" and record < 0:
-            record = table.admit(id32, 0, bytes((10, 0, 0, byte)), 4000, uptime)
+            record = table.keep(id32, 0, bytes(16), 0, uptime)
+            table.admit(record, bytes((10, 0, 0, byte)), 4000, uptime)
             table.credit(record, uptime)
             oracle.admit(id32)
         elif what == "miss" and entry:
@@ -76,7 +79,7 @@ def test_the_table_does_what_the_oracle_does(steps):
         elif what == "credit" and entry:
             table.credit(record, uptime)
             entry[1], entry[2] = entry[1] + 1 if entry[1] else 27, False
-        found = [0] * 8
+        found = array("i", bytes(32))
         target = bytes((byte, byte)) + id32[2:8]
         n = table.closest(target, found, 8)
         assert [bytes(table.pool[r : r + 32]) for r in found[:n]] == oracle.closest(target, 8)

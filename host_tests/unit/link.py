@@ -1,5 +1,6 @@
 """Discovery engines on a virtual link: each datagram can be looked at, lost, repeated or forged. For discovery tests."""
 
+from forms import encode_ping
 from picoswarm.compat import ticks_add, ticks_diff
 from picoswarm.crypto import X25519, run, u_from_id
 from picoswarm.datagram import Codec
@@ -93,10 +94,12 @@ class Link:
         while moving:
             moving = False
             for node in self.nodes:
-                while node.work():
-                    pass
                 while True:
                     n = node.to_send(self._out)
+                    if not n:
+                        if node.work():
+                            continue
+                        n = node.to_send(self._out)
                     if not n:
                         break
                     moving = True
@@ -168,8 +171,6 @@ class Puppet:
 
     def befriend(self, node, pair):
         """Ping an engine; returns its token for us."""
-        from picoswarm.datagram import encode_ping
-
         self.pings += 1
         rid = b"pin" + bytes((self.pings,))
         n = encode_ping(self.codec, self.out, rid, self.key, pair, True, 0, 0, None, 50)

@@ -66,7 +66,8 @@ def test_on_link_follows_the_prefix():
     site = Site(b"\x0a\x00\x05\x01", 22)
     assert site.is_onlink(b"\x0a\x00\x07\xfe") and not site.is_onlink(b"\x0a\x00\x08\x01")
     assert site.is_onlink(b"\x7f\x00\x00\x01") and not site.is_onlink(b"\xe0\x00\x00\x01")
-    assert Site(b"\x0a\x00\x05\x01").prefix == 24
+    by_default = Site(b"\x0a\x00\x05\x01")
+    assert by_default.is_onlink(b"\x0a\x00\x05\xfe") and not by_default.is_onlink(b"\x0a\x00\x04\x01")
 
 
 def test_the_networks_first_and_last_address_are_broadcasts():

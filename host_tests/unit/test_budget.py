@@ -1,8 +1,7 @@
-"""Budgets, endpoint tokens and the pair cache on their own."""
+"""Budgets and endpoint tokens on their own."""
 
 from picoswarm.budget import Budget, PerAddress, spend
 from picoswarm.compat import ticks_add
-from picoswarm.paircache import PairCache
 from picoswarm.tokens import Tokens
 
 RUNTIMES = ("cpython", "micropython", "qemu")
@@ -40,50 +39,56 @@ def test_a_peer_has_two_a_second():
     assert spend(spent, 8, 2) >= 0
 
 
+class Shown:
+    """A datagram in hand that shows a token."""
+
+    def __init__(self, token, ip=b"\x0a\x00\x00\x01", port=4000):
+        self.buf = b"--" + bytes(token)
+        self.token = 2
+        self.ip = ip
+        self.port = port
+
+
+ID = b"i" * 32
+
+
+def given(tokens):
+    """The token for ID at the usual address."""
+    peer = bytearray(ID + bytes(24))
+    tokens.make(peer, Shown(b""))
+    return peer[48:]
+
+
 def test_a_token_is_bound_to_id_address_and_port():
     tokens = Tokens(lambda n: bytes(range(n)), 7200)
-    token = bytearray(8)
-    id32 = b"i" * 32
-    tokens.make(token, id32, 0, b"\x0a\x00\x00\x01", 4000)
-    assert tokens.is_valid(token, 0, id32, 0, b"\x0a\x00\x00\x01", 4000) and tokens.is_present
-    assert not tokens.is_valid(token, 0, id32, 0, b"\x0a\x00\x00\x01", 4001)
-    assert not tokens.is_valid(token, 0, id32, 0, b"\x0a\x00\x00\x02", 4000)
-    assert not tokens.is_valid(token, 0, b"j" * 32, 0, b"\x0a\x00\x00\x01", 4000)
+    token = given(tokens)
+    assert tokens.is_valid(ID, 0, Shown(token)) == 2
+    assert not tokens.is_valid(ID, 0, Shown(token, port=4001))
+    assert not tokens.is_valid(ID, 0, Shown(token, ip=b"\x0a\x00\x00\x02"))
+    assert not tokens.is_valid(b"j" * 32, 0, Shown(token))
+
+
+def test_who_shows_no_token_has_none():
+    shown = Shown(bytes(8))
+    shown.token = 0
+    assert not Tokens(lambda n: bytes(range(n)), 7200).is_valid(ID, 0, shown)
 
 
 def test_tokens_outlive_one_rotation_and_not_two():
     secrets = [bytes((i,)) * 32 for i in range(4)]
     tokens = Tokens(lambda n: secrets.pop(), 7200)
-    token = bytearray(8)
-    where = (b"i" * 32, 0, b"\x0a\x00\x00\x01", 4000)
-    tokens.make(token, *where)
+    shown = Shown(given(tokens))
     tokens.rotate(7199)
-    assert tokens.is_valid(token, 0, *where) and tokens.is_present
+    assert tokens.is_valid(ID, 0, shown) == 2
     tokens.rotate(7200)
-    assert tokens.is_valid(token, 0, *where) and not tokens.is_present
+    assert tokens.is_valid(ID, 0, shown) == 1
     tokens.rotate(14400)
-    assert not tokens.is_valid(token, 0, *where)
+    assert not tokens.is_valid(ID, 0, shown)
 
 
 def test_after_a_long_sleep_no_old_token_is_good():
     secrets = [bytes((i,)) * 32 for i in range(4)]
     tokens = Tokens(lambda n: secrets.pop(), 7200)
-    token = bytearray(8)
-    where = (b"i" * 32, 0, b"\x0a\x00\x00\x01", 4000)
-    tokens.make(token, *where)
+    shown = Shown(given(tokens))
     tokens.rotate(20000)
-    assert not tokens.is_valid(token, 0, *where)
-
-
-def test_the_pair_cache_gives_up_the_key_longest_unused():
-    cache = PairCache(3)
-    ids = [bytes((7, i)) * 16 for i in range(4)]
-    pair = bytearray(16)
-    for i in range(3):
-        pair[0] = i
-        cache.insert(ids[i], 0, pair, 100 * i)
-    cache.touch(cache.find(ids[0], 0, 8), 400)
-    cache.insert(ids[3], 0, pair, 500)
-    assert cache.find(ids[1], 0, 32) == -1
-    at = cache.find(ids[0], 0, 8)
-    assert cache.pool[at + 32] == 0 and cache.find(ids[2], 0, 32) >= 0 and cache.find(ids[3], 0, 8) >= 0
+    assert not tokens.is_valid(ID, 0, shown)

@@ -2,7 +2,7 @@
 
 from link import PORT, Link, Named, Puppet, small
 from picoswarm.compat import ticks_add
-from picoswarm.datagram import encode_beacon, encode_find_node, encode_ping, encode_pong, put_record, start_neighbors
+from forms import encode_beacon, encode_find_node, encode_ping, encode_pong, put_record, seal, start_neighbors
 
 RUNTIMES = ("cpython", "qemu")
 
@@ -50,7 +50,7 @@ def say_neighbors(puppet, node, pair, rid, records, part=0, total=1):
     at = start_neighbors(puppet.codec, puppet.out, rid, part, total)
     for id32, ip, port in records:
         at = put_record(puppet.out, at, 0, id32, 0, ip, port, 9)
-    n = puppet.codec.seal(puppet.out, at, puppet.key, 42, pair)
+    n = seal(puppet.codec, puppet.out, at, puppet.key, 42, pair)
     return puppet.say(n, node)
 
 
@@ -242,8 +242,8 @@ def test_find_node_is_answered_with_four_records_for_50_bytes_and_never_more_tha
     link, node, puppet, pair, token = proven()
     for i in range(10):
         id32 = bytes((i * 16,)) + bytes(30) + b"\x01"
-        record = node.table.admit(id32, 0, bytes((10, 0, 1, i + 1)), PORT, node.uptime)
-        if record >= 0:
+        record = node.table.keep(id32, 0, pair, 0, node.uptime)
+        if node.table.admit(record, bytes((10, 0, 1, i + 1)), PORT, node.uptime):
             node.table.credit(record, node.uptime)
     for size, total in ((50, 199), (61, 240), (74, 281), (300, 0)):
         link.now = ticks_add(link.now, 1000)

@@ -2,7 +2,7 @@
 
 from link import PORT, Link, Puppet, small
 from picoswarm.compat import ticks_add
-from picoswarm.datagram import encode_find_node, encode_ping, encode_pong
+from forms import encode_find_node, encode_ping, encode_pong
 
 RUNTIMES = ("cpython", "qemu")
 
@@ -31,7 +31,7 @@ def test_a_ping_draws_one_pong_no_ping_back_and_no_entry():
     answers = puppet.say(ping(puppet, pair), node)
     assert [len(a) for a in answers] == [50]
     assert puppet.hear(answers[0]) == 0 and puppet.codec.type == 2
-    assert puppet.codec.is_paired(puppet.buf, pair)
+    assert puppet.codec.is_paired(pair)
     body = puppet.codec.body
     assert bytes(puppet.buf[body : body + 6]) == puppet.ip + bytes((PORT >> 8, PORT & 0xFF))
     link.pass_ms(5000)

@@ -15,7 +15,8 @@ def table(ipv6=0):
 
 def add(t, i, answers, ip=None):
     id32 = bytes((0x80 >> i % 4, i)) + bytes(30)
-    record = t.admit(id32, 0, ip or bytes((20, i, 0, 1)), 4000 + i, 0)
+    record = t.keep(id32, 0, bytes(16), 0, 0)
+    assert t.admit(record, ip or bytes((20, i, 0, 1)), 4000 + i, 0)
     for _ in range(answers):
         t.credit(record, 0)
     return id32

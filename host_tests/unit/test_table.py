@@ -1,5 +1,7 @@
 """The node table: buckets, limits, liveness, and the closest nodes (rows D2-D7, D22-D27)."""
 
+from array import array
+
 from picoswarm.profile import Profile
 from picoswarm.table import Table
 
@@ -7,6 +9,7 @@ RUNTIMES = ("cpython", "micropython", "qemu")
 
 OWN = bytes(32)
 PORT = 4000
+PAIR = b"pairpairpairpair"
 
 
 class Random:
@@ -24,7 +27,7 @@ class Random:
 
 
 def table(**changes):
-    numbers = dict(k=4, records=16, replacements=4, lookup_result=1)
+    numbers = dict(k=4, records=16, replacements=4, pair_cache=4)
     numbers.update(changes)
     return Table(OWN, Profile(**numbers), Random())
 
@@ -43,20 +46,26 @@ _networks = [0]
 
 
 def admit(t, id32, ip=None, uptime=0, answers=1):
-    """Admit a node that answered; by default each has a network of its own."""
+    """Admit a node that answered; by default each has a network of its own. -1: it is only cached."""
     if ip is None:
         _networks[0] += 1
         ip = bytes((20, _networks[0] >> 8 & 0xFF, _networks[0] & 0xFF, 1))
-    record = t.admit(id32, 0, ip, PORT, uptime)
-    if record >= 0:
-        for _ in range(answers):
-            t.credit(record, uptime)
+    record = t.keep(id32, 0, PAIR, 0, uptime)
+    t.admit(record, ip, PORT, uptime)
+    if not t.is_proven(record, ip, PORT, uptime):
+        return -1
+    for _ in range(answers):
+        t.credit(record, uptime)
     return record
 
 
+def places(n=8):
+    return array("i", bytes(4 * n))
+
+
 def test_a_record_takes_76_bytes_all_in():
-    t = table(k=8, records=128, replacements=0)
-    assert len(t.pool) <= 75 * 128
+    t = table(k=8, records=128, replacements=0, pair_cache=0)
+    assert len(t.pool) + len(t._hints) <= 76 * 128
 
 
 def test_a_proven_node_is_found_by_its_short_and_its_whole_id():
@@ -74,10 +83,6 @@ def test_near_distances_share_bucket_0_D2():
     assert [t.bucket_of(node_at(d), 0) for d in (256, 255, 242, 241, 240, 1)] == [15, 14, 1, 0, 0, 0]
 
 
-def test_the_own_id_is_never_admitted_D7():
-    assert admit(table(), OWN) == -1
-
-
 def test_a_live_node_in_a_full_bucket_is_never_evicted_D4_A1():
     t = table(k=2)
     old = [admit(t, node_at(256, i)) for i in range(2)]
@@ -88,21 +93,41 @@ def test_a_live_node_in_a_full_bucket_is_never_evicted_D4_A1():
 
 
 def test_one_of_the_own_nearest_finds_room_in_a_full_bucket_up_to_twice_k():
-    t = table(k=2, lookup_result=4, records=16)
+    t = table(k=2)
     kinds = [t.is_entry(admit(t, bytes((0x80, 0x10 - i)) + bytes(30))) for i in range(6)]
     assert kinds == [True] * 4 + [False] * 2
-    t = table(k=2, lookup_result=1, records=16)
+    t = table(k=2)
     assert [t.is_entry(admit(t, bytes((0x80, i)) + bytes(30))) for i in range(3)] == [True, True, False]
 
 
 def test_replacements_are_two_in_a_bucket_and_the_stalest_makes_room_D5():
     t = table(k=1)
-    admit(t, node_at(256, 0))
-    for i in range(1, 4):
-        assert admit(t, node_at(256, i), uptime=100 * i) >= 0
-    assert t.find(node_at(256, 1), 0, 32) == -1
-    assert t.find(node_at(256, 2), 0, 32) >= 0
-    assert t.find(node_at(256, 3), 0, 32) >= 0
+    first = admit(t, node_at(256, 0))
+    spares = [admit(t, node_at(256, i), uptime=100 * i) for i in range(1, 4)]
+    t.remove(first)
+    risen = [t.is_entry(spare) for spare in spares]
+    assert not risen[0] and risen.count(True) == 1
+
+
+def test_a_node_that_moves_up_keeps_its_record_and_one_that_is_only_cached_never_does():
+    t = table(k=1, replacements_per_bucket=0)
+    first = admit(t, node_at(256, 0))
+    assert admit(t, node_at(256, 1)) == -1
+    assert t.remove(first) == -1 and t.find(node_at(256, 1), 0, 8) >= 0
+
+
+def test_the_pair_key_longest_unused_makes_room_and_entries_never_do():
+    t = table(k=4, records=4, replacements=0, pair_cache=3)
+    entries = [admit(t, node_at(256 - i)) for i in range(4)]
+    ids = [bytes((7, i)) * 16 for i in range(4)]
+    for i in range(3):
+        t.keep(ids[i], 0, bytes((i,)) * 16, 0, 100 * i)
+    t.touch(t.find(ids[0], 0, 8), 400)
+    t.keep(ids[3], 0, PAIR, 0, 500)
+    assert t.find(ids[1], 0, 32) == -1
+    record = t.find(ids[0], 0, 8)
+    assert t.pool[record + 32] == 0 and t.find(ids[2], 0, 32) >= 0 and t.find(ids[3], 0, 8) >= 0
+    assert all([t.is_live(entry) for entry in entries])
 
 
 def test_a_removed_node_gives_way_to_a_replacement_that_is_not_handed_out_yet_D23_D24():
@@ -111,9 +136,9 @@ def test_a_removed_node_gives_way_to_a_replacement_that_is_not_handed_out_yet_D2
     spare = admit(t, node_at(256, 1))
     assert t.remove(first) == spare
     assert t.is_entry(spare) and not t.is_live(spare)
-    assert t.closest(OWN, [0] * 8, 8) == 0
+    assert t.closest(OWN, places(), 8) == 0
     t.credit(spare, 0)
-    assert t.closest(OWN, [0] * 8, 8) == 1
+    assert t.closest(OWN, places(), 8) == 1
 
 
 def test_which_replacement_moves_up_is_drawn_D23():
@@ -208,7 +233,7 @@ def test_the_closest_come_in_order_and_only_live_ones_D24():
         return bytes([id32[i] ^ target[i] for i in range(8)])
 
     live = sorted([id32 for i, id32 in enumerate(ids) if i != 3 and records[i] >= 0], key=distance)
-    found = [0] * 8
+    found = places()
     n = t.closest(target, found, 8)
     got = [bytes(t.pool[r : r + 32]) for r in found[:n]]
     assert [distance(i) for i in got] == [distance(i) for i in live[:8]]
@@ -218,7 +243,7 @@ def test_the_closest_beyond_a_distance_pass_over_the_nearer_ones():
     t = table(k=8, records=64)
     for i in range(8):
         admit(t, bytes((0x80, i)) + bytes(30))
-    found = [0] * 8
+    found = places()
     target = b"\x80" + bytes(7)
     assert t.closest(target, found, 4, 0x000200) == 4
     assert [t.pool[r + 1] for r in found[:4]] == [3, 4, 5, 6]
@@ -227,8 +252,10 @@ def test_the_closest_beyond_a_distance_pass_over_the_nearer_ones():
 def test_proof_ends_after_12_hours_D8():
     t = table()
     record = admit(t, node_at(256))
-    assert t.is_proven(record, 43196)
-    assert not t.is_proven(record, 43200)
+    where = t.ip(record), PORT
+    assert t.is_proven(record, *where, 43196)
+    assert not t.is_proven(record, *where, 43200)
+    assert not t.is_proven(record, where[0], PORT + 1, 0)
 
 
 def test_the_longest_unasked_is_next_and_stamps_wrap():

@@ -9,7 +9,7 @@ from .budget import Budget, PerAddress
 from .compat import const, ticks_diff
 from .crypto import X25519, u_from_id
 from .identity import pair_key
-from .wire import copy
+from .wire import copy, same
 
 _KEPT = const(96)  # bytes of a datagram that waits: the longest that can is a PING of 86
 _ID_AT = const(18)  # the sender's id in an opened datagram
@@ -22,12 +22,9 @@ class Deferred:
     def __init__(self):
         self.buf = bytearray(_KEPT)
         self.n = 0  # 0: free
-        self.ip = None
-        self.port = 0
-        self.key = None
-        self.request = None
+        self.ip = self.key = self.request = None
+        self.port = self.since = 0
         self.is_urgent = False
-        self.since = 0
 
 
 class Agreements:
@@ -42,50 +39,49 @@ class Agreements:
         self._requests = []  # own requests that wait for a key
         self._job = None
         self._subject = None  # the Deferred or the request that the job is for
-        self._id = bytearray(32)
+        self._id = b""
         self._is_own_turn = False
         self.pair = None  # 16 bytes, or None when the id was refused
 
-    def defer(self, buf, n, key, ip, port, now, is_urgent, is_near):
-        """Keep an opened datagram until its sender's key is there. False: no slot, no budget, or one of this sender
+    def defer(self, d, now, is_urgent, is_near):
+        """Keep the datagram in hand until its sender's key is there. False: no slot, no budget, or one of this sender
         waits already (then that one will do)."""
-        free = None
         for slot in self._slots:
-            if not slot.n:
-                free = slot
-            elif slot.request is None and slot.buf[_ID_AT : _ID_AT + 32] == buf[_ID_AT : _ID_AT + 32]:
+            if slot.n and slot.request is None and same(slot.buf, _ID_AT, d.buf, _ID_AT, 32):
                 slot.is_urgent |= is_urgent
-                return slot.ip == ip and slot.port == port
-        if free is None or n > _KEPT or self._inbound.wait_ms(now):
-            return False
-        if not is_near and not self._per_ip.take(ip, now):
+                return slot.ip == d.ip and slot.port == d.port
+        slot = self._free(d)
+        if slot is None or self._inbound.wait_ms(now) or not (is_near or self._per_ip.take(d.ip, now)):
             return False
         self._inbound.take(now)
-        self._keep(free, buf, n, key, ip, port, now)
-        free.is_urgent = is_urgent
-        free.request = None
+        self._keep(slot, d, now, None, is_urgent)
         return True
 
-    def defer_answer(self, request, buf, n, key, ip, port, now):
+    def defer_answer(self, request, d, now):
         """Keep the tagged PONG of a peer whose id was not known. It counts as an own agreement. False: no slot."""
-        for slot in self._slots:
-            if not slot.n and n <= _KEPT and self._own.take(now):
-                self._keep(slot, buf, n, key, ip, port, now)
-                slot.is_urgent = True
-                slot.request = request
-                return True
-        return False
+        slot = self._free(d)
+        if slot is None or not self._own.take(now):
+            return False
+        self._keep(slot, d, now, request, True)
+        return True
 
-    def _keep(self, slot, buf, n, key, ip, port, now):
-        copy(slot.buf, 0, buf, 0, n)
-        slot.n = n
-        slot.key = key
-        slot.ip = ip
-        slot.port = port
+    def _free(self, d):
+        for slot in self._slots:
+            if not slot.n and d.n <= _KEPT:
+                return slot
+
+    def _keep(self, slot, d, now, request, is_urgent):
+        copy(slot.buf, 0, d.buf, 0, d.n)
+        slot.n = d.n
+        slot.key = d.key
+        slot.ip = d.ip
+        slot.port = d.port
         slot.since = now
+        slot.request = request
+        slot.is_urgent = is_urgent
 
     def ask(self, request):
-        """Queue an own request (its `id` is set)."""
+        """Queue an own request (its `peer` begins with the id)."""
         self._requests.append(request)
 
     def forget(self, request):
@@ -101,9 +97,7 @@ class Agreements:
 
     def is_ready(self, now):
         """Whether `step` would do something now."""
-        if self._subject is not None or self._next_slot() is not None:
-            return True
-        return bool(self._requests) and not self._own.wait_ms(now)
+        return self._subject is not None or self._next_slot() is not None or self.wait_ms(now) == 0
 
     def wait_ms(self, now):
         """Milliseconds until the own budget lets a waiting request go on; -1: none waits."""
@@ -118,46 +112,37 @@ class Agreements:
 
     def step(self, now):
         """One slice of work. Returns the Deferred or the request that is now ready, or None."""
-        if self._job is not None:
-            if self._job.step():
+        job = self._job
+        if job is None:
+            subject = self._pick(now)
+            if subject is None:
                 return None
-            shared = self._job.result
+            at = _ID_AT if isinstance(subject, Deferred) else 0
+            self._id = bytes((subject.buf if at else subject.peer)[at : at + 32])
+            self.pair = None
+            u = u_from_id(self._id)
+            if u is None:
+                return subject
+            self._job = X25519(self._identity.static_private, u)
+        elif not job.step():
             subject = self._subject
             self._job = self._subject = None
-            self.pair = None
-            if shared is not None:
-                self.pair = pair_key(shared, self._identity.id, self._id)
+            if job.result is not None:
+                self.pair = pair_key(job.result, self._identity.id, self._id)
             return subject
-        subject = self._pick(now)
-        if subject is None:
-            return None
-        if isinstance(subject, Deferred):
-            copy(self._id, 0, subject.buf, _ID_AT, 32)
         else:
-            copy(self._id, 0, subject.id, 0, 32)
-        u = u_from_id(self._id)
-        if u is None:
-            self.pair = None
-            return subject
+            return None
         self._subject = subject
-        self._job = X25519(self._identity.static_private, u)
-        return None
 
     def _pick(self, now):
         """What to work on: urgent datagrams first, then own requests and datagrams in turn."""
         for slot in self._slots:
-            if slot.n and not 0 <= ticks_diff(now, slot.since) < _WAIT_MS and slot.request is None:
+            if not 0 <= ticks_diff(now, slot.since) < _WAIT_MS and slot.request is None:
                 slot.n = 0
         slot = self._next_slot()
-        is_own_ready = bool(self._requests) and not self._own.wait_ms(now)
-        if is_own_ready and (slot is None or (self._is_own_turn and not slot.is_urgent)):
+        if self.wait_ms(now) == 0 and (slot is None or (self._is_own_turn and not slot.is_urgent)):
             self._own.take(now)
             self._is_own_turn = False
             return self._requests.pop(0)
         self._is_own_turn = True
         return slot
-
-    def release(self, slot):
-        """The kept datagram was taken up: its slot is free."""
-        slot.n = 0
-        slot.request = None

@@ -1,6 +1,6 @@
 """Budgets: how much of a node's time and airtime others may take (docs/protocol.md, limits). Pure."""
 
-from .compat import const, ticks_diff
+from .compat import const, ticks_add, ticks_diff
 
 _IPS = const(8)  # addresses whose last key agreement is remembered
 
@@ -10,23 +10,22 @@ class Budget:
 
     def __init__(self, size, interval_ms, now):
         self._interval = interval_ms
-        self._full = self._level = size * interval_ms
-        self._last = now
+        self._full = size * interval_ms
+        self._empty = ticks_add(now, -self._full)  # when the bucket was empty, had nobody taken since
 
     def wait_ms(self, now):
         """Milliseconds until `take` will succeed, 0 for now."""
-        passed = ticks_diff(now, self._last)
-        if passed:
-            self._last = now
-            if passed > 0:
-                self._level = min(self._full, self._level + min(passed, self._full))
-        return max(0, self._interval - self._level)
+        level = ticks_diff(now, self._empty)
+        if not 0 <= level <= self._full:  # full; or the clock jumped back, which gains nothing
+            level = self._full if level > 0 else 0
+            self._empty = ticks_add(now, -level)
+        return max(0, self._interval - level)
 
     def take(self, now):
         """Take one if there is one."""
         if self.wait_ms(now):
             return False
-        self._level -= self._interval
+        self._empty = ticks_add(self._empty, self._interval)
         return True
 
 
@@ -35,22 +34,19 @@ class PerAddress:
 
     def __init__(self, interval_ms):
         self._interval = interval_ms
-        self._ips = [None] * _IPS
-        self._since = [0] * _IPS
-        self._next = 0
+        self._seen = []  # (ip, when), the latest last
 
     def take(self, ip, now):
         """Whether `ip` (bytes) may now; if so it is remembered."""
-        for i in range(_IPS):
-            if self._ips[i] == ip:
-                passed = ticks_diff(now, self._since[i])
-                if 0 <= passed < self._interval:
-                    return False
-                self._since[i] = now
-                return True
-        self._ips[self._next] = ip
-        self._since[self._next] = now
-        self._next = (self._next + 1) % _IPS
+        kept = []
+        for seen in self._seen:
+            if not 0 <= ticks_diff(now, seen[1]) < self._interval:
+                continue
+            if seen[0] == ip:
+                return False
+            kept.append(seen)
+        kept.append((ip, now))
+        self._seen = kept[-_IPS:]
         return True
 
 

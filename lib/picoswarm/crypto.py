@@ -7,6 +7,7 @@ of their own, because a node needs them at first boot only.
 """
 
 from .compat import KERNELS, const, sha256
+from .wire import copy
 
 if KERNELS == "host":
     from .kernels_host import X25519, Aead, ChaCha20, equal, id_from_u, poly1305, u_from_id  # noqa: F401
@@ -27,13 +28,30 @@ class Hmac:
     """HMAC-SHA256 under one key (RFC 2104). The padded key blocks are kept, a hash state is not: stock firmware cannot
     copy one, and its objects end with their first `digest()`."""
 
-    def __init__(self, key):
+    def __init__(self, key, size=32, prefix=b""):
+        self.size = size
+        self.prefix = prefix
+        self.rekey(key)
+
+    def rekey(self, key):
         if len(key) > _BLOCK:
             key = sha256(key).digest()
         # As 512-bit numbers: on a board a loop over 64 bytes costs more than the hashing.
         key = int.from_bytes(bytes(key), "little")
         self._inner = (key ^ _INNER_PAD).to_bytes(_BLOCK, "little")
         self._outer = (key ^ _OUTER_PAD).to_bytes(_BLOCK, "little")
+
+    def sign(self, buf, start, end, at):
+        """Write the tag of prefix || buf[start:end] to buf[at:at+size]."""
+        copy(buf, at, self.digest(self.prefix, memoryview(buf)[start:end]), 0, self.size)
+
+    def check(self, buf, start, end, at):
+        """Whether buf[at:at+size] is the tag of prefix || buf[start:end]."""
+        tag = self.digest(self.prefix, memoryview(buf)[start:end])
+        differ = 0
+        for i in range(self.size):
+            differ |= tag[i] ^ buf[at + i]
+        return differ == 0
 
     def digest(self, first, second=b""):
         """The 32-byte tag of `first` followed by `second` (any buffers)."""

@@ -8,14 +8,18 @@
 
 The first byte of the plaintext tells the place of every field, so that decoding is arithmetic on one byte and a length:
 it copies nothing, allocates nothing and cannot run past the end. Pure; who may say what is discovery.py's business.
+
+What is written belongs to an exchange with one peer (requests.Request, responder.Responder): `request_id` 4 bytes, `ip`,
+`port`, `key` the NetworkKey, `peer` id 32 | pair key 16 | token 8, `has_pair` whether the pair tag goes with it, `is_full`
+whether the own id goes whole. The `encode_*` functions write to `out` (512 bytes), allocate nothing of their own, and
+return the size of the datagram.
 """
 
 from .compat import const
 from .crypto import Hmac
-from .wire import copy, put_u16, same
+from .wire import copy, put_u16, same, u16
 
 # What `Codec.open` returns is 0, or why the datagram is to be dropped: an index of counters.NAMES.
-_OPENED = const(0)
 _BAD_SIZE = const(1)
 _BAD_VERSION = const(2)
 _IMPLAUSIBLE = const(3)
@@ -30,11 +34,10 @@ _RECORDS_MAX = const(11)  # in one datagram
 
 _VERSION = const(1)
 _TYPE = const(13)  # where the plaintext begins
-_TAG = const(12)
-_PAIR_TAG = const(8)
-_BLOCK = const(64)  # of ChaCha20: what is decrypted before the type is looked at
+_BLOCK = const(77)  # the end of what is decrypted before the type is looked at: one block of ChaCha20
 _REQUEST_ID = const(14)
 _SENDER = const(18)
+_PAIR_TAG = const(8)
 
 _PING = const(1)
 _PONG = const(2)
@@ -46,15 +49,19 @@ _TAGGED = const(0x40)
 _IPV6 = const(0x20)
 _TOKEN = const(0x10)
 
+_PAIR = const(32)  # in an exchange's `peer`
+_PEER_TOKEN = const(48)
+
 _BODY = b"\x00\x06\x10\x10\x01\x06"  # bytes of the fixed body by type, IPv4
 
 
 class Codec:
     """Opens received datagrams in place, one at a time, and seals those to be sent.
 
-    After `open` returned 0, the attributes describe the datagram: `type`; `sender`, `sender_n` the offset and size of
-    the sender's id; `body` the offset of the fixed body; `token` that of the token, or 0; `end` the end of the extension;
-    `is_full`, `is_tagged`, `is_ipv6`; `key` the NetworkKey that it came under.
+    After `open` returned 0 the datagram in hand is described by the attributes: `buf`, `n`; `type`; `sender`, `sender_n`
+    the offset and size of the sender's id; `body` the offset of the fixed body; `token` that of the token which the sender
+    shows or gives, or 0; `end` the end of the extension; `is_full`, `is_tagged`, `is_ipv6`; `key` the NetworkKey that it
+    came under. `ip` (unwrapped) and `port` are its source, which the owner sets.
     """
 
     def __init__(self, membership, own_id, repeats=64):
@@ -63,25 +70,29 @@ class Codec:
         self._seen = bytearray(4 * repeats)  # the first 4 bytes of the last accepted tags
         self._seen_at = 0
         self._tag = bytearray(4)
-        self._byte0 = bytearray(1)
-        self._pair = bytearray(16)  # the key of _pair_mac
-        self._pair_mac = None
-        self.key = None
-        self._lay_out(b"\0" * 14, 14)
+        self._pair = bytearray(16)  # the key of _mac
+        self._mac = Hmac(self._pair, _PAIR_TAG)
+        self.ip = b""
+        self.port = self.n = 0
+        self.buf = self.key = None
 
-    def _lay_out(self, buf, n):
-        """Find every field of the plaintext in buf[13:n] from the type byte. False: too short, or no message of ours."""
+    def lay_out(self, buf, n):
+        """Take in hand the plaintext buf[13:n] and find every field of it from the type byte. False: too short, or no
+        message of ours."""
+        self.buf = buf
+        self.n = end = n
         flags = buf[_TYPE]
-        kind = flags & 15
-        self.type = kind
-        self.is_full = is_full = flags & _FULL_ID != 0
-        self.is_tagged = is_tagged = flags & _TAGGED != 0
-        self.is_ipv6 = flags & _IPV6 != 0
+        self.type = kind = flags & 15
+        self.is_full = is_full = flags & _FULL_ID
+        self.is_tagged = is_tagged = flags & _TAGGED
+        self.is_ipv6 = flags & _IPV6
         self.sender = _SENDER
         self.sender_n = 32 if is_full else 8
         self.body = at = _SENDER + self.sender_n
         self.token = 0
-        self.end = n
+        if is_tagged:
+            end -= _PAIR_TAG
+        self.end = end
         if kind < _PING or kind > _BEACON:
             return False
         at += _BODY[kind]
@@ -90,188 +101,165 @@ class Codec:
         if flags & _TOKEN:
             self.token = at
             at += 8
-        if is_tagged:
-            self.end = n - _PAIR_TAG
-        if at > self.end:
+        if kind == _FIND_NODE:
+            self.token = self.body
+        elif kind == _PONG:
+            self.token = self.body + (18 if flags & _IPV6 else 6)
+        if at > end:
             return False
-        if kind == _BEACON:
-            return is_full and not is_tagged
         if kind == _PING:
             return is_full or is_tagged
+        if kind == _BEACON:
+            return is_full and not is_tagged
         return is_tagged or kind == _PONG
 
     def open(self, buf, n):
         """Decrypt and authenticate the datagram buf[0:n] in place. Returns 0, or why it is to be dropped: the buffer
-        then holds nothing of use. Allocates only what the hash objects and two memoryviews take."""
+        then holds nothing of use."""
         if n < _SIZE_MIN or n > _SIZE_MAX:
             return _BAD_SIZE
         key = self._membership.find(buf[0] & 15) if buf[0] >> 4 == _VERSION else None
         if key is None:
             return _BAD_VERSION
+        self.key = key
         # Junk must not buy a whole decryption, and even less a hash: one block first, and a look at it.
-        first = min(n, _TYPE + _BLOCK)
-        key.stream.xor(buf, 1, 0, buf, _TYPE, first)
-        if not self._lay_out(buf, n):
+        key.stream.xor(buf, 1, 0, buf, _TYPE, min(n, _BLOCK))
+        if not self.lay_out(buf, n):
             return _IMPLAUSIBLE
-        if n > first:
-            key.stream.xor(buf, 1, 1, buf, first, n)
-        self._byte0[0] = buf[0]
-        tag = key.mac.digest(self._byte0, memoryview(buf)[_TYPE:n])
-        differ = 0
-        for i in range(_TAG):
-            differ |= tag[i] ^ buf[1 + i]
-        if differ:
+        if n > _BLOCK:
+            key.stream.xor(buf, 1, 1, buf, _BLOCK, n)
+        if not key.mac.check(buf, _TYPE, n, 1):
             return _FORGED
-        copy(self._tag, 0, tag, 0, 4)
-        if self._tag in self._seen:
+        tag = self._tag
+        copy(tag, 0, buf, 1, 4)
+        if tag in self._seen:
             return _REPEATED
         copy(self._seen, self._seen_at, tag, 0, 4)
         self._seen_at = (self._seen_at + 4) % len(self._seen)
-        self.key = key
-        return _OPENED
+        return 0
 
-    def reopen(self, buf, n, key):
-        """Describe again a datagram that was opened before and kept."""
-        self._lay_out(buf, n)
-        self.key = key
+    def pair_with(self, pair, at):
+        """Take the 16-byte pair key pair[at:]. The answer goes to whom the question came from: one keyed hash serves both."""
+        if not same(self._pair, 0, pair, at, 16):
+            copy(self._pair, 0, pair, at, 16)
+            self._mac.rekey(self._pair)
 
-    def is_paired(self, buf, pair, pair_at=0):
-        """Whether the opened datagram in `buf` carries the right pair tag under the 16-byte key at pair[pair_at:]."""
+    def is_paired(self, pair, at=0):
+        """Whether the datagram in hand carries the right pair tag under the 16-byte key pair[at:]."""
         if not self.is_tagged:
             return False
-        end = self.end
-        tag = self._pair_tag(pair, pair_at, self.key, buf, end)
-        differ = 0
-        for i in range(_PAIR_TAG):
-            differ |= tag[i] ^ buf[end + i]
-        return differ == 0
+        self.pair_with(pair, at)
+        self._mac.prefix = self.key.label
+        return self._mac.check(self.buf, _TYPE, self.end, self.end)
 
-    def _pair_tag(self, pair, pair_at, key, buf, end):
-        if self._pair_mac is None or not same(self._pair, 0, pair, pair_at, 16):
-            # The answer goes to whom the question came from: one prepared key serves both.
-            copy(self._pair, 0, pair, pair_at, 16)
-            self._pair_mac = Hmac(self._pair)
-        return self._pair_mac.digest(key.label, memoryview(buf)[_TYPE:end])
-
-    def start(self, out, kind, request_id):
-        """Begin a datagram in `out` with a type byte (flags included), the 4-byte request id and the own id. Returns the
-        offset of the fixed body."""
+    def start(self, out, kind, exchange):
+        """Begin a datagram of an exchange in `out`: type byte, request id, own id. Returns the offset of the fixed body."""
+        n = 8
+        if exchange.is_full:
+            kind |= _FULL_ID
+            n = 32
+        if exchange.has_pair:
+            kind |= _TAGGED
+            self.pair_with(exchange.peer, _PAIR)
+        self.key = exchange.key
         out[_TYPE] = kind
-        copy(out, _REQUEST_ID, request_id, 0, 4)
-        n = 32 if kind & _FULL_ID else 8
+        copy(out, _REQUEST_ID, exchange.request_id, 0, 4)
         copy(out, _SENDER, self._own_id, 0, n)
         return _SENDER + n
 
-    def seal(self, out, end, key, size=0, pair=None):
-        """Finish the datagram whose plaintext is out[13:end]: pad with zeros so that it has `size` bytes at least, put the
-        pair tag, authenticate and encrypt under NetworkKey `key`. Returns its size."""
-        tail = 0 if pair is None else _PAIR_TAG
+    def seal(self, out, end, size=0):
+        """Finish the datagram that `start` began, whose plaintext is out[13:end]: pad with zeros so that it has `size`
+        bytes at least, put the pair tag, authenticate and encrypt. Returns its size."""
+        key = self.key
+        tail = _PAIR_TAG if out[_TYPE] & _TAGGED else 0
         while end < size - tail:
             out[end] = 0
             end += 1
-        if pair is not None:
-            copy(out, end, self._pair_tag(pair, 0, key, out, end), 0, _PAIR_TAG)
-            end += _PAIR_TAG
+        if tail:
+            self._mac.prefix = key.label
+            self._mac.sign(out, _TYPE, end, end)
+            end += tail
         out[0] = _VERSION << 4 | key.epoch
-        self._byte0[0] = out[0]
-        tag = key.mac.digest(self._byte0, memoryview(out)[_TYPE:end])
-        copy(out, 1, tag, 0, _TAG)
+        key.mac.sign(out, _TYPE, end, 1)
         key.stream.xor(out, 1, 0, out, _TYPE, end)
         return end
 
 
-def request_id_of(buf, request_id):
-    """Copy the request id of an opened datagram to `request_id` (4 bytes)."""
-    copy(request_id, 0, buf, _REQUEST_ID, 4)
-
-
-def encode_ping(codec, out, request_id, key, pair, is_full, tcp_port, capabilities, token, size):
-    """PING: tcp port 2 | capabilities 2 | zero 2 | token 8 unless None. `size` is that of its answer, so that an answer is
-    never larger than what asked for it; `pair` None makes it untagged, for a peer whose id is not known. Like every
-    encode_* here it writes to `out`, allocates what the hash objects take, and returns the size of the datagram."""
-    kind = _PING if pair is None else _PING | _TAGGED
-    if is_full:
-        kind |= _FULL_ID
-    if token is not None:
-        kind |= _TOKEN
-    at = codec.start(out, kind, request_id)
+def encode_ping(codec, out, exchange, tcp_port, capabilities, has_token):
+    """PING: tcp port 2 | capabilities 2 | zero 2 | the peer's token 8 if it is held. It has the size of its answer, so that
+    an answer is never larger than what asked for it; without a pair key it is untagged, for a peer whose id is not known."""
+    at = codec.start(out, _PING | _TOKEN if has_token else _PING, exchange)
     put_u16(out, at, tcp_port)
     put_u16(out, at + 2, capabilities)
     put_u16(out, at + 4, 0)
     at += 6
-    if token is not None:
-        copy(out, at, token, 0, 8)
+    if has_token:
+        copy(out, at, exchange.peer, _PEER_TOKEN, 8)
         at += 8
-    return codec.seal(out, at, key, size, pair)
+    return codec.seal(out, at, (50 if exchange.has_pair else 74) + len(exchange.ip) - 4)
 
 
-def encode_pong(codec, out, request_id, key, pair, is_full, ip, port, token, tcp_port):
-    """PONG: the asker's IP 4 or 16 and UDP port 2 as seen here | token 8 | own tcp port 2."""
-    kind = _PONG if pair is None else _PONG | _TAGGED
-    if is_full:
-        kind |= _FULL_ID
-    n = len(ip)
-    if n == 16:
-        kind |= _IPV6
-    at = codec.start(out, kind, request_id)
-    copy(out, at, ip, 0, n)
+def encode_pong(codec, out, exchange, tcp_port):
+    """PONG: the asker's IP 4 or 16 and UDP port 2 as seen here | token 8 for it | own tcp port 2."""
+    n = len(exchange.ip)
+    at = codec.start(out, _PONG | _IPV6 if n == 16 else _PONG, exchange)
+    copy(out, at, exchange.ip, 0, n)
     at += n
-    put_u16(out, at, port)
-    copy(out, at + 2, token, 0, 8)
+    put_u16(out, at, exchange.port)
+    copy(out, at + 2, exchange.peer, _PEER_TOKEN, 8)
     put_u16(out, at + 10, tcp_port)
-    return codec.seal(out, at + 12, key, 0, pair)
+    return codec.seal(out, at + 12)
 
 
-def encode_find_node(codec, out, request_id, key, pair, is_full, token, target, beyond, size):
-    """FIND_NODE: token 8 | target prefix 8 | beyond 3 or none, padded to `size`: the answer has at most four times as many
-    bytes. `beyond`: only nodes whose distance to the target has first 24 bits above it are asked for; 0 sends none."""
-    kind = _FIND_NODE | _TAGGED
-    if is_full:
-        kind |= _FULL_ID
-    at = codec.start(out, kind, request_id)
-    copy(out, at, token, 0, 8)
+def encode_find_node(codec, out, exchange, target, beyond, size):
+    """FIND_NODE: the peer's token 8 | target prefix 8 | beyond 3 or none, padded to `size`: the answer has at most four
+    times as many bytes. `beyond`: only nodes whose distance to the target has first 24 bits above it are asked for; 0 sends
+    none."""
+    at = codec.start(out, _FIND_NODE, exchange)
+    copy(out, at, exchange.peer, _PEER_TOKEN, 8)
     copy(out, at + 8, target, 0, 8)
     at += 16
     if beyond:
         out[at] = beyond >> 16
         put_u16(out, at + 1, beyond & 0xFFFF)
         at += 3
-    return codec.seal(out, at, key, size, pair)
+    return codec.seal(out, at, size)
 
 
-def beyond_of(codec, buf):
-    """The `beyond` of an opened FIND_NODE, 0 when it has none (padding is zeros)."""
+def beyond_of(codec):
+    """The `beyond` of the FIND_NODE in hand, 0 when it has none (padding is zeros)."""
     at = codec.body + 16
-    return buf[at] << 16 | buf[at + 1] << 8 | buf[at + 2] if at + 3 <= codec.end else 0
+    return codec.buf[at] << 16 | u16(codec.buf, at + 1) if at + 3 <= codec.end else 0
 
 
-def start_neighbors(codec, out, request_id, part, total):
+def start_neighbors(codec, out, exchange, part, total):
     """NEIGHBORS, begun: part (from 0) in the high nibble and the total of parts (1-2) in the low one. The caller puts
     records with `put_record` and ends with `codec.seal`. Returns the offset of the first record."""
-    at = codec.start(out, _NEIGHBORS | _TAGGED, request_id)
+    at = codec.start(out, _NEIGHBORS, exchange)
     out[at] = part << 4 | total
     return at + 1
 
 
-def put_record(out, at, flags, source, id_at, ip, udp_port, tcp_port):
-    """One record: flags 1 | id 32 (source[id_at:]) | IP 4 or 16 | UDP port 2 | TCP port 2. Returns the offset after it."""
-    n = len(ip)
-    out[at] = flags | 1 if n == 16 else flags & 0xFE
-    copy(out, at + 1, source, id_at, 32)
-    copy(out, at + 33, ip, 0, n)
-    at += 33 + n
-    put_u16(out, at, udp_port)
-    put_u16(out, at + 2, tcp_port)
-    return at + 4
+def put_record(out, at, table, record):
+    """One record of NEIGHBORS, from the table's: flags 1 | id 32 | IP 4 or 16 | UDP port 2 | TCP port 2. Returns the offset
+    after it."""
+    pool = table.pool
+    flags = pool[record + 64] & 15
+    n = 16 if flags & 1 else 4
+    out[at] = flags
+    copy(out, at + 1, pool, record, 32)
+    copy(out, at + 33, pool, record + table.step - n, n)
+    copy(out, at + 33 + n, pool, record + 56, 4)
+    return at + 37 + n
 
 
-def encode_beacon(codec, out, request_id, key, tcp_port, capabilities):
+def encode_beacon(codec, out, exchange, tcp_port, capabilities):
     """BEACON: zero 2 | tcp port 2 | capabilities 2, 64 bytes in all."""
-    at = codec.start(out, _BEACON | _FULL_ID, request_id)
+    at = codec.start(out, _BEACON, exchange)
     put_u16(out, at, 0)
     put_u16(out, at + 2, tcp_port)
     put_u16(out, at + 4, capabilities)
-    return codec.seal(out, at + 6, key, 64)
+    return codec.seal(out, at + 6, 64)
 
 
 def size_for(records, is_ipv6):

@@ -38,7 +38,7 @@ class NetworkKey:
             raise LocalError("blank network key")
         self.epoch = epoch
         datagram = hkdf(self.key, b"picoswarm datagram v1", 64)
-        self.mac = Hmac(datagram[:32])  # Kd_mac: the tag of the datagram envelope
+        self.mac = Hmac(datagram[:32], 12, bytes((0x10 | epoch,)))  # Kd_mac: the tag of the datagram envelope
         self.stream = ChaCha20(datagram[32:])  # Kd_enc: its encryption
         self.label = hkdf(self.key, b"picoswarm label v1", 8)  # binds pair tags to the epoch, never sent
         self.psk = hkdf(self.key, b"picoswarm session v1")  # the pre-shared key of Noise

@@ -13,9 +13,7 @@ from .errors import Malformed
 from .wire import u16
 
 _CREDIT = const(62)  # in a table record
-_FLAGS = const(64)
 _STABLE = const(30)  # credit after four answers, the first of which earns 27: any more is worth a place (row D30)
-_PUBLIC_FLAGS = const(0x0F)
 
 
 def encode_nodes(table, limit=16):
@@ -29,9 +27,7 @@ def encode_nodes(table, limit=16):
     payload = bytearray(1 + 53 * min(limit, len(stable)))
     at = 1
     for _, record in stable[:limit]:
-        flags = pool[record + _FLAGS] & _PUBLIC_FLAGS
-        ip = table.ip(record)
-        at = put_record(payload, at, flags, pool, record, ip, u16(pool, record + 56), u16(pool, record + 58))
+        at = put_record(payload, at, table, record)
         payload[0] += 1
     return bytes(payload[:at])
 

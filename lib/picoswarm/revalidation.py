@@ -19,7 +19,6 @@ class Revalidation:
         self._interval_ms = profile.revalidate_s * 1000
         self._records = [_NEVER] * _SUSPECTS
         self._due = [0] * _SUSPECTS
-        self._next = now
         self._plan(now)
 
     def _plan(self, now):
@@ -27,10 +26,9 @@ class Revalidation:
         early = self._interval_ms // 10 * self._rng(1)[0] >> 8
         self._next = ticks_add(now, self._interval_ms - early)
 
-    def next_time(self, best):
-        """The earlier of `best` (ticks or None) and the next turn."""
-        if best is None or ticks_diff(self._next, best) < 0:
-            best = self._next
+    def next_time(self):
+        """The next turn."""
+        best = self._next
         for i in range(_SUSPECTS):
             if self._records[i] >= 0 and ticks_diff(self._due[i], best) < 0:
                 best = self._due[i]
@@ -51,15 +49,11 @@ class Revalidation:
     def suspect(self, record, misses, now):
         """Ask this entry soon: it left `misses` pings (0-3) in a row unanswered."""
         self.forget(record)
-        slot = 0
-        for i in range(_SUSPECTS):
-            if self._records[i] < 0:
-                slot = i
+        slot = self._records.index(_NEVER) if _NEVER in self._records else 0
         self._records[slot] = record
         self._due[slot] = ticks_add(now, _REPEAT_MS << max(0, misses - 1))
 
     def forget(self, record):
         """The record answered, or is gone."""
-        for i in range(_SUSPECTS):
-            if self._records[i] == record:
-                self._records[i] = _NEVER
+        if record in self._records:
+            self._records[self._records.index(record)] = _NEVER

@@ -18,44 +18,40 @@ class Tokens:
     def __init__(self, rng, lifetime_s):
         self._rng = rng
         self._lifetime = lifetime_s
-        self._present = self._previous = Hmac(rng(_SECRET))
+        self._present = self._previous = Hmac(rng(_SECRET), _TOKEN)
         self._since = 0
-        self.is_present = False
-        self._place = bytearray(50)  # id 32 | ip 4 or 16 | port 2
-        self._place_n = (None, memoryview(self._place)[:38], memoryview(self._place))
+        self._place = bytearray(58)  # id 32 | ip 4 or 16 | port 2 | token 8
 
     def rotate(self, uptime):
         """Make a new secret when the present one is old enough; after a long sleep both are forgotten."""
         age = uptime - self._since
-        if age < self._lifetime:
-            return
-        fresh = Hmac(self._rng(_SECRET))
-        self._previous = self._present if age < 2 * self._lifetime else fresh
-        self._present = fresh
-        self._since = uptime
+        if age >= self._lifetime:
+            fresh = Hmac(self._rng(_SECRET), _TOKEN)
+            self._previous = self._present if age < 2 * self._lifetime else fresh
+            self._present = fresh
+            self._since = uptime
 
-    def _fill(self, buf, at, ip, port):
+    def _fill(self, buf, at, d):
         place = self._place
-        n = len(ip)
+        n = len(d.ip)
         copy(place, 0, buf, at, 32)
-        copy(place, 32, ip, 0, n)
-        put_u16(place, 32 + n, port)
-        return self._place_n[1 if n == 4 else 2]
+        copy(place, 32, d.ip, 0, n)
+        put_u16(place, 32 + n, d.port)
+        return 34 + n
 
-    def make(self, token, buf, at, ip, port):
-        """Write to `token` (8 bytes) the token of the id buf[at:at+32] at an unwrapped address."""
-        copy(token, 0, self._present.digest(self._fill(buf, at, ip, port)), 0, _TOKEN)
+    def make(self, peer, d):
+        """Write to peer[48:56] the token of the id peer[0:32] at the source of the datagram in hand `d`."""
+        n = self._fill(peer, 0, d)
+        self._present.sign(self._place, 0, n, n)
+        copy(peer, 48, self._place, n, _TOKEN)
 
-    def is_valid(self, datagram, token_at, buf, at, ip, port):
-        """Whether datagram[token_at:token_at+8] is a token of the id buf[at:at+32] at this address. `is_present` then
-        says whether `make` would give the same one."""
-        place = self._fill(buf, at, ip, port)
-        self.is_present = _is_tag(self._present.digest(place), datagram, token_at)
-        return self.is_present or _is_tag(self._previous.digest(place), datagram, token_at)
-
-
-def _is_tag(tag, datagram, at):
-    differ = 0
-    for i in range(_TOKEN):
-        differ |= tag[i] ^ datagram[at + i]
-    return not differ
+    def is_valid(self, buf, at, d):
+        """Whether the datagram in hand `d` carries a token of the id buf[at:at+32] at its source: 0 no, 1 an old one, 2 the
+        one that `make` would give."""
+        if not d.token:
+            return 0
+        n = self._fill(buf, at, d)
+        copy(self._place, n, d.buf, d.token, _TOKEN)
+        if self._present.check(self._place, 0, n, n):
+            return 2
+        return self._previous.check(self._place, 0, n, n) + 0

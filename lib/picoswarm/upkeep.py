@@ -19,6 +19,7 @@ _TO_JOIN = const(3)  # see requests.py
 _NEW = const(1)  # see lookup.py
 _FAILED = const(4)
 
+_ALONE = const(4)  # the event, see discovery.py
 _ALONE_MS = const(5000)
 _ALONE_MAX_MS = const(300000)
 _RAMP_MS = const(1000)
@@ -96,31 +97,32 @@ class Upkeep:
         self._hints.append([id32, ip, port, due, is_beacon])
         return True
 
-    def on_beacon(self, buf, ip, port):
-        """A BEACON was opened in `buf`: somebody of this mesh may be near, or somebody replays it."""
+    def on_beacon(self, d):
+        """A BEACON is in hand: somebody of this mesh may be near, or somebody replays it."""
         node = self._node
-        at = node.codec.sender
-        if node.site.is_onlink(ip) and node.table.live() < _ENOUGH and node.table.find(buf, at, 32) < 0:
-            self.add_hint(bytes(buf[at : at + 32]), ip, port, node.now, True)
+        if node.site.is_onlink(d.ip) and node.table.live() < _ENOUGH and not self._knows(d.buf, d.sender):
+            self.add_hint(bytes(d.buf[d.sender : d.sender + 32]), d.ip, d.port, node.now, True)
 
-    def answered(self, request):
-        """A contact answered."""
-        anchor = request.anchor
+    def _knows(self, buf, at):
+        """Whether the id buf[at:at+32] has an entry."""
+        record = self._node.table.find(buf, at, 32)
+        return record >= 0 and self._node.table.is_entry(record)
+
+    def ended(self, request, is_answered):
+        """A contact answered, or did not."""
+        anchor = request.about
         if anchor is not None:
             anchor.is_asked = False
-            anchor.id = bytes(request.id)
+            if not is_answered:
+                anchor.is_missing = True
+                return
+            anchor.id = bytes(request.peer[:32])
             if anchor.is_missing or not self.is_joined:
                 self._refresh_at = self._node.now
             anchor.is_missing = False
             anchor.due = ticks_add(self._node.now, self._refresh_ms)
-        elif not self.is_joined:
+        elif is_answered and not self.is_joined:
             self._refresh_at = self._node.now
-
-    def failed(self, request):
-        """A contact did not answer."""
-        if request.anchor is not None:
-            request.anchor.is_missing = True
-            request.anchor.is_asked = False
 
     def lost(self, table, record):
         """An entry leaves the table because it did not answer."""
@@ -223,12 +225,12 @@ class Upkeep:
         if request is None:
             anchor.due = ticks_add(now, _RETRY_MS)
         else:
-            request.anchor = anchor
+            request.about = anchor
             anchor.is_asked = True
 
     def _ask_hint(self, hint, now):
         node = self._node
-        is_known = node.table.find(hint[0], 0, 32) >= 0 or (hint[4] and node.table.live() >= _ENOUGH)
+        is_known = self._knows(hint[0], 0) or (hint[4] and node.table.live() >= _ENOUGH)
         if is_known or node.requests.begin(_TO_JOIN, hint[0], 0, hint[1], hint[2]) is not None:
             self._hints.remove(hint)
         else:
@@ -251,4 +253,4 @@ class Upkeep:
             if ticks_diff(anchor.due, now) > 0 and anchor.is_missing:
                 anchor.due = now
         self.has_beacon = self._sends_beacons
-        node.alone()
+        node.event((_ALONE,))

@@ -1,4 +1,4 @@
-"""Fields inside buffers, byte by byte and in place. Pure; nothing here allocates.
+"""Fields inside buffers, byte by byte and in place. Pure; nothing here allocates where machine code runs.
 
 A slice would be shorter and is not used on purpose: MicroPython 1.25 makes a heap object of every slice, even of one that
 is assigned to.
@@ -7,20 +7,33 @@ is assigned to.
 from .compat import KERNELS
 
 if KERNELS == "viper":
-    from .wire_viper import copy, same  # noqa: F401
+    from .wire_viper import copy, nearest, same  # noqa: F401
 else:
 
     def copy(to, at, source, start, n):
         """Copy source[start:start+n] to to[at:at+n]."""
-        for i in range(n):
-            to[at + i] = source[start + i]
+        to[at : at + n] = source[start : start + n]
 
     def same(a, at, b, start, n):
         """Whether a[at:at+n] equals b[start:start+n]. For public bytes: it stops at the first difference."""
-        for i in range(n):
-            if a[at + i] != b[start + i]:
-                return False
-        return True
+        return a[at : at + n] == b[start : start + n]
+
+    def nearest(pool, end, step, target, beyond, found, n):
+        """Put the offsets of the `n` live entries of the table's `pool` (to `end`, each of `step` bytes) nearest to the
+        8-byte prefix `target` in the integer array `found`, the nearest first, leaving out those whose distance has
+        first 24 bits up to `beyond` (-1: none). Returns how many there are."""
+        target = int.from_bytes(target[:8], "big")
+        near = []
+        for at in range(0, end, step):
+            if pool[at + 63] & 15 == 1 and pool[at + 62]:
+                distance = int.from_bytes(pool[at : at + 8], "big") ^ target
+                if distance >> 40 > beyond:
+                    near.append((distance, at))
+        near.sort()
+        near = near[:n]
+        for i in range(len(near)):
+            found[i] = near[i][1]
+        return len(near)
 
 
 def u16(buf, at):

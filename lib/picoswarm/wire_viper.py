@@ -1,6 +1,6 @@
-"""Copying and comparing inside buffers, as machine code (see wire.py for what they promise).
+"""Copying, comparing and scanning inside buffers, as machine code (see wire.py for what they promise).
 
-The bytecode of the same two loops costs a board some 800 instructions a byte and a call frame on the heap. Nothing is
+The bytecode of the same loops costs a board some 800 instructions a byte and a call frame on the heap. Nothing is
 checked here: every caller passes offsets that it has taken from a length or from its own layout.
 """
 
@@ -27,3 +27,32 @@ def same(a: ptr8, at: int, b: ptr8, start: int, n: int) -> bool:  # noqa: F821
         at += 1
         start += 1
     return True
+
+
+@micropython.viper
+def nearest(pool: ptr8, end: int, step: int, target: ptr8, beyond: int, found: ptr32, n: int) -> int:  # noqa: F821
+    """Put the offsets of the `n` live entries nearest to a target in `found`."""
+    count = 0
+    at = 0
+    while at < end:
+        # table.py: the state byte of an entry that misses nothing, and some credit
+        if pool[at + 63] & 15 == 1 and pool[at + 62]:
+            key = (pool[at] ^ target[0]) << 16 | (pool[at + 1] ^ target[1]) << 8 | pool[at + 2] ^ target[2]
+            if key > beyond:
+                j = count
+                while j:
+                    q = int(found[j - 1])
+                    i = 0
+                    while i < 7 and pool[at + i] == pool[q + i]:
+                        i += 1
+                    if pool[at + i] ^ target[i] > pool[q + i] ^ target[i]:
+                        break
+                    if j < n:
+                        found[j] = q
+                    j -= 1
+                if j < n:
+                    found[j] = at
+                    if count < n:
+                        count += 1
+        at += step
+    return count

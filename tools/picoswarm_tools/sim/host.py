@@ -121,12 +121,17 @@ class Host:
             return
         if not self._work_us:
             while self.engine.work():
-                pass
+                self._send()
         elif self._work_timer is None or not self._work_timer.is_armed:
             self._work_timer = self.clock.after(self._work_us, self._work)
         self._flush()
 
     def _flush(self) -> None:
+        self._send()
+        assert self.engine is not None
+        self._arm(self.engine.next_time())
+
+    def _send(self) -> None:
         engine = self.engine
         assert engine is not None
         while (event := engine.next_event()) is not None:
@@ -142,7 +147,6 @@ class Host:
             self.endpoint.send(datagram, *to)
         else:
             raise RuntimeError(f"{self.name}: the engine sends without end")
-        self._arm(engine.next_time())
 
     def _arm(self, deadline: int | None) -> None:
         if deadline is None:

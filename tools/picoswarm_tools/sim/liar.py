@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 from random import Random
+from types import SimpleNamespace
 
 from picoswarm.crypto import X25519, run
-from picoswarm.datagram import Codec, put_record, start_neighbors
+from picoswarm.datagram import Codec, start_neighbors
 from picoswarm.identity import Identity, pair_key
 from picoswarm.membership import Membership
 
@@ -75,10 +76,19 @@ class Liar:
             return datagram
         self.lies += 1
         out = bytearray(_DATAGRAM)
-        at = start_neighbors(self._codec, out, request_id, 0, 1)
+        answer = SimpleNamespace(  # an exchange, see picoswarm.datagram
+            request_id=request_id,
+            key=self._membership.highest,
+            peer=asker.id + self._pair_with(asker) + bytes(8),
+            has_pair=True,
+            is_full=False,
+        )
+        at = start_neighbors(self._codec, out, answer, 0, 1)
         for id32, (ip, port) in self._far(target) if self.lie is Lie.FAR else self._invented(target):
-            at = put_record(out, at, 0, id32, 0, ip, port, 0)
-        return bytes(out[: self._codec.seal(out, at, self._membership.highest, 0, self._pair_with(asker))])
+            record = bytes(1) + id32 + ip + port.to_bytes(2) + bytes(2)
+            out[at : at + len(record)] = record
+            at += len(record)
+        return bytes(out[: self._codec.seal(out, at)])
 
     def _open(self, datagram: bytes) -> bytearray | None:
         buf = bytearray(datagram)
