@@ -16,6 +16,8 @@ LEVELS = (
         "cipher_int",
         "curve_viper",
         "curve_int",
+        "sha256_viper",
+        "sha256_int",
         "kernels_host",
         "crypto",
         "sha512_viper",

@@ -83,8 +83,20 @@ def _sha512(kernels, case):
 
 
 def _hmac(kernels, case):
-    # Keys of all sizes around a block: the text is the key here.
-    return kernels.Hmac(case.text).digest(case.ad[: case.cut], case.ad[case.cut :])
+    # Keys of all sizes around a block: the text is the key, and a message of the other kind.
+    mac = kernels.Hmac(case.text)
+    tag = mac.digest(case.ad[: case.cut], case.ad[case.cut :])
+    buf = bytearray(case.before) + case.text + b"\x77" * 40
+    end = case.before + len(case.text)
+    mac.rekey(case.key, case.cut & 15, 16)
+    mac.sign(case.ad, buf, case.before, end, buf, end + 1, 32)
+    assert buf[:end] == bytes(case.before) + case.text and buf[end] == 0x77 and buf[end + 33 :] == b"\x77" * 7
+    at = case.flip % 256
+    assert mac.check(case.ad, buf, case.before, end, buf, end + 1, 32)
+    buf[end + 1 + at // 8] ^= 1 << at % 8
+    assert not mac.check(case.ad, buf, case.before, end, buf, end + 1, 32)
+    buf[end + 1 + at // 8] ^= 1 << at % 8
+    return tag + buf[end + 1 : end + 33]
 
 
 def _hkdf(kernels, case):
@@ -119,7 +131,7 @@ def report(module, first, last):
     kernels = __import__("picoswarm." + module, None, None, (module,))
     present = [(name, function) for name, function in KERNELS.items() if hasattr(kernels, name)]
     if module == "crypto":
-        present = [(name, function) for name, function in present if name in ("Hmac", "hkdf")]
+        present = [("hkdf", _hkdf)]  # its other names are those of a back end
 
     def results(case):
         return {name: function(kernels, case) for name, function in present}

@@ -51,6 +51,12 @@ def test_words_at_odd_addresses_are_read_by_bytes():
             end = aead.seal(memoryview(bytes(20))[start : start + 12], memoryview(_KEY)[start:], buf, start, start + 77)
             assert aead.open(bytes(12), _KEY[start:], buf, start, end) == start + 77, (kernels.__name__, start)
             assert bytes(buf[start : start + 77]) == whole[:77], (kernels.__name__, start)
+    for kernels in back_ends("sha256"):
+        for start in range(1, 4):
+            view, out = memoryview(_KEY * 4)[start:], bytearray(40)
+            kernels.Hmac(view[:32]).sign(view[:start], view, start, 120, out, start, 32)
+            expected = kernels.Hmac((_KEY * 4)[start : start + 32]).digest(bytes(view[:start]), bytes(view[start:120]))
+            assert out[start : start + 32] == expected, (kernels.__name__, start)
     for kernels in back_ends("sha512"):
         for start in range(1, 4):
             assert kernels.sha512(memoryview(_KEY * 8)[start:]) == kernels.sha512((_KEY * 8)[start:]), kernels.__name__
@@ -81,6 +87,19 @@ def test_buffers_too_short_are_refused_before_a_pointer_is_used():
         raises(ValueError, aead.open, nonce, b"", bytearray(64), 0, 15)  # shorter than a tag
         raises(ValueError, aead.open, nonce, b"", bytearray(64), 8, 23)
         assert aead.seal(nonce, b"", bytearray(64), 0, 48) == 64, kernels.__name__
+    big, small = 0x7FFFFFFF, -0x80000000  # where sums and differences of machine words wrap
+    for kernels in back_ends("sha256"):
+        mac, buf, out = kernels.Hmac(_KEY), bytearray(64), bytearray(32)
+        for start, end in ((0, 65), (-1, 10), (10, 9), (65, 65), (-5, -1), (big, big), (small, small), (1, small)):
+            raises(ValueError, mac.sign, b"", buf, start, end, out, 0, 32)
+            raises(ValueError, mac.check, b"", buf, start, end, out, 0, 32)
+        for at, n in ((0, 33), (0, 0), (0, -1), (-1, 12), (1, 32), (32, 1), (big, 1), (small, 1), (0, big), (0, small)):
+            raises(ValueError, mac.sign, b"", buf, 0, 64, out, at, n)
+            raises(ValueError, mac.check, b"", buf, 0, 64, out, at, n)
+        for at, n in ((0, 65), (0, -1), (-1, 1), (33, 32), (64, 1), (65, 0), (big, 1), (small, 1), (0, big), (1, small)):
+            raises(ValueError, mac.rekey, buf, at, n)
+        mac.sign(b"", buf, 64, 64, out, 31, 1)
+        assert mac.digest(b"") == kernels.Hmac(_KEY).digest(b""), kernels.__name__
 
 
 def test_keys_and_nonces_of_a_wrong_size_are_refused():
@@ -107,6 +126,10 @@ def test_read_only_buffers_are_not_written():
         sealed = bytearray(64)
         aead.seal(nonce, b"", sealed, 0, 48)
         raises(TypeError, aead.open, nonce, b"", bytes(sealed), 0, 64)
+    for kernels in back_ends("sha256"):
+        for locked in (bytes(64), memoryview(bytes(64))):
+            raises(TypeError, kernels.Hmac(_KEY).sign, b"", b"", 0, 0, locked, 0, 32)
+            assert bytes(locked) == bytes(64), kernels.__name__
 
 
 def test_integers_are_no_buffers():
@@ -124,17 +147,26 @@ def test_integers_are_no_buffers():
         raises(TypeError, aead.seal, address, b"", bytearray(64), 0, 48)
         raises(TypeError, aead.seal, bytes(12), b"", address, 0, 48)
         raises(TypeError, aead.open, bytes(12), address, bytearray(64), 0, 48)
+    for kernels in back_ends("sha256"):
+        mac = kernels.Hmac(_KEY)
+        raises(TypeError, kernels.Hmac, 32)
+        raises(TypeError, mac.rekey, address, 0, 16)
+        for method in (mac.sign, mac.check):
+            raises(TypeError, method, address, b"", 0, 0, bytearray(32), 0, 32)
+            raises(TypeError, method, b"", address, 0, 0, bytearray(32), 0, 32)
+            raises(TypeError, method, b"", b"", 0, 0, address, 0, 32)
     for kernels in back_ends("sha512"):
         raises(TypeError, kernels.sha512, address)
 
 
 def test_hash_objects_that_end_with_their_digest_are_not_asked_again():
-    # On stock firmware they have no copy() either, so a keyed state cannot be kept.
-    from picoswarm.crypto import Hmac, hkdf
+    # On stock firmware they have no copy() either, so that one cannot be kept for a key.
+    from picoswarm.crypto import hkdf
 
-    mac = Hmac(b"key")
-    first = mac.digest(b"text")
-    assert mac.digest(b"te", b"xt") == first and mac.digest(b"text") == first
+    for kernels in back_ends("sha256"):
+        mac = kernels.Hmac(b"key")
+        first = mac.digest(b"text")
+        assert mac.digest(b"te", b"xt") == first and mac.digest(b"text") == first, kernels.__name__
     assert hkdf(b"ikm", b"info", 64) == hkdf(b"ikm", b"info", 64)
 
 

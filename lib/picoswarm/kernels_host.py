@@ -1,8 +1,10 @@
 """The kernels on CPython: thin adapters over the `cryptography` package, with the interface and the refusals of the
 device back ends (see crypto.py)."""
 
+from hashlib import sha256 as _sha256
 from hashlib import sha512 as _sha512
-from hmac import compare_digest as equal  # noqa: F401
+from hmac import compare_digest as equal
+from hmac import digest as _hmac
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -15,6 +17,8 @@ from cryptography.hazmat.primitives.poly1305 import Poly1305
 _KEY = 32
 _NONCE = 12
 _TAG = 16
+_BLOCK = 64  # of SHA-256
+_DIGEST = 32
 _COUNTER_END = 1 << 30  # blocks under one nonce: the device keeps the counter in a small int
 _P = 2**255 - 19
 
@@ -66,6 +70,39 @@ class Aead:
             return -1
         buf[start : end - _TAG] = plain
         return end - _TAG
+
+
+class Hmac:
+    """HMAC-SHA256 (RFC 2104) under one key of any size, for one message after another."""
+
+    def __init__(self, key):
+        if len(key) > _BLOCK:
+            key = _sha256(key).digest()
+        self.rekey(key, 0, len(key))
+
+    def rekey(self, buf, at, n):
+        """Take the key buf[at:at+n] instead, 0 to 64 bytes. Raises ValueError for another size or a range outside `buf`."""
+        if at < 0 or not 0 <= n <= _BLOCK or at + n > len(buf):
+            raise ValueError("hmac: key")
+        self._key = bytes(buf[at : at + n])
+
+    def sign(self, prefix, buf, start, end, out, at, n):
+        """Write the first `n` bytes (1 to 32) of the tag of prefix || buf[start:end] to out[at:at+n]. Raises ValueError for
+        another `n` or a range outside its buffer."""
+        out[at : at + n] = self._tag(prefix, buf, start, end, out, at, n)
+
+    def check(self, prefix, buf, start, end, tag, at, n):
+        """Whether tag[at:at+n] is what `sign` would write, in constant time. Raises as `sign` does."""
+        return equal(self._tag(prefix, buf, start, end, tag, at, n), bytes(tag[at : at + n]))
+
+    def _tag(self, prefix, buf, start, end, out, at, n):
+        if start < 0 or end < start or end > len(buf) or at < 0 or not 0 < n <= _DIGEST or at + n > len(out):
+            raise ValueError("hmac: range")
+        return self.digest(prefix, memoryview(buf)[start:end])[:n]
+
+    def digest(self, first, second=b""):
+        """The 32-byte tag of `first` followed by `second` (any buffers)."""
+        return _hmac(self._key, b"".join((first, second)), "sha256")
 
 
 def poly1305(key, data):
