@@ -1,6 +1,6 @@
 """Random inputs for the ciphers and hashes, and what a back end makes of them: runs on MicroPython and on CPython.
 
-    micropython cipher_cases.py cipher_viper 0 1000
+    micropython cipher_cases.py aead_viper 0 1000
 
 prints, for each hundred cases and each kernel of the module, one SHA-256 over all results. The inputs of case `i` follow
 from `i` alone, so that test_cipher_crosscheck.py works out the same results with other people's code.

@@ -1,6 +1,7 @@
 """Network keys: what is derived, how epochs follow each other, which keys are held."""
 
-from picoswarm.crypto import equal, hkdf
+from picoswarm.aead import equal
+from picoswarm.crypto import hkdf
 from picoswarm.errors import LocalError, Malformed
 from picoswarm.membership import Membership, NetworkKey, is_higher
 from support import raises

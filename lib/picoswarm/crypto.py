@@ -3,19 +3,19 @@
 `compat.KERNELS` picks the back end: "viper" (machine code, boards), "int" (plain Python), "host" (CPython with the
 `cryptography` package). All three give the same bytes, the same refusals and the same ValueErrors. Not safe to call from
 two threads or from an interrupt: the device back end keeps its scratch blocks per module. Ed25519 and SHA-512 have fronts
-of their own, because a node needs them at first boot only.
+of their own, because a node needs them at first boot only; so has the AEAD, which discovery does without.
 """
 
 from .compat import KERNELS, const
 
 if KERNELS == "host":
-    from .kernels_host import X25519, Aead, ChaCha20, Hmac, equal, id_from_u, poly1305, u_from_id  # noqa: F401
+    from .kernels_host import X25519, ChaCha20, Hmac, id_from_u, u_from_id  # noqa: F401
 elif KERNELS == "viper":
-    from .cipher_viper import Aead, ChaCha20, equal, poly1305  # noqa: F401
+    from .chacha_viper import ChaCha20  # noqa: F401
     from .curve_viper import X25519, id_from_u, u_from_id  # noqa: F401
     from .sha256_viper import Hmac
 else:
-    from .cipher_int import Aead, ChaCha20, equal, poly1305  # noqa: F401
+    from .chacha_int import ChaCha20  # noqa: F401
     from .curve_int import X25519, id_from_u, u_from_id  # noqa: F401
     from .sha256_int import Hmac
 

@@ -1,5 +1,5 @@
 """HMAC-SHA256 (RFC 2104, FIPS 180-4) in viper, for runtimes with 32-bit words. Nothing here allocates once an Hmac is made,
-and nothing branches on or indexes with a secret. The rules of cipher_viper.py hold.
+and nothing branches on or indexes with a secret. The rules of chacha_viper.py hold.
 
 The hash states after the two padded keys are kept, so that a short message costs two compressions instead of four. Stock
 firmware's `hashlib` cannot do that: its objects cannot be copied, and end with their first digest.

@@ -18,8 +18,9 @@ CLOCK_KHZ = 133_000
 PROGRAM = """
 import json
 from instructions import count, count_steps
+from picoswarm.aead import Aead
 from picoswarm.compat import sha256
-from picoswarm.crypto import Aead, Hmac, X25519, hkdf, run, u_from_id
+from picoswarm.crypto import Hmac, X25519, hkdf, run, u_from_id
 from picoswarm.ed25519 import PublicKey, Sign, Verify
 from picoswarm.entropy import Pool
 from picoswarm.identity import Create
