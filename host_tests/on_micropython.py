@@ -120,11 +120,14 @@ if LONG:  # its big-int kernels are what boards without native code run
 
 
 def _helpers(path: Path) -> list[str]:
-    """The modules beside the unit tests that a test file imports, `support` always."""
-    names = {"support"}
-    for node in ast.walk(ast.parse(path.read_bytes(), str(path))):
-        if isinstance(node, ast.ImportFrom) and node.module and (UNIT / f"{node.module}.py").exists():
-            names.add(node.module)
+    """The modules beside the unit tests that a test file imports, itself or through another, and `support` always."""
+    names, todo = {"support"}, [path]
+    while todo:
+        for node in ast.walk(ast.parse(todo.pop().read_bytes())):
+            name = isinstance(node, ast.ImportFrom) and node.module
+            if name and name not in names and (UNIT / f"{name}.py").exists():
+                names.add(name)
+                todo.append(UNIT / f"{name}.py")
     return sorted(names)
 
 

@@ -10,7 +10,9 @@ from support import Skip
 if KERNELS != "viper":
     raise Skip("the viper back end needs 32-bit words; this runtime takes " + KERNELS)
 
-from picoswarm.cipher_viper import Aead, ChaCha20, _mac, _scratch, equal  # noqa: E402
+from picoswarm.aead_viper import Aead, _mac, _work, equal  # noqa: E402
+from picoswarm.chacha_viper import ChaCha20  # noqa: E402
+from picoswarm.sha256_viper import Hmac  # noqa: E402
 
 RUNTIMES = ("micropython", "qemu")
 
@@ -23,6 +25,7 @@ _tag = bytearray(16)
 _view = memoryview(_NONCE)[8:]
 _cipher = ChaCha20(_KEY)
 _aead = Aead(_KEY)
+_hmac = Hmac(_KEY)
 
 
 def _stream():
@@ -32,8 +35,8 @@ def _stream():
 
 
 def _poly1305():
-    _mac(700, 0, _scratch, _buf, _tag, 0, _BARE)
-    _mac(15, 0, _scratch, _AD, _tag, 0, _BARE)
+    _mac(700, 0, _work, _buf, _tag, 0, _BARE)
+    _mac(15, 0, _work, _AD, _tag, 0, _BARE)
 
 
 def _seal_and_open():
@@ -48,6 +51,19 @@ def _refuse():
 
 def _compare():
     assert equal(_KEY, _KEY) and not equal(_KEY, _NONCE)
+
+
+def _sign_and_check():
+    for n in (1, 12, 32):
+        _hmac.size = n
+        _hmac.sign(_buf, 3, 41, 600)
+        assert _hmac.check(_buf, 3, 41, 600)
+        assert not _hmac.check(_buf, 3, 140, 600)
+
+
+def _take_another_key():
+    _hmac.rekey(_KEY, 5, 16)
+    _hmac.rekey(_buf, 0, 64)
 
 
 def _bytes_taken(function):
@@ -89,6 +105,16 @@ def test_aead_takes_no_memory_to_refuse():
     _buf[100] ^= 1
     _runs_locked(_refuse)
     assert _bytes_taken(_refuse) == 0
+
+
+def test_hmac_takes_no_memory():
+    _runs_locked(_sign_and_check)
+    assert _bytes_taken(_sign_and_check) == 0
+
+
+def test_hmac_takes_no_memory_for_another_key():
+    _runs_locked(_take_another_key)
+    assert _bytes_taken(_take_another_key) == 0
 
 
 def test_comparison_takes_no_memory():

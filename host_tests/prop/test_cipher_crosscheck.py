@@ -33,7 +33,8 @@ def reference(case: cipher_cases.Case) -> dict[str, bytes]:
         "Aead": ChaCha20Poly1305(case.key).encrypt(case.nonce, case.text, case.ad),
         "equal": b"\x01\x00",
         "sha512": hashlib.sha512(case.text).digest(),
-        "Hmac": hmac.digest(case.text, case.ad, "sha256"),
+        "Hmac": hmac.digest(case.text, case.ad, "sha256")
+        + hmac.digest(case.key[case.cut & 15 :][:16], case.ad + case.text, "sha256"),
         "hkdf": HKDF(SHA256(), case.size, case.nonce[: case.cut], case.ad).derive(case.text) if case.size else b"",
     }
 
@@ -48,22 +49,29 @@ def check(output: str, cases: int, kernels: set[str]) -> None:
 
 def wanted(module: str) -> set[str]:
     return {
-        "cipher": {"ChaCha20", "poly1305", "Aead", "equal"},
+        "chacha": {"ChaCha20"},
+        "aead": {"poly1305", "Aead", "equal"},
+        "sha256": {"Hmac"},
         "sha512": {"sha512"},
-        "crypto": {"Hmac", "hkdf"},
+        "crypto": {"hkdf"},
     }[module.split("_")[0]]
 
 
 @pytest.mark.parametrize(
     ("bits", "module", "cases"),
     [
-        (32, "cipher_viper", 100_000 if LONG else 400),
+        (32, "chacha_viper", 100_000 if LONG else 400),
+        (32, "aead_viper", 100_000 if LONG else 400),
+        (32, "sha256_viper", 100_000 if LONG else 400),
         (32, "sha512_viper", 100_000 if LONG else 400),
         (32, "crypto", 100_000 if LONG else 400),
-        (32, "cipher_int", 20_000 if LONG else 100),
+        (32, "chacha_int", 20_000 if LONG else 100),
+        (32, "aead_int", 20_000 if LONG else 100),
+        (32, "sha256_int", 20_000 if LONG else 100),
         (32, "sha512_int", 20_000 if LONG else 100),
     ]
-    + [(64, "cipher_int", 100_000), (64, "sha512_int", 100_000)] * LONG,  # `make test-long` builds the 64-bit one
+    # `make test-long` builds the 64-bit one
+    + [(64, module, 100_000) for module in ("chacha_int", "aead_int", "sha256_int", "sha512_int")] * LONG,
 )
 def test_back_end_on_micropython_agrees_with_cryptography(bits, module, cases):
     env = {"MICROPYPATH": f"{mpy.compile_library('x86' if bits == 32 else 'x64').resolve()}:.frozen"}
@@ -72,7 +80,7 @@ def test_back_end_on_micropython_agrees_with_cryptography(bits, module, cases):
 
 
 @pytest.mark.parametrize("board", ["m0", "m3"])
-@pytest.mark.parametrize("module", ["cipher_viper", "sha512_viper"])
+@pytest.mark.parametrize("module", ["chacha_viper", "aead_viper", "sha256_viper", "sha512_viper"])
 def test_machine_code_on_an_emulated_board_agrees_with_cryptography(board, module):
     cases = 10_000 if LONG else 100
     files = qemu.library_files(board)
@@ -81,18 +89,19 @@ def test_machine_code_on_an_emulated_board_agrees_with_cryptography(board, modul
     check(output, cases, wanted(module))
 
 
-def test_armv6m_code_runs_on_a_cortex_m3_alike():
+@pytest.mark.parametrize("module", ["chacha_viper", "aead_viper", "sha256_viper"])
+def test_armv6m_code_runs_on_a_cortex_m3_alike(module):
     # What a Pico 2 W loads: the armv6m files, since MicroPython 1.25 mis-encodes long branches for armv7m.
     cases = 2_000 if LONG else 100
     files = qemu.library_files("m0")
     files["cipher_cases.mpy"] = mpy.compile_source(SCRIPT.read_bytes(), SCRIPT.name, "armv6m")
-    output = qemu.run("m3", files, f"import cipher_cases\ncipher_cases.report('cipher_viper', 0, {cases})\n", 1800)
-    check(output, cases, wanted("cipher"))
+    output = qemu.run("m3", files, f"import cipher_cases\ncipher_cases.report({module!r}, 0, {cases})\n", 1800)
+    check(output, cases, wanted(module))
 
 
-@pytest.mark.parametrize("module", ["kernels_host", "cipher_int", "sha512_int", "crypto"])
+@pytest.mark.parametrize("module", ["kernels_host", "chacha_int", "aead_int", "sha256_int", "sha512_int", "crypto"])
 def test_back_end_on_cpython_agrees_with_cryptography(module, capsys):
     cases = 100_000 if LONG else 300
     cipher_cases.report(module, 0, cases)
-    kernels = wanted(module) if "host" not in module else wanted("cipher") | wanted("sha512")
-    check(capsys.readouterr().out, cases, kernels)
+    groups = [module] if "host" not in module else ["chacha", "aead", "sha256", "sha512"]
+    check(capsys.readouterr().out, cases, set().union(*map(wanted, groups)))

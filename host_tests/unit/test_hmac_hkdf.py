@@ -1,7 +1,9 @@
-"""HMAC-SHA256 by the cases of RFC 4231 and HKDF by the SHA-256 cases of RFC 5869 appendix A."""
+"""HMAC-SHA256 by the cases of RFC 4231, on each back end of this runtime, and HKDF by the SHA-256 cases of RFC 5869
+appendix A."""
 
-from picoswarm.crypto import Hmac, hkdf
-from support import raises, unhex
+from picoswarm.compat import sha256
+from picoswarm.crypto import hkdf
+from support import back_ends, raises, unhex
 
 RUNTIMES = ("cpython", "micropython", "qemu")
 
@@ -50,30 +52,91 @@ _HKDF = (  # ikm, salt, info, okm
 
 
 def test_hmac_gives_the_tags_of_rfc_4231():
-    for key, data, tag in _HMAC:
-        tag = unhex(tag)
-        assert Hmac(key).digest(data)[: len(tag)] == tag, data
+    for kernels in back_ends("sha256"):
+        for key, data, tag in _HMAC:
+            tag = unhex(tag)
+            assert kernels.Hmac(key).digest(data)[: len(tag)] == tag, (kernels.__name__, data)
 
 
-def test_hmac_takes_its_data_in_two_parts_and_any_buffer():
+def test_hmac_takes_a_prefix_and_any_buffer():
     key, data, tag = _HMAC[6]
-    mac, tag = Hmac(bytearray(key)), unhex(tag)
-    for cut in (0, 1, 63, 64, 65, len(data)):
-        assert mac.digest(memoryview(data)[:cut], bytearray(data[cut:])) == tag, cut
+    tag = unhex(tag)
+    for kernels in back_ends("sha256"):
+        mac = kernels.Hmac(bytearray(key))
+        for cut in (0, 1, 63, 64, 65, len(data)):
+            mac.prefix = data[:cut]
+            assert mac.digest(bytearray(data[cut:])) == mac.digest(memoryview(data)[cut:]) == tag, (kernels.__name__, cut)
 
 
 def test_hmac_object_gives_one_tag_after_another():
-    mac = Hmac(b"Jefe")
-    for _ in range(3):
-        assert mac.digest(b"Hi There") != unhex(_HMAC[1][2])
-        assert mac.digest(_HMAC[1][1]) == unhex(_HMAC[1][2])
+    for kernels in back_ends("sha256"):
+        mac = kernels.Hmac(b"Jefe")
+        for _ in range(3):
+            assert mac.digest(b"Hi There") != unhex(_HMAC[1][2]), kernels.__name__
+            assert mac.digest(_HMAC[1][1]) == unhex(_HMAC[1][2]), kernels.__name__
 
 
 def test_hmac_pads_a_key_of_one_block_and_hashes_a_longer_one():
     # An HMAC key of 64 bytes is used as it is; trailing zeros of a shorter one change nothing.
-    assert Hmac(b"k" * 64).digest(b"x") != Hmac(b"k" * 65).digest(b"x")
-    assert Hmac(b"k").digest(b"x") == Hmac(b"k" + bytes(63)).digest(b"x")
-    assert Hmac(b"").digest(b"x") == Hmac(bytes(64)).digest(b"x")
+    for kernels in back_ends("sha256"):
+        Hmac = kernels.Hmac
+        assert Hmac(b"k" * 64).digest(b"x") != Hmac(b"k" * 65).digest(b"x"), kernels.__name__
+        assert Hmac(b"k").digest(b"x") == Hmac(b"k" + bytes(63)).digest(b"x"), kernels.__name__
+        assert Hmac(b"").digest(b"x") == Hmac(bytes(64)).digest(b"x"), kernels.__name__
+
+
+def test_hmac_of_every_size_around_its_blocks_is_that_of_hashlib():
+    text = b"".join([sha256(bytes((i,))).digest() for i in range(7)])
+    reference, *others = back_ends("sha256")
+    expected = reference.Hmac(b"key")
+    for kernels in others:
+        mac = kernels.Hmac(b"key")
+        for size in range(len(text)):
+            mac.prefix = expected.prefix = text[: size % 9]
+            assert mac.digest(text[:size]) == expected.digest(text[:size]), (kernels.__name__, size)
+
+
+def test_hmac_signs_a_range_and_writes_what_it_is_asked_for():
+    for kernels in back_ends("sha256"):
+        for start, end, n in ((0, 0, 32), (0, 100, 1), (3, 64, 12), (50, 53, 8), (100, 100, 5)):
+            mac = kernels.Hmac(b"key", n, b"label")
+            text = bytes(range(100))
+            buf = bytearray(text) + bytearray(b"\x77" * 50)
+            mac.sign(buf, start, end, 107)
+            tag = mac.digest(text[start:end])[:n]
+            assert buf == text + b"\x77" * 7 + tag + b"\x77" * (43 - n), (kernels.__name__, start, end)
+            assert mac.check(buf, start, end, 107), kernels.__name__
+
+
+def test_hmac_writes_a_tag_beside_what_it_signs():
+    for kernels in back_ends("sha256"):
+        buf = bytearray(range(60))
+        tag = kernels.Hmac(b"key").digest(buf[13:60])
+        kernels.Hmac(b"key", 12).sign(buf, 13, 60, 1)
+        assert buf == b"\x00" + tag[:12] + bytes(range(13, 60)), kernels.__name__
+
+
+def test_hmac_check_sees_every_bit_of_the_tag_and_none_behind_it():
+    for kernels in back_ends("sha256"):
+        mac, buf = kernels.Hmac(b"key", 12), bytearray(b"some text") + bytearray(14)
+        mac.sign(buf, 0, 9, 10)
+        for bit in range(9 * 8, 23 * 8):
+            buf[bit // 8] ^= 1 << bit % 8
+            beside = bit < 10 * 8 or bit >= 22 * 8
+            assert mac.check(buf, 0, 9, 10) == beside, (kernels.__name__, bit)
+            buf[bit // 8] ^= 1 << bit % 8
+        assert not mac.check(buf, 0, 8, 10), kernels.__name__
+        mac.prefix = b"s"
+        assert not mac.check(buf, 0, 9, 10), kernels.__name__
+
+
+def test_hmac_under_another_key_forgets_the_first():
+    keys = bytes(range(64))
+    for kernels in back_ends("sha256"):
+        mac = kernels.Hmac(b"a key that is longer than the others")
+        for at, n in ((0, 64), (3, 16), (5, 0), (0, 64), (63, 1)):
+            mac.rekey(keys, at, n)
+            assert mac.digest(b"text") == kernels.Hmac(keys[at : at + n]).digest(b"text"), (kernels.__name__, at, n)
 
 
 def test_hkdf_gives_the_keys_of_rfc_5869():

@@ -1,6 +1,7 @@
 """Network keys: what is derived, how epochs follow each other, which keys are held."""
 
-from picoswarm.crypto import equal, hkdf
+from picoswarm.aead import equal
+from picoswarm.crypto import hkdf
 from picoswarm.errors import LocalError, Malformed
 from picoswarm.membership import Membership, NetworkKey, is_higher
 from support import raises
@@ -18,7 +19,7 @@ def key(epoch, seed=0):
 def test_keys_are_derived_as_the_protocol_says():
     network_key = NetworkKey(N, 3)
     datagram = hkdf(N, b"picoswarm datagram v1", 64)
-    assert network_key.mac.digest(b"message") == _hmac(datagram[:32], b"message")
+    assert network_key.mac.digest(b"message") == _hmac(datagram[:32], bytes((0x10 | network_key.epoch,)) + b"message")
     assert _keystream(network_key.stream) == _keystream_of(datagram[32:])
     assert network_key.label == hkdf(N, b"picoswarm label v1", 8)
     assert network_key.psk == hkdf(N, b"picoswarm session v1", 32)

@@ -54,13 +54,13 @@ _WRAPS = (  # r, s, text, tag: vectors 7 to 11, where the sum goes through the m
 
 
 def test_poly1305_tags_the_texts_of_rfc_8439():
-    for kernels in back_ends("cipher"):
+    for kernels in back_ends("aead"):
         for key, text, tag in _TEXTS:
             assert kernels.poly1305(unhex(key), text) == unhex(tag), (kernels.__name__, tag)
 
 
 def test_poly1305_reduces_fully_where_the_sum_wraps_around_the_modulus():
-    for kernels in back_ends("cipher"):
+    for kernels in back_ends("aead"):
         for r, s, text, tag in _WRAPS:
             assert kernels.poly1305(unhex(r + s), unhex(text)) == unhex(tag), (kernels.__name__, tag)
 
@@ -69,7 +69,7 @@ def test_poly1305_bounds_hold_for_the_largest_r_and_the_largest_blocks():
     # By hand: the sum of (2**129 - 1) * r**k modulo 2**130 - 5, plus s.
     p = (1 << 130) - 5
     r = 0x0FFFFFFC0FFFFFFC0FFFFFFC0FFFFFFF
-    for kernels in back_ends("cipher"):
+    for kernels in back_ends("aead"):
         total = 0
         for blocks in range(1, 9):
             total = (total + (1 << 129) - 1) * r % p
@@ -80,7 +80,7 @@ def test_poly1305_bounds_hold_for_the_largest_r_and_the_largest_blocks():
 def test_poly1305_reduces_sums_around_the_modulus_itself():
     # With r = 1 the sum of two blocks is 2**130 - 5 + k: only from k = 0 on is the modulus taken off.
     key = b"\x01" + bytes(31)
-    for kernels in back_ends("cipher"):
+    for kernels in back_ends("aead"):
         for k in range(-3, 4):
             text = b"\xff" * 16 + bytes([0xFC + k]) + b"\xff" * 15
             tag = k if k >= 0 else (1 << 128) - 5 + k
@@ -88,10 +88,10 @@ def test_poly1305_reduces_sums_around_the_modulus_itself():
 
 
 def test_poly1305_takes_any_length_at_any_alignment():
-    reference = back_ends("cipher")[0]
+    reference = back_ends("aead")[0]
     key = bytes(range(32))
     data = bytes([(i * 7 + 3) & 255 for i in range(80)])
-    for kernels in back_ends("cipher"):
+    for kernels in back_ends("aead"):
         for start in (0, 1, 2, 3):
             for size in (0, 1, 15, 16, 17, 31, 32, 33, 64):
                 part = memoryview(data)[start : start + size]
@@ -100,6 +100,6 @@ def test_poly1305_takes_any_length_at_any_alignment():
 
 
 def test_poly1305_refuses_a_key_of_another_size():
-    for kernels in back_ends("cipher"):
+    for kernels in back_ends("aead"):
         for size in (0, 16, 31, 33):
             raises(ValueError, kernels.poly1305, bytes(size), b"text")

@@ -142,7 +142,7 @@ class Codec:
         """Take the 16-byte pair key pair[at:]. The answer goes to whom the question came from: one keyed hash serves both."""
         if not same(self._pair, 0, pair, at, 16):
             copy(self._pair, 0, pair, at, 16)
-            self._mac.rekey(self._pair)
+            self._mac.rekey(self._pair, 0, 16)
 
     def is_paired(self, pair, at=0):
         """Whether the datagram in hand carries the right pair tag under the 16-byte key pair[at:]."""

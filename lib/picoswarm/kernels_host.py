@@ -1,8 +1,10 @@
 """The kernels on CPython: thin adapters over the `cryptography` package, with the interface and the refusals of the
 device back ends (see crypto.py)."""
 
+from hashlib import sha256 as _sha256
 from hashlib import sha512 as _sha512
-from hmac import compare_digest as equal  # noqa: F401
+from hmac import compare_digest as equal
+from hmac import digest as _hmac
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -15,6 +17,8 @@ from cryptography.hazmat.primitives.poly1305 import Poly1305
 _KEY = 32
 _NONCE = 12
 _TAG = 16
+_BLOCK = 64  # of SHA-256
+_DIGEST = 32
 _COUNTER_END = 1 << 30  # blocks under one nonce: the device keeps the counter in a small int
 _P = 2**255 - 19
 
@@ -66,6 +70,42 @@ class Aead:
             return -1
         buf[start : end - _TAG] = plain
         return end - _TAG
+
+
+class Hmac:
+    """HMAC-SHA256 (RFC 2104) under one key of any size, for one message after another: `prefix` (bytes), and what is named
+    of a buffer. The tag, of `size` bytes (1 to 32), stands in the same buffer."""
+
+    def __init__(self, key, size=_DIGEST, prefix=b""):
+        self.size = size
+        self.prefix = prefix
+        if len(key) > _BLOCK:
+            key = _sha256(key).digest()
+        self.rekey(key, 0, len(key))
+
+    def rekey(self, buf, at, n):
+        """Take the key buf[at:at+n] instead, 0 to 64 bytes. Raises ValueError for another size or a range outside `buf`."""
+        if at < 0 or not 0 <= n <= _BLOCK or at + n > len(buf):
+            raise ValueError("hmac: key")
+        self._key = bytes(buf[at : at + n])
+
+    def sign(self, buf, start, end, at):
+        """Write the tag of prefix || buf[start:end] to buf[at:at+size]. Raises ValueError for a range outside the buffer."""
+        buf[at : at + self.size] = self._tag(buf, start, end, at)
+
+    def check(self, buf, start, end, at):
+        """Whether buf[at:at+size] is what `sign` would write, in constant time. Raises as `sign` does."""
+        return equal(self._tag(buf, start, end, at), bytes(buf[at : at + self.size]))
+
+    def _tag(self, buf, start, end, at):
+        n = self.size
+        if start < 0 or end < start or end > len(buf) or at < 0 or not 0 < n <= _DIGEST or at + n > len(buf):
+            raise ValueError("hmac: range")
+        return self.digest(memoryview(buf)[start:end])[:n]
+
+    def digest(self, data):
+        """The whole tag of prefix || data (any buffer), 32 bytes."""
+        return _hmac(self._key, b"".join((self.prefix, data)), "sha256")
 
 
 def poly1305(key, data):

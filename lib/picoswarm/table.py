@@ -66,7 +66,7 @@ class Table:
         self._profile = profile
         self._ip_n = 16 if profile.ipv6 else 4
         self.step = _IP + self._ip_n
-        n = profile.records + profile.replacements + profile.pair_cache
+        self._n = n = profile.records + profile.replacements + profile.pair_cache
         self.pool = bytearray(self.step * n)
         self._hints = bytearray(n)
         self._hint = bytearray(1)
@@ -111,13 +111,14 @@ class Table:
         record = self.find(buf, at, 32)
         if record < 0:
             longest = -1
-            for i in range(0, len(pool), self.step):
-                if not pool[i + _STATE]:
-                    record = i
+            for i in range(self._n):
+                each = i * self.step
+                if not pool[each + _STATE]:
+                    record = each
                     break
-                if pool[i + _STATE] & _KIND == _CACHED and self.age(i, uptime) > longest:
-                    longest = self.age(i, uptime)
-                    record = i
+                if pool[each + _STATE] & _KIND == _CACHED and self.age(each, uptime) > longest:
+                    longest = self.age(each, uptime)
+                    record = each
             for i in range(_PAIR, self.step):
                 pool[record + i] = 0
             copy(pool, record, buf, at, 32)
@@ -149,7 +150,8 @@ class Table:
             n = 3 if n == 4 else 6
         entries = spares = all_spares = in_bucket = in_table = 0
         stalest = -1
-        for at in range(0, len(pool), self.step):
+        for i in range(self._n):
+            at = i * self.step
             state = pool[at + _STATE] & _KIND
             if not state or state == _CACHED:
                 continue
@@ -208,7 +210,8 @@ class Table:
         self.entries -= 1
         spare = -1
         seen = 0
-        for at in range(0, len(pool), self.step):
+        for i in range(self._n):
+            at = i * self.step
             if pool[at + _STATE] & _KIND == _REPLACEMENT and pool[at + _BUCKET] == pool[record + _BUCKET]:
                 seen += 1
                 if self._rng(1)[0] % seen == 0:
@@ -255,7 +258,8 @@ class Table:
         if pool[record + _STATE] & _FAILS < _FAILS_MAX:
             return False
         entries = 0
-        for at in range(0, len(pool), self.step):
+        for i in range(self._n):
+            at = i * self.step
             entries += pool[at + _STATE] & _KIND == _ENTRY and pool[at + _BUCKET] == pool[record + _BUCKET]
         return entries > max(1, self._profile.k >> 2)
 
@@ -274,14 +278,16 @@ class Table:
     def live(self):
         """How many entries are live."""
         count = 0
-        for at in range(0, len(self.pool), self.step):
+        for i in range(self._n):
+            at = i * self.step
             count += self.is_live(at)
         return count
 
     def longest_unasked(self, uptime):
         """The entry to ask next: one that is missing or moved up unasked, otherwise the longest unasked."""
         best = longest = -1
-        for at in range(0, len(self.pool), self.step):
+        for i in range(self._n):
+            at = i * self.step
             if self.is_entry(at):
                 age = self.age(at, uptime) if self.is_live(at) else 0x10000
                 if age > longest:

@@ -26,7 +26,8 @@ JOIN_S = 12
 WINDOW_S = 10
 SOAK_HOURS = 24
 
-_KERNELS = ("cipher_viper", "field_viper", "curve_viper")  # the native modules of a node that has its key file
+# The native modules of a node that has its key file.
+_KERNELS = ("wire_viper", "chacha_viper", "sha256_viper", "field_viper", "curve_viper")
 _IMPORTS = f"""
 import gc
 for name in {_KERNELS!r}:

@@ -18,7 +18,9 @@ CLOCK_KHZ = 133_000
 PROGRAM = """
 import json
 from instructions import count, count_steps
-from picoswarm.crypto import Aead, Hmac, X25519, hkdf, run, sha256, u_from_id
+from picoswarm.aead import Aead
+from picoswarm.compat import sha256
+from picoswarm.crypto import Hmac, X25519, hkdf, run, u_from_id
 from picoswarm.ed25519 import PublicKey, Sign, Verify
 from picoswarm.entropy import Pool
 from picoswarm.identity import Create
@@ -33,7 +35,8 @@ aead = Aead(key)
 nonce = bytes(12)
 frame = bytearray(512 + 16)
 small = bytearray(64 + 16)
-hmac = Hmac(key)
+hmac = Hmac(key, 12)
+tagged = bytearray(64 + 12)
 
 healthy = b"".join([sha256(bytes((i,))).digest() for i in range(8)])
 pool = Pool()
@@ -58,7 +61,10 @@ job("ed25519_verify", Verify, public, signature, message)
 call("u_from_id", u_from_id, public)
 call("aead512", aead.seal, nonce, b"", frame, 0, 512)
 call("aead64", aead.seal, nonce, b"", small, 0, 64)
-call("hmac64", hmac.digest, message)
+call("hmac64", hmac.sign, tagged, 0, 64, 64)
+hmac.prefix = b"1"
+call("hmac38", hmac.sign, tagged, 0, 37, 64)
+call("hmac_key", hmac.rekey, key, 0, 16)
 call("hkdf64", hkdf, key, b"picoswarm datagram v1", 64)
 call("sha512_block", sha512, message)
 call("entropy_feed", pool.feed, healthy)
@@ -76,6 +82,8 @@ COUNTED = {
     "aead512": ("ChaCha20-Poly1305 seal of 512 aligned bytes", 230_000),
     "aead64": ("ChaCha20-Poly1305 seal of 64 aligned bytes", None),
     "hmac64": ("HMAC-SHA256 of 64 bytes", None),
+    "hmac38": ("HMAC-SHA256 of 38 bytes, the usual datagram", None),
+    "hmac_key": ("HMAC-SHA256 made ready for a pair key", None),
     "hkdf64": ("HKDF-SHA256 to 64 bytes", None),
     "sha512_block": ("SHA-512 of 64 bytes", None),
     "entropy_feed": ("health test of 256 source bytes", None),

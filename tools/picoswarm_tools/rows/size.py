@@ -10,7 +10,7 @@ from ..report import Row
 METHOD = "mpy-cross -O3 -march=armv6m, sum of file sizes"
 # What a board that has viper never installs.
 HOST_SUFFIXES = ("_int", "_host")
-KERNELS = ("crypto", "ed25519", "sha512")
+KERNELS = ("crypto", "aead", "ed25519", "sha512")
 
 
 def is_kernel(module: str) -> bool:

@@ -1,31 +1,17 @@
-"""ChaCha20, Poly1305 and their AEAD (RFC 8439) in plain Python integers: right on every runtime with integers of any
-size, and the reference that the viper back end is compared with.
+"""ChaCha20 (RFC 8439) in plain Python integers: right on every runtime with integers of any size, and the reference that
+the viper back end is compared with.
 
-ChaCha20 runs all blocks of a chunk at once. A row of the state (four words) of every block is one big integer whose
-32-bit words stand 64 bits apart, so that carries and shifts have room; interpreting is paid once a chunk, not once a
-word. Not constant time, and secrets stay in the heap: the fallback where neither viper nor `cryptography` is at hand.
+It runs all blocks of a chunk at once. A row of the state (four words) of every block is one big integer whose 32-bit words
+stand 64 bits apart, so that carries and shifts have room; interpreting is paid once a chunk, not once a word. Not constant
+time, and secrets stay in the heap: the fallback where neither viper nor `cryptography` is at hand.
 """
 
 from .compat import const
 
 _KEY = const(32)
 _NONCE = const(12)
-_TAG = const(16)
 _COUNTER_END = const(0x40000000)  # blocks under one nonce: the counter stays a small int
 _CHUNK = const(8)  # blocks worked on at once: bounds the integers at 256 bytes
-
-_P1305 = (1 << 130) - 5
-_R_CLAMP = 0x0FFFFFFC0FFFFFFC0FFFFFFC0FFFFFFF
-
-
-def equal(a, b):
-    """Whether two buffers hold the same bytes, looking at all of them whatever they hold."""
-    if len(a) != len(b):
-        return False
-    differ = 0
-    for i in range(len(a)):
-        differ |= a[i] ^ b[i]
-    return differ == 0
 
 
 def _spread(four_words):
@@ -36,7 +22,7 @@ def _spread(four_words):
     return row
 
 
-def _keystream(key, nonce, counter, blocks):
+def keystream(key, nonce, counter, blocks):
     """`blocks` (1 to _CHUNK) blocks of key stream as bytes, the first with the block counter `counter`."""
     ones = counters = 0
     for i in range(blocks - 1, -1, -1):
@@ -85,12 +71,12 @@ def _keystream(key, nonce, counter, blocks):
     return out
 
 
-def _xor(key, nonce, counter, buf, start, end):
+def xor(key, nonce, counter, buf, start, end):
     """XOR buf[start:end] with the key stream from block `counter` on; all arguments are known to be good."""
     while start < end:
         blocks = min(_CHUNK, (end - start + 63) >> 6)
         stop = min(end, start + 64 * blocks)
-        stream = _keystream(key, nonce, counter, blocks)[: stop - start]
+        stream = keystream(key, nonce, counter, blocks)[: stop - start]
         word = int.from_bytes(bytes(stream), "little") ^ int.from_bytes(bytes(buf[start:stop]), "little")
         buf[start:stop] = word.to_bytes(stop - start, "little")
         start = stop
@@ -112,55 +98,4 @@ class ChaCha20:
             raise ValueError("chacha20: range")
         if counter < 0 or counter + ((end - start + 63) >> 6) > _COUNTER_END:
             raise ValueError("chacha20: counter")
-        _xor(self._key, bytes(nonce[at : at + _NONCE]), counter, buf, start, end)
-
-
-def poly1305(key, data):
-    """The 16-byte Poly1305 tag of `data` under a 32-byte one-time key (RFC 8439 section 2.5)."""
-    if len(key) != _KEY:
-        raise ValueError("poly1305: key")
-    key = bytes(key)
-    r = int.from_bytes(key[:16], "little") & _R_CLAMP
-    total = 0
-    for i in range(0, len(data), 16):
-        block = bytes(data[i : i + 16])
-        total = (total + int.from_bytes(block + b"\x01", "little")) * r % _P1305
-    total += int.from_bytes(key[16:], "little")
-    return (total & ((1 << 128) - 1)).to_bytes(16, "little")
-
-
-class Aead:
-    """ChaCha20-Poly1305 (RFC 8439 section 2.8) in place, under one 32-byte key."""
-
-    def __init__(self, key):
-        if len(key) != _KEY:
-            raise ValueError("aead: key")
-        self._key = bytes(key)
-
-    def _tag(self, nonce, ad, text):
-        """The tag of ciphertext `text` and `ad`, both any buffer."""
-        sizes = len(ad).to_bytes(8, "little") + len(text).to_bytes(8, "little")
-        message = bytes(ad) + bytes(-len(ad) % 16) + bytes(text) + bytes(-len(text) % 16) + sizes
-        return poly1305(_keystream(self._key, nonce, 0, 1)[:32], message)
-
-    def seal(self, nonce, ad, buf, start, end):
-        """Encrypt buf[start:end] and write the tag to buf[end:end+16]; `ad` is authenticated with it. Returns end + 16.
-        Raises ValueError for a range outside its buffer or a nonce that is not 12 bytes."""
-        if len(nonce) != _NONCE or start < 0 or end < start or end + _TAG > len(buf):
-            raise ValueError("aead: range")
-        nonce = bytes(nonce)
-        _xor(self._key, nonce, 1, buf, start, end)
-        buf[end : end + _TAG] = self._tag(nonce, ad, buf[start:end])
-        return end + _TAG
-
-    def open(self, nonce, ad, buf, start, end):
-        """Decrypt what `seal` left in buf[start:end], tag included. Returns the end of the plaintext, end - 16, or -1
-        when the tag is wrong: the buffer is then as it was. Raises ValueError as `seal` does."""
-        if len(nonce) != _NONCE or start < 0 or end - _TAG < start or end > len(buf):
-            raise ValueError("aead: range")
-        nonce = bytes(nonce)
-        end -= _TAG
-        if not equal(self._tag(nonce, ad, buf[start:end]), buf[end : end + _TAG]):
-            return -1
-        _xor(self._key, nonce, 1, buf, start, end)
-        return end
+        xor(self._key, bytes(nonce[at : at + _NONCE]), counter, buf, start, end)
