@@ -39,7 +39,6 @@ LEVELS = (
         "budget",
         "tokens",
         "outside",
-        
         "table",
         "revalidation",
         "lookup",

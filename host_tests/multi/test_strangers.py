@@ -7,8 +7,8 @@ import os
 import random
 import socket
 
-from mesh import HEAP, needs_micropython
 from forms import encode_beacon, encode_ping
+from mesh import HEAP, needs_micropython
 from picoswarm.datagram import Codec
 from picoswarm.membership import Membership
 from picoswarm_tools.probe import Probe

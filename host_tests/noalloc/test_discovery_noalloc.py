@@ -5,6 +5,7 @@ import gc
 from array import array
 
 import micropython
+from forms import At
 from picoswarm.datagram import Codec, beyond_of
 from picoswarm.lookup import Lookup
 from picoswarm.membership import Membership, NetworkKey
@@ -22,6 +23,7 @@ _found = array("i", bytes(32))
 _target = bytearray(b"\x81" + bytes(31))
 _ids = [bytearray((0x80 >> i % 5, i)) + bytearray(30) for i in range(40)]
 _ip = b"\x0a\x00\x00\x01"
+_at = At(_ip, 4000)
 _pair = bytearray(16)
 _datagram = bytearray(512)
 
@@ -38,9 +40,9 @@ def _update():
     for id32 in _ids:
         record = _table.keep(id32, 0, _pair, 0, 50)
         if not _table.is_entry(record):
-            _table.admit(record, _ip, 4000, 100)
+            _table.admit(record, _at, 100)
         _table.credit(record, 200)
-        _table.is_proven(record, _ip, 4000, 300)
+        _table.is_proven(record, _at, 300)
         if _table.is_entry(record):
             _table.miss(record)
             _table.credit(record, 400)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 
+from forms import At
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from picoswarm.profile import Profile
@@ -68,7 +69,7 @@ def test_the_table_does_what_the_oracle_does(steps):
         assert (record >= 0 and table.is_entry(record)) == (entry is not None)
         if what == "admit" and record < 0:
             record = table.keep(id32, 0, bytes(16), 0, uptime)
-            table.admit(record, bytes((10, 0, 0, byte)), 4000, uptime)
+            table.admit(record, At(bytes((10, 0, 0, byte)), 4000), uptime)
             table.credit(record, uptime)
             oracle.admit(id32)
         elif what == "miss" and entry:

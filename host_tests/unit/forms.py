@@ -17,14 +17,25 @@ class Exchange:
         self.port = port
 
 
+class At:
+    """A datagram in hand, as far as the table asks for it: where it came from."""
+
+    def __init__(self, ip, port):
+        self.ip = ip
+        self.port = port
+
+
 def encode_ping(codec, out, request_id, key, pair, is_full, tcp_port, capabilities, token, size=50):
     """`size`: that of the PONG, 50 or 74, over IPv6 62 or 86."""
     exchange = Exchange(request_id, key, pair, is_full, bytes(16 if size in (62, 86) else 4), token=token)
-    return datagram.encode_ping(codec, out, exchange, tcp_port, capabilities, token is not None)
+    codec.tcp_port = tcp_port
+    codec.capabilities = capabilities
+    return datagram.encode_ping(codec, out, exchange, token is not None)
 
 
 def encode_pong(codec, out, request_id, key, pair, is_full, ip, port, token, tcp_port):
-    return datagram.encode_pong(codec, out, Exchange(request_id, key, pair, is_full, ip, port, token), tcp_port)
+    codec.tcp_port = tcp_port
+    return datagram.encode_pong(codec, out, Exchange(request_id, key, pair, is_full, ip, port, token))
 
 
 def encode_find_node(codec, out, request_id, key, pair, is_full, token, target, beyond, size):
@@ -33,7 +44,9 @@ def encode_find_node(codec, out, request_id, key, pair, is_full, token, target, 
 
 
 def encode_beacon(codec, out, request_id, key, tcp_port, capabilities):
-    return datagram.encode_beacon(codec, out, Exchange(request_id, key, None, True), tcp_port, capabilities)
+    codec.tcp_port = tcp_port
+    codec.capabilities = capabilities
+    return datagram.encode_beacon(codec, out, Exchange(request_id, key, None, True))
 
 
 def start(codec, out, kind, request_id):
@@ -63,4 +76,4 @@ def seal(codec, out, end, key, size=0, pair=None):
     codec.key = key
     if pair is not None:
         codec.pair_with(pair, 0)
-    return codec.seal(out, end, size)
+    return codec.pad(out, end, size)

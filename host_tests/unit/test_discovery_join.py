@@ -108,8 +108,8 @@ def test_a_missing_bootstrap_is_pinged_every_minute_and_found_again():
 
 
 def test_nothing_inbound_is_admitted_before_the_table_is_initialised_D26():
-    from link import Puppet
     from forms import encode_ping
+    from link import Puppet
 
     link = Link()
     node = link.add(0, small(start_ms=1))

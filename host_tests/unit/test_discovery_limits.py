@@ -1,8 +1,8 @@
 """Budgets, hearsay and liars (attacks A1, A3, A4, A6, A13, A15; row D17)."""
 
+from forms import At, encode_beacon, encode_find_node, encode_ping, encode_pong, put_record, seal, start_neighbors
 from link import PORT, Link, Named, Puppet, small
 from picoswarm.compat import ticks_add
-from forms import encode_beacon, encode_find_node, encode_ping, encode_pong, put_record, seal, start_neighbors
 
 RUNTIMES = ("cpython", "qemu")
 
@@ -243,7 +243,7 @@ def test_find_node_is_answered_with_four_records_for_50_bytes_and_never_more_tha
     for i in range(10):
         id32 = bytes((i * 16,)) + bytes(30) + b"\x01"
         record = node.table.keep(id32, 0, pair, 0, node.uptime)
-        if node.table.admit(record, bytes((10, 0, 1, i + 1)), PORT, node.uptime):
+        if node.table.admit(record, At(bytes((10, 0, 1, i + 1)), PORT), node.uptime):
             node.table.credit(record, node.uptime)
     for size, total in ((50, 199), (61, 240), (74, 281), (300, 0)):
         link.now = ticks_add(link.now, 1000)

@@ -1,8 +1,8 @@
 """Endpoint proof and everything that must not pass for one (rows D8-D12, D25; attacks A4, A5, A7)."""
 
+from forms import encode_find_node, encode_ping, encode_pong
 from link import PORT, Link, Puppet, small
 from picoswarm.compat import ticks_add
-from forms import encode_find_node, encode_ping, encode_pong
 
 RUNTIMES = ("cpython", "qemu")
 

@@ -1,5 +1,6 @@
 """What of the table is saved, and how it is read back (rows D29-D31)."""
 
+from forms import At
 from picoswarm.errors import Malformed
 from picoswarm.nodedb import decode_nodes, encode_nodes
 from picoswarm.profile import Profile
@@ -16,7 +17,7 @@ def table(ipv6=0):
 def add(t, i, answers, ip=None):
     id32 = bytes((0x80 >> i % 4, i)) + bytes(30)
     record = t.keep(id32, 0, bytes(16), 0, 0)
-    assert t.admit(record, ip or bytes((20, i, 0, 1)), 4000 + i, 0)
+    assert t.admit(record, At(ip or bytes((20, i, 0, 1)), 4000 + i), 0)
     for _ in range(answers):
         t.credit(record, 0)
     return id32

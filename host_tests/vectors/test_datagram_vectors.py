@@ -19,7 +19,7 @@ BAD = json.loads((HERE / "datagram-refused.json").read_text())
 
 def codec() -> Codec:
     key = NetworkKey(bytes.fromhex(GOOD["network_key"]), GOOD["epoch"])
-    return Codec(Membership(key), bytes.fromhex(GOOD["sender_id"]))
+    return Codec(Membership(key), bytes.fromhex(GOOD["receiver_id"]))
 
 
 def test_the_files_are_what_the_generator_makes():

@@ -41,20 +41,21 @@ class Agreements:
         self._subject = None  # the Deferred or the request that the job is for
         self._id = b""
         self._is_own_turn = False
+        self.is_idle = True  # nothing waits: `step` need not be asked
         self.pair = None  # 16 bytes, or None when the id was refused
 
-    def defer(self, d, now, is_urgent, is_near):
-        """Keep the datagram in hand until its sender's key is there. False: no slot, no budget, or one of this sender
-        waits already (then that one will do)."""
+    def defer(self, d, now, is_near):
+        """Keep the datagram in hand until its sender's key is there; one that shows a good token goes before others. False:
+        no slot, no budget, or one of this sender waits already (then that one will do)."""
         for slot in self._slots:
             if slot.n and slot.request is None and same(slot.buf, _ID_AT, d.buf, _ID_AT, 32):
-                slot.is_urgent |= is_urgent
+                slot.is_urgent |= d.proof > 0
                 return slot.ip == d.ip and slot.port == d.port
         slot = self._free(d)
         if slot is None or self._inbound.wait_ms(now) or not (is_near or self._per_ip.take(d.ip, now)):
             return False
         self._inbound.take(now)
-        self._keep(slot, d, now, None, is_urgent)
+        self._keep(slot, d, now, None, d.proof > 0)
         return True
 
     def defer_answer(self, request, d, now):
@@ -71,6 +72,7 @@ class Agreements:
                 return slot
 
     def _keep(self, slot, d, now, request, is_urgent):
+        self.is_idle = False
         copy(slot.buf, 0, d.buf, 0, d.n)
         slot.n = d.n
         slot.key = d.key
@@ -83,6 +85,7 @@ class Agreements:
     def ask(self, request):
         """Queue an own request (its `peer` begins with the id)."""
         self._requests.append(request)
+        self.is_idle = False
 
     def forget(self, request):
         """The request was given up."""
@@ -116,6 +119,7 @@ class Agreements:
         if job is None:
             subject = self._pick(now)
             if subject is None:
+                self.is_idle = not self._requests
                 return None
             at = _ID_AT if isinstance(subject, Deferred) else 0
             self._id = bytes((subject.buf if at else subject.peer)[at : at + 32])

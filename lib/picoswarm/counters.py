@@ -1,6 +1,6 @@
 """What a discovery engine counts: traffic, and every reason for which a datagram is dropped. `Discovery.stats` gives them.
 
-The modules that count repeat the indices as private constants, which cost a board nothing; 1 to 5 are what
+The modules that count repeat the indices as private constants, which cost a board nothing; 1 to 6 are what
 `datagram.Codec.open` returns."""
 
 # One text, taken apart when somebody asks: names of their own would cost a board four times as much.

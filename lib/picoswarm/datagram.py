@@ -25,6 +25,7 @@ _BAD_VERSION = const(2)
 _IMPLAUSIBLE = const(3)
 _FORGED = const(4)
 _REPEATED = const(5)
+_OWN_ID = const(6)
 
 _SIZE_MAX = const(512)
 _SIZE_MIN = const(42)
@@ -61,10 +62,13 @@ class Codec:
     After `open` returned 0 the datagram in hand is described by the attributes: `buf`, `n`; `type`; `sender`, `sender_n`
     the offset and size of the sender's id; `body` the offset of the fixed body; `token` that of the token which the sender
     shows or gives, or 0; `end` the end of the extension; `is_full`, `is_tagged`, `is_ipv6`; `key` the NetworkKey that it
-    came under. `ip` (unwrapped) and `port` are its source, which the owner sets.
+    came under. Its source, which the owner sets: `ip` (unwrapped), its `scope` (see address.py), `port`; and `proof`, what
+    tokens.py says of the token.
     """
 
-    def __init__(self, membership, own_id, repeats=64):
+    def __init__(self, membership, own_id, repeats=64, tcp_port=0, capabilities=0):
+        self.tcp_port = tcp_port  # what this node says of itself
+        self.capabilities = capabilities
         self._membership = membership
         self._own_id = own_id
         self._seen = bytearray(4 * repeats)  # the first 4 bytes of the last accepted tags
@@ -72,27 +76,28 @@ class Codec:
         self._tag = bytearray(4)
         self._pair = bytearray(16)  # the key of _mac
         self._mac = Hmac(self._pair, _PAIR_TAG)
+        self.sender = _SENDER
         self.ip = b""
-        self.port = self.n = 0
+        self.port = self.n = self.scope = self.proof = 0
         self.buf = self.key = None
 
     def lay_out(self, buf, n):
         """Take in hand the plaintext buf[13:n] and find every field of it from the type byte. False: too short, or no
         message of ours."""
         self.buf = buf
-        self.n = end = n
+        self.n = n
         flags = buf[_TYPE]
         self.type = kind = flags & 15
-        self.is_full = is_full = flags & _FULL_ID
-        self.is_tagged = is_tagged = flags & _TAGGED
+        self.is_full = flags & _FULL_ID
+        self.is_tagged = flags & _TAGGED
         self.is_ipv6 = flags & _IPV6
-        self.sender = _SENDER
-        self.sender_n = 32 if is_full else 8
-        self.body = at = _SENDER + self.sender_n
+        self.sender_n = at = 32 if flags & _FULL_ID else 8
+        at += _SENDER
+        self.body = at
         self.token = 0
-        if is_tagged:
-            end -= _PAIR_TAG
-        self.end = end
+        if flags & _TAGGED:
+            n -= _PAIR_TAG
+        self.end = n
         if kind < _PING or kind > _BEACON:
             return False
         at += _BODY[kind]
@@ -105,41 +110,42 @@ class Codec:
             self.token = self.body
         elif kind == _PONG:
             self.token = self.body + (18 if flags & _IPV6 else 6)
-        if at > end:
+        if at > n:
             return False
-        if kind == _PING:
-            return is_full or is_tagged
         if kind == _BEACON:
-            return is_full and not is_tagged
-        return is_tagged or kind == _PONG
+            return flags & (_FULL_ID | _TAGGED) == _FULL_ID
+        return flags & _TAGGED or kind == _PONG or (kind == _PING and flags & _FULL_ID)
 
     def open(self, buf, n):
         """Decrypt and authenticate the datagram buf[0:n] in place. Returns 0, or why it is to be dropped: the buffer
         then holds nothing of use."""
         if n < _SIZE_MIN or n > _SIZE_MAX:
             return _BAD_SIZE
-        key = self._membership.find(buf[0] & 15) if buf[0] >> 4 == _VERSION else None
-        if key is None:
+        self.key = self._membership.find(buf[0] & 15) if buf[0] >> 4 == _VERSION else None
+        if self.key is None:
             return _BAD_VERSION
-        self.key = key
         # Junk must not buy a whole decryption, and even less a hash: one block first, and a look at it.
-        key.stream.xor(buf, 1, 0, buf, _TYPE, min(n, _BLOCK))
+        if n <= _BLOCK:
+            self.key.stream.xor(buf, 1, 0, buf, _TYPE, n)
+        else:
+            self.key.stream.xor(buf, 1, 0, buf, _TYPE, _BLOCK)
         if not self.lay_out(buf, n):
             return _IMPLAUSIBLE
         if n > _BLOCK:
-            key.stream.xor(buf, 1, 1, buf, _BLOCK, n)
-        if not key.mac.check(buf, _TYPE, n, 1):
+            self.key.stream.xor(buf, 1, 1, buf, _BLOCK, n)
+        if not self.key.mac.check(buf, _TYPE, n, 1):
             return _FORGED
-        tag = self._tag
-        copy(tag, 0, buf, 1, 4)
-        if tag in self._seen:
+        if same(buf, _SENDER, self._own_id, 0, self.sender_n):
+            return _OWN_ID
+        copy(self._tag, 0, buf, 1, 4)
+        if self._tag in self._seen:
             return _REPEATED
-        copy(self._seen, self._seen_at, tag, 0, 4)
+        copy(self._seen, self._seen_at, buf, 1, 4)
         self._seen_at = (self._seen_at + 4) % len(self._seen)
         return 0
 
     def pair_with(self, pair, at):
-        """Take the 16-byte pair key pair[at:]. The answer goes to whom the question came from: one keyed hash serves both."""
+        """Take the 16-byte pair key pair[at:]. The answer goes to whom the question came from: made ready once, it serves both."""
         if not same(self._pair, 0, pair, at, 16):
             copy(self._pair, 0, pair, at, 16)
             self._mac.rekey(self._pair, 0, 16)
@@ -167,39 +173,43 @@ class Codec:
         copy(out, _SENDER, self._own_id, 0, n)
         return _SENDER + n
 
-    def seal(self, out, end, size=0):
-        """Finish the datagram that `start` began, whose plaintext is out[13:end]: pad with zeros so that it has `size`
-        bytes at least, put the pair tag, authenticate and encrypt. Returns its size."""
-        key = self.key
-        tail = _PAIR_TAG if out[_TYPE] & _TAGGED else 0
-        while end < size - tail:
-            out[end] = 0
-            end += 1
-        if tail:
-            self._mac.prefix = key.label
+    def seal(self, out, end):
+        """Finish the datagram that `start` began, with plaintext out[13:end]: put the pair tag, authenticate and encrypt.
+        Returns its size."""
+        if out[_TYPE] & _TAGGED:
+            self._mac.prefix = self.key.label
             self._mac.sign(out, _TYPE, end, end)
-            end += tail
-        out[0] = _VERSION << 4 | key.epoch
-        key.mac.sign(out, _TYPE, end, 1)
-        key.stream.xor(out, 1, 0, out, _TYPE, end)
+            end += _PAIR_TAG
+        out[0] = _VERSION << 4 | self.key.epoch
+        self.key.mac.sign(out, _TYPE, end, 1)
+        self.key.stream.xor(out, 1, 0, out, _TYPE, end)
         return end
 
+    def pad(self, out, end, size):
+        """`seal`, but the datagram has `size` bytes at least, by zeros before the pair tag."""
+        if out[_TYPE] & _TAGGED:
+            size -= _PAIR_TAG
+        while end < size:
+            out[end] = 0
+            end += 1
+        return self.seal(out, end)
 
-def encode_ping(codec, out, exchange, tcp_port, capabilities, has_token):
+
+def encode_ping(codec, out, exchange, has_token):
     """PING: tcp port 2 | capabilities 2 | zero 2 | the peer's token 8 if it is held. It has the size of its answer, so that
     an answer is never larger than what asked for it; without a pair key it is untagged, for a peer whose id is not known."""
     at = codec.start(out, _PING | _TOKEN if has_token else _PING, exchange)
-    put_u16(out, at, tcp_port)
-    put_u16(out, at + 2, capabilities)
+    put_u16(out, at, codec.tcp_port)
+    put_u16(out, at + 2, codec.capabilities)
     put_u16(out, at + 4, 0)
     at += 6
     if has_token:
         copy(out, at, exchange.peer, _PEER_TOKEN, 8)
         at += 8
-    return codec.seal(out, at, (50 if exchange.has_pair else 74) + len(exchange.ip) - 4)
+    return codec.pad(out, at, (50 if exchange.has_pair else 74) + len(exchange.ip) - 4)
 
 
-def encode_pong(codec, out, exchange, tcp_port):
+def encode_pong(codec, out, exchange):
     """PONG: the asker's IP 4 or 16 and UDP port 2 as seen here | token 8 for it | own tcp port 2."""
     n = len(exchange.ip)
     at = codec.start(out, _PONG | _IPV6 if n == 16 else _PONG, exchange)
@@ -207,7 +217,7 @@ def encode_pong(codec, out, exchange, tcp_port):
     at += n
     put_u16(out, at, exchange.port)
     copy(out, at + 2, exchange.peer, _PEER_TOKEN, 8)
-    put_u16(out, at + 10, tcp_port)
+    put_u16(out, at + 10, codec.tcp_port)
     return codec.seal(out, at + 12)
 
 
@@ -223,7 +233,7 @@ def encode_find_node(codec, out, exchange, target, beyond, size):
         out[at] = beyond >> 16
         put_u16(out, at + 1, beyond & 0xFFFF)
         at += 3
-    return codec.seal(out, at, size)
+    return codec.pad(out, at, size)
 
 
 def beyond_of(codec):
@@ -253,13 +263,13 @@ def put_record(out, at, table, record):
     return at + 37 + n
 
 
-def encode_beacon(codec, out, exchange, tcp_port, capabilities):
+def encode_beacon(codec, out, exchange):
     """BEACON: zero 2 | tcp port 2 | capabilities 2, 64 bytes in all."""
     at = codec.start(out, _BEACON, exchange)
     put_u16(out, at, 0)
-    put_u16(out, at + 2, tcp_port)
-    put_u16(out, at + 4, capabilities)
-    return codec.seal(out, at + 6, 64)
+    put_u16(out, at + 2, codec.tcp_port)
+    put_u16(out, at + 4, codec.capabilities)
+    return codec.pad(out, at + 6, 64)
 
 
 def size_for(records, is_ipv6):

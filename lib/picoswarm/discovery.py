@@ -35,7 +35,6 @@ OUTSIDE = 5  # (OUTSIDE, ip or None, port): the predicted outside address change
 
 # Indices of counters.NAMES.
 _RECEIVED = const(0)
-_OWN_ID = const(6)
 _BAD_SOURCE = const(7)
 _WRONG_TAG = const(9)
 _UNASKED = const(12)
@@ -87,13 +86,11 @@ class Discovery:
         self._uptime_ms = 0
         self.own_id = identity.id
         self.membership = membership
-        self.tcp_port = tcp_port
-        self.capabilities = capabilities
         self.counts = [0] * _COUNTERS
         self.table = Table(self.own_id, profile, rng)
         self._lookups = [Lookup(profile) for _ in range(profile.lookups)]
         self._next_lookup = 0
-        self.codec = Codec(membership, self.own_id, profile.repeats)
+        self.codec = Codec(membership, self.own_id, profile.repeats, tcp_port, capabilities)
         self.tokens = Tokens(rng, profile.token_s)
         self.agreements = Agreements(identity, profile, now)
         self.requests = Requests(self, profile)
@@ -157,7 +154,9 @@ class Discovery:
 
     def stats(self):
         """Counters and gauges by name."""
-        values = dict(zip(NAMES.split(), self.counts))
+        values = {}
+        for name in NAMES.split():
+            values[name] = self.counts[len(values)]
         values["uptime"] = self.uptime
         values["entries"] = self.table.entries
         values["live"] = self.table.live()
@@ -168,24 +167,23 @@ class Discovery:
 
     def receive(self, buf, n, ip, port, now):
         """Take in the datagram buf[0:n], decrypting it in place, from ip (4 or 16 bytes): port."""
+        # Few names: a call frame above 11 words is taken from the heap, which costs more than what happens in it.
         self._advance(now)
         self.counts[_RECEIVED] += 1
         self.counts[_BYTES_RECEIVED] += n
         d = self.codec
-        d.ip = ip = unwrap(ip)
+        d.ip = unwrap(ip)
         d.port = port
-        if not is_open_port(port) or scope(ip) == _INVALID:
+        d.scope = scope(d.ip)
+        if d.scope == _INVALID or not is_open_port(port):
             return self.count(_BAD_SOURCE)
-        dropped = d.open(buf, n)
-        if dropped:
-            return self.count(dropped)
-        if same(buf, d.sender, self.own_id, 0, d.sender_n):
-            return self.count(_OWN_ID)
-        kind = d.type
-        if kind == _PING or kind == _FIND_NODE:
-            self.responder.on_request()
-        elif kind != _BEACON:
+        n = d.open(buf, n)
+        if n:
+            self.count(n)
+        elif d.type & 1 == 0:
             self._on_answer()
+        elif d.type != _BEACON:
+            self.responder.on_request()
         elif self.responder.take_other():
             self.upkeep.on_beacon(d)
 
@@ -202,7 +200,7 @@ class Discovery:
         ):
             self.count(_UNASKED)
         elif not d.is_tagged:
-            if request.kind == _PING and not request.is_answered and self.requests.repeat(request):
+            if request.kind == _PING and self.requests.repeat(request):
                 # No room for our key agreement yet, but a token: with it the PING goes before others.
                 self._take_token(request)
         elif not request.has_id:
@@ -241,12 +239,12 @@ class Discovery:
                 self.requests.end(request, False)
             return
         at = d.token - 2
-        if not self._is_own_address(d.ip, unwrap(bytes(d.buf[d.body : at])), u16(d.buf, at)):
+        if not self._is_own_address(unwrap(bytes(d.buf[d.body : at])), u16(d.buf, at)):
             self.count(_SEEN_ELSEWHERE)
             request.misses = -1
             return self.requests.end(request, False)
         record = self.table.keep(request.peer, 0, request.peer, _PAIR, self.uptime)
-        if self.prove(record, request.ip, request.port, False):
+        if self.prove(record, False):
             copy(pool, record + _TOKEN, request.peer, _TOKEN, 8)
             put_u16(pool, record + _TCP, u16(d.buf, at + 10))
             flags = pool[record + _FLAGS] & ~_LOWER_EPOCH | _HAS_TOKEN
@@ -269,22 +267,22 @@ class Discovery:
             lookup.is_found = True
         self.requests.end(request, True)
 
-    def _is_own_address(self, ip, seen_ip, seen_port):
-        """Whether the address that the peer `ip` saw can be ours. A relay between us would show its own."""
-        kind = scope(ip)
-        if kind == _LOOPBACK:
+    def _is_own_address(self, seen_ip, seen_port):
+        """Whether the address that the peer saw, by its PONG in hand, can be ours. A relay between us would show its own."""
+        d = self.codec
+        if d.scope == _LOOPBACK:
             return seen_port == self.port
-        if self.site.is_onlink(ip):
+        if self.site.is_onlink(d.ip):
             return seen_ip == self.site.ip and seen_port == self.port
-        if kind != _GLOBAL:
+        if d.scope != _GLOBAL:
             return True
         outside = self.outside
-        if outside.state(ip, seen_ip, seen_port, self.uptime):
+        if outside.state(d.ip, seen_ip, seen_port, self.uptime):
             self.event((OUTSIDE, outside.ip, outside.port))
         return outside.agrees(seen_ip, seen_port)
 
     def _on_neighbors(self, request):
-        """One part of an answer to our FIND_NODE. Each named neighbor is hearsay: it may become a candidate, never an entry."""
+        """A part of an answer to our FIND_NODE. A named neighbor is hearsay: it may become a candidate, never an entry."""
         d = self.codec
         buf = d.buf
         at = d.body
@@ -297,7 +295,6 @@ class Discovery:
         if not request.parts:
             request.namer = lookup.namer()
         request.parts |= 1 << part
-        namer_scope = scope(d.ip)
         at += 1
         for _ in range(11):
             end = at + 53 if buf[at] & 1 else at + 41
@@ -307,7 +304,7 @@ class Discovery:
             copy(id32, 0, buf, at + 1, 32)
             ip = unwrap(bytes(buf[at + 33 : end - 4]))
             port = u16(buf, end - 4)
-            if not is_valid_id(id32) or not self._may_contact(namer_scope, ip, port):
+            if not is_valid_id(id32) or not self._may_contact(d.scope, ip, port):
                 self.count(_BAD_RECORD)
             elif id32 != self.own_id:
                 lookup.offer(id32, 0, ip, port, u16(buf, end - 2), buf[at], request.namer)
@@ -332,26 +329,28 @@ class Discovery:
 
     # Proof, and what follows from it
 
-    def prove(self, record, ip, port, is_inbound):
-        """The peer of this record has proven the endpoint ip:port, by answering our PING or by a pair-tagged datagram with
-        our token. False: it is an entry at another address, or came before the table was ready."""
+    def prove(self, record, is_inbound):
+        """The peer of this record has proven the source of the datagram in hand to be its endpoint, by answering our PING or
+        by a pair tag and our token. False: it is an entry at another address, or came before the table was ready."""
         table = self.table
         if table.is_entry(record):
-            if not table.is_at(record, ip, port):
-                # The old address is asked first: two silences, and the entry moves.
-                request = self.requests.begin(_TO_MOVE, table.pool, record, None, 0)
-                if request is not None:
-                    request.about = ip, port
-                return False
+            if not table.is_at(record, self.codec):
+                return self._move(record)
             table.credit(record, self.uptime, 0 if is_inbound else 1)
             self.revalidation.forget(record)
-            return True
-        if is_inbound and not self.upkeep.is_ready:
+        elif is_inbound and not self.upkeep.is_ready:
             return False
-        if table.admit(record, ip, port, self.uptime):
+        elif table.admit(record, self.codec, self.uptime):
             table.credit(record, self.uptime)
             self.event((ADDED, bytes(table.pool[record : record + 32])))
         return True
+
+    def _move(self, record):
+        """An entry proved another address. The old one is asked first: two silences, and the entry moves."""
+        request = self.requests.begin(_TO_MOVE, self.table.pool, record, None, 0)
+        if request is not None:
+            request.about = self.codec.ip, self.codec.port
+        return False
 
     def _remove(self, record):
         """Give up an entry; a replacement that moves up is asked soon."""
@@ -475,7 +474,7 @@ class Discovery:
             to.ip = self.beacon_ip
             to.port = self.beacon_port
             copy(to.request_id, 0, self.rng(4), 0, 4)
-            n = encode_beacon(self.codec, out, to, self.tcp_port, self.capabilities)
+            n = encode_beacon(self.codec, out, to)
         else:
             to = self.requests.next()
             if to is None:
@@ -541,6 +540,8 @@ class Discovery:
     def work(self):
         """One slice of public-key work. True while more can be done at once."""
         agreements = self.agreements
+        if agreements.is_idle:
+            return False
         subject = agreements.step(self.now)
         if subject is not None:
             self.count(_AGREEMENTS)
@@ -558,6 +559,7 @@ class Discovery:
         d = self.codec
         d.lay_out(slot.buf, slot.n)
         d.ip = slot.ip
+        d.scope = scope(d.ip)
         d.port = slot.port
         d.key = slot.key
         request = slot.request

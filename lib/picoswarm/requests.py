@@ -164,7 +164,7 @@ class Requests:
         if request.kind == _PING:
             if request.is_first:
                 wait = profile.first_contact_ms >> 1
-            n = encode_ping(node.codec, out, request, node.tcp_port, node.capabilities, request.has_token)
+            n = encode_ping(node.codec, out, request, request.has_token)
         else:
             if request.is_full:
                 wait += profile.first_contact_ms  # a key agreement may stand before the answer

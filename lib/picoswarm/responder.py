@@ -77,24 +77,29 @@ class Responder:
         """A PING or FIND_NODE is in hand."""
         node = self._node
         d = node.codec
-        if d.is_tagged:
-            table = node.table
-            record = table.find(d.buf, d.sender, d.sender_n)
-            if record >= 0:
-                if d.is_paired(table.pool, record + _PAIR):
-                    return self._on_paired(record, False)
-                return node.count(_WRONG_TAG)
+        record = node.table.find(d.buf, d.sender, d.sender_n) if d.is_tagged else -1
+        if record < 0:
+            self._on_unknown()
+        elif d.is_paired(node.table.pool, record + _PAIR):
+            self._on_paired(record, False)
+        else:
+            node.count(_WRONG_TAG)
+
+    def _on_unknown(self):
+        """One in hand whose sender's pair key is not known."""
+        node = self._node
+        d = node.codec
+        is_ping = d.type == _PING
         if not d.is_full:
             return node.count(_UNKNOWN)
-        is_ping = d.type == _PING
         if is_ping and not d.is_tagged and not self._is_bootstrap:
             return node.count(_UNTAGGED)
         if not self.take_other():
             return
-        has_token = node.tokens.is_valid(d.buf, d.sender, d)
-        if not has_token and not is_ping:
+        d.proof = node.tokens.is_valid(d.buf, d.sender, d)
+        if not d.proof and not is_ping:
             return node.count(_WRONG_TOKEN)
-        if node.agreements.defer(d, node.now, has_token > 0, node.site.is_onlink(d.ip)):
+        if node.agreements.defer(d, node.now, node.site.is_onlink(d.ip)):
             return
         if not is_ping:
             return node.count(_BUSY)
@@ -105,6 +110,7 @@ class Responder:
         """The key agreement for the kept PING or FIND_NODE in hand is done."""
         node = self._node
         d = node.codec
+        d.proof = 0
         if pair is not None and not d.is_tagged:
             copy(self.peer, 0, d.buf, d.sender, 32)
             copy(self.peer, _PAIR, pair, 0, 16)
@@ -118,28 +124,36 @@ class Responder:
         """The sender is who it says it is. Is it where it says? `is_paid`: the budget was asked before the agreement."""
         node = self._node
         d = node.codec
-        table = node.table
-        pool = table.pool
-        has_token = node.tokens.is_valid(pool, record, d)
+        d.proof = node.tokens.is_valid(node.table.pool, record, d)
         if not is_paid:
-            is_proven = has_token or table.is_proven(record, d.ip, d.port, node.uptime)
-            if not (self._take_proven(record) if is_proven else self.take_other()):
+            if d.proof or node.table.is_proven(record, d, node.uptime):
+                is_paid = self._take_proven(record)
+            else:
+                is_paid = self.take_other()
+            if not is_paid:
                 return
-        is_ping = d.type == _PING
-        if has_token:
-            if node.prove(record, d.ip, d.port, True) and is_ping:
-                copy(pool, record + _TCP, d.buf, d.body, 2)
-                pool[record + _FLAGS] = pool[record + _FLAGS] & ~_PUBLIC_FLAGS | d.buf[d.body + 3] & _PUBLIC_FLAGS
-        elif not is_ping:
+        copy(self.peer, 0, node.table.pool, record, _TOKEN)
+        if d.type == _PING:
+            if d.proof and node.prove(record, True):
+                self._note(record)
+            self._pong(True)
+        elif not d.proof:
             node.count(_WRONG_TOKEN)
-        copy(self.peer, 0, pool, record, _TOKEN)
-        if is_ping or not has_token:
-            self._pong(True, has_token)
-        elif self._begin(_NEIGHBORS, True):
-            self._part = 0
-            self._room = 4 * d.n
-            self._beyond = beyond_of(d) or -1
-            copy(self._target, 0, d.buf, d.body + 8, 8)
+            self._pong(True)
+        else:
+            node.prove(record, True)
+            if self._begin(_NEIGHBORS, True):
+                self._part = 0
+                self._room = 4 * d.n
+                self._beyond = beyond_of(d) or -1
+                copy(self._target, 0, d.buf, d.body + 8, 8)
+
+    def _note(self, record):
+        """Take down what a PING says of its sender: TCP port and capabilities."""
+        d = self._node.codec
+        pool = self._node.table.pool
+        copy(pool, record + _TCP, d.buf, d.body, 2)
+        pool[record + _FLAGS] = pool[record + _FLAGS] & ~_PUBLIC_FLAGS | d.buf[d.body + 3] & _PUBLIC_FLAGS
 
     # Answers
 
@@ -157,12 +171,12 @@ class Responder:
         self.is_full = has_pair and not d.is_tagged  # whoever asked without a tag does not know this node's id
         return True
 
-    def _pong(self, has_pair, has_token=0):
+    def _pong(self, has_pair):
         """Answer with a PONG that carries a token for the id in `peer`; the one shown is given again while it is the
         present one, which saves a hash."""
         d = self._node.codec
         if self._begin(_PONG, has_pair):
-            if has_token > _TOKEN_IS_OLD:
+            if d.proof > _TOKEN_IS_OLD:
                 copy(self.peer, _TOKEN, d.buf, d.token, 8)
             else:
                 self._node.tokens.make(self.peer, d)
@@ -172,7 +186,7 @@ class Responder:
         node = self._node
         if self.kind == _PONG:
             self.kind = 0
-            return encode_pong(node.codec, out, self, node.tcp_port)
+            return encode_pong(node.codec, out, self)
         return self._write_neighbors(out)
 
     def _write_neighbors(self, out):
@@ -208,4 +222,4 @@ class Responder:
         self._part += 1
         if self._part == total:
             self.kind = 0
-        return node.codec.seal(out, at, _SIZE_MIN)
+        return node.codec.pad(out, at, _SIZE_MIN)

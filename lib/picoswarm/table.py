@@ -23,7 +23,7 @@ from array import array
 
 from .address import scope, unwrap
 from .compat import const
-from .wire import copy, nearest, put_u16, same, u16
+from .wire import copy, find, nearest, put_u16, same, u16
 
 # Flags of a record. The low ones are those of NEIGHBORS: 1 IPv6, 2 gateway, 4 leaf, 8 relay. Above them: 0x10 the token
 # is held; 0x20 the node dropped our 8-byte id, for want of room for our key, and gets the whole id; 0x40 it speaks under
@@ -51,7 +51,6 @@ _STATE = const(63)
 _FLAGS = const(64)
 _BUCKET = const(66)
 _IP = const(67)
-_HINT = const(7)  # a byte of every id stands beside the pool, so that the search for one runs in C
 
 _FIRST_CREDIT = const(27)  # what the first answer earns: four misses in a row undo it, as they undo 80
 _CREDIT_MAX = const(80)
@@ -68,8 +67,6 @@ class Table:
         self.step = _IP + self._ip_n
         self._n = n = profile.records + profile.replacements + profile.pair_cache
         self.pool = bytearray(self.step * n)
-        self._hints = bytearray(n)
-        self._hint = bytearray(1)
         self._near = array("i", bytes(4 * profile.k))
         self.entries = 0
 
@@ -86,15 +83,7 @@ class Table:
 
     def find(self, buf, at, n):
         """The record of the id buf[at:at+n], n = 8 or 32."""
-        hint = self._hint
-        hint[0] = buf[at + _HINT]
-        i = self._hints.find(hint)
-        while i >= 0:
-            record = i * self.step
-            if self.pool[record + _STATE] and same(self.pool, record, buf, at, n):
-                return record
-            i = self._hints.find(hint, i + 1)
-        return -1
+        return find(self.pool, self.step, buf, at, n)
 
     def closest(self, target, found, n, beyond=-1):
         """Put the records of the `n` live entries closest to the 8-byte prefix `target` in the array `found` ("i"), the
@@ -125,22 +114,23 @@ class Table:
             copy(pool, record + _PAIR, pair, pair_at, 16)
             pool[record + _STATE] = _CACHED
             pool[record + _BUCKET] = self.bucket_of(buf, at)
-            self._hints[record // self.step] = buf[at + _HINT]
         self.touch(record, uptime)
         return record
 
-    def admit(self, record, ip, port, uptime):
-        """A record that is no entry has proven itself at an unwrapped address. It becomes an entry, a replacement where
-        the bucket is full, or stays cached where a limit says so. True: it is an entry now, its credit still 0.
+    def admit(self, record, d, uptime):
+        """A record that is no entry has proven itself at the source of the datagram in hand `d`. It becomes an entry, a
+        replacement where the bucket is full, or stays cached where a limit says so. True: it is an entry now, its credit
+        still 0.
 
         The limits are one operator's share (row D6): few nodes of one /24 (/48) in a bucket and in the table; in a LAN,
         where all share one, few of one address; on loopback any number."""
         pool = self.pool
         profile = self._profile
+        ip = d.ip
         if len(ip) > self._ip_n:
             return False
         pool[record + _STATE] = _CACHED
-        self.set_address(record, ip, port)
+        self.set_address(record, ip, d.port)
         self.touch(record, uptime)
         bucket = pool[record + _BUCKET]
         kind = scope(ip)
@@ -301,22 +291,22 @@ class Table:
         """How long ago the node was proven, in units of 4 s; right up to 72 hours."""
         return ((uptime >> 2) - u16(self.pool, record + _USED)) & 0xFFFF
 
-    def is_proven(self, record, ip, port, uptime):
-        """Whether an entry or replacement is proven at this unwrapped address, and the proof still counts."""
+    def is_proven(self, record, d, uptime):
+        """Whether an entry or replacement is proven at the source of the datagram in hand `d`, by a proof that counts."""
         return (
             self.pool[record + _STATE] & _KIND != _CACHED
-            and self.is_at(record, ip, port)
+            and self.is_at(record, d)
             and self.age(record, uptime) < self._profile.proof_s >> 2
         )
 
-    def is_at(self, record, ip, port):
-        """Whether the record's endpoint is this unwrapped address."""
-        n = len(ip)
+    def is_at(self, record, d):
+        """Whether the record's endpoint is the source (`ip`, `port`) of the datagram in hand `d`."""
+        n = len(d.ip)
         return (
-            u16(self.pool, record + _UDP) == port
+            u16(self.pool, record + _UDP) == d.port
             and n <= self._ip_n
             and self.pool[record + _FLAGS] & _IPV6 == n >> 4
-            and same(self.pool, record + self.step - n, ip, 0, n)
+            and same(self.pool, record + self.step - n, d.ip, 0, n)
         )
 
     def set_address(self, record, ip, port):

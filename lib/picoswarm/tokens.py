@@ -32,11 +32,10 @@ class Tokens:
             self._since = uptime
 
     def _fill(self, buf, at, d):
-        place = self._place
         n = len(d.ip)
-        copy(place, 0, buf, at, 32)
-        copy(place, 32, d.ip, 0, n)
-        put_u16(place, 32 + n, d.port)
+        copy(self._place, 0, buf, at, 32)
+        copy(self._place, 32, d.ip, 0, n)
+        put_u16(self._place, 32 + n, d.port)
         return 34 + n
 
     def make(self, peer, d):

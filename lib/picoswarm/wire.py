@@ -7,7 +7,7 @@ is assigned to.
 from .compat import KERNELS
 
 if KERNELS == "viper":
-    from .wire_viper import copy, nearest, same  # noqa: F401
+    from .wire_viper import copy, find, nearest, same  # noqa: F401
 else:
 
     def copy(to, at, source, start, n):
@@ -17,6 +17,15 @@ else:
     def same(a, at, b, start, n):
         """Whether a[at:at+n] equals b[start:start+n]. For public bytes: it stops at the first difference."""
         return a[at : at + n] == b[start : start + n]
+
+    def find(pool, step, buf, at, n):
+        """The offset of the record in use (of the table's `pool`, each of `step` bytes) whose id begins as buf[at:at+n], or
+        -1."""
+        wanted = bytes(buf[at : at + n])
+        record = pool.find(wanted)
+        while record >= 0 and (record % step or not pool[record + 63]):
+            record = pool.find(wanted, record + 1)
+        return record
 
     def nearest(pool, end, step, target, beyond, found, n):
         """Put the offsets of the `n` live entries of the table's `pool` (to `end`, each of `step` bytes) nearest to the

@@ -30,6 +30,24 @@ def same(a: ptr8, at: int, b: ptr8, start: int, n: int) -> bool:  # noqa: F821
 
 
 @micropython.viper
+def find(pool, step: int, buf: ptr8, at: int, n: int) -> int:  # noqa: F821
+    """The offset of the record in use whose id begins as buf[at:at+n], or -1."""
+    record = 0
+    p = int(ptr8(pool))  # noqa: F821
+    end = p + int(len(pool))
+    while p < end:
+        if ptr8(p)[63]:  # noqa: F821
+            i = 0
+            while i < n and ptr8(p)[i] == buf[at + i]:  # noqa: F821
+                i += 1
+            if i == n:
+                return record
+        p += step
+        record += step
+    return -1
+
+
+@micropython.viper
 def nearest(pool: ptr8, end: int, step: int, target: ptr8, beyond: int, found: ptr32, n: int) -> int:  # noqa: F821
     """Put the offsets of the `n` live entries nearest to a target in `found`."""
     count = 0
