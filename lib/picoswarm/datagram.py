@@ -145,7 +145,7 @@ class Codec:
         return 0
 
     def pair_with(self, pair, at):
-        """Take the 16-byte pair key pair[at:]. The answer goes to whom the question came from: made ready once, it serves both."""
+        """Take the 16-byte pair key pair[at:]. The answer goes to whom the question came from: one made ready serves both."""
         if not same(self._pair, 0, pair, at, 16):
             copy(self._pair, 0, pair, at, 16)
             self._mac.rekey(self._pair, 0, 16)
