@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from picoswarm_tools import mpy, qemu, runtimes
+from picoswarm_tools import mpy, qemu, runtimes, shrink
 
 HERE = Path(__file__).resolve().parent
 UNIT = HERE / "unit"
@@ -141,7 +141,7 @@ def _compile(path: Path, arch: str) -> tuple[Path, Path, str]:
         complaint = str(error)
     tests = runtimes.build_folder() / "mpy" / f"{arch}-tests"
     helpers = [UNIT / f"{name}.py" for name in _helpers(path)]
-    mpy.compile_files([path, *helpers, HERE / "micropython_runner.py"], tests, arch)
+    mpy.compile_beside([path, *helpers, HERE / "micropython_runner.py"], tests, arch)
     return mpy.library_folder(arch), tests, complaint
 
 
@@ -213,7 +213,7 @@ class MicroPythonFile(pytest.File):
                 self._run = self.runtime.run(self.path, wanted, folder)
             except runtimes.Missing as missing:
                 self._run = Run(otherwise=Outcome("failed" if STRICT else "skipped", str(missing)))
-            except mpy.CompileError as error:
+            except (mpy.CompileError, shrink.Refused) as error:
                 self._run = Run(otherwise=Outcome("failed", str(error)))
         return self._run.outcomes.get(test, self._run.otherwise)
 

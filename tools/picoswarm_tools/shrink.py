@@ -1,0 +1,485 @@
+"""Makes the device library smaller for a board and leaves what it does alone, so that long names cost a board nothing.
+
+`mpy.compile_library` passes each module through two steps of text, in which every line stays where it was:
+
+**Folding.** On a board `compat.MICROPYTHON` and `compat.KERNELS` are known. Each mention becomes its value and each test
+that is decided by it becomes True or False; mpy-cross leaves out the branch that is then dead.
+
+**Renaming.** One map for the whole library gives each name a short one, at every place where it stands. It holds only names
+that the library itself defines, and none of: the public API (typings/), what MicroPython defines, keywords of calls, and
+words that stand in a string. Two names get the same short one where they cannot meet: no function mentions both as
+variables, and no module gives both to its objects as attributes. `name_map` refuses what it cannot see through.
+
+Code beside the library that uses internal names, such as unit tests, goes through `translate`.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import io
+import itertools
+import socket
+import string
+import tokenize
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from functools import cache
+
+from .runtimes import run_micropython
+
+# Functions that take names from strings, by (module, function): those names are modules and the numbers of a profile.
+REFLECTIVE = {("__init__", "__getattr__"), ("profile", "__init__"), ("compat", "unload")}
+_BY_STRING = {"getattr", "setattr", "hasattr", "delattr"}
+_OPAQUE = {"__import__", "eval", "exec", "globals", "locals", "vars"}
+
+# What boards have and the unix port has not: `machine` and `network`.
+_BOARD_ONLY = {"active", "config", "ifconfig", "isconnected", "status", "unique_id"}
+_VIPER_TYPES = {"ptr", "ptr8", "ptr16", "ptr32", "uint"}
+_ASK_RUNTIME = """
+import asyncio.core, asyncio.stream, binascii, builtins, collections, errno, gc, hashlib, io, json, machine, micropython
+import os, random, select, socket, struct, sys, time
+for module in list(sys.modules.values()) + [
+    asyncio, binascii, builtins, collections, errno, gc, hashlib, io, json, machine, micropython, os, random, select,
+    socket, struct, sys, time, sys.implementation
+]:
+    for name in dir(module):
+        print(name, *dir(getattr(module, name)))
+"""
+
+
+class Refused(Exception):
+    """Source text that cannot be made smaller safely; the message says where and why."""
+
+
+Known = Mapping[str, object]
+
+
+def known_on(arch: str) -> dict[str, object]:
+    """What the runtime-dependent names of compat.py are where code for `arch` (mpy.ARCHES) runs."""
+    if arch == "bytecode":  # on words of any size
+        return {"MICROPYTHON": True, "KERNELS": "int"}
+    kernels, words = ("int", 64) if arch == "x64" else ("viper", 32)
+    return {"MICROPYTHON": True, "KERNELS": kernels, "sys.maxsize": (1 << words - 1) - 1}
+
+
+# Folding
+
+
+class _Edits:
+    """Replacements in a text, by the positions that syntax trees give, which count bytes."""
+
+    def __init__(self, source: str):
+        self._lines = [line.encode() for line in io.StringIO(source)]
+        self._starts = [0, *itertools.accumulate(map(len, self._lines))]
+        self._text = b"".join(self._lines)
+        self._edits: list[tuple[int, int, bytes]] = []
+
+    def at(self, line: int, column: int) -> int:
+        return self._starts[line - 1] + column
+
+    def replace(self, start: int, end: int, new: str) -> None:
+        """Put `new` there, and as many line ends as are missing in it."""
+        missing = self._text[start:end].count(b"\n") - new.count("\n")
+        if missing and new.endswith(")"):
+            new = new[:-1] + "\n" * missing + ")"
+        elif missing:
+            new += "\n" * missing
+        self._edits.append((start, end, new.encode()))
+
+    def replace_node(self, node: ast.AST, new: str) -> None:
+        self.replace(self.at(node.lineno, node.col_offset), self.at(node.end_lineno, node.end_col_offset), new)
+
+    def result(self) -> str:
+        text = self._text
+        for start, end, new in sorted(self._edits, reverse=True):
+            text = text[:start] + new + text[end:]
+        return text.decode()
+
+
+def decide(test: ast.expr, known: Known) -> object:
+    """The value of a test as far as `known` decides it, else None."""
+    match test:
+        case ast.Constant():
+            return test.value
+        case ast.Name() | ast.Attribute():
+            return known.get(ast.unparse(test))
+        case ast.UnaryOp(op=ast.Not()):
+            value = decide(test.operand, known)
+            return None if value is None else not value
+        case ast.Compare(ops=[ast.Eq() | ast.NotEq() as op], comparators=[right]):
+            left, right = decide(test.left, known), decide(right, known)
+            return None if left is None or right is None else (left == right) == isinstance(op, ast.Eq)
+        case ast.BoolOp():
+            ends_it = isinstance(test.op, ast.Or)
+            values = [decide(value, known) for value in test.values]
+            if any(value is not None and bool(value) == ends_it for value in values):
+                return ends_it
+            return None if None in values else not ends_it
+    return None
+
+
+class _Folder(ast.NodeVisitor):
+    def __init__(self, source: str, known: Known):
+        self.source, self.known, self.edits = source, known, _Edits(source)
+
+    def visit_If(self, node: ast.If) -> None:
+        value = decide(node.test, self.known)
+        if value is None:
+            self.generic_visit(node)
+            return
+        self.edits.replace_node(node.test, str(bool(value)))
+        for live in node.body if value else node.orelse:
+            self.visit(live)
+
+    def visit_IfExp(self, node: ast.IfExp) -> None:
+        value = decide(node.test, self.known)
+        if value is None:
+            self.generic_visit(node)
+            return
+        live = node.body if value else node.orelse
+        text = fold_expression(ast.get_source_segment(self.source, live), self.known)
+        self.edits.replace_node(node, f"({text})")
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if isinstance(node.ctx, ast.Load) and node.id in self.known:
+            self.edits.replace_node(node, repr(self.known[node.id]))
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        name = ast.unparse(node.targets[0])
+        if name in self.known:
+            self.edits.replace_node(node.value, f"({self.known[name]!r})")
+        else:
+            self.generic_visit(node)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        """Leave out what nobody reads any more: mpy-cross has seen to `const`, this class to the known names."""
+        if node.module != "compat":
+            return
+        gone = {"const", *self.known}
+        left = [alias for alias in node.names if alias.name not in gone]
+        if len(left) < len(node.names):
+            names = ", ".join(alias.name + (f" as {alias.asname}" if alias.asname else "") for alias in left)
+            self.edits.replace_node(node, f"from .compat import ({names})" if left else "pass")
+
+
+def fold_expression(text: str, known: Known) -> str:
+    return fold(f"({text})", known)[1:-1]
+
+
+def fold(source: str, known: Known) -> str:
+    """`source` with what `known` decides decided, line by line where it was; private functions that nobody calls any more
+    are gone."""
+    folder = _Folder(source, known)
+    folder.visit(ast.parse(source))
+    folded = folder.edits.result()
+    tree, edits = ast.parse(folded), _Edits(folded)
+    mentioned = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    before = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("_") and node.name in before - mentioned:
+            edits.replace_node(node, "pass")
+    return edits.result()
+
+
+# Renaming
+
+
+class _Reader(ast.NodeVisitor):
+    """What one module says about names."""
+
+    def __init__(self, module: str, source: str):
+        self.module = module
+        self.defined: set[str] = set()  # globals, arguments, attributes
+        self.attributes: set[str] = set()  # that it gives to objects and classes
+        self.own: set[str] = set()  # of those, the ones of its own classes
+        self.kept: set[str] = set()  # by reason of what the module does with them
+        self.bases: set[tuple[str, str]] = set()  # (module, class) that a class here is derived from
+        self.units: list[set[str]] = [set()]  # variables that one function, one class body or the module's top mentions
+        self._imported: dict[str, str] = {}
+        self._functions: list[str] = []
+        self._in_class = False
+        self.visit(ast.parse(source))
+
+    def refuse(self, node: ast.AST, why: str) -> None:
+        raise Refused(f"{self.module}, line {node.lineno}: {why}")
+
+    def _bind(self, name: str) -> None:
+        """A name that becomes visible beyond its function, or that MicroPython stores with it."""
+        self.units[-1].add(name)
+        self.defined.add(name)
+        if self._in_class:
+            self.attributes.add(name)
+            self.own.add(name)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        self._bind(node.name)
+        outside = [*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)]
+        for part in outside:  # evaluated where the function stands
+            self.visit(part)
+        is_outermost, was_in_class = not self._functions, self._in_class
+        self._functions.append(node.name)
+        self._in_class = False
+        if is_outermost:
+            self.units.append(set())
+        for part in [*_arguments(node.args), *node.body]:
+            self.visit(part)
+        if is_outermost:
+            self.units.insert(0, self.units.pop())
+        self._functions.pop()
+        self._in_class = was_in_class
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        self._bind(node.name)
+        for part in [*node.decorator_list, *node.bases]:
+            self.visit(part)
+        self.bases |= {(self._imported[b.id], b.id) for b in node.bases if getattr(b, "id", "") in self._imported}
+        self.units.append(set())
+        was_in_class, self._in_class = self._in_class, True
+        for part in node.body:
+            self.visit(part)
+        self._in_class = was_in_class
+        self.units.insert(0, self.units.pop())
+
+    def visit_Lambda(self, node: ast.Lambda) -> None:
+        was_in_class, self._in_class = self._in_class, False
+        self.generic_visit(node)
+        self._in_class = was_in_class
+
+    def visit_arg(self, node: ast.arg) -> None:
+        self.units[-1].add(node.arg)
+        self.defined.add(node.arg)
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if isinstance(node.ctx, ast.Store) and not self._functions:
+            self._bind(node.id)
+        self.units[-1].add(node.id)
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        if isinstance(node.value, ast.Call) and getattr(node.value.func, "id", "") == "const":
+            self.kept |= {target.id for target in node.targets}  # mpy-cross puts the number in the place of the name
+        self.generic_visit(node)
+
+    def visit_Global(self, node: ast.Global | ast.Nonlocal) -> None:
+        self.units[-1].update(node.names)
+
+    visit_Nonlocal = visit_Global
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
+        self.units[-1].add(node.name or "")
+        self.generic_visit(node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        if not isinstance(node.ctx, ast.Load):
+            self.defined.add(node.attr)
+            self.attributes.add(node.attr)
+            if getattr(node.value, "id", "") == "self":
+                self.own.add(node.attr)
+        self.visit(node.value)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            self.kept.update(alias.name.split("."))
+            self.units[-1].add(alias.asname or alias.name)
+            if alias.asname:
+                self.defined.add(alias.asname)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        for alias in node.names:
+            if not node.level:
+                self.kept.add(alias.name)
+            elif node.module:
+                self._imported[alias.asname or alias.name] = node.module
+            self.units[-1].add(alias.asname or alias.name)
+            if alias.asname:
+                self.defined.add(alias.asname)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        self.kept |= {keyword.arg for keyword in node.keywords if keyword.arg}
+        called = getattr(node.func, "id", "")
+        by_string = called in _BY_STRING and not isinstance(node.args[1], ast.Constant)
+        if (by_string or called in _OPAQUE) and (self.module, "".join(self._functions)) not in REFLECTIVE:
+            self.refuse(node, f"{called}() may use any name: write the name out, or see shrink.REFLECTIVE")
+        self.generic_visit(node)
+
+    def visit_If(self, node: ast.If) -> None:
+        if isinstance(node.test, ast.Constant):  # folded: mpy-cross does not see the other branch
+            for part in node.body if node.test.value else node.orelse:
+                self.visit(part)
+        else:
+            self.generic_visit(node)
+
+    def visit_Expr(self, node: ast.Expr) -> None:
+        if not isinstance(node.value, ast.Constant):  # not a docstring
+            self.visit(node.value)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        if isinstance(node.value, str):
+            self.kept.add(node.value)
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
+        self.refuse(node, "an f-string hides names: use %")
+
+
+def _arguments(arguments: ast.arguments) -> list[ast.arg]:
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+    return [argument for argument in every if argument]
+
+
+@cache
+def runtime_names() -> frozenset[str]:
+    """Every name that MicroPython or its standard modules define, as far as an interpreter can tell, and some of CPython's.
+    Raises runtimes.Missing."""
+    import asyncio
+
+    told = run_micropython(["-c", _ASK_RUNTIME])
+    if told.returncode:
+        raise Refused(f"MicroPython does not tell its names:\n{told.stdout}")
+    ours = {name for module in (asyncio, builtins, socket) for name in dir(module)}
+    return frozenset(told.stdout.split()) | ours | _BOARD_ONLY | _VIPER_TYPES
+
+
+def names_in_stub(source: str) -> set[str]:
+    """The names that a type stub promises: of classes, functions, arguments and values."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        found |= {getattr(node, field, None) for field in ("name", "arg", "id", "attr", "asname")}
+    return found - {None}
+
+
+def imported_names(source: str) -> set[str]:
+    """The names that a program imports from modules of the library."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("picoswarm"):
+            found |= {alias.name for alias in node.names}
+    return found
+
+
+def short_names() -> Iterable[str]:
+    """aA, aB, ...: two bytes, in a form that nobody writes."""
+    return map("".join, itertools.product(string.ascii_lowercase, string.ascii_uppercase))
+
+
+def name_map(modules: Mapping[str, str], keep: Iterable[str], beside: Iterable[str] = ()) -> dict[str, str]:
+    """Short names for what `modules` (source texts by module name, folded) define; the same for the same arguments.
+
+    `keep`: names that stay. `beside`: source texts that `translate` must be able to follow. Raises Refused.
+    """
+    readers = [_Reader(name, source) for name, source in sorted(modules.items())]
+    ours = set().union(*(reader.defined for reader in readers))
+    ours -= set(keep).union(modules, *(reader.kept for reader in readers))
+    groups = [group for reader in readers for group in (reader.attributes, *reader.units)]
+    for source in beside:
+        attributes, kept = _seen_from_outside(ast.parse(source))
+        groups.append(attributes)
+        ours -= kept
+    ours = {name for name in ours if not (name.startswith("__") and name.endswith("__"))}
+    _check(readers, ours)
+    groups = [group & ours for group in groups]
+    uses = Counter(name for group in groups for name in group)
+    others = defaultdict(set)
+    for group in groups:
+        for name in group:
+            others[name] |= group
+    taken = set().union(*(_words(source) for source in modules.values()))
+    shorts = [short for short in short_names() if short not in taken]
+    names: dict[str, str] = {}
+    for name in sorted(ours, key=lambda name: (-uses[name], name)):
+        near = {names.get(other) for other in others[name]}
+        names[name] = next(short for short in shorts if short not in near)
+    return names
+
+
+def _check(readers: list[_Reader], ours: set[str]) -> None:
+    """Refuse what breaks the rule that all attributes of an object are known in the module of its class."""
+    own = set().union(*(reader.own for reader in readers))
+    attributes = {reader.module: reader.attributes & ours for reader in readers}
+    for reader in readers:
+        strange = reader.attributes & ours - own
+        if strange:
+            raise Refused(f"{reader.module}: no class of the library has {sorted(strange)}, yet it is assigned")
+        for module, base in reader.bases:
+            if attributes.get(module):
+                raise Refused(f"{reader.module}: a class is derived from {module}.{base}, whose attributes it cannot see")
+
+
+def _words(source: str) -> set[str]:
+    return {token.string for token in _tokens(source) if token.type == tokenize.NAME}
+
+
+def _tokens(source: str) -> Iterable[tokenize.TokenInfo]:
+    return tokenize.generate_tokens(io.StringIO(source).readline)
+
+
+def rename(source: str, names: Mapping[str, str]) -> str:
+    """A module of the library under `names`: every mention of a name, whatever it means there."""
+    lines = list(io.StringIO(source))
+    for token in reversed(list(_tokens(source))):
+        if token.type == tokenize.NAME and token.string in names:
+            row, start, end = token.start[0] - 1, token.start[1], token.end[1]
+            lines[row] = lines[row][:start] + names[token.string] + lines[row][end:]
+    return "".join(lines)
+
+
+# Code beside the library
+
+
+def _class_level(tree: ast.AST) -> Iterable[tuple[ast.AST, str]]:
+    """(node, name) of what class bodies define."""
+    for each in ast.walk(tree):
+        for node in each.body if isinstance(each, ast.ClassDef) else ():
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                yield node, node.name
+            elif isinstance(node, ast.Assign):
+                yield from ((target, target.id) for target in node.targets if isinstance(target, ast.Name))
+
+
+def _seen_from_outside(tree: ast.AST) -> tuple[set[str], set[str]]:
+    """(attributes that a text gives to objects, names that it uses as keywords or from strings)."""
+    attributes, kept = {name for _, name in _class_level(tree)}, set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            attributes.add(node.attr)
+        elif isinstance(node, ast.keyword) and node.arg:
+            kept.add(node.arg)
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in _BY_STRING:
+            kept |= {part.value for part in node.args[1:2] if isinstance(part, ast.Constant)}
+    return attributes, kept
+
+
+def translate(source: str, names: Mapping[str, str]) -> str:
+    """A text that uses the library, for the library under `names`: attributes, and what it imports from picoswarm. Its own
+    variables stay. Raises Refused."""
+    tree, edits = ast.parse(source), _Edits(source)
+    attributes, kept = _seen_from_outside(tree)
+    by_short = defaultdict(list)
+    for name in sorted(attributes & names.keys()):
+        by_short[names[name]].append(name)
+    for short, same in by_short.items():
+        if len(same) > 1:
+            raise Refused(f"{' and '.join(same)} would both be {short}: name this text in mpy.BESIDE")
+    if kept & names.keys() or attributes & set(names.values()):
+        strange = sorted(kept & names.keys() | attributes & set(names.values()))
+        raise Refused(f"{strange} are keywords, strings or short names here: name this text in mpy.BESIDE")
+    for node, name in _class_level(tree):
+        if name in names and isinstance(node, ast.Name):
+            edits.replace_node(node, names[name])
+        elif name in names:
+            word = "async def " if isinstance(node, ast.AsyncFunctionDef) else "def "
+            start = edits.at(node.lineno, node.col_offset) + len(word)
+            edits.replace(start, start + len(name.encode()), names[name])
+    hidden = [part for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in names:
+            if node in hidden:
+                raise Refused(f"line {node.lineno}: the f-string hides {node.attr}: use %")
+            end = edits.at(node.end_lineno, node.end_col_offset)
+            edits.replace(end - len(node.attr.encode()), end, names[node.attr])
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "picoswarm":
+            for alias in node.names:
+                if alias.name in names:
+                    edits.replace_node(alias, f"{names[alias.name]} as {alias.asname or alias.name}")
+    return edits.result()
