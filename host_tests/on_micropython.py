@@ -141,7 +141,8 @@ def _compile(path: Path, arch: str) -> tuple[Path, Path, str]:
         complaint = str(error)
     tests = runtimes.build_folder() / "mpy" / f"{arch}-tests"
     helpers = [UNIT / f"{name}.py" for name in _helpers(path)]
-    mpy.compile_beside([path, *helpers, HERE / "micropython_runner.py"], tests, arch)
+    mpy.compile_beside([path, *helpers], tests, arch)
+    mpy.compile_files([HERE / "micropython_runner.py"], tests, arch)
     return mpy.library_folder(arch), tests, complaint
 
 
