@@ -24,9 +24,14 @@ from .runtimes import ROOT, Missing, build_folder, find
 # "bytecode" is portable: it holds no native code, and leaves out the kernels that are.
 ARCHES = ("bytecode", "x86", "x64", "armv6m", "armv7m", "armv7emsp", "xtensawin", "rv32imc")
 LIBRARY = ROOT / "lib" / "picoswarm"
-# Whose names stay as they are: what the type stubs promise, and what programs of a board import from inside the library.
+# What stays as it is: the names that the type stubs promise, and those that programs know which nobody translates.
 STUBS = ROOT / "typings" / "picoswarm"
-PROGRAMS = ("firmware/*.py", "examples/*.py", "tools/picoswarm_tools/unix/node_probe.py")
+PROGRAMS = (
+    "firmware/*.py",
+    "examples/*.py",
+    "tools/picoswarm_tools/device/*.py",
+    "tools/picoswarm_tools/unix/node_probe.py",
+)
 # What `translate` must always be able to follow, although it has classes of its own.
 BESIDE = (
     "host_tests/unit/*.py",
@@ -117,7 +122,7 @@ def _small_library(arch: str, _ages: tuple[int, ...]) -> tuple[dict[str, str], d
     for path in sorted(STUBS.glob("*.pyi")):
         keep |= shrink.names_in_stub(path.read_text())
     for program in _texts(PROGRAMS):
-        keep |= shrink.imported_names(program)
+        keep |= shrink.names_in_program(program)
     names = shrink.name_map(modules, keep, _texts(BESIDE))
     return {name: shrink.rename(text, names) for name, text in modules.items()}, names
 
@@ -145,6 +150,11 @@ def compile_library(arch: str, level: int = 0) -> Path:
 def translate(source: str, arch: str) -> str:
     """A program that uses internal names of the library, for the library of a board. Raises shrink.Refused."""
     return shrink.translate(source, small_library(arch)[1])
+
+
+def compile_program(path: Path, arch: str, level: int = 0) -> bytes:
+    """`compile_source` of a file for `translate`."""
+    return compile_source(translate(path.read_text(), arch).encode(), path.name, arch, level)
 
 
 def compile_beside(sources: Sequence[Path], folder: Path, arch: str, level: int = 0) -> list[Path]:

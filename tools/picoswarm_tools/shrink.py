@@ -33,8 +33,8 @@ REFLECTIVE = {("__init__", "__getattr__"), ("profile", "__init__"), ("compat", "
 _BY_STRING = {"getattr", "setattr", "hasattr", "delattr"}
 _OPAQUE = {"__import__", "eval", "exec", "globals", "locals", "vars"}
 
-# What boards have and the unix port has not: `machine` and `network`.
-_BOARD_ONLY = {"active", "config", "ifconfig", "isconnected", "status", "unique_id"}
+# What dir() of the unix port does not tell: names of `machine` and `network`, and what C code gives to a Task.
+_UNTOLD = {"active", "config", "ifconfig", "isconnected", "status", "unique_id", "coro", "data", "ph_key", "state"}
 _VIPER_TYPES = {"ptr", "ptr8", "ptr16", "ptr32", "uint"}
 _ASK_RUNTIME = """
 import asyncio.core, asyncio.stream, binascii, builtins, collections, errno, gc, hashlib, io, json, machine, micropython
@@ -337,8 +337,11 @@ def runtime_names() -> frozenset[str]:
     told = run_micropython(["-c", _ASK_RUNTIME])
     if told.returncode:
         raise Refused(f"MicroPython does not tell its names:\n{told.stdout}")
-    ours = {name for module in (asyncio, builtins, socket) for name in dir(module)}
-    return frozenset(told.stdout.split()) | ours | _BOARD_ONLY | _VIPER_TYPES
+    names = set(told.stdout.split()) | _UNTOLD | _VIPER_TYPES
+    for module in (asyncio, builtins, socket):
+        for name in dir(module):
+            names |= {name, *dir(getattr(module, name))}
+    return frozenset(names)
 
 
 def names_in_stub(source: str) -> set[str]:
@@ -349,12 +352,14 @@ def names_in_stub(source: str) -> set[str]:
     return found - {None}
 
 
-def imported_names(source: str) -> set[str]:
-    """The names that a program imports from modules of the library."""
+def names_in_program(source: str) -> set[str]:
+    """The names by which a program that is not translated may know the library: what it imports, and all attributes."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("picoswarm"):
             found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Attribute):
+            found.add(node.attr)
     return found
 
 
@@ -446,7 +451,9 @@ def _seen_from_outside(tree: ast.AST) -> tuple[set[str], set[str]]:
         elif isinstance(node, ast.keyword) and node.arg:
             kept.add(node.arg)
         elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in _BY_STRING:
-            kept |= {part.value for part in node.args[1:2] if isinstance(part, ast.Constant)}
+            if not isinstance(node.args[1], ast.Constant):
+                raise Refused(f"line {node.lineno}: {node.func.id}() may use any name: write the name out")
+            kept.add(node.args[1].value)
     return attributes, kept
 
 
