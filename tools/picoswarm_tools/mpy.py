@@ -123,7 +123,7 @@ def _small_library(arch: str, _ages: tuple[int, ...]) -> tuple[dict[str, str], d
         keep |= shrink.names_in_stub(path.read_text())
     for program in _texts(PROGRAMS):
         keep |= shrink.names_in_program(program)
-    names = shrink.name_map(modules, keep, _texts(BESIDE))
+    names = shrink.name_map(modules, keep, _texts(BESIDE), shrink.rom_names())
     return {name: shrink.rename(text, names) for name, text in modules.items()}, names
 
 

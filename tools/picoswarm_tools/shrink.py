@@ -8,7 +8,7 @@ that is decided by it becomes True or False; mpy-cross leaves out the branch tha
 **Renaming.** One map for the whole library gives each name a short one, at every place where it stands. It holds only names
 that the library itself defines, and none of: the public API (typings/), what MicroPython defines, keywords of calls, and
 words that stand in a string. Two names get the same short one where they cannot meet: no function mentions both as
-variables, and no module gives both to its objects as attributes. `name_map` refuses what it cannot see through.
+variables, and no class has both as attributes. `name_map` refuses what it cannot see through.
 
 Code beside the library that uses internal names, such as unit tests, goes through `translate`.
 """
@@ -191,14 +191,15 @@ class _Reader(ast.NodeVisitor):
     def __init__(self, module: str, source: str):
         self.module = module
         self.defined: set[str] = set()  # globals, arguments, attributes
-        self.attributes: set[str] = set()  # that it gives to objects and classes
-        self.own: set[str] = set()  # of those, the ones of its own classes
+        self.classes: dict[str, set[str]] = {}  # attributes of each class and of its objects
+        self.assigned: set[str] = set()  # attributes of objects other than self
         self.kept: set[str] = set()  # by reason of what the module does with them
-        self.bases: set[tuple[str, str]] = set()  # (module, class) that a class here is derived from
+        self.bases: set[tuple[str, str]] = set()  # (module, class of the library) that a class here is derived from
         self.units: list[set[str]] = [set()]  # variables that one function, one class body or the module's top mentions
         self._imported: dict[str, str] = {}
         self._functions: list[str] = []
-        self._in_class = False
+        self._class: set[str] = set()  # attributes of the innermost class
+        self._in_class = False  # at the level of its body
         self.visit(ast.parse(source))
 
     def refuse(self, node: ast.AST, why: str) -> None:
@@ -209,8 +210,7 @@ class _Reader(ast.NodeVisitor):
         self.units[-1].add(name)
         self.defined.add(name)
         if self._in_class:
-            self.attributes.add(name)
-            self.own.add(name)
+            self._class.add(name)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         self._bind(node.name)
@@ -235,13 +235,16 @@ class _Reader(ast.NodeVisitor):
         self._bind(node.name)
         for part in [*node.decorator_list, *node.bases]:
             self.visit(part)
-        self.bases |= {(self._imported[b.id], b.id) for b in node.bases if getattr(b, "id", "") in self._imported}
+        bases = [getattr(base, "id", "") for base in node.bases]
+        self.bases |= {(self._imported[base], base) for base in bases if base in self._imported}
+        before = self._class, self._in_class
+        self._class, self._in_class = set().union(*(self.classes.get(base, ()) for base in bases)), True
         self.units.append(set())
-        was_in_class, self._in_class = self._in_class, True
         for part in node.body:
             self.visit(part)
-        self._in_class = was_in_class
         self.units.insert(0, self.units.pop())
+        self.classes[node.name] = self._class
+        self._class, self._in_class = before
 
     def visit_Lambda(self, node: ast.Lambda) -> None:
         was_in_class, self._in_class = self._in_class, False
@@ -274,9 +277,7 @@ class _Reader(ast.NodeVisitor):
     def visit_Attribute(self, node: ast.Attribute) -> None:
         if not isinstance(node.ctx, ast.Load):
             self.defined.add(node.attr)
-            self.attributes.add(node.attr)
-            if getattr(node.value, "id", "") == "self":
-                self.own.add(node.attr)
+            (self._class if getattr(node.value, "id", "") == "self" else self.assigned).add(node.attr)
         self.visit(node.value)
 
     def visit_Import(self, node: ast.Import) -> None:
@@ -328,16 +329,28 @@ def _arguments(arguments: ast.arguments) -> list[ast.arg]:
     return [argument for argument in every if argument]
 
 
+def _ask(program: str) -> list[str]:
+    told = run_micropython(["-c", program])
+    if told.returncode:
+        raise Refused(f"MicroPython does not tell its names:\n{told.stdout}")
+    return told.stdout.split()
+
+
+@cache
+def rom_names() -> tuple[str, ...]:
+    """Names of constants and exceptions that every firmware has in ROM, where they cost no heap; shortest first. Where one
+    lacks a name, it costs what any other does. Raises runtimes.Missing."""
+    told = _ask("import builtins, errno, select, uctypes\nfor m in builtins, errno, select, uctypes: print(*dir(m))")
+    return tuple(sorted({name for name in told if name[0].isupper()}, key=lambda name: (len(name), name)))
+
+
 @cache
 def runtime_names() -> frozenset[str]:
     """Every name that MicroPython or its standard modules define, as far as an interpreter can tell, and some of CPython's.
     Raises runtimes.Missing."""
     import asyncio
 
-    told = run_micropython(["-c", _ASK_RUNTIME])
-    if told.returncode:
-        raise Refused(f"MicroPython does not tell its names:\n{told.stdout}")
-    names = set(told.stdout.split()) | _UNTOLD | _VIPER_TYPES
+    names = set(_ask(_ASK_RUNTIME)) | _UNTOLD | _VIPER_TYPES
     for module in (asyncio, builtins, socket):
         for name in dir(module):
             names |= {name, *dir(getattr(module, name))}
@@ -364,19 +377,22 @@ def names_in_program(source: str) -> set[str]:
 
 
 def short_names() -> Iterable[str]:
-    """aA, aB, ...: two bytes, in a form that nobody writes."""
+    """aA, aB, ...: two letters, in a form that nobody writes."""
     return map("".join, itertools.product(string.ascii_lowercase, string.ascii_uppercase))
 
 
-def name_map(modules: Mapping[str, str], keep: Iterable[str], beside: Iterable[str] = ()) -> dict[str, str]:
+def name_map(
+    modules: Mapping[str, str], keep: Iterable[str], beside: Iterable[str] = (), rom: Iterable[str] = ()
+) -> dict[str, str]:
     """Short names for what `modules` (source texts by module name, folded) define; the same for the same arguments.
 
-    `keep`: names that stay. `beside`: source texts that `translate` must be able to follow. Raises Refused.
+    `keep`: names that stay. `beside`: source texts that `translate` must be able to follow. `rom`: names to give away
+    first, which a board has already. Raises Refused.
     """
     readers = [_Reader(name, source) for name, source in sorted(modules.items())]
     ours = set().union(*(reader.defined for reader in readers))
     ours -= set(keep).union(modules, *(reader.kept for reader in readers))
-    groups = [group for reader in readers for group in (reader.attributes, *reader.units)]
+    groups = [group for reader in readers for group in (*reader.classes.values(), *reader.units)]
     for source in beside:
         attributes, kept = _seen_from_outside(ast.parse(source))
         groups.append(attributes)
@@ -390,7 +406,7 @@ def name_map(modules: Mapping[str, str], keep: Iterable[str], beside: Iterable[s
         for name in group:
             others[name] |= group
     taken = set().union(*(_words(source) for source in modules.values()))
-    shorts = [short for short in short_names() if short not in taken]
+    shorts = [short for short in (*rom, *short_names()) if short not in taken]
     names: dict[str, str] = {}
     for name in sorted(ours, key=lambda name: (-uses[name], name)):
         near = {names.get(other) for other in others[name]}
@@ -399,16 +415,16 @@ def name_map(modules: Mapping[str, str], keep: Iterable[str], beside: Iterable[s
 
 
 def _check(readers: list[_Reader], ours: set[str]) -> None:
-    """Refuse what breaks the rule that all attributes of an object are known in the module of its class."""
-    own = set().union(*(reader.own for reader in readers))
-    attributes = {reader.module: reader.attributes & ours for reader in readers}
+    """Refuse what breaks the rule that a class says itself which attributes its objects have."""
+    classes = {reader.module: reader.classes for reader in readers}
+    own = set().union(*(attributes for reader in readers for attributes in reader.classes.values()))
     for reader in readers:
-        strange = reader.attributes & ours - own
+        strange = reader.assigned & ours - own
         if strange:
-            raise Refused(f"{reader.module}: no class of the library has {sorted(strange)}, yet it is assigned")
+            raise Refused(f"{reader.module}: {sorted(strange)} is assigned, but no class gives it to self")
         for module, base in reader.bases:
-            if attributes.get(module):
-                raise Refused(f"{reader.module}: a class is derived from {module}.{base}, whose attributes it cannot see")
+            if classes[module].get(base, set()) & ours:
+                raise Refused(f"{reader.module}: a class has attributes from {module}.{base}: derive it there")
 
 
 def _words(source: str) -> set[str]:
