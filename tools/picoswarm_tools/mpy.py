@@ -1,9 +1,12 @@
 """The device library as precompiled `.mpy` files: `python -m picoswarm_tools.mpy --arch armv6m`.
 
 Native code is compiled for one architecture, so each has its own folder, which goes on the module path as it is:
-`build/mpy/<arch>/picoswarm/*.mpy`. Only what changed is compiled again. Before that, shrink.py takes out of the sources
-what a board does not need, long names among it: `source/` beside holds what mpy-cross saw, line by line as it was, and
-`names.json` the short name of each long one (`--names` prints it the other way round, for reading a traceback).
+`build/mpy/<arch>/picoswarm/*.mpy`. Only what changed is compiled again.
+
+What mpy-cross gets is made from the sources so that it costs a board less and does the same: fold.py decides what is known
+of a board, bundle.py puts modules together (with -O3 only, where no line numbers are left), shrink.py shortens names. The
+folder `source` beside holds the result, and `names.json` the short name of each long one; `--names` prints it the other way
+round, for reading a traceback.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
-from . import shrink
+from . import bundle, fold, shrink
 from .runtimes import ROOT, Missing, build_folder, find
 
 # "bytecode" is portable: it holds no native code, and leaves out the kernels that are.
@@ -32,6 +35,16 @@ PROGRAMS = (
     "tools/picoswarm_tools/device/*.py",
     "tools/picoswarm_tools/unix/node_probe.py",
 )
+# Modules that become one file with -O3, under the name of one of them: what every node loads, and what it needs to boot only.
+BUNDLES = {
+    "compat": ("compat", "errors", "profile", "address", "wire", "wire_viper", "crypto"),
+    "discovery": (
+        *("identity", "membership", "datagram", "counters", "budget", "tokens", "outside", "paircache", "table"),
+        *("revalidation", "lookup", "requests", "agreement", "responder", "upkeep", "discovery"),
+    ),
+    "node": ("net", "node"),
+    "keys": ("slots", "entropy", "nodedb", "store", "keys"),
+}
 # What `translate` must always be able to follow, although it has classes of its own.
 BESIDE = (
     "host_tests/unit/*.py",
@@ -110,14 +123,16 @@ def _texts(patterns: Iterable[str]) -> list[str]:
 
 
 def _library_sources(arch: str) -> list[Path]:
-    absent = ("_host", "_viper") if shrink.known_on(arch)["KERNELS"] == "int" else ("_host",)
+    absent = ("_host", "_viper") if fold.known_on(arch)["KERNELS"] == "int" else ("_host",)
     return [path for path in sorted(LIBRARY.glob("*.py")) if not path.stem.endswith(absent)]
 
 
 @cache
-def _small_library(arch: str, _ages: tuple[int, ...]) -> tuple[dict[str, str], dict[str, str]]:
-    known = shrink.known_on(arch)
-    modules = {path.stem: shrink.fold(path.read_text(), known) for path in _library_sources(arch)}
+def _small_library(arch: str, level: int, _ages: tuple[int, ...]) -> tuple[dict[str, str], dict[str, str]]:
+    known = fold.known_on(arch)
+    modules = {path.stem: fold.fold(path.read_text(), known) for path in _library_sources(arch)}
+    if level == 3:
+        modules = bundle.bundle(modules, BUNDLES)
     keep = set(shrink.runtime_names())
     for path in sorted(STUBS.glob("*.pyi")):
         keep |= shrink.names_in_stub(path.read_text())
@@ -127,17 +142,17 @@ def _small_library(arch: str, _ages: tuple[int, ...]) -> tuple[dict[str, str], d
     return {name: shrink.rename(text, names) for name, text in modules.items()}, names
 
 
-def small_library(arch: str) -> tuple[dict[str, str], dict[str, str]]:
+def small_library(arch: str, level: int = 0) -> tuple[dict[str, str], dict[str, str]]:
     """(texts of the library's modules by name, as mpy-cross gets them; short names by name). Raises shrink.Refused."""
     inputs = [path for pattern in (*PROGRAMS, *BESIDE) for path in ROOT.glob(pattern)]
     inputs += [*LIBRARY.glob("*.py"), *STUBS.glob("*.pyi")]
-    return _small_library(arch, tuple(path.stat().st_mtime_ns for path in sorted(inputs)))
+    return _small_library(arch, level, tuple(path.stat().st_mtime_ns for path in sorted(inputs)))
 
 
 def compile_library(arch: str, level: int = 0) -> Path:
     """Bring build/mpy/<arch>[-O<level>]/picoswarm up to date; returns the folder that goes on the module path."""
     folder = library_folder(arch, level)
-    texts, names = small_library(arch)
+    texts, names = small_library(arch, level)
     sources = [_put(folder / "source" / f"{name}.py", text) for name, text in texts.items()]
     _put(folder / "names.json", json.dumps(names, indent=0, sort_keys=True))
     for compiled in (folder / "picoswarm").glob("*.mpy"):
@@ -147,20 +162,20 @@ def compile_library(arch: str, level: int = 0) -> Path:
     return folder
 
 
-def translate(source: str, arch: str) -> str:
+def translate(source: str, arch: str, level: int = 0) -> str:
     """A program that uses internal names of the library, for the library of a board. Raises shrink.Refused."""
-    return shrink.translate(source, small_library(arch)[1])
+    return shrink.translate(source, small_library(arch, level)[1])
 
 
 def compile_program(path: Path, arch: str, level: int = 0) -> bytes:
-    """`compile_source` of a file for `translate`."""
-    return compile_source(translate(path.read_text(), arch).encode(), path.name, arch, level)
+    """`translate` a file for the library of `level` and compile it, with its assertions and line numbers."""
+    return compile_source(translate(path.read_text(), arch, level).encode(), path.name, arch)
 
 
 def compile_beside(sources: Sequence[Path], folder: Path, arch: str, level: int = 0) -> list[Path]:
-    """`compile_files` for programs that use internal names of the library."""
-    texts = [_put(folder / "source" / path.name, translate(path.read_text(), arch)) for path in sources]
-    return compile_files(texts, folder, arch, level)
+    """`compile_program` to `folder`/<name>.mpy, where something changed; returns the .mpy files."""
+    texts = [_put(folder / "source" / path.name, translate(path.read_text(), arch, level)) for path in sources]
+    return compile_files(texts, folder, arch)
 
 
 def library_folder(arch: str, level: int = 0) -> Path:
@@ -181,7 +196,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--names", action="store_true", help="what the short names in tracebacks stand for")
     options = parser.parse_args(arguments)
     try:
-        names = small_library(options.arch)[1]
+        names = small_library(options.arch, options.level)[1]
         found = sizes(options.arch, options.level)
     except (Missing, CompileError, shrink.Refused) as trouble:
         sys.exit(f"mpy: {trouble}")

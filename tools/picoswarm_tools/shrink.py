@@ -26,10 +26,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache
 
+from .fold import Edits
 from .runtimes import run_micropython
 
-# Functions that take names from strings, by (module, function): those names are modules and the numbers of a profile.
-REFLECTIVE = {("__init__", "__getattr__"), ("profile", "__init__"), ("compat", "unload")}
+# Functions that take names from strings: names of modules, and of a profile's numbers, which are public.
+REFLECTIVE = {"__getattr__", "Profile.__init__", "unload"}
 _BY_STRING = {"getattr", "setattr", "hasattr", "delattr"}
 _OPAQUE = {"__import__", "eval", "exec", "globals", "locals", "vars"}
 
@@ -52,139 +53,6 @@ class Refused(Exception):
     """Source text that cannot be made smaller safely; the message says where and why."""
 
 
-Known = Mapping[str, object]
-
-
-def known_on(arch: str) -> dict[str, object]:
-    """What the runtime-dependent names of compat.py are where code for `arch` (mpy.ARCHES) runs."""
-    if arch == "bytecode":  # on words of any size
-        return {"MICROPYTHON": True, "KERNELS": "int"}
-    kernels, words = ("int", 64) if arch == "x64" else ("viper", 32)
-    return {"MICROPYTHON": True, "KERNELS": kernels, "sys.maxsize": (1 << words - 1) - 1}
-
-
-# Folding
-
-
-class _Edits:
-    """Replacements in a text, by the positions that syntax trees give, which count bytes."""
-
-    def __init__(self, source: str):
-        self._lines = [line.encode() for line in io.StringIO(source)]
-        self._starts = [0, *itertools.accumulate(map(len, self._lines))]
-        self._text = b"".join(self._lines)
-        self._edits: list[tuple[int, int, bytes]] = []
-
-    def at(self, line: int, column: int) -> int:
-        return self._starts[line - 1] + column
-
-    def replace(self, start: int, end: int, new: str) -> None:
-        """Put `new` there, and as many line ends as are missing in it."""
-        missing = self._text[start:end].count(b"\n") - new.count("\n")
-        if missing and new.endswith(")"):
-            new = new[:-1] + "\n" * missing + ")"
-        elif missing:
-            new += "\n" * missing
-        self._edits.append((start, end, new.encode()))
-
-    def replace_node(self, node: ast.AST, new: str) -> None:
-        self.replace(self.at(node.lineno, node.col_offset), self.at(node.end_lineno, node.end_col_offset), new)
-
-    def result(self) -> str:
-        text = self._text
-        for start, end, new in sorted(self._edits, reverse=True):
-            text = text[:start] + new + text[end:]
-        return text.decode()
-
-
-def decide(test: ast.expr, known: Known) -> object:
-    """The value of a test as far as `known` decides it, else None."""
-    match test:
-        case ast.Constant():
-            return test.value
-        case ast.Name() | ast.Attribute():
-            return known.get(ast.unparse(test))
-        case ast.UnaryOp(op=ast.Not()):
-            value = decide(test.operand, known)
-            return None if value is None else not value
-        case ast.Compare(ops=[ast.Eq() | ast.NotEq() as op], comparators=[right]):
-            left, right = decide(test.left, known), decide(right, known)
-            return None if left is None or right is None else (left == right) == isinstance(op, ast.Eq)
-        case ast.BoolOp():
-            ends_it = isinstance(test.op, ast.Or)
-            values = [decide(value, known) for value in test.values]
-            if any(value is not None and bool(value) == ends_it for value in values):
-                return ends_it
-            return None if None in values else not ends_it
-    return None
-
-
-class _Folder(ast.NodeVisitor):
-    def __init__(self, source: str, known: Known):
-        self.source, self.known, self.edits = source, known, _Edits(source)
-
-    def visit_If(self, node: ast.If) -> None:
-        value = decide(node.test, self.known)
-        if value is None:
-            self.generic_visit(node)
-            return
-        self.edits.replace_node(node.test, str(bool(value)))
-        for live in node.body if value else node.orelse:
-            self.visit(live)
-
-    def visit_IfExp(self, node: ast.IfExp) -> None:
-        value = decide(node.test, self.known)
-        if value is None:
-            self.generic_visit(node)
-            return
-        live = node.body if value else node.orelse
-        text = fold_expression(ast.get_source_segment(self.source, live), self.known)
-        self.edits.replace_node(node, f"({text})")
-
-    def visit_Name(self, node: ast.Name) -> None:
-        if isinstance(node.ctx, ast.Load) and node.id in self.known:
-            self.edits.replace_node(node, repr(self.known[node.id]))
-
-    def visit_Assign(self, node: ast.Assign) -> None:
-        name = ast.unparse(node.targets[0])
-        if name in self.known:
-            self.edits.replace_node(node.value, f"({self.known[name]!r})")
-        else:
-            self.generic_visit(node)
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        """Leave out what nobody reads any more: mpy-cross has seen to `const`, this class to the known names."""
-        if node.module != "compat":
-            return
-        gone = {"const", *self.known}
-        left = [alias for alias in node.names if alias.name not in gone]
-        if len(left) < len(node.names):
-            names = ", ".join(alias.name + (f" as {alias.asname}" if alias.asname else "") for alias in left)
-            self.edits.replace_node(node, f"from .compat import ({names})" if left else "pass")
-
-
-def fold_expression(text: str, known: Known) -> str:
-    return fold(f"({text})", known)[1:-1]
-
-
-def fold(source: str, known: Known) -> str:
-    """`source` with what `known` decides decided, line by line where it was; private functions that nobody calls any more
-    are gone."""
-    folder = _Folder(source, known)
-    folder.visit(ast.parse(source))
-    folded = folder.edits.result()
-    tree, edits = ast.parse(folded), _Edits(folded)
-    mentioned = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    before = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("_") and node.name in before - mentioned:
-            edits.replace_node(node, "pass")
-    return edits.result()
-
-
-# Renaming
-
-
 class _Reader(ast.NodeVisitor):
     """What one module says about names."""
 
@@ -197,7 +65,8 @@ class _Reader(ast.NodeVisitor):
         self.bases: set[tuple[str, str]] = set()  # (module, class of the library) that a class here is derived from
         self.units: list[set[str]] = [set()]  # variables that one function, one class body or the module's top mentions
         self._imported: dict[str, str] = {}
-        self._functions: list[str] = []
+        self._path: list[str] = []  # classes and functions around
+        self._depth = 0  # functions around
         self._class: set[str] = set()  # attributes of the innermost class
         self._in_class = False  # at the level of its body
         self.visit(ast.parse(source))
@@ -217,8 +86,9 @@ class _Reader(ast.NodeVisitor):
         outside = [*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)]
         for part in outside:  # evaluated where the function stands
             self.visit(part)
-        is_outermost, was_in_class = not self._functions, self._in_class
-        self._functions.append(node.name)
+        is_outermost, was_in_class = not self._depth, self._in_class
+        self._path.append(node.name)
+        self._depth += 1
         self._in_class = False
         if is_outermost:
             self.units.append(set())
@@ -226,7 +96,8 @@ class _Reader(ast.NodeVisitor):
             self.visit(part)
         if is_outermost:
             self.units.insert(0, self.units.pop())
-        self._functions.pop()
+        self._path.pop()
+        self._depth -= 1
         self._in_class = was_in_class
 
     visit_AsyncFunctionDef = visit_FunctionDef
@@ -240,8 +111,10 @@ class _Reader(ast.NodeVisitor):
         before = self._class, self._in_class
         self._class, self._in_class = set().union(*(self.classes.get(base, ()) for base in bases)), True
         self.units.append(set())
+        self._path.append(node.name)
         for part in node.body:
             self.visit(part)
+        self._path.pop()
         self.units.insert(0, self.units.pop())
         self.classes[node.name] = self._class
         self._class, self._in_class = before
@@ -256,7 +129,7 @@ class _Reader(ast.NodeVisitor):
         self.defined.add(node.arg)
 
     def visit_Name(self, node: ast.Name) -> None:
-        if isinstance(node.ctx, ast.Store) and not self._functions:
+        if isinstance(node.ctx, ast.Store) and not self._depth:
             self._bind(node.id)
         self.units[-1].add(node.id)
 
@@ -301,7 +174,7 @@ class _Reader(ast.NodeVisitor):
         self.kept |= {keyword.arg for keyword in node.keywords if keyword.arg}
         called = getattr(node.func, "id", "")
         by_string = called in _BY_STRING and not isinstance(node.args[1], ast.Constant)
-        if (by_string or called in _OPAQUE) and (self.module, "".join(self._functions)) not in REFLECTIVE:
+        if (by_string or called in _OPAQUE) and ".".join(self._path) not in REFLECTIVE:
             self.refuse(node, f"{called}() may use any name: write the name out, or see shrink.REFLECTIVE")
         self.generic_visit(node)
 
@@ -476,7 +349,7 @@ def _seen_from_outside(tree: ast.AST) -> tuple[set[str], set[str]]:
 def translate(source: str, names: Mapping[str, str]) -> str:
     """A text that uses the library, for the library under `names`: attributes, and what it imports from picoswarm. Its own
     variables stay. Raises Refused."""
-    tree, edits = ast.parse(source), _Edits(source)
+    tree, edits = ast.parse(source), Edits(source)
     attributes, kept = _seen_from_outside(tree)
     by_short = defaultdict(list)
     for name in sorted(attributes & names.keys()):
