@@ -37,10 +37,10 @@ PROGRAMS = (
 )
 # Modules that become one file with -O3, under the name of one of them: what every node loads, and what it needs to boot only.
 BUNDLES = {
-    "compat": ("compat", "errors", "profile", "address", "wire", "wire_viper", "crypto"),
+    "compat": ("compat", "errors", "profile", "address", "wire", "wire_viper"),
     "discovery": (
-        *("identity", "membership", "datagram", "counters", "budget", "tokens", "outside", "paircache", "table"),
-        *("revalidation", "lookup", "requests", "agreement", "responder", "upkeep", "discovery"),
+        *("crypto", "identity", "membership", "datagram", "counters", "budget", "tokens", "outside", "paircache"),
+        *("table", "revalidation", "lookup", "requests", "agreement", "responder", "upkeep", "discovery"),
     ),
     "node": ("net", "node"),
     "keys": ("slots", "entropy", "nodedb", "store", "keys"),

@@ -29,6 +29,7 @@ SOAK_HOURS = 24
 _KERNELS = ("cipher_viper", "field_viper", "curve_viper")  # the native modules of a node that has its key file
 _IMPORTS = f"""
 import gc
+import picoswarm.compat
 for name in {_KERNELS!r}:
     gc.collect()
     gc.collect()
