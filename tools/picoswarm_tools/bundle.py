@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 
 from .fold import Edits, live
 from .shrink import Refused, rename
@@ -17,11 +18,13 @@ from .shrink import Refused, rename
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
+@cache
 def _imports(source: str) -> list[ast.ImportFrom]:
     """`from .x import ...` of a module, inside functions too."""
     return [node for node in live(ast.parse(source)) if isinstance(node, ast.ImportFrom) and node.level]
 
 
+@cache
 def bound(source: str) -> dict[str, tuple[str, str] | None]:
     """The names that a module binds at its top: (module, name there) of what it imports, None for its own."""
     found: dict[str, tuple[str, str] | None] = {}
@@ -115,6 +118,9 @@ def _check(members: Iterable[str], modules: Mapping[str, str]) -> None:
 
     meanings: dict[str, tuple[str, str]] = {}
     for member in members:
+        for node in _imports(modules[member]):
+            if any(alias.name.startswith("_") for alias in node.names):
+                raise Refused(f"{member}, line {node.lineno}: a private name of {node.module}")
         for name in bound(modules[member]):
             meaning = origin(member, name)
             if not name.startswith("_") and meanings.setdefault(name, meaning) != meaning:
