@@ -32,10 +32,10 @@ STUBS = ROOT / "typings" / "picoswarm"
 PROGRAMS = (
     "firmware/*.py",
     "examples/*.py",
-    "tools/picoswarm_tools/device/*.py",
+    "tools/picoswarm_tools/device/instructions.py",
     "tools/picoswarm_tools/unix/node_probe.py",
 )
-# Modules that become one file with -O3, under the name of one of them: what every node loads, and what it needs to boot only.
+# Modules that become one file with -O3, under the name of one of them: what each node loads, and what it needs only to boot.
 BUNDLES = {
     "compat": ("compat", "errors", "profile", "address", "wire", "wire_viper"),
     "discovery": (
