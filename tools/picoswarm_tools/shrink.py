@@ -1,14 +1,9 @@
-"""Makes the device library smaller for a board and leaves what it does alone, so that long names cost a board nothing.
+"""Short names for the device library of a board, so that long ones cost it nothing.
 
-`mpy.compile_library` passes each module through two steps of text, in which every line stays where it was:
-
-**Folding.** On a board `compat.MICROPYTHON` and `compat.KERNELS` are known. Each mention becomes its value and each test
-that is decided by it becomes True or False; mpy-cross leaves out the branch that is then dead.
-
-**Renaming.** One map for the whole library gives each name a short one, at every place where it stands. It holds only names
-that the library itself defines, and none of: the public API (typings/), what MicroPython defines, keywords of calls, and
-words that stand in a string. Two names get the same short one where they cannot meet: no function mentions both as
-variables, and no class has both as attributes. `name_map` refuses what it cannot see through.
+One map for the whole library gives each name a short one, at every place where it stands, and every line stays where it was.
+The map holds only names that the library itself defines, and none of: the public API (typings/), what MicroPython defines,
+keywords of calls, and words that stand in a string. Two names get the same short one where they cannot meet: no function
+mentions both as variables, and no class has both as attributes. `name_map` refuses what it cannot see through.
 
 Code beside the library that uses internal names, such as unit tests, goes through `translate`.
 """
