@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from picoswarm_tools import mpy, qemu, runtimes
+from picoswarm_tools import mpy, qemu, runtimes, shrink
 
 HERE = Path(__file__).resolve().parent
 UNIT = HERE / "unit"
@@ -78,13 +78,14 @@ def parse(output: str, ending: str) -> Run:
 class UnixPort:
     """The unix port under a heap of `heap_kb`."""
 
-    def __init__(self, name: str, bits: int, arch: str, heap_kb: int):
+    def __init__(self, name: str, bits: int, arch: str, heap_kb: int, level: int = 0):
         self.name, self.declared_as, self._bits, self._arch, self._heap_kb = name, "micropython", bits, arch, heap_kb
+        self._level = level
 
     def run(self, path: Path, names: list[str], folder: Path) -> Run:
         """Run the tests `names` of the file `path` in the empty `folder`."""
         runtimes.find("micropython64" if self._bits == 64 else "micropython")
-        library, tests, complaint = _compile(path, self._arch)
+        library, tests, complaint = _compile(path, self._arch, self._level)
         env = {"MICROPYPATH": f"{library}:{tests}:.frozen"}
         args = ["-m", "micropython_runner", path.stem, *names]
         try:
@@ -115,6 +116,8 @@ class Emulator:
 
 
 ALL = [UnixPort("micropython32", 32, "x86", 64), Emulator("qemu-m3", "m3"), Emulator("qemu-m0", "m0")]
+# The files that a board gets, with modules put together: a test loads more than it needs.
+ALL.append(UnixPort("micropython32-O3", 32, "x86", 160, level=3))
 if LONG:  # its big-int kernels are what boards without native code run
     ALL.append(UnixPort("micropython64", 64, "x64", 128))
 
@@ -135,17 +138,18 @@ def _modules(path: Path) -> list[str]:
     return [path.stem, *_helpers(path), "micropython_runner"]
 
 
-def _compile(path: Path, arch: str) -> tuple[Path, Path, str]:
+def _compile(path: Path, arch: str, level: int = 0) -> tuple[Path, Path, str]:
     """(folder of the library, folder of the tests, what of the library was refused)."""
     complaint = ""
     try:
-        mpy.compile_library(arch)
+        mpy.compile_library(arch, level)
     except mpy.CompileError as error:  # concerns the tests that import the module, and they fail by that
         complaint = str(error)
-    tests = runtimes.build_folder() / "mpy" / f"{arch}-tests"
+    tests = runtimes.build_folder() / "mpy" / f"{mpy.library_folder(arch, level).name}-tests"
     helpers = [UNIT / f"{name}.py" for name in _helpers(path)]
-    mpy.compile_files([path, *helpers, HERE / "micropython_runner.py"], tests, arch)
-    return mpy.library_folder(arch), tests, complaint
+    mpy.compile_beside([path, *helpers], tests, arch, level)
+    mpy.compile_files([HERE / "micropython_runner.py"], tests, arch)
+    return mpy.library_folder(arch, level), tests, complaint
 
 
 def _with_complaint(run: Run, complaint: str) -> Run:
@@ -216,7 +220,7 @@ class MicroPythonFile(pytest.File):
                 self._run = self.runtime.run(self.path, wanted, folder)
             except runtimes.Missing as missing:
                 self._run = Run(otherwise=Outcome("failed" if STRICT else "skipped", str(missing)))
-            except mpy.CompileError as error:
+            except (mpy.CompileError, shrink.Refused) as error:
                 self._run = Run(otherwise=Outcome("failed", str(error)))
         return self._run.outcomes.get(test, self._run.otherwise)
 

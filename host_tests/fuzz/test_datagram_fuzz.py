@@ -27,7 +27,7 @@ def test_raw_bytes_are_only_counted():
 def test_mutated_plaintexts_are_only_counted_on_a_board(tmp_path):
     mpy.compile_library("x86")
     unit = HERE.parent / "unit"
-    mpy.compile_files([unit / "link.py", unit / "support.py", HERE / "datagram_fuzz.py"], tmp_path, "x86")
+    mpy.compile_beside([unit / "link.py", unit / "support.py", HERE / "datagram_fuzz.py"], tmp_path, "x86")
     count = COUNT if LONG else 600
     env = {"MICROPYPATH": f"{mpy.library_folder('x86')}:{tmp_path}:.frozen"}
     script = f"import datagram_fuzz; print('FUZZED', datagram_fuzz.run({count}, 4)[0]['received'] >= {count})"

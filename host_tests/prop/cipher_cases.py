@@ -105,15 +105,15 @@ def _hkdf(kernels, case):
     return kernels.hkdf(case.text, case.ad, case.size, case.nonce[: case.cut])
 
 
+# By the first word of a module's name.
 KERNELS = {
-    "ChaCha20": _chacha20,
-    "poly1305": _poly1305,
-    "Aead": _aead,
-    "equal": _equal,
-    "sha512": _sha512,
-    "Hmac": _hmac,
-    "hkdf": _hkdf,
+    "chacha": {"ChaCha20": _chacha20},
+    "aead": {"poly1305": _poly1305, "Aead": _aead, "equal": _equal},
+    "sha256": {"Hmac": _hmac},
+    "sha512": {"sha512": _sha512},
+    "crypto": {"hkdf": _hkdf},
 }
+KERNELS["kernels"] = {name: group[name] for word, group in list(KERNELS.items()) if word != "crypto" for name in group}
 
 
 def digests(results, first, last):
@@ -131,12 +131,10 @@ def digests(results, first, last):
 def report(module, first, last):
     """Print the digests of the library's module `module` for cases `first` to `last`."""
     kernels = __import__("picoswarm." + module, None, None, (module,))
-    present = [(name, function) for name, function in KERNELS.items() if hasattr(kernels, name)]
-    if module == "crypto":
-        present = [("hkdf", _hkdf)]  # its other names are those of a back end
+    present = KERNELS[module.split("_")[0]]
 
     def results(case):
-        return {name: function(kernels, case) for name, function in present}
+        return {name: function(kernels, case) for name, function in present.items()}
 
     for line in digests(results, first, last):
         print(line)

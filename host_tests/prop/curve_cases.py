@@ -94,13 +94,18 @@ def _verify(kernels, case):
     return bytes([_run(answer) for answer in answers])
 
 
-KERNELS = {
+_CURVE = {
     "X25519": _x25519,
     "X25519 of the base point": _x25519_base,
     "u_from_id": _u_from_id,
     "id_from_u": _id_from_u,
-    "Sign": _sign,
-    "Verify": _verify,
+}
+_SIGNATURE = {"Sign": _sign, "Verify": _verify}
+# By the first word of a module's name.
+KERNELS = {
+    "curve": _CURVE,
+    "ed25519": _SIGNATURE,
+    "kernels": dict(list(_CURVE.items()) + list(_SIGNATURE.items())),
 }
 
 
@@ -119,10 +124,10 @@ def digests(results, first, last):
 def report(module, first, last):
     """Print the digests of the library's module `module` for cases `first` to `last`."""
     kernels = __import__("picoswarm." + module, None, None, (module,))
-    present = [(name, function) for name, function in KERNELS.items() if hasattr(kernels, name.split()[0])]
+    present = KERNELS[module.split("_")[0]]
 
     def results(case):
-        return {name: function(kernels, case) for name, function in present}
+        return {name: function(kernels, case) for name, function in present.items()}
 
     for line in digests(results, first, last):
         print(line)

@@ -88,9 +88,11 @@ def wanted(module: str) -> set[str]:
     ]
     + [(64, "curve_int", 10_000), (64, "ed25519_int", 10_000)] * LONG,  # `make test-long` builds the 64-bit one
 )
-def test_back_end_on_micropython_agrees_with_cryptography(bits, module, cases):
-    env = {"MICROPYPATH": f"{mpy.compile_library('x86' if bits == 32 else 'x64').resolve()}:.frozen"}
-    done = runtimes.run_micropython([SCRIPT, module, "0", str(cases)], 256, env, timeout=7200, bits=bits)
+def test_back_end_on_micropython_agrees_with_cryptography(tmp_path, bits, module, cases):
+    arch = "x86" if bits == 32 else "x64"
+    mpy.compile_beside([SCRIPT], tmp_path, arch)
+    env = {"MICROPYPATH": f"{mpy.compile_library(arch).resolve()}:{tmp_path}:.frozen"}
+    done = runtimes.run_micropython(["-m", SCRIPT.stem, module, "0", str(cases)], 256, env, timeout=7200, bits=bits)
     check(done.stdout, cases, wanted(module))
 
 
@@ -99,7 +101,7 @@ def test_back_end_on_micropython_agrees_with_cryptography(bits, module, cases):
 def test_machine_code_on_an_emulated_board_agrees_with_cryptography(board, module):
     cases = 1_000 if LONG else 20
     files = qemu.library_files(board)
-    files["curve_cases.mpy"] = mpy.compile_source(SCRIPT.read_bytes(), SCRIPT.name, qemu.arch(board))
+    files["curve_cases.mpy"] = mpy.compile_program(SCRIPT, qemu.arch(board))
     output = qemu.run(board, files, f"import curve_cases\ncurve_cases.report({module!r}, 0, {cases})\n", 1800)
     check(output, cases, wanted(module))
 
@@ -108,7 +110,7 @@ def test_armv6m_code_runs_on_a_cortex_m3_alike():
     # What a Pico 2 W loads: the armv6m files, since MicroPython 1.25 mis-encodes long branches for armv7m.
     cases = 1_000 if LONG else 20
     files = qemu.library_files("m0")
-    files["curve_cases.mpy"] = mpy.compile_source(SCRIPT.read_bytes(), SCRIPT.name, "armv6m")
+    files["curve_cases.mpy"] = mpy.compile_program(SCRIPT, "armv6m")
     output = qemu.run("m3", files, f"import curve_cases\ncurve_cases.report('curve_viper', 0, {cases})\n", 1800)
     check(output, cases, wanted("curve_viper"))
 

@@ -109,7 +109,7 @@ def boot_on_board(folders: list[Path]) -> list[str]:
     """The lines that a boot in each of the folders prints, in one MicroPython process with a board's heap."""
     mpy.compile_library("x86")
     env = {"MICROPYPATH": f"{mpy.library_folder('x86')}:.frozen"}
-    done = runtimes.run_micropython(["-c", FIRST_BOOTS_ON_BOARD, *folders], 64, env, folders[0].parent)
+    done = runtimes.run_micropython(["-c", mpy.translate(FIRST_BOOTS_ON_BOARD, "x86"), *folders], 64, env, folders[0].parent)
     assert done.returncode == 0, done.stdout
     return done.stdout.splitlines()
 

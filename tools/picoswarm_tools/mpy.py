@@ -2,23 +2,57 @@
 
 Native code is compiled for one architecture, so each has its own folder, which goes on the module path as it is:
 `build/mpy/<arch>/picoswarm/*.mpy`. Only what changed is compiled again.
+
+What mpy-cross gets is made from the sources so that it costs a board less and does the same: fold.py decides what is known
+of a board, bundle.py puts modules together (with -O3 only, where no line numbers are left), shrink.py shortens names. The
+folder `source` beside holds the result, and `names.json` the short name of each long one; `--names` prints it the other way
+round, for reading a traceback.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
+from . import bundle, fold, shrink
 from .runtimes import ROOT, Missing, build_folder, find
 
 # "bytecode" is portable: it holds no native code, and leaves out the kernels that are.
 ARCHES = ("bytecode", "x86", "x64", "armv6m", "armv7m", "armv7emsp", "xtensawin", "rv32imc")
 LIBRARY = ROOT / "lib" / "picoswarm"
+# What stays as it is: the names that the type stubs promise, and those that programs know which nobody translates.
+STUBS = ROOT / "typings" / "picoswarm"
+PROGRAMS = (
+    "firmware/*.py",
+    "examples/*.py",
+    "tools/picoswarm_tools/device/instructions.py",
+    "tools/picoswarm_tools/unix/node_probe.py",
+)
+# Modules that become one file with -O3, under the name of one of them: what each node loads, and what it needs only to boot.
+BUNDLES = {
+    "compat": ("compat", "errors", "profile", "address", "wire", "wire_viper"),
+    "discovery": (
+        *("crypto", "identity", "membership", "datagram", "counters", "budget", "tokens", "outside"),
+        *("table", "revalidation", "lookup", "requests", "agreement", "responder", "upkeep", "discovery"),
+    ),
+    "node": ("net", "node"),
+    "keys": ("slots", "entropy", "nodedb", "store", "keys"),
+}
+# What `translate` must always be able to follow, although it has classes of its own.
+BESIDE = (
+    "host_tests/unit/*.py",
+    "host_tests/noalloc/*.py",
+    "host_tests/fuzz/datagram_fuzz.py",
+    "host_tests/prop/*_cases.py",
+    "tools/picoswarm_tools/unix/soak.py",
+)
 
 
 class CompileError(Exception):
@@ -57,10 +91,11 @@ def compile_files(sources: Iterable[Path], folder: Path, arch: str, level: int =
         target = folder / (source.stem + ".mpy")
         needed = max(source.stat().st_mtime_ns, compiler_age)
         if not target.exists() or target.stat().st_mtime_ns < needed:
-            shown_as = source.relative_to(ROOT) if source.is_relative_to(ROOT) else source.name
+            # Without line numbers a traceback needs no more than the module, whose name a board holds anyway.
+            shown_as = source.stem if level == 3 else source.name
             scratch = target.with_suffix(f".{os.getpid()}.part")
             try:
-                _compile_file(source, str(shown_as), scratch, arch, level)
+                _compile_file(source, shown_as, scratch, arch, level)
                 scratch.replace(target)
             except CompileError as trouble:
                 target.unlink(missing_ok=True)
@@ -73,17 +108,74 @@ def compile_files(sources: Iterable[Path], folder: Path, arch: str, level: int =
     return targets
 
 
+def _put(path: Path, text: str) -> Path:
+    """Write a file, unless it holds `text` already: its age then says when that changed."""
+    if not path.exists() or path.read_text() != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_suffix(f".{os.getpid()}.part")
+        scratch.write_text(text)
+        scratch.replace(path)
+    return path
+
+
+def _texts(patterns: Iterable[str]) -> list[str]:
+    return [path.read_text() for pattern in patterns for path in sorted(ROOT.glob(pattern))]
+
+
+def _library_sources(arch: str) -> list[Path]:
+    absent = ("_host", "_viper") if fold.known_on(arch)["KERNELS"] == "int" else ("_host",)
+    return [path for path in sorted(LIBRARY.glob("*.py")) if not path.stem.endswith(absent)]
+
+
+@cache
+def _small_library(arch: str, level: int, _ages: tuple[int, ...]) -> tuple[dict[str, str], dict[str, str]]:
+    known = fold.known_on(arch)
+    modules = {path.stem: fold.fold(path.read_text(), known) for path in _library_sources(arch)}
+    if level == 3:
+        modules = bundle.bundle(modules, BUNDLES)
+    keep = set(shrink.runtime_names())
+    for path in sorted(STUBS.glob("*.pyi")):
+        keep |= shrink.names_in_stub(path.read_text())
+    for program in _texts(PROGRAMS):
+        keep |= shrink.names_in_program(program)
+    names = shrink.name_map(modules, keep, _texts(BESIDE), shrink.rom_names())
+    return {name: shrink.rename(text, names) for name, text in modules.items()}, names
+
+
+def small_library(arch: str, level: int = 0) -> tuple[dict[str, str], dict[str, str]]:
+    """(texts of the library's modules by name, as mpy-cross gets them; short names by name). Raises shrink.Refused."""
+    inputs = [path for pattern in (*PROGRAMS, *BESIDE) for path in ROOT.glob(pattern)]
+    inputs += [*LIBRARY.glob("*.py"), *STUBS.glob("*.pyi")]
+    return _small_library(arch, level, tuple(path.stat().st_mtime_ns for path in sorted(inputs)))
+
+
 def compile_library(arch: str, level: int = 0) -> Path:
     """Bring build/mpy/<arch>[-O<level>]/picoswarm up to date; returns the folder that goes on the module path."""
     folder = library_folder(arch, level)
-    sources = sorted(LIBRARY.glob("*.py"))
-    if arch == "bytecode":  # the integer kernels serve there
-        sources = [source for source in sources if not source.stem.endswith("_viper")]
+    texts, names = small_library(arch, level)
+    sources = [_put(folder / "source" / f"{name}.py", text) for name, text in texts.items()]
+    _put(folder / "names.json", json.dumps(names, indent=0, sort_keys=True))
     for compiled in (folder / "picoswarm").glob("*.mpy"):
-        if compiled.stem not in {source.stem for source in sources}:
+        if compiled.stem not in texts:
             compiled.unlink(missing_ok=True)
     compile_files(sources, folder / "picoswarm", arch, level)
     return folder
+
+
+def translate(source: str, arch: str, level: int = 0) -> str:
+    """A program that uses internal names of the library, for the library of a board. Raises shrink.Refused."""
+    return shrink.translate(source, small_library(arch, level)[1])
+
+
+def compile_program(path: Path, arch: str, level: int = 0) -> bytes:
+    """`translate` a file for the library of `level` and compile it, with its assertions and line numbers."""
+    return compile_source(translate(path.read_text(), arch, level).encode(), path.name, arch)
+
+
+def compile_beside(sources: Sequence[Path], folder: Path, arch: str, level: int = 0) -> list[Path]:
+    """`compile_program` to `folder`/<name>.mpy, where something changed; returns the .mpy files."""
+    texts = [_put(folder / "source" / path.name, translate(path.read_text(), arch, level)) for path in sources]
+    return compile_files(texts, folder, arch)
 
 
 def library_folder(arch: str, level: int = 0) -> Path:
@@ -101,11 +193,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="picoswarm_tools.mpy", description=__doc__.splitlines()[0])
     parser.add_argument("--arch", choices=ARCHES, required=True)
     parser.add_argument("-O", dest="level", type=int, choices=range(4), default=0, help="3 drops line numbers too")
+    parser.add_argument("--names", action="store_true", help="what the short names in tracebacks stand for")
     options = parser.parse_args(arguments)
     try:
+        names = small_library(options.arch, options.level)[1]
         found = sizes(options.arch, options.level)
-    except (Missing, CompileError) as trouble:
+    except (Missing, CompileError, shrink.Refused) as trouble:
         sys.exit(f"mpy: {trouble}")
+    if options.names:
+        for short in sorted(set(names.values())):
+            print(short, *[name for name in sorted(names) if names[name] == short])
+        return 0
     for name, size in found.items():
         print(f"{size:8,d}  {name}")
     print(f"{sum(found.values()):8,d}  bytes in {len(found)} modules for {options.arch}")

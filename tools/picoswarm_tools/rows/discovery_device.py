@@ -30,6 +30,7 @@ SOAK_HOURS = 24
 _KERNELS = ("wire_viper", "chacha_viper", "sha256_viper", "field_viper", "curve_viper")
 _IMPORTS = f"""
 import gc
+import picoswarm.compat
 for name in {_KERNELS!r}:
     gc.collect()
     gc.collect()
@@ -70,9 +71,11 @@ def certain_growth(values: list[float]) -> float:
 
 def soak() -> tuple[float, int]:
     """(bytes per hour that the heap of unix/soak.py grows by over hours 2 to 24, datagrams that were received)."""
-    env = {"MICROPYPATH": f"{mpy.compile_library('x86', LEVEL)}:.frozen"}
-    program = runtimes.ROOT / "tools" / "picoswarm_tools" / "unix" / "soak.py"
-    done = runtimes.run_micropython([program, SOAK_HOURS], 600, env, timeout=300)
+    library = mpy.compile_library("x86", LEVEL)
+    programs = library / "programs"
+    mpy.compile_beside([runtimes.ROOT / "tools" / "picoswarm_tools" / "unix" / "soak.py"], programs, "x86", LEVEL)
+    env = {"MICROPYPATH": f"{library}:{programs}:.frozen"}
+    done = runtimes.run_micropython(["-m", "soak", str(SOAK_HOURS)], 600, env, timeout=300)
     if done.returncode:
         raise RuntimeError(done.stdout)
     *hours, end = [json.loads(line) for line in done.stdout.splitlines()]

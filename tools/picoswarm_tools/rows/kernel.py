@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from .. import qemu
+from .. import mpy, qemu
 from ..report import Row
 
 METHOD = "Cortex-M0+ build under qemu-system-arm -icount, library precompiled for armv6m with -O3"
@@ -97,7 +97,7 @@ def loop_hold_ms(instructions: int) -> float:
 
 
 def measure() -> Iterator[Row]:
-    output = qemu.run("m0", qemu.library_files("m0", level=3), PROGRAM, timeout_s=300)
+    output = qemu.run("m0", qemu.library_files("m0", level=3), mpy.translate(PROGRAM, qemu.arch("m0"), 3), timeout_s=300)
     longest: dict[str, int] = {}  # the longest span without a turn of the loop, making a job included
     for line in output.splitlines():
         name, total, longest_step, _ = json.loads(line)

@@ -9,6 +9,7 @@ import sys
 from asyncio import core
 
 import picoswarm.net as net
+import picoswarm.node as node
 from picoswarm.compat import sha256, sleep_ms, ticks_add
 from picoswarm.crypto import run
 from picoswarm.discovery import Discovery
@@ -165,6 +166,6 @@ async def main(network, hours):
 
 
 network = Network()
-core.ticks = net.ticks_ms = network.ticks
+core.ticks = net.ticks_ms = node.ticks_ms = network.ticks  # with -O3 the module net is part of the module node
 core._io_queue = network
 asyncio.run(main(network, int(sys.argv[1])))

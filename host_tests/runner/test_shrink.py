@@ -1,0 +1,399 @@
+"""The library that a board gets does what its sources say: small packages run before and after each step of the build, and
+the rules that keep the real library safe are read again from its syntax trees.
+
+That the real one behaves alike is for the unit tests, which run on MicroPython against the result, with -O0 and -O3."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from picoswarm_tools import bundle, fold, mpy, shrink
+
+KEEP = dir(builtins)
+BOARD = fold.known_on("armv6m")
+
+PACKAGE = {
+    "low": '''
+import sys as system
+from collections import namedtuple as make_tuple
+
+LIMIT = 3
+shown = [1]
+_table = {"listed": 5}
+Pair = make_tuple("Pair", ("left", "right"))
+
+
+def scale(value, factor=LIMIT):
+    """Text that names scale, value and _hidden."""
+    return value * factor
+
+
+class Counter:
+    step_size = 2
+
+    def __init__(self, start):
+        self._value = start
+        self.listed = 1
+
+    def advance(self, times=1):
+        for _ in range(times):
+            self._value += self.step_size
+        return self
+
+    @property
+    def value(self):
+        return self._value
+
+    @staticmethod
+    def parse(text):
+        return Counter(int(text))
+
+
+class Doubled(Counter):
+    def advance(self, times=1):
+        return Counter.advance(self, 2 * times)
+''',
+    "high": '''
+from .low import LIMIT, Counter, Doubled, Pair, scale as enlarge
+from .low import shown
+
+_seen = 0
+_table = (7, 8)
+
+
+class Watcher:
+    _own = "of the class"
+
+    def __init__(self, counter):
+        self._heads = counter
+        self._tails = self._own
+
+    def look(self):
+        global _seen
+        _seen += 1
+        return self._heads.value, self._tails, _seen
+
+
+def closures(outer):
+    inner = outer + 1
+
+    def add(more):
+        nonlocal inner
+        inner += more
+        return inner + outer
+
+    return add(1), add(2), [inner + item for item in _table], (lambda item, inner=LIMIT: item * inner)(outer)
+
+
+def failing(number):
+    try:
+        return 1 // number
+    except ZeroDivisionError as trouble:
+        return type(trouble).__name__
+
+
+def report():
+    counter = Doubled.parse("10").advance(times=2)
+    watcher = Watcher(counter)
+    pair = Pair(right=1, left=2)
+    return (
+        watcher.look(), watcher.look(), closures(5), failing(0), enlarge(4), enlarge(4, factor=5), pair.left,
+        getattr(counter, "listed"), hasattr(counter, "_value"), shown, _seen, _table,
+    )
+''',
+}  # fmt: skip
+
+
+def report_of(modules: Mapping[str, str], names: Mapping[str, str], folder: Path) -> object:
+    """What `report` in the module `high` of a package gives."""
+    package = f"package_{folder.name}_{len(list(folder.iterdir()))}"
+    (folder / package).mkdir()
+    for name, text in {"__init__": "", **modules}.items():
+        (folder / package / f"{name}.py").write_text(text)
+    sys.path.insert(0, str(folder))
+    try:
+        importlib.invalidate_caches()
+        return getattr(importlib.import_module(f"{package}.high"), names.get("report", "report"))()
+    finally:
+        sys.path.remove(str(folder))
+
+
+def renamed(modules: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
+    return {name: shrink.rename(text, names) for name, text in modules.items()}
+
+
+# Folding
+
+FOLDED = """from .compat import KERNELS, MICROPYTHON, const, sha256
+
+if KERNELS == "host":
+    from .host import work
+elif KERNELS != "viper" or not MICROPYTHON:
+    from .ints import work
+else:
+    from .machine import work
+
+
+def ticks(a):
+    return (a if MICROPYTHON
+            else a // 10) + (1 if MICROPYTHON and a else 2)
+
+
+def _pick():
+    return "host"
+
+
+_SIZE = const(3)
+choice = _pick() if not MICROPYTHON else KERNELS
+"""
+
+
+def test_folding_decides_what_a_board_knows_and_moves_no_line():
+    folded = fold.fold(FOLDED, BOARD)
+    live = {ast.unparse(node) for node in fold.live(ast.parse(folded)) if isinstance(node, ast.ImportFrom)}
+    assert live == {"from .compat import sha256", "from .machine import work"}
+    assert "_pick" not in folded and "choice = ('viper')" in folded and "1 if True and a else 2" in folded
+    before, after = ast.parse(FOLDED), ast.parse(folded)
+    assert len(folded.splitlines()) == len(FOLDED.splitlines())
+    assert [node.lineno for node in before.body] == [node.lineno for node in after.body]
+
+
+def test_folding_leaves_open_what_is_not_known():
+    source = "if sys.maxsize == 0x7FFFFFFF:\n    a = 1\n"
+    assert fold.fold(source, fold.known_on("bytecode")) == source
+    assert fold.fold(source, BOARD).startswith("if True:")
+    assert fold.fold(source, fold.known_on("x64")).startswith("if False:")
+
+
+def test_folded_code_computes_the_same():
+    for number in (0, 7):
+        results = []
+        for source in (FOLDED, fold.fold(FOLDED, BOARD)):
+            namespace: dict = {"MICROPYTHON": True}
+            exec("\n".join(source.splitlines()[10:13]), namespace)
+            results.append(namespace["ticks"](number))
+        assert results[0] == results[1] == number + (1 if number else 2)
+
+
+# Renaming
+
+
+def test_a_renamed_package_does_the_same(tmp_path):
+    names = shrink.name_map(PACKAGE, KEEP)
+    assert report_of(renamed(PACKAGE, names), names, tmp_path) == report_of(PACKAGE, {}, tmp_path)
+    assert {"Counter", "advance", "make_tuple", "scale", "closures", "outer", "system", "_heads"} <= names.keys()
+
+
+def test_what_others_use_by_name_stays():
+    names = shrink.name_map(PACKAGE, [*KEEP, "Watcher"])
+    kept = {"Watcher", "times", "factor", "left", "right", "listed", "_value", "namedtuple", "__init__", "low", "int"}
+    assert not kept & names.keys()
+
+
+def test_line_numbers_stay():
+    names = shrink.name_map(PACKAGE, KEEP)
+    for name, text in renamed(PACKAGE, names).items():
+        lines = [getattr(node, "lineno", 0) for node in ast.walk(ast.parse(text))]
+        assert lines == [getattr(node, "lineno", 0) for node in ast.walk(ast.parse(PACKAGE[name]))]
+
+
+def test_names_that_never_meet_share_a_short_one_and_others_do_not():
+    names = shrink.name_map(PACKAGE, KEEP)
+    assert len(set(names.values())) < len(names) * 2 // 3
+    for group in (("_heads", "_tails", "_own", "look"), ("outer", "inner", "add", "more"), ("step_size", "parse")):
+        assert len({names[name] for name in group}) == len(group)
+
+
+@pytest.mark.parametrize("pair", [("_heads", "_tails"), ("outer", "inner"), ("Counter", "Doubled"), ("advance", "parse")])
+def test_a_map_that_confuses_two_names_would_be_noticed(pair, tmp_path):
+    names = shrink.name_map(PACKAGE, KEEP)
+    names[pair[1]] = names[pair[0]]
+    expected = report_of(PACKAGE, {}, tmp_path)
+    try:
+        wrong = report_of(renamed(PACKAGE, names), names, tmp_path)
+    except Exception:
+        return
+    assert wrong != expected
+
+
+def test_a_short_name_is_none_that_the_sources_use():
+    names = shrink.name_map({"a": "def f(long_name, aA):\n    return long_name + ROM\n"}, KEEP, rom=("ROM", "FREE"))
+    assert set(names.values()) == {"FREE", "aB"}, names
+
+
+def test_the_same_sources_give_the_same_map():
+    program = (
+        "import json, sys; from picoswarm_tools import shrink\n"
+        "print(json.dumps(shrink.name_map(json.loads(sys.argv[1]), json.loads(sys.argv[2]))))"
+    )
+    import json
+
+    told = set()
+    for seed, package in (("1", PACKAGE), ("2", dict(reversed(PACKAGE.items()))), ("3", PACKAGE)):
+        command = [sys.executable, "-c", program, json.dumps(package), json.dumps(KEEP)]
+        env = {**os.environ, "PYTHONHASHSEED": seed}
+        told.add(subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout)
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("def f(x):\n    return f'{x}'\n", "f-string"),
+        ("def f(x, y):\n    return getattr(x, y)\n", "getattr"),
+        ("def f(x):\n    exec(x)\n", "exec"),
+        ("def f(x):\n    x.strange = 1\n", "strange"),
+        ("from .low import Counter\n\n\nclass C(Counter):\n    def more(self):\n        self._value = 1\n", "Counter"),
+    ],
+)
+def test_what_cannot_be_seen_through_is_refused(text, why):
+    with pytest.raises(shrink.Refused, match=why):
+        shrink.name_map({"low": PACKAGE["low"], "other": text}, KEEP)
+
+
+# Programs beside the library
+
+BESIDE = """
+from package.low import Counter
+import package.high as high
+from picoswarm.low import Counter, scale as enlarge
+
+class Double:
+    step_size = 1
+
+    def advance(self, value):
+        self._value = value
+        return self
+
+advance = Counter(1).advance(times=2)
+high._seen = 5
+print(enlarge(advance.value, factor=2), Double().advance(3)._value)
+"""
+
+
+def test_a_program_follows_the_library_and_its_variables_stay():
+    names = shrink.name_map(PACKAGE, KEEP, [BESIDE])
+    lines = shrink.translate(BESIDE, names).splitlines()
+    short = names["advance"]
+    assert lines[1] == "from package.low import Counter"
+    assert lines[3] == f"from picoswarm.low import {names['Counter']} as Counter, {names['scale']} as enlarge"
+    assert lines[8].startswith(f"    def {short}(self, value):")
+    assert lines[12] == f"advance = Counter(1).{short}(times=2)"
+    assert lines[13] == f"high.{names['_seen']} = 5"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "class A:\n    def __init__(self):\n        self.one = self.two = 0\n",
+        "f(three=1)\n",
+        "getattr(a, 'three')\n",
+        "getattr(a, b)\n",
+        "a.aA = 1\n",
+        "print(f'{a.three}')\n",
+    ],
+)
+def test_a_program_that_cannot_be_followed_is_refused(text):
+    with pytest.raises(shrink.Refused):
+        shrink.translate(text, {"one": "aA", "two": "aA", "three": "aB"})
+
+
+# Bundles
+
+
+def test_a_bundle_does_the_same_as_its_modules(tmp_path):
+    bundled = bundle.bundle(PACKAGE, {"high": ("high", "low")})
+    assert "_table_low" in bundled["high"] and "_table_high" in bundled["high"]
+    expected = report_of(PACKAGE, {}, tmp_path)
+    assert report_of(bundled, {}, tmp_path) == expected
+    names = shrink.name_map(bundled, KEEP)
+    assert report_of(renamed(bundled, names), names, tmp_path) == expected
+
+
+def test_a_member_of_a_bundle_can_be_imported_by_its_own_name(tmp_path):
+    bundled = bundle.bundle(PACKAGE, {"both": ("high", "low")})
+    bundled["high"] += "from .low import LIMIT, shown\n_report = report\n"
+    bundled["high"] += "def report():\n    return LIMIT, shown, _table, _report()\n"
+    expected = report_of(PACKAGE, {}, tmp_path)
+    assert report_of(bundled, {}, tmp_path) == (3, [1], (7, 8), expected)
+
+
+def test_modules_outside_ask_the_bundle():
+    modules = {"a": "x = 1\n", "b": "from .a import x as y\n", "c": "def f():\n    from .b import y\n    return y\n"}
+    bundled = bundle.bundle(modules, {"d": ("b", "a")})
+    assert bundled["d"] == "x = 1\n\ny = x\n" and bundled["a"] == "from .d import (x)\n"
+    assert "from .d import (y)" in bundled["c"]
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        {"a": "SIZE = 1\n", "b": "SIZE = 2\n"},
+        {"a": "from time import sleep\n", "b": "def sleep():\n    pass\n"},
+        {"a": "_x = 1\n", "b": "_x = 2\n\n\ndef f(y):\n    return y._x\n"},
+        {"a": "x = 1\n", "b": "from . import a\n"},
+        {"a": "_x = 1\n", "b": "from .a import _x\n"},
+    ],
+)
+def test_a_bundle_in_which_a_name_would_mean_two_things_is_refused(modules):
+    with pytest.raises(shrink.Refused):
+        bundle.bundle(modules, {"c": ("a", "b")})
+
+
+# The real library
+
+
+@pytest.fixture(scope="module", params=[("armv6m", 0), ("armv6m", 3), ("bytecode", 3), ("x64", 0)], ids=str)
+def small(request):
+    return fold.known_on(request.param[0]), *mpy.small_library(*request.param)
+
+
+def test_public_names_are_in_the_small_library(small):
+    _, texts, names = small
+    for stub in sorted(mpy.STUBS.glob("*.pyi")):
+        promised = {node.name for node in ast.parse(stub.read_text()).body if hasattr(node, "name")}
+        assert promised <= bundle.bound(texts[stub.stem]).keys() | {"__version__"}, stub.name
+        assert not shrink.names_in_stub(stub.read_text()) & names.keys()
+
+
+def test_no_class_and_no_function_of_the_small_library_confuses_names(small):
+    """By a reading of the sources of its own: attributes that a class gives itself, variables of a function."""
+    known, texts, names = small
+    shorts = {short: {name for name in names if names[name] == short} for short in set(names.values())}
+    checked = 0
+    for path in mpy.LIBRARY.glob("*.py"):
+        tree = ast.parse(fold.fold(path.read_text(), known))
+        for node in fold.live(tree) if path.stem in texts else ():
+            mentioned = set()
+            if isinstance(node, ast.ClassDef):
+                for each in ast.walk(node):
+                    if isinstance(each, ast.Attribute) and ast.unparse(each.value) == "self":
+                        mentioned.add(each.attr)
+            elif isinstance(node, ast.FunctionDef):
+                mentioned = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+                mentioned |= {each.arg for each in ast.walk(node) if isinstance(each, ast.arg)}
+            for same in shorts.values():
+                assert len(same & mentioned) < 2, (path.name, node.name, same & mentioned)
+                checked += bool(same & mentioned)
+    assert checked > 1000
+
+
+def test_kernels_of_the_host_are_not_for_a_board(small):
+    assert "kernels_host" not in small[1]
+
+
+def test_every_line_of_the_library_stays_where_it_was():
+    texts, _ = mpy.small_library("armv6m", 0)
+    for name, text in texts.items():
+        source = (mpy.LIBRARY / f"{name}.py").read_text()
+        assert len(text.splitlines()) == len(source.splitlines())
+        functions = {node.lineno for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)}
+        assert {node.lineno for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)} <= functions

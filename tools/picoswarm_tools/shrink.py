@@ -1,0 +1,376 @@
+"""Short names for the device library of a board, so that long ones cost it nothing.
+
+One map for the whole library gives each name a short one, at every place where it stands, and every line stays where it was.
+The map holds only names that the library itself defines, and none of: the public API (typings/), what MicroPython defines,
+keywords of calls, and words that stand in a string. Two names get the same short one where they cannot meet: no function
+mentions both as variables, and no class has both as attributes. `name_map` refuses what it cannot see through.
+
+Code beside the library that uses internal names, such as unit tests, goes through `translate`.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import io
+import itertools
+import socket
+import string
+import tokenize
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from functools import cache
+
+from .fold import Edits
+from .runtimes import run_micropython
+
+# Functions that take names from strings: names of modules, and of a profile's numbers, which are public.
+REFLECTIVE = {"__getattr__", "Profile.__init__", "unload"}
+_BY_STRING = {"getattr", "setattr", "hasattr", "delattr"}
+_OPAQUE = {"__import__", "eval", "exec", "globals", "locals", "vars"}
+
+# What dir() of the unix port does not tell: names of `machine` and `network`, and what C code gives to a Task.
+_UNTOLD = {"active", "config", "ifconfig", "isconnected", "status", "unique_id", "coro", "data", "ph_key", "state"}
+_VIPER_TYPES = {"ptr", "ptr8", "ptr16", "ptr32", "uint"}
+_ASK_RUNTIME = """
+import asyncio.core, asyncio.stream, binascii, builtins, collections, errno, gc, hashlib, io, json, machine, micropython
+import os, random, select, socket, struct, sys, time
+for module in list(sys.modules.values()) + [
+    asyncio, binascii, builtins, collections, errno, gc, hashlib, io, json, machine, micropython, os, random, select,
+    socket, struct, sys, time, sys.implementation
+]:
+    for name in dir(module):
+        print(name, *dir(getattr(module, name)))
+"""
+
+
+class Refused(Exception):
+    """Source text that cannot be made smaller safely; the message says where and why."""
+
+
+class _Reader(ast.NodeVisitor):
+    """What one module says about names."""
+
+    def __init__(self, module: str, source: str):
+        self.module = module
+        self.defined: set[str] = set()  # globals, arguments, attributes
+        self.classes: dict[str, set[str]] = {}  # attributes of each class and of its objects
+        self.assigned: set[str] = set()  # attributes of objects other than self
+        self.kept: set[str] = set()  # by reason of what the module does with them
+        self.bases: set[tuple[str, str]] = set()  # (module, class of the library) that a class here is derived from
+        self.units: list[set[str]] = [set()]  # variables that one function, one class body or the module's top mentions
+        self._imported: dict[str, str] = {}
+        self._path: list[str] = []  # classes and functions around
+        self._depth = 0  # functions around
+        self._class: set[str] = set()  # attributes of the innermost class
+        self._in_class = False  # at the level of its body
+        self.visit(ast.parse(source))
+
+    def refuse(self, node: ast.AST, why: str) -> None:
+        raise Refused(f"{self.module}, line {node.lineno}: {why}")
+
+    def _bind(self, name: str) -> None:
+        """A name that becomes visible beyond its function, or that MicroPython stores with it."""
+        self.units[-1].add(name)
+        self.defined.add(name)
+        if self._in_class:
+            self._class.add(name)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        self._bind(node.name)
+        outside = [*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)]
+        for part in outside:  # evaluated where the function stands
+            self.visit(part)
+        is_outermost, was_in_class = not self._depth, self._in_class
+        self._path.append(node.name)
+        self._depth += 1
+        self._in_class = False
+        if is_outermost:
+            self.units.append(set())
+        for part in [*_arguments(node.args), *node.body]:
+            self.visit(part)
+        if is_outermost:
+            self.units.insert(0, self.units.pop())
+        self._path.pop()
+        self._depth -= 1
+        self._in_class = was_in_class
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        self._bind(node.name)
+        for part in [*node.decorator_list, *node.bases]:
+            self.visit(part)
+        bases = [getattr(base, "id", "") for base in node.bases]
+        self.bases |= {(self._imported[base], base) for base in bases if base in self._imported}
+        before = self._class, self._in_class
+        self._class, self._in_class = set().union(*(self.classes.get(base, ()) for base in bases)), True
+        self.units.append(set())
+        self._path.append(node.name)
+        for part in node.body:
+            self.visit(part)
+        self._path.pop()
+        self.units.insert(0, self.units.pop())
+        self.classes[node.name] = self._class
+        self._class, self._in_class = before
+
+    def visit_Lambda(self, node: ast.Lambda) -> None:
+        was_in_class, self._in_class = self._in_class, False
+        self.generic_visit(node)
+        self._in_class = was_in_class
+
+    def visit_arg(self, node: ast.arg) -> None:
+        self.units[-1].add(node.arg)
+        self.defined.add(node.arg)
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if isinstance(node.ctx, ast.Store) and not self._depth:
+            self._bind(node.id)
+        self.units[-1].add(node.id)
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        if isinstance(node.value, ast.Call) and getattr(node.value.func, "id", "") == "const":
+            self.kept |= {target.id for target in node.targets}  # mpy-cross puts the number in the place of the name
+        self.generic_visit(node)
+
+    def visit_Global(self, node: ast.Global | ast.Nonlocal) -> None:
+        self.units[-1].update(node.names)
+
+    visit_Nonlocal = visit_Global
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
+        self.units[-1].add(node.name or "")
+        self.generic_visit(node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        if not isinstance(node.ctx, ast.Load):
+            self.defined.add(node.attr)
+            (self._class if getattr(node.value, "id", "") == "self" else self.assigned).add(node.attr)
+        self.visit(node.value)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            self.kept.update(alias.name.split("."))
+            self.units[-1].add(alias.asname or alias.name)
+            if alias.asname:
+                self.defined.add(alias.asname)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        for alias in node.names:
+            if not node.level:
+                self.kept.add(alias.name)
+            elif node.module:
+                self._imported[alias.asname or alias.name] = node.module
+            self.units[-1].add(alias.asname or alias.name)
+            if alias.asname:
+                self.defined.add(alias.asname)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        self.kept |= {keyword.arg for keyword in node.keywords if keyword.arg}
+        called = getattr(node.func, "id", "")
+        by_string = called in _BY_STRING and not isinstance(node.args[1], ast.Constant)
+        if (by_string or called in _OPAQUE) and ".".join(self._path) not in REFLECTIVE:
+            self.refuse(node, f"{called}() may use any name: write the name out, or see shrink.REFLECTIVE")
+        self.generic_visit(node)
+
+    def visit_If(self, node: ast.If) -> None:
+        if isinstance(node.test, ast.Constant):  # folded: mpy-cross does not see the other branch
+            for part in node.body if node.test.value else node.orelse:
+                self.visit(part)
+        else:
+            self.generic_visit(node)
+
+    def visit_Expr(self, node: ast.Expr) -> None:
+        if not isinstance(node.value, ast.Constant):  # not a docstring
+            self.visit(node.value)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        if isinstance(node.value, str):
+            self.kept.add(node.value)
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
+        self.refuse(node, "an f-string hides names: use %")
+
+
+def _arguments(arguments: ast.arguments) -> list[ast.arg]:
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+    return [argument for argument in every if argument]
+
+
+def _ask(program: str) -> list[str]:
+    told = run_micropython(["-c", program])
+    if told.returncode:
+        raise Refused(f"MicroPython does not tell its names:\n{told.stdout}")
+    return told.stdout.split()
+
+
+@cache
+def rom_names() -> tuple[str, ...]:
+    """Names of constants and exceptions that every firmware has in ROM, where they cost no heap; shortest first. Where one
+    lacks a name, it costs what any other does. Raises runtimes.Missing."""
+    told = _ask("import builtins, errno, select, uctypes\nfor m in builtins, errno, select, uctypes: print(*dir(m))")
+    return tuple(sorted({name for name in told if name[0].isupper()}, key=lambda name: (len(name), name)))
+
+
+@cache
+def runtime_names() -> frozenset[str]:
+    """Every name that MicroPython or its standard modules define, as far as an interpreter can tell, and some of CPython's.
+    Raises runtimes.Missing."""
+    import asyncio
+
+    names = set(_ask(_ASK_RUNTIME)) | _UNTOLD | _VIPER_TYPES
+    for module in (asyncio, builtins, socket):
+        for name in dir(module):
+            names |= {name, *dir(getattr(module, name))}
+    return frozenset(names)
+
+
+def names_in_stub(source: str) -> set[str]:
+    """The names that a type stub promises: of classes, functions, arguments and values."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        found |= {getattr(node, field, None) for field in ("name", "arg", "id", "attr", "asname")}
+    return found - {None}
+
+
+def names_in_program(source: str) -> set[str]:
+    """The names by which a program that is not translated may know the library: what it imports, and all attributes."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("picoswarm"):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Attribute):
+            found.add(node.attr)
+    return found
+
+
+def short_names() -> Iterable[str]:
+    """aA, aB, ...: two letters, in a form that nobody writes."""
+    return map("".join, itertools.product(string.ascii_lowercase, string.ascii_uppercase))
+
+
+def name_map(
+    modules: Mapping[str, str], keep: Iterable[str], beside: Iterable[str] = (), rom: Iterable[str] = ()
+) -> dict[str, str]:
+    """Short names for what `modules` (source texts by module name, folded) define; the same for the same arguments.
+
+    `keep`: names that stay. `beside`: source texts that `translate` must be able to follow. `rom`: names to give away
+    first, which a board has already. Raises Refused.
+    """
+    readers = [_Reader(name, source) for name, source in sorted(modules.items())]
+    ours = set().union(*(reader.defined for reader in readers))
+    ours -= set(keep).union(modules, *(reader.kept for reader in readers))
+    groups = [group for reader in readers for group in (*reader.classes.values(), *reader.units)]
+    for source in beside:
+        attributes, kept = _seen_from_outside(ast.parse(source))
+        groups.append(attributes)
+        ours -= kept
+    ours = {name for name in ours if not (name.startswith("__") and name.endswith("__"))}
+    _check(readers, ours)
+    groups = [group & ours for group in groups]
+    uses = Counter(name for group in groups for name in group)
+    others = defaultdict(set)
+    for group in groups:
+        for name in group:
+            others[name] |= group
+    taken = set().union(*(_words(source) for source in modules.values()))
+    shorts = [short for short in (*rom, *short_names()) if short not in taken]
+    names: dict[str, str] = {}
+    for name in sorted(ours, key=lambda name: (-uses[name], name)):
+        near = {names.get(other) for other in others[name]}
+        names[name] = next(short for short in shorts if short not in near)
+    return names
+
+
+def _check(readers: list[_Reader], ours: set[str]) -> None:
+    """Refuse what breaks the rule that a class says itself which attributes its objects have."""
+    classes = {reader.module: reader.classes for reader in readers}
+    own = set().union(*(attributes for reader in readers for attributes in reader.classes.values()))
+    for reader in readers:
+        strange = reader.assigned & ours - own
+        if strange:
+            raise Refused(f"{reader.module}: {sorted(strange)} is assigned, but no class gives it to self")
+        for module, base in reader.bases:
+            if classes[module].get(base, set()) & ours:
+                raise Refused(f"{reader.module}: a class has attributes from {module}.{base}: derive it there")
+
+
+def _words(source: str) -> set[str]:
+    return {token.string for token in _tokens(source) if token.type == tokenize.NAME}
+
+
+def _tokens(source: str) -> Iterable[tokenize.TokenInfo]:
+    return tokenize.generate_tokens(io.StringIO(source).readline)
+
+
+def rename(source: str, names: Mapping[str, str]) -> str:
+    """A module of the library under `names`: every mention of a name, whatever it means there."""
+    lines = list(io.StringIO(source))
+    for token in reversed(list(_tokens(source))):
+        if token.type == tokenize.NAME and token.string in names:
+            row, start, end = token.start[0] - 1, token.start[1], token.end[1]
+            lines[row] = lines[row][:start] + names[token.string] + lines[row][end:]
+    return "".join(lines)
+
+
+# Code beside the library
+
+
+def _class_level(tree: ast.AST) -> Iterable[tuple[ast.AST, str]]:
+    """(node, name) of what class bodies define."""
+    for each in ast.walk(tree):
+        for node in each.body if isinstance(each, ast.ClassDef) else ():
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                yield node, node.name
+            elif isinstance(node, ast.Assign):
+                yield from ((target, target.id) for target in node.targets if isinstance(target, ast.Name))
+
+
+def _seen_from_outside(tree: ast.AST) -> tuple[set[str], set[str]]:
+    """(attributes that a text gives to objects, names that it uses as keywords or from strings)."""
+    attributes, kept = {name for _, name in _class_level(tree)}, set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            attributes.add(node.attr)
+        elif isinstance(node, ast.keyword) and node.arg:
+            kept.add(node.arg)
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in _BY_STRING:
+            if not isinstance(node.args[1], ast.Constant):
+                raise Refused(f"line {node.lineno}: {node.func.id}() may use any name: write the name out")
+            kept.add(node.args[1].value)
+    return attributes, kept
+
+
+def translate(source: str, names: Mapping[str, str]) -> str:
+    """A text that uses the library, for the library under `names`: attributes, and what it imports from picoswarm. Its own
+    variables stay. Raises Refused."""
+    tree, edits = ast.parse(source), Edits(source)
+    attributes, kept = _seen_from_outside(tree)
+    by_short = defaultdict(list)
+    for name in sorted(attributes & names.keys()):
+        by_short[names[name]].append(name)
+    for short, same in by_short.items():
+        if len(same) > 1:
+            raise Refused(f"{' and '.join(same)} would both be {short}: name this text in mpy.BESIDE")
+    if kept & names.keys() or attributes & set(names.values()):
+        strange = sorted(kept & names.keys() | attributes & set(names.values()))
+        raise Refused(f"{strange} are keywords, strings or short names here: name this text in mpy.BESIDE")
+    for node, name in _class_level(tree):
+        if name in names and isinstance(node, ast.Name):
+            edits.replace_node(node, names[name])
+        elif name in names:
+            word = "async def " if isinstance(node, ast.AsyncFunctionDef) else "def "
+            start = edits.at(node.lineno, node.col_offset) + len(word)
+            edits.replace(start, start + len(name.encode()), names[name])
+    hidden = [part for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in names:
+            if node in hidden:
+                raise Refused(f"line {node.lineno}: the f-string hides {node.attr}: use %")
+            end = edits.at(node.end_lineno, node.end_col_offset)
+            edits.replace(end - len(node.attr.encode()), end, names[node.attr])
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "picoswarm":
+            for alias in node.names:
+                if alias.name in names:
+                    edits.replace_node(alias, f"{names[alias.name]} as {alias.asname or alias.name}")
+    return edits.result()
