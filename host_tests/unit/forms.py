@@ -8,9 +8,8 @@ class Exchange:
     """What the encoders take (see datagram.py). `pair`: the pair key, or None for no pair tag; `token`: 8 bytes or None."""
 
     def __init__(self, request_id, key, pair, is_full, ip=bytes(4), port=0, token=None):
-        self.request_id = request_id
         self.key = key
-        self.peer = bytearray(32) + bytearray(pair or 16) + bytearray(token or 8)
+        self.peer = bytearray(32) + bytearray(pair or 16) + bytearray(token or 8) + bytearray(request_id)
         self.has_pair = pair is not None
         self.is_full = is_full
         self.ip = ip

@@ -117,10 +117,10 @@ def test_a_part_that_comes_twice_counts_once_and_parts_come_in_any_order_D14():
     assert node.requests.find(puppet.id, 0) is not None
     say_neighbors(puppet, node, pair, rid, [(Named(2).id, b"\x0a\x00\x00\x63", PORT)], 1, 2)
     assert node.stats()["bad_record"] == 1
-    assert bytes(node.requests.find(puppet.id, 0).request_id) == rid
+    assert bytes(node.requests.find(puppet.id, 0).peer[56:60]) == rid
     say_neighbors(puppet, node, pair, rid, [], 0, 2)
     request = node.requests.find(puppet.id, 0)  # the whole answer came: another question, or none
-    assert request is None or bytes(request.request_id) != rid
+    assert request is None or bytes(request.peer[56:60]) != rid
 
 
 def test_a_timeout_with_one_part_is_a_success_D14():

@@ -96,7 +96,7 @@ MESSAGES = [
     ("PING, untagged, to a bootstrap node", 0x81, PING, 74, None),
     ("PONG", 0x02, IPV4 + PONG_TAIL, 0, PAIR),
     ("PONG, the asker has IPv6", 0x22, IPV6 + PONG_TAIL, 0, PAIR),
-    ("PONG of a bootstrap node: whole id", 0x82, IPV4 + PONG_TAIL, 0, PAIR),
+    ("PONG of a bootstrap node to who asked without a pair tag: whole id", 0x82, IPV4 + PONG_TAIL, 0, None),
     ("PONG without room for a key agreement: a token only", 0x02, IPV4 + PONG_TAIL, 0, None),
     ("FIND_NODE for four records", 0x03, FIND, 50, PAIR),
     ("FIND_NODE beyond a distance", 0x03, FIND + bytes.fromhex("00a51c"), 50, PAIR),

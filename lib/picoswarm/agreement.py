@@ -17,12 +17,12 @@ _WAIT_MS = const(8000)  # after that whoever asked has given up
 
 
 class Deferred:
-    """An opened datagram that waits for the pair key of its sender. `request`: the own request that it answers, or None."""
+    """An opened PING or FIND_NODE that waits for the pair key of its sender."""
 
     def __init__(self):
         self.buf = bytearray(_KEPT)
         self.n = 0  # 0: free
-        self.ip = self.key = self.request = None
+        self.ip = self.key = None
         self.port = self.since = 0
         self.is_urgent = False
 
@@ -47,40 +47,25 @@ class Agreements:
     def defer(self, d, now, is_near):
         """Keep the datagram in hand until its sender's key is there; one that shows a good token goes before others. False:
         no slot, no budget, or one of this sender waits already (then that one will do)."""
+        free = None
         for slot in self._slots:
-            if slot.n and slot.request is None and same(slot.buf, _ID_AT, d.buf, _ID_AT, 32):
+            if slot.n and same(slot.buf, _ID_AT, d.buf, _ID_AT, 32):
                 slot.is_urgent |= d.proof > 0
                 return slot.ip == d.ip and slot.port == d.port
-        slot = self._free(d)
-        if slot is None or self._inbound.wait_ms(now) or not (is_near or self._per_ip.take(d.ip, now)):
+            if not slot.n:
+                free = slot
+        if free is None or d.n > _KEPT or self._inbound.wait_ms(now) or not (is_near or self._per_ip.take(d.ip, now)):
             return False
         self._inbound.take(now)
-        self._keep(slot, d, now, None, d.proof > 0)
-        return True
-
-    def defer_answer(self, request, d, now):
-        """Keep the tagged PONG of a peer whose id was not known. It counts as an own agreement. False: no slot."""
-        slot = self._free(d)
-        if slot is None or not self._own.take(now):
-            return False
-        self._keep(slot, d, now, request, True)
-        return True
-
-    def _free(self, d):
-        for slot in self._slots:
-            if not slot.n and d.n <= _KEPT:
-                return slot
-
-    def _keep(self, slot, d, now, request, is_urgent):
+        copy(free.buf, 0, d.buf, 0, d.n)
+        free.n = d.n
+        free.key = d.key
+        free.ip = d.ip
+        free.port = d.port
+        free.since = now
+        free.is_urgent = d.proof > 0
         self.is_idle = False
-        copy(slot.buf, 0, d.buf, 0, d.n)
-        slot.n = d.n
-        slot.key = d.key
-        slot.ip = d.ip
-        slot.port = d.port
-        slot.since = now
-        slot.request = request
-        slot.is_urgent = is_urgent
+        return True
 
     def ask(self, request):
         """Queue an own request (its `peer` begins with the id)."""
@@ -91,10 +76,6 @@ class Agreements:
         """The request was given up."""
         if request in self._requests:
             self._requests.remove(request)
-        for slot in self._slots:
-            if slot.request is request:
-                slot.request = None
-                slot.n = 0
         if self._subject is request:
             self._subject = self._job = None
 
@@ -141,7 +122,7 @@ class Agreements:
     def _pick(self, now):
         """What to work on: urgent datagrams first, then own requests and datagrams in turn."""
         for slot in self._slots:
-            if not 0 <= ticks_diff(now, slot.since) < _WAIT_MS and slot.request is None:
+            if not 0 <= ticks_diff(now, slot.since) < _WAIT_MS:
                 slot.n = 0
         slot = self._next_slot()
         if self.wait_ms(now) == 0 and (slot is None or (self._is_own_turn and not slot.is_urgent)):

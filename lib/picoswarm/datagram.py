@@ -9,9 +9,9 @@
 The first byte of the plaintext tells the place of every field, so that decoding is arithmetic on one byte and a length:
 it copies nothing, allocates nothing and cannot run past the end. Pure; who may say what is discovery.py's business.
 
-What is written belongs to an exchange with one peer (requests.Request, responder.Responder): `request_id` 4 bytes, `ip`,
-`port`, `key` the NetworkKey, `peer` id 32 | pair key 16 | token 8, `has_pair` whether the pair tag goes with it, `is_full`
-whether the own id goes whole. The `encode_*` functions write to `out` (512 bytes), allocate nothing of their own, and
+What is written belongs to an exchange with one peer (requests.Request, responder.Responder): `peer` id 32 | pair key 16 |
+token 8 | request id 4, `ip`, `port`, `key` the NetworkKey, `has_pair` whether the pair tag goes with it, `is_full` whether
+the own id goes whole. The `encode_*` functions write to `out` (512 bytes), allocate nothing of their own, and
 return the size of the datagram.
 """
 
@@ -52,6 +52,7 @@ _TOKEN = const(0x10)
 
 _PAIR = const(32)  # in an exchange's `peer`
 _PEER_TOKEN = const(48)
+_PEER_REQUEST_ID = const(56)
 
 _BODY = b"\x00\x06\x10\x10\x01\x06"  # bytes of the fixed body by type, IPv4
 
@@ -145,7 +146,7 @@ class Codec:
         return 0
 
     def pair_with(self, pair, at):
-        """Take the 16-byte pair key pair[at:]. The answer goes to whom the question came from: one made ready serves both."""
+        """Take the 16-byte pair key pair[at:]. Made ready once, it serves the question and its answer."""
         if not same(self._pair, 0, pair, at, 16):
             copy(self._pair, 0, pair, at, 16)
             self._mac.rekey(self._pair, 0, 16)
@@ -169,7 +170,7 @@ class Codec:
             self.pair_with(exchange.peer, _PAIR)
         self.key = exchange.key
         out[_TYPE] = kind
-        copy(out, _REQUEST_ID, exchange.request_id, 0, 4)
+        copy(out, _REQUEST_ID, exchange.peer, _PEER_REQUEST_ID, 4)
         copy(out, _SENDER, self._own_id, 0, n)
         return _SENDER + n
 

@@ -54,6 +54,7 @@ _FIND_NODE = const(3)
 _BEACON = const(5)
 _READY = const(2)  # see requests.py
 
+_REQUEST_ID = const(56)  # in an exchange's `peer`
 _PAIR = const(32)  # in a table record
 _TOKEN = const(48)
 _UDP = const(56)
@@ -99,7 +100,6 @@ class Discovery:
         self.upkeep = Upkeep(self, profile, now)
         self._events = []
         self._id = bytearray(32)
-        self._request_id = bytearray(4)
         self._found = array("i", bytes(4 * profile.lookup_result))
         self._per_answer = profile.neighbors_per_answer
         self._is_driving = False
@@ -190,8 +190,7 @@ class Discovery:
     def _on_answer(self):
         """A PONG or NEIGHBORS: only what was asked for, by request id, address, peer id, type and pair tag."""
         d = self.codec
-        copy(self._request_id, 0, d.buf, 14, 4)
-        request = self.requests.match(self._request_id, d.ip, d.port)
+        request = self.requests.match(d)
         is_pong = d.type == _PONG
         if (
             request is None
@@ -200,11 +199,7 @@ class Discovery:
         ):
             self.count(_UNASKED)
         elif not d.is_tagged:
-            if request.kind == _PING and self.requests.repeat(request):
-                # No room for our key agreement yet, but a token: with it the PING goes before others.
-                self._take_token(request)
-        elif not request.has_id:
-            self._on_stranger(request)
+            self._on_untagged(request)
         elif not d.is_paired(request.peer, _PAIR):
             self.count(_WRONG_TAG)
         elif is_pong:
@@ -216,15 +211,20 @@ class Discovery:
         copy(request.peer, _TOKEN, self.codec.buf, self.codec.token, 8)
         request.has_token = True
 
-    def _on_stranger(self, request):
-        """The first answer of a bootstrap node: it names its id, and the tag tells whether that is true."""
+    def _on_untagged(self, request):
+        """A PONG that proves nothing. It has a token, with which the next PING goes before others. A bootstrap node names
+        its id, too, which that PING puts to the test."""
         d = self.codec
+        if request.has_id:
+            if request.kind == _PING and self.requests.repeat(request):
+                self._take_token(request)
+            return
         copy(self._id, 0, d.buf, d.sender, 32)
         if not d.is_full or not is_valid_id(self._id):
             self.count(_BAD_RECORD)
-        elif self.requests.find(self._id, 0) is None and self.agreements.defer_answer(request, d, self.now):
-            request.due = ticks_add(self.now, 15000)
-            copy(request.peer, 0, self._id, 0, 32)
+        elif self.requests.find(self._id, 0) is None:
+            self._take_token(request)
+            self.requests.identify(request, self._id, 0)
 
     def _on_pong(self, request):
         """A PONG under the right pair tag: the peer lives, and what it says of our address decides whether it is proven."""
@@ -250,11 +250,10 @@ class Discovery:
             flags = pool[record + _FLAGS] & ~_LOWER_EPOCH | _HAS_TOKEN
             if d.key is not self.membership.highest:
                 flags |= _LOWER_EPOCH
-            if not request.has_id or (request.is_full and not request.is_first):
+            if request.is_full and not request.is_first:
                 flags |= _FORGETS  # it has no key of ours: the next word carries the whole id
             pool[record + _FLAGS] = flags
-        request.is_full = not request.has_id
-        request.has_id = True
+        request.is_full = False
         lookup = request.lookup
         if lookup is not None and not lookup.is_wanted(request.candidate):
             # Proven: now the question itself.
@@ -473,7 +472,7 @@ class Discovery:
             to.key = self.membership.highest
             to.ip = self.beacon_ip
             to.port = self.beacon_port
-            copy(to.request_id, 0, self.rng(4), 0, 4)
+            copy(to.peer, _REQUEST_ID, self.rng(4), 0, 4)
             n = encode_beacon(self.codec, out, to)
         else:
             to = self.requests.next()
@@ -548,27 +547,14 @@ class Discovery:
             if not isinstance(subject, Deferred):
                 self.requests.agreed(subject, agreements.pair)
             elif subject.n:
-                self._take_up(subject, agreements.pair)
+                # A kept datagram is in hand again, now with the key of its sender.
+                d = self.codec
+                d.lay_out(subject.buf, subject.n)
+                d.ip = subject.ip
+                d.scope = scope(d.ip)
+                d.port = subject.port
+                d.key = subject.key
+                self.responder.on_agreed(agreements.pair)
                 subject.n = 0
-                subject.request = None
             self._drive()
         return agreements.is_ready(self.now)
-
-    def _take_up(self, slot, pair):
-        """A kept datagram is in hand again, now with the key of its sender."""
-        d = self.codec
-        d.lay_out(slot.buf, slot.n)
-        d.ip = slot.ip
-        d.scope = scope(d.ip)
-        d.port = slot.port
-        d.key = slot.key
-        request = slot.request
-        if request is None:
-            self.responder.on_agreed(pair)
-        elif pair is None or not d.is_paired(pair):
-            self.count(_WRONG_TAG)
-        else:
-            slot.request = None  # that the request ends here does not concern the slot
-            copy(request.peer, _PAIR, pair, 0, 16)
-            request.has_pair = True
-            self._on_pong(request)

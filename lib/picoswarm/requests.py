@@ -26,6 +26,9 @@ _SENT = const(3)
 _PING = const(1)
 _FIND_NODE = const(3)
 
+_REQUEST_ID = const(56)  # in `Request.peer`
+_BEFORE = const(60)
+_AT = const(14)  # of the request id in a datagram
 _UDP = const(56)  # in a table record, which begins as `Request.peer`
 _STATE = const(63)
 _FLAGS = const(64)
@@ -43,9 +46,9 @@ class Request:
     """One dealing with one peer; a fixed number exist. Fields hold until the request is FREE again."""
 
     def __init__(self):
-        self.peer = bytearray(56)  # id 32 | pair key 16 | its token for us 8
-        self.request_id = bytearray(4)
-        self.request_id_before = bytearray(4)  # of the try before: on a first contact its answer may still come
+        # id 32 | pair key 16 | its token for us 8 | request id 4 | that of the try before 4, whose answer may still come on
+        # a first contact
+        self.peer = bytearray(64)
         self.state = _FREE
         self.start(0, None, 0, None, -1)
 
@@ -99,34 +102,41 @@ class Requests:
         if request is None or (buf is not None and self.find(buf, at) is not None):
             return None
         request.start(why, ip, port, lookup, candidate)
-        request.state = _READY
         if buf is None:
             request.has_id = False
-            return request
-        peer = request.peer
-        copy(peer, 0, buf, at, 32)
+            request.state = _READY
+        else:
+            self.identify(request, buf, at)
+        return request
+
+    def identify(self, request, buf, at):
+        """The request is for the id buf[at:at+32]: take what the table knows of it, or ask for its pair key."""
         node = self._node
         table = node.table
         pool = table.pool
+        copy(request.peer, 0, buf, at, 32)
+        request.has_id = True
         record = table.find(buf, at, 32)
         if record < 0:
             request.state = _KEYLESS
             request.due = ticks_add(node.now, _KEYLESS_MS)
             node.agreements.ask(request)
-            return request
-        copy(peer, 32, pool, record + 32, 24)
+            return
+        request.state = _READY
+        copy(request.peer, 32, pool, record + 32, 16)
         request.has_pair = True
         if pool[record + _STATE] & 3 != _CACHED:
             flags = pool[record + _FLAGS]
             request.ip = table.ip(record)
             request.port = u16(pool, record + _UDP)
+            copy(request.peer, 48, pool, record + 48, 8)
             request.has_token = flags & _HAS_TOKEN != 0
             request.is_first = False
             request.is_full = bool(flags & _FORGETS or pool[record + _STATE] & _MISSES)
             request.is_lower = flags & _LOWER_EPOCH != 0
-            if request.has_token and lookup is not None and not lookup.is_wanted(candidate):
+            lookup = request.lookup
+            if request.has_token and lookup is not None and not lookup.is_wanted(request.candidate):
                 request.kind = _FIND_NODE
-        return request
 
     def agreed(self, request, pair):
         """The key agreement of a KEYLESS request ended; `pair` None: the id is no key."""
@@ -158,8 +168,8 @@ class Requests:
         profile = self._profile
         lookup = request.lookup
         request.key = (request.is_lower and node.membership.lower) or node.membership.highest
-        copy(request.request_id_before, 0, request.request_id, 0, 4)
-        copy(request.request_id, 0, node.rng(4), 0, 4)
+        copy(request.peer, _BEFORE, request.peer, _REQUEST_ID, 4)
+        copy(request.peer, _REQUEST_ID, node.rng(4), 0, 4)
         wait = profile.reply_ms
         if request.kind == _PING:
             if request.is_first:
@@ -179,19 +189,15 @@ class Requests:
 
     # Answers
 
-    def match(self, request_id, ip, port):
-        """The request that an answer with this request id from this address belongs to, or None."""
+    def match(self, d):
+        """The request that the answer in hand belongs to by its request id and source, or None."""
         for request in self._pool:
-            if (
-                request.state == _SENT
-                and request.port == port
-                and request.ip == ip
-                and (
-                    request.request_id == request_id
-                    or (request.is_first and request.kind == _PING and request.request_id_before == request_id)
-                )
-            ):
-                return request
+            if request.state == _SENT and request.port == d.port and request.ip == d.ip:
+                peer = request.peer
+                if same(peer, _REQUEST_ID, d.buf, _AT, 4):
+                    return request
+                if request.is_first and request.kind == _PING and same(peer, _BEFORE, d.buf, _AT, 4):
+                    return request
 
     def repeat(self, request):
         """Send once more, now that a token came. False: that was done before."""

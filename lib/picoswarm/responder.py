@@ -27,6 +27,7 @@ _PING = const(1)
 _PONG = const(2)
 _NEIGHBORS = const(4)
 _REQUEST_ID = const(14)
+_PEER_REQUEST_ID = const(56)
 
 _PAIR = const(32)  # in a table record
 _TOKEN = const(48)
@@ -50,8 +51,7 @@ class Responder:
         self._found = array("i", bytes(64))
         self._target = bytearray(8)
         self.kind = 0  # of the answer that waits, 0: none
-        self.request_id = bytearray(4)
-        self.peer = bytearray(56)
+        self.peer = bytearray(60)
         self.has_pair = self.is_full = False
         self.ip = self.key = None
         self.port = 0
@@ -92,30 +92,26 @@ class Responder:
         is_ping = d.type == _PING
         if not d.is_full:
             return node.count(_UNKNOWN)
-        if is_ping and not d.is_tagged and not self._is_bootstrap:
+        if not d.is_tagged and not self._is_bootstrap:
             return node.count(_UNTAGGED)
         if not self.take_other():
             return
         d.proof = node.tokens.is_valid(d.buf, d.sender, d)
         if not d.proof and not is_ping:
             return node.count(_WRONG_TOKEN)
-        if node.agreements.defer(d, node.now, node.site.is_onlink(d.ip)):
+        if d.is_tagged and node.agreements.defer(d, node.now, node.site.is_onlink(d.ip)):
             return
         if not is_ping:
             return node.count(_BUSY)
+        # Without a pair tag: who asked without one hears this node's id, who asked with one comes again with the token.
         copy(self.peer, 0, d.buf, d.sender, 32)
-        self._pong(False)  # try again with this token
+        self._pong(False)
 
     def on_agreed(self, pair):
         """The key agreement for the kept PING or FIND_NODE in hand is done."""
         node = self._node
         d = node.codec
-        d.proof = 0
-        if pair is not None and not d.is_tagged:
-            copy(self.peer, 0, d.buf, d.sender, 32)
-            copy(self.peer, _PAIR, pair, 0, 16)
-            self._pong(True)
-        elif pair is not None and d.is_paired(pair):
+        if pair is not None and d.is_paired(pair):
             self._on_paired(node.table.keep(d.buf, d.sender, pair, 0, node.uptime), True)
         else:
             node.count(_WRONG_TAG)
@@ -163,12 +159,12 @@ class Responder:
         if self.kind:
             return self._node.count(_BUSY)
         self.kind = kind
-        copy(self.request_id, 0, d.buf, _REQUEST_ID, 4)
+        copy(self.peer, _PEER_REQUEST_ID, d.buf, _REQUEST_ID, 4)
         self.ip = d.ip
         self.port = d.port
         self.key = d.key
         self.has_pair = has_pair
-        self.is_full = has_pair and not d.is_tagged  # whoever asked without a tag does not know this node's id
+        self.is_full = not d.is_tagged  # who asked without a tag does not know this node's id
         return True
 
     def _pong(self, has_pair):

@@ -77,9 +77,8 @@ class Liar:
         self.lies += 1
         out = bytearray(_DATAGRAM)
         answer = SimpleNamespace(  # an exchange, see picoswarm.datagram
-            request_id=request_id,
             key=self._membership.highest,
-            peer=asker.id + self._pair_with(asker) + bytes(8),
+            peer=asker.id + self._pair_with(asker) + bytes(8) + request_id,
             has_pair=True,
             is_full=False,
         )
