@@ -21,7 +21,8 @@ _KEY = const(32)
 _NONCE = const(12)
 _LAST = const(0x3FFFFFFF)  # block under one nonce: the counter stays a small int
 
-_block = bytearray(64)
+# Where a kernel works, for all of them: none runs within another. Here it holds a block of key stream.
+scratch = bytearray(328)
 
 
 @micropython.viper
@@ -148,4 +149,4 @@ class ChaCha20:
     def xor(self, nonce, at, counter, buf, start, end):
         """XOR buf[start:end] in place with the key stream that begins at block `counter`; the 12 nonce bytes are
         nonce[at:at+12]. Raises ValueError for a range outside its buffer or a counter that would pass 2**30."""
-        stream(counter, start, self._state, _block, nonce, at, buf, end)
+        stream(counter, start, self._state, scratch, nonce, at, buf, end)

@@ -7,6 +7,7 @@ firmware's `hashlib` cannot do that: its objects cannot be copied, and end with 
 
 import micropython
 
+from .chacha_viper import scratch
 from .compat import const, sha256
 
 _BLOCK = const(64)
@@ -36,9 +37,8 @@ _TABLE = (
     b"\x90\xbe\xff\xfa\xa4\x50\x6c\xeb\xbe\xf9\xa3\xf7\xc6\x71\x78\xf2"
 )
 
-# A hash state is eight words, kept as h ... a: its bytes in reverse are the digest. 72 words: a state and the schedule,
-# over which the rounds walk; then the state of what is hashed (288).
-_work = bytearray(320)
+# A hash state is eight words, kept as h ... a: its bytes in reverse are the digest. In `scratch` lie 72 words, a state and
+# the schedule, over which the rounds walk; then the state of what is hashed (288).
 
 
 @micropython.viper
@@ -107,7 +107,7 @@ def _tag(t: int, u: int, states, prefix, buf, out, at: int, n: int, writes: int)
     p = int(ptr8(buf)) + t
     size = first + u - t
     table = _TABLE
-    work_area = _work
+    work_area = scratch
     work = ptr32(work_area)
     block = int(work) + 32
     source = states
@@ -179,7 +179,7 @@ class Hmac:
         """Take the key buf[at:at+n] instead, 0 to 64 bytes. Raises ValueError for another size or a range outside `buf`."""
         if at | n | (_BLOCK - n) | (int(len(buf)) - n - at) < 0:
             raise ValueError("hmac: key")
-        work_area = _work
+        work_area = scratch
         work = ptr8(work_area)
         key = ptr8(int(ptr8(buf)) + at)
         table = ptr8(_TABLE)
