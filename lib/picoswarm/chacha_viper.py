@@ -9,13 +9,10 @@ Rules of the viper functions, here and in the other kernels:
   others), bytes everywhere else.
 * Numbers are cut to 32 bits on the way in. That none of several is negative is asked of all at once, by their signs.
 * No jump spans 2 KB: MicroPython 1.25 refuses a longer one for armv6m and mis-encodes one above 4 KB for armv7m.
+* `micropython`, `const` and the pointer types are words of the compiler. Importing them would cost a board memory.
 * Entrances are native or viper, not bytecode: a bytecode frame above 11 words is taken from the heap at each call.
 host_tests/emulator/test_cipher_timing.py counts the instructions for many keys and texts: they are the same.
 """
-
-import micropython
-
-from .compat import const
 
 _KEY = const(32)
 _NONCE = const(12)
@@ -132,18 +129,13 @@ def stream(t: uint, u: uint, state: ptr32, block: ptr32, nonce, at: int, buf, en
             break
 
 
-def initial_state(key):
-    """The 64-byte state of a 32-byte key; the last 16 bytes take counter and nonce."""
-    if len(key) != _KEY:
-        raise ValueError("chacha20: key")
-    return bytearray(b"expand 32-byte k" + bytes(key) + bytes(16))
-
-
 class ChaCha20:
     """ChaCha20 (RFC 8439 section 2.4) under one 32-byte key."""
 
     def __init__(self, key):
-        self._state = initial_state(key)
+        if len(key) != _KEY:
+            raise ValueError("chacha20: key")
+        self._state = bytearray(b"expand 32-byte k" + bytes(key) + bytes(16))  # the end takes counter and nonce
 
     @micropython.native
     def xor(self, nonce, at, counter, buf, start, end):

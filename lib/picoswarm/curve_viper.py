@@ -5,9 +5,7 @@ slots hold A = u, and after each bit (B:C) = k*u and (D:E) = (k+1)*u as x:z, exc
 the point that the exclusive or of this bit and the last one selects, and the other becomes the sum of both.
 """
 
-from micropython import const
-
-from .field_viper import INVERSE, compute, pack, raise_to, repeat, unpack
+from .field_viper import CHAIN, INVERSE, compute, pack, repeat, unpack
 
 _SLOT = const(80)
 _SLOTS = const(11)
@@ -40,13 +38,13 @@ def _workspace(element):
     return workspace
 
 
-def _quotient(workspace):
-    """B / C as 32 bytes; 0 where C is."""
-    quotient = bytearray(32)
-    raise_to(INVERSE, memoryview(workspace)[2 * _SLOT :])
+def _divide(out, workspace):
+    """Write B / C to `out` (32 bytes): 0 where C is. Returns 0 if it is."""
+    inverted = memoryview(workspace)[2 * _SLOT :]
+    compute(CHAIN, inverted)
+    compute(INVERSE, inverted)
     compute(b"*ABE;", workspace)
-    pack(quotient, workspace)
-    return quotient
+    return pack(out, workspace)
 
 
 class X25519:
@@ -56,12 +54,13 @@ class X25519:
         bits = _bytes_of(private)
         bits[0] &= 248
         bits[31] = bits[31] & 63 | 64
+        u = bytearray(b"\x09" + bytes(31)) if u is None else _bytes_of(u)
+        workspace = _workspace(u)
+        unpack(memoryview(workspace)[3 * _SLOT :], u)
+        workspace[4 * _SLOT] = 1
         self._bits = bits
         self._left = 255
-        u = bytearray(b"\x09" + bytes(31)) if u is None else _bytes_of(u)
-        self._workspace = _workspace(u)
-        unpack(memoryview(self._workspace)[3 * _SLOT :], u)
-        self._workspace[4 * _SLOT] = 1
+        self._workspace = workspace
         self.result = None
 
     def step(self):
@@ -72,20 +71,12 @@ class X25519:
             self._left -= n
             return True
         if self._workspace:
-            self._finish()
+            # x2 / z2; then nothing secret is left in the job.
+            if _divide(self._bits, self._workspace):
+                self.result = bytes(self._bits)
+            self._bits = self._workspace[:] = bytes(_SLOT * _SLOTS)
+            self._workspace = None
         return False
-
-    def _finish(self):
-        """result = x2 / z2; then nothing secret is left in the job."""
-        result = _quotient(self._workspace)
-        together = 0
-        for byte in result:  # any() would stop at the first that is not zero
-            together |= byte
-        if together:
-            self.result = bytes(result)
-        for secret in (self._workspace, self._bits):
-            secret[:] = bytes(len(secret))
-        self._workspace = None
 
 
 def u_from_id(node_id):
@@ -95,4 +86,5 @@ def u_from_id(node_id):
         return None
     workspace = _workspace(y)
     compute(b"+CBA0BCC0CDD;", workspace)
-    return bytes(_quotient(workspace))
+    _divide(y, workspace)
+    return bytes(y)

@@ -13,10 +13,7 @@ read for each column, the sign is a mask, the arithmetic modulo L has fixed limb
 hash is sha512_viper.py's matter. Verification works on public data and is not in constant time.
 """
 
-import micropython
-from micropython import const
-
-from .field_viper import INVERSE, compute, pack, raise_to, repeat, unpack
+from .field_viper import CHAIN, INVERSE, compute, pack, repeat, unpack
 from .sha512 import sha512
 
 _SLOT = const(80)
@@ -36,7 +33,7 @@ _SUBTRACT = _SUBTRACT_ON[:-1] + b"*DPO;"
 # I, J, K, L = Y+X, Y-X, 2dT, 2Z of the point, to be copied to E to H. S = 2d.
 _CACHE = b"+IBA1LCC*KDS;"
 
-_ROOT = b"\x82^CC *CCA;"  # (p - 5) / 8 = 2**252 - 3, for raise_to
+_ROOT = b"\x82^CC *CCA;"  # on from CHAIN: (p - 5) / 8 = 2**252 - 3
 
 _ONE = b"\x01" + bytes(31)
 _D = (
@@ -260,7 +257,8 @@ def _set_neutral(workspace):
 def _encode(workspace):
     """The 32 bytes of the point in A to D, which is lost. 1 M instructions."""
     compute(b"0ECC;", workspace)
-    raise_to(INVERSE, _slot(workspace, "E"))
+    compute(CHAIN, _slot(workspace, "E"))
+    compute(INVERSE, _slot(workspace, "E"))
     compute(b"*AAG*BBG;", workspace)
     out = bytearray(32)
     pack(out, workspace)
@@ -375,7 +373,8 @@ def _set_minus(workspace, public):
         workspace,
     )
     yield
-    raise_to(_ROOT, _slot(workspace, "E"))
+    compute(CHAIN, _slot(workspace, "E"))
+    compute(_ROOT, _slot(workspace, "E"))
     compute(b"*AAG^HA *HHN+HKH;", workspace)  # A = x; H, I = u + v*x*x, u - v*x*x
     x = bytearray(32)
     pack(x, _slot(workspace, "I"))

@@ -27,14 +27,12 @@ only. A secret enters as limb values, and as the mask of "?", which is computed 
 The 32-bit multiplication takes one fixed time on the chips meant (M0+ of RP2040, M33, LX6/LX7, C3).
 """
 
-import micropython
-
 from .chacha_viper import scratch
 
 _no_bits = bytes(32)
 
-# Slot A ** 11 in B and ** (2**250 - 1) in C.
-_CHAIN = (
+# Slot A ** 11 in B and ** (2**250 - 1) in C; overwrites D and E. The inversion goes on from there: 1 / A in C.
+CHAIN = (
     b"^BA ^CB ^CC *CCA*BBC"  # 9, 11
     b"^DB *CDC"  # 2**5 - 1
     b"^DC \x84^DD *CDC"  # 2**10 - 1
@@ -444,12 +442,6 @@ def compute(program, workspace):
     repeat(program, workspace, _no_bits, 1, 1)
 
 
-def raise_to(exponent, workspace):
-    """Slot C = slot A ** exponent, INVERSE or what else goes on from _CHAIN; overwrites B, D and E."""
-    compute(_CHAIN, workspace)
-    compute(exponent, workspace)
-
-
 @micropython.viper
 def unpack(slot: ptr32, source: ptr8):
     """Carried limbs of 32 bytes, little-endian; bit 255 is not read."""
@@ -476,8 +468,9 @@ def unpack(slot: ptr32, source: ptr8):
 
 
 @micropython.viper
-def pack(out: ptr8, slot: ptr32):
-    """32 bytes, little-endian, below p, of an element; the slot then holds the same in limbs from 0 to 8191."""
+def pack(out: ptr8, slot: ptr32) -> int:
+    """32 bytes, little-endian, below p, of an element; the slot then holds the same in limbs from 0 to 8191. Returns 0 if
+    all are zero."""
     # Twice what is above 2**255 comes back as 19 times itself. Then p is subtracted where adding 19 passes 2**255: the
     # last turn takes the 19 away again where it did not.
     turn = 0
@@ -501,12 +494,15 @@ def pack(out: ptr8, slot: ptr32):
     n = 0
     i = 0
     j = 0
+    together = 0
     while j < 32:
         if n < 8:
             x |= slot[i] << n
             n += 13
             i += 1
         out[j] = x
+        together |= out[j]
         x >>= 8
         n -= 8
         j += 1
+    return together
