@@ -16,7 +16,7 @@ from hashlib import sha256
 from instructions import start, stop
 from picoswarm.aead_viper import _differ, _mac
 from picoswarm.chacha_viper import stream
-from picoswarm.sha256_viper import _TABLE, Hmac
+from picoswarm.sha256_viper import Hmac
 from picoswarm.sha256_viper import _compress as compress_256
 from picoswarm.sha512_viper import _compress as compress_512
 
@@ -69,7 +69,7 @@ def rekey():
 
 @micropython.native
 def sha256_block():
-    compress_256(0, 0, hash_work, states, _TABLE)
+    compress_256(0, 0, hash_work, states)
 
 @micropython.native
 def sha512_block():

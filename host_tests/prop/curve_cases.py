@@ -94,16 +94,12 @@ def _verify(kernels, case):
     return bytes([_run(answer) for answer in answers])
 
 
-_CURVE = {
-    "X25519": _x25519,
-    "X25519 of the base point": _x25519_base,
-    "u_from_id": _u_from_id,
-    "id_from_u": _id_from_u,
-}
+_CURVE = {"X25519": _x25519, "X25519 of the base point": _x25519_base, "u_from_id": _u_from_id}
 _SIGNATURE = {"Sign": _sign, "Verify": _verify}
 # By the first word of a module's name.
 KERNELS = {
     "curve": _CURVE,
+    "keymap": {"id_from_u": _id_from_u},
     "ed25519": _SIGNATURE,
     "kernels": dict(list(_CURVE.items()) + list(_SIGNATURE.items())),
 }

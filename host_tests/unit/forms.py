@@ -1,6 +1,7 @@
 """Messages with any content, for tests that write what no engine would: the encoders of `datagram`, field by field."""
 
-from picoswarm import datagram
+import picoswarm.compat  # noqa: F401  (first: from deeper in the chain of imports it does not fit the emulator's stack)
+import picoswarm.datagram as datagram
 from picoswarm.wire import copy, put_u16
 
 

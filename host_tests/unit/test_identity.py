@@ -1,8 +1,9 @@
 """The node key: which ids exist, how id and static key belong together, and that making one is a job of slices."""
 
-from picoswarm.crypto import X25519, hkdf, id_from_u, run, u_from_id
+from picoswarm.crypto import X25519, hkdf, run, u_from_id
 from picoswarm.errors import EntropyError, LocalError, Malformed
 from picoswarm.identity import Create, Identity, is_valid_id, is_valid_static, log_distance, pair_key, short
+from picoswarm.keymap import id_from_u
 from support import raises, unhex
 
 RUNTIMES = ("cpython", "micropython", "qemu")

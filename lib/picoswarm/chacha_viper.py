@@ -9,19 +9,17 @@ Rules of the viper functions, here and in the other kernels:
   others), bytes everywhere else.
 * Numbers are cut to 32 bits on the way in. That none of several is negative is asked of all at once, by their signs.
 * No jump spans 2 KB: MicroPython 1.25 refuses a longer one for armv6m and mis-encodes one above 4 KB for armv7m.
+* `micropython`, `const` and the pointer types are words of the compiler. Importing them would cost a board memory.
 * Entrances are native or viper, not bytecode: a bytecode frame above 11 words is taken from the heap at each call.
 host_tests/emulator/test_cipher_timing.py counts the instructions for many keys and texts: they are the same.
 """
-
-import micropython
-
-from .compat import const
 
 _KEY = const(32)
 _NONCE = const(12)
 _LAST = const(0x3FFFFFFF)  # block under one nonce: the counter stays a small int
 
-_block = bytearray(64)
+# Where a kernel works, for all of them: none runs within another. Here it holds a block of key stream.
+scratch = bytearray(328)
 
 
 @micropython.viper
@@ -131,21 +129,16 @@ def stream(t: uint, u: uint, state: ptr32, block: ptr32, nonce, at: int, buf, en
             break
 
 
-def initial_state(key):
-    """The 64-byte state of a 32-byte key; the last 16 bytes take counter and nonce."""
-    if len(key) != _KEY:
-        raise ValueError("chacha20: key")
-    return bytearray(b"expand 32-byte k" + bytes(key) + bytes(16))
-
-
 class ChaCha20:
     """ChaCha20 (RFC 8439 section 2.4) under one 32-byte key."""
 
     def __init__(self, key):
-        self._state = initial_state(key)
+        if len(key) != _KEY:
+            raise ValueError("chacha20: key")
+        self._state = bytearray(b"expand 32-byte k" + bytes(key) + bytes(16))  # the end takes counter and nonce
 
     @micropython.native
     def xor(self, nonce, at, counter, buf, start, end):
         """XOR buf[start:end] in place with the key stream that begins at block `counter`; the 12 nonce bytes are
         nonce[at:at+12]. Raises ValueError for a range outside its buffer or a counter that would pass 2**30."""
-        stream(counter, start, self._state, _block, nonce, at, buf, end)
+        stream(counter, start, self._state, scratch, nonce, at, buf, end)

@@ -9,14 +9,14 @@ of their own, because a node needs them at first boot only; so has the AEAD, whi
 from .compat import KERNELS, const
 
 if KERNELS == "host":
-    from .kernels_host import X25519, ChaCha20, Hmac, id_from_u, u_from_id  # noqa: F401
+    from .kernels_host import X25519, ChaCha20, Hmac, u_from_id  # noqa: F401
 elif KERNELS == "viper":
     from .chacha_viper import ChaCha20  # noqa: F401
-    from .curve_viper import X25519, id_from_u, u_from_id  # noqa: F401
+    from .curve_viper import X25519, u_from_id  # noqa: F401
     from .sha256_viper import Hmac
 else:
     from .chacha_int import ChaCha20  # noqa: F401
-    from .curve_int import X25519, id_from_u, u_from_id  # noqa: F401
+    from .curve_int import X25519, u_from_id  # noqa: F401
     from .sha256_int import Hmac
 
 _DIGEST = const(32)

@@ -73,12 +73,3 @@ def u_from_id(id32):
     if y >= P or y == 1:
         return None
     return ((1 + y) * inverse(1 - y) % P).to_bytes(32, "little")
-
-
-def id_from_u(u32):
-    """The Ed25519 key (sign bit 0) of an X25519 key, y = (u-1)/(u+1); None when u >= p, top bit included, or u = p-1."""
-    _check("id_from_u: size", u32)
-    u = int.from_bytes(bytes(u32), "little")
-    if u >= P or u == P - 1:
-        return None
-    return ((u - 1) * inverse(u + 1) % P).to_bytes(32, "little")

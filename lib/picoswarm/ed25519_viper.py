@@ -13,10 +13,7 @@ read for each column, the sign is a mask, the arithmetic modulo L has fixed limb
 hash is sha512_viper.py's matter. Verification works on public data and is not in constant time.
 """
 
-import micropython
-from micropython import const
-
-from .field_viper import INVERSE, ROOT, compute, pack, raise_to, repeat, unpack
+from .field_viper import CHAIN, INVERSE, compute, pack, repeat, unpack
 from .sha512 import sha512
 
 _SLOT = const(80)
@@ -24,17 +21,19 @@ _SLOTS = const(19)
 _COLUMNS_PER_STEP = const(11)
 _WORK_PER_STEP = const(26)
 
-_DOUBLE_ON = b"+IAB.^KA ^LB ^MC ^NI .+OKL2QPM+ION.*AJQ*BPO*CQP.;"
-_ADD_ON = b"+IBA.*KJF*LIE*MDG*NCH.+OLK+QNM.*APR*BQO*CRQ.;"
-_SUBTRACT_ON = b"+IBA.*KJE*LIF*MDG*NCH.+OLK+QNM.*APQ*BRO*CQR.;"
-_ADD_COMB_ON = b"+IBA1NCC.*KJF*LIE*MDG.+OLK+QNM.*APR*BQO*CRQ.;"
+_DOUBLE_ON = b"+IAB^KA ^LB ^MC ^NI +OKL2QPM+ION*AJQ*BPO*CQP;"
+_ADD_ON = b"+IBA*KJF*LIE*MDG*NCH+OLK+QNM*APR*BQO*CRQ;"
+_SUBTRACT_ON = b"+IBA*KJE*LIF*MDG*NCH+OLK+QNM*APQ*BRO*CQR;"
+_ADD_COMB_ON = b"+IBA1NCC*KJF*LIE*MDG+OLK+QNM*APR*BQO*CRQ;"
 # Those leave T as it was, which is enough where a doubling comes next; these write it.
-_DOUBLE = _DOUBLE_ON[:-2] + b"*DJO.;"
+_DOUBLE = _DOUBLE_ON[:-1] + b"*DJO;"
 _COLUMN = _DOUBLE[:-1] + _ADD_COMB_ON
-_ADD = _ADD_ON[:-2] + b"*DPO.;"
-_SUBTRACT = _SUBTRACT_ON[:-2] + b"*DPO.;"
+_ADD = _ADD_ON[:-1] + b"*DPO;"
+_SUBTRACT = _SUBTRACT_ON[:-1] + b"*DPO;"
 # I, J, K, L = Y+X, Y-X, 2dT, 2Z of the point, to be copied to E to H. S = 2d.
-_CACHE = b"+IBA1LCC.*KDS.;"
+_CACHE = b"+IBA1LCC*KDS;"
+
+_ROOT = b"\x82^CC *CCA;"  # on from CHAIN: (p - 5) / 8 = 2**252 - 3
 
 _ONE = b"\x01" + bytes(31)
 _D = (
@@ -257,9 +256,10 @@ def _set_neutral(workspace):
 
 def _encode(workspace):
     """The 32 bytes of the point in A to D, which is lost. 1 M instructions."""
-    compute(b"0ECC..;", workspace)
-    raise_to(INVERSE, _slot(workspace, "E"))
-    compute(b".*AAG*BBG.;", workspace)
+    compute(b"0ECC;", workspace)
+    compute(CHAIN, _slot(workspace, "E"))
+    compute(INVERSE, _slot(workspace, "E"))
+    compute(b"*AAG*BBG;", workspace)
     out = bytearray(32)
     pack(out, workspace)
     sign = out[0] & 1
@@ -280,7 +280,7 @@ def _comb_table(workspace):
         for i in range(7, -1, -1):  # row 0 last: an interrupt leaves the table not filled
             unpack(workspace, _COMB[64 * i : 64 * i + 32])
             unpack(b, _COMB[64 * i + 32 : 64 * i + 64])
-            compute(b"+IBA.*KAB..*KKS.;", workspace)
+            compute(b"+IBA*KAB*KKS;", workspace)
             _comb[240 * i : 240 * i + 240] = row
     return _comb
 
@@ -363,18 +363,19 @@ def _set_minus(workspace, public):
     unpack(_slot(workspace, "C"), _ONE)
     unpack(_slot(workspace, "L"), _D)
     compute(
-        b".^IB ."
-        b"+JIC.*MLI."  # K = u = y*y - 1
-        b"+NMC.^PN ."  # N = v = d*y*y + 1
-        b".*PPN."
-        b".*AKP^EP ."  # A = u * v**3
-        b".*EEN."
-        b".*EEK.;",  # E = u * v**7
+        b"^IB "
+        b"+JIC*MLI"  # K = u = y*y - 1
+        b"+NMC^PN "  # N = v = d*y*y + 1
+        b"*PPN"
+        b"*AKP^EP "  # A = u * v**3
+        b"*EEN"
+        b"*EEK;",  # E = u * v**7
         workspace,
     )
     yield
-    raise_to(ROOT, _slot(workspace, "E"))
-    compute(b".*AAG..^HA ..*HHN.+HKH..;", workspace)  # A = x; H, I = u + v*x*x, u - v*x*x
+    compute(CHAIN, _slot(workspace, "E"))
+    compute(_ROOT, _slot(workspace, "E"))
+    compute(b"*AAG^HA *HHN+HKH;", workspace)  # A = x; H, I = u + v*x*x, u - v*x*x
     x = bytearray(32)
     pack(x, _slot(workspace, "I"))
     if any(x):
@@ -382,13 +383,13 @@ def _set_minus(workspace, public):
         if any(x):
             return False
         unpack(_slot(workspace, "E"), _ROOT_OF_MINUS_1)
-        compute(b".*AAE.;", workspace)
-    compute(b"0EAA..;", workspace)
+        compute(b"*AAE;", workspace)
+    compute(b"0EAA;", workspace)
     pack(x, _slot(workspace, "E"))
     if x[0] & 1 == public[31] >> 7:
         unpack(_slot(workspace, "E"), bytes(32))
-        compute(b"+FEA0AGG..;", workspace)
-    compute(b".*DAB.;", workspace)
+        compute(b"+FEA0AGG;", workspace)
+    compute(b"*DAB;", workspace)
     return True
 
 

@@ -4,138 +4,94 @@
 at most 4,096 in absolute value (limb 2 a few more). Elements lie in the 80-byte slots of one bytearray, the workspace,
 and are named by letters: "A" is the first slot.
 
-**Programs** are rounds, ended by ";". A round is `linear "." products "."`, four bytes an operation: what, result, two
-operands.
+**Programs** are operations of four bytes, done one after another, ended by ";". What, result, two operands:
 
     +dab   d = a + b and (next slot) a - b, not carried; a is none of the results
     ?dab   d = b if the selection is set, else a
     kdab   d = a + k*b, carried, for a digit k; "a" stands for 121665
-    *dab   d = a * b, carried           then
+    *dab   d = a * b, carried
     ^da    d = a * a, carried (the fourth byte is not read)
 
-Linear operations are done in order. Products come next: all multiplications, then all squarings, at most four of both;
-they read their operands before any result is written. Limbs of the operands may be up to m and n times those of a
-carried element with m * n <= 6: a column then stays below 6 * 20 * 2**24 < 2**31.
+A product may have a byte of 128 + n before it: it is done n times. Limbs of its operands may be up to m and n times those
+of a carried element with m * n <= 6: a column then stays below 6 * 20 * 2**24 < 2**31.
 
 **Why this shape.** A product of limbs, added to its column, costs 8 instructions of precompiled code, which has registers
 for two locals only; written in any other way it costs more. So their number counts: Karatsuba on halves of ten limbs needs
-300 for a product and 165 for a square instead of 400 and 210 (4.1 k and 2.9 k instructions in all on armv6m). The sums of
-the middle product may wrap modulo 2**32; the columns that they give do not. No loop is longer than the 2 KB that branches
-reach on armv6m (MicroPython 1.25) and xtensawin: hence rounds, with a call for each instead of a loop around them.
+300 for a product and 165 for a square instead of 400 and 210. The sums of the middle product may wrap modulo 2**32; the
+columns that they give do not. No loop is longer than the 2 KB that branches reach on armv6m (MicroPython 1.25) and
+xtensawin: hence rounds of one product and the linear operations before it, with a call for each instead of a loop around
+them.
 
 **Constant time.** Which instructions run and which addresses they touch depends on the program and on public counters
 only. A secret enters as limb values, and as the mask of "?", which is computed without a branch from two bits of `bits`.
 The 32-bit multiplication takes one fixed time on the chips meant (M0+ of RP2040, M33, LX6/LX7, C3).
 """
 
-import micropython
+from .chacha_viper import scratch
 
-# Addresses of the round, the workspace, the bits and the scratch memory; written and read within one call.
-_frame = bytearray(16)
-# Columns and operand sums of four products; likewise.
-_scratch = bytearray(4 * 312)
 _no_bits = bytes(32)
 
-# A ** 11 in B and A ** (2**250 - 1) in C, each program as often as its number says; comments: the exponent reached.
-_CHAIN = (
-    (1, b".^BA ..^CB ..^CC ..*CCA..*BBC.;"),  # 11
-    (1, b".^DB ..*CDC..^DC .;"),  # 2**5 - 1
-    (4, b".^DD .;"),
-    (1, b".*CDC..^DC .;"),  # 2**10 - 1
-    (9, b".^DD .;"),
-    (1, b".*DDC..^ED .;"),  # 2**20 - 1
-    (19, b".^EE .;"),
-    (1, b".*DED.;"),  # 2**40 - 1
-    (10, b".^DD .;"),
-    (1, b".*CDC..^DC .;"),  # 2**50 - 1
-    (49, b".^DD .;"),
-    (1, b".*DDC..^ED .;"),  # 2**100 - 1
-    (99, b".^EE .;"),
-    (1, b".*DED.;"),  # 2**200 - 1
-    (50, b".^DD .;"),
-    (1, b".*CDC.;"),  # 2**250 - 1
+# Slot A ** 11 in B and ** (2**250 - 1) in C; overwrites D and E. The inversion goes on from there: 1 / A in C.
+CHAIN = (
+    b"^BA ^CB ^CC *CCA*BBC"  # 9, 11
+    b"^DB *CDC"  # 2**5 - 1
+    b"^DC \x84^DD *CDC"  # 2**10 - 1
+    b"^DC \x89^DD *DDC"  # 2**20 - 1
+    b"^ED \x93^EE *DED"  # 2**40 - 1
+    b"\x8a^DD *CDC"  # 2**50 - 1
+    b"^DC \xb1^DD *DDC"  # 2**100 - 1
+    b"^ED \xe3^EE *DED"  # 2**200 - 1
+    b"\xb2^DD *CDC;"
 )
-INVERSE = ((5, b".^CC .;"), (1, b".*CCB.;"))  # p - 2 = 2**255 - 21
-ROOT = ((2, b".^CC .;"), (1, b".*CCA.;"))  # (p - 5) / 8 = 2**252 - 3
-
-
-def copy_of(data, size):
-    """The bytes of `data` in a bytearray of their own, so that viper code may be pointed at it. Raises ValueError unless
-    there are `size` of them."""
-    if len(data) != size:
-        raise ValueError("curve25519: size")
-    copy = bytearray(size)
-    copy[:] = data
-    if len(copy) != size:
-        raise ValueError("curve25519: size")
-    return copy
+INVERSE = b"\x85^CC *CCB;"  # p - 2 = 2**255 - 21
 
 
 @micropython.viper
 def _round(p: ptr32, x: int):
-    """Run the round at frame[0] and move frame[0] behind it. On entry p is the frame and x the number of a bit; then they
-    are what the inner loops use most, because the first two parameters are the ones that get registers."""
+    """Run the operations at frame[0] up to a product and move frame[0] behind it, or to the end. On entry p is the frame
+    and x the number of a bit; then they are what the inner loops use most, because the first two parameters are the ones
+    that get registers."""
     frame = p
     g = ptr8(p[0])
     base = p[1] - 5200  # of slot chr(0)
     bits = ptr8(p[2])
-    scratch = ptr32(p[3])
     low = 8191
     half = 4096
     across = 608
     mask = ((bits[x >> 3] >> (x & 7)) ^ (bits[(x + 1) >> 3] >> ((x + 1) & 7))) & 1
     mask = 0 - mask
-    # Linear operations, until ".".
+    # Linear operations, five limbs at a time, until a product, the end, or a byte that says how often.
     while True:
         op = g[0]
-        if op == 46:
+        if op == 42 or op == 94 or op == 59 or op > 128:  # * ^ ;
             break
         q = ptr32(base + g[1] * 80)
         p = ptr32(base + g[2] * 80)
         e = ptr32(base + g[3] * 80)
         g = ptr8(int(g) + 4)
+        k = op - 48  # of a digit
+        if op == 97:  # a
+            k = 121665
+        x = 0
         t = 4
-        if op == 43:  # +
-            r = ptr32(int(q) + 80)
-            t = 2
-            while t:
+        while t:
+            if op == 43:  # +
                 x = e[0]
                 q[0] = p[0] + x
-                r[0] = p[0] - x
+                q[20] = p[0] - x
                 x = e[1]
                 q[1] = p[1] + x
-                r[1] = p[1] - x
+                q[21] = p[1] - x
                 x = e[2]
                 q[2] = p[2] + x
-                r[2] = p[2] - x
+                q[22] = p[2] - x
                 x = e[3]
                 q[3] = p[3] + x
-                r[3] = p[3] - x
+                q[23] = p[3] - x
                 x = e[4]
                 q[4] = p[4] + x
-                r[4] = p[4] - x
-                x = e[5]
-                q[5] = p[5] + x
-                r[5] = p[5] - x
-                x = e[6]
-                q[6] = p[6] + x
-                r[6] = p[6] - x
-                x = e[7]
-                q[7] = p[7] + x
-                r[7] = p[7] - x
-                x = e[8]
-                q[8] = p[8] + x
-                r[8] = p[8] - x
-                x = e[9]
-                q[9] = p[9] + x
-                r[9] = p[9] - x
-                p = ptr32(int(p) + 40)
-                e = ptr32(int(e) + 40)
-                q = ptr32(int(q) + 40)
-                r = ptr32(int(r) + 40)
-                t -= 1
-        elif op == 63:  # ?
-            while t:
+                q[24] = p[4] - x
+            elif op == 63:  # ?
                 x = p[0]
                 q[0] = (e[0] ^ x) & mask ^ x
                 x = p[1]
@@ -146,52 +102,40 @@ def _round(p: ptr32, x: int):
                 q[3] = (e[3] ^ x) & mask ^ x
                 x = p[4]
                 q[4] = (e[4] ^ x) & mask ^ x
-                p = ptr32(int(p) + 20)
-                e = ptr32(int(e) + 20)
-                q = ptr32(int(q) + 20)
-                t -= 1
-        else:
-            op -= 48  # the digit
-            if op == 49:  # "a"
-                op = 121665
-            x = 0
-            while t:
-                x = e[0] * op + p[0] + x
+            else:
+                x = e[0] * k + p[0] + x
                 q[0] = x << 19 >> 19
                 x = (x + half) >> 13
-                x = e[1] * op + p[1] + x
+                x = e[1] * k + p[1] + x
                 q[1] = x << 19 >> 19
                 x = (x + half) >> 13
-                x = e[2] * op + p[2] + x
+                x = e[2] * k + p[2] + x
                 q[2] = x << 19 >> 19
                 x = (x + half) >> 13
-                x = e[3] * op + p[3] + x
+                x = e[3] * k + p[3] + x
                 q[3] = x << 19 >> 19
                 x = (x + half) >> 13
-                x = e[4] * op + p[4] + x
+                x = e[4] * k + p[4] + x
                 q[4] = x << 19 >> 19
                 x = (x + half) >> 13
-                p = ptr32(int(p) + 20)
-                e = ptr32(int(e) + 20)
-                q = ptr32(int(q) + 20)
-                t -= 1
+            p = ptr32(int(p) + 20)
+            e = ptr32(int(e) + 20)
+            q = ptr32(int(q) + 20)
+            t -= 1
+        if op != 43 and op != 63:
             p = ptr32(int(q) - 80)
             x = x * across + p[0]
             p[0] = x << 19 >> 19
             x = ((x + half) >> 13) + p[1]
             p[1] = x << 19 >> 19
             p[2] = ((x + half) >> 13) + p[2]
-    g = ptr8(int(g) + 1)
-    products = g
-    # Products of the high halves H, of the low halves L, of the sums of halves M: in q 19 words of H, 19 of L, one free,
+    # A product of the high halves H, of the low halves L, of the sums of halves M: in q 19 words of H, 19 of L, one free,
     # 19 of M, then the sums. Limb by limb of one factor, the columns that are not complete yet stay in locals.
-    q = scratch
-    while True:
-        if g[0] != 42:  # *
-            break
+    scratch = int(frame) + 16
+    q = ptr32(scratch)
+    if op == 42:  # *
         e = ptr32(base + g[2] * 80)
         p = ptr32(base + g[3] * 80)
-        g = ptr8(int(g) + 4)
         r = ptr32(int(q) + 232)
         t = 5
         while t:
@@ -205,134 +149,98 @@ def _round(p: ptr32, x: int):
             t -= 1
         t = 3
         while True:
-            x = e[0]
-            q[0] = p[0] * x
-            c1 = p[1] * x
-            c2 = p[2] * x
-            c3 = p[3] * x
-            c4 = p[4] * x
-            c5 = p[5] * x
-            c6 = p[6] * x
-            c7 = p[7] * x
-            c8 = p[8] * x
-            c9 = p[9] * x
-            x = e[1]
-            q[1] = p[0] * x + c1
-            c2 = p[1] * x + c2
-            c3 = p[2] * x + c3
-            c4 = p[3] * x + c4
-            c5 = p[4] * x + c5
-            c6 = p[5] * x + c6
-            c7 = p[6] * x + c7
-            c8 = p[7] * x + c8
-            c9 = p[8] * x + c9
-            c10 = p[9] * x
-            x = e[2]
-            q[2] = p[0] * x + c2
-            c3 = p[1] * x + c3
-            c4 = p[2] * x + c4
-            c5 = p[3] * x + c5
-            c6 = p[4] * x + c6
-            c7 = p[5] * x + c7
-            c8 = p[6] * x + c8
-            c9 = p[7] * x + c9
-            c10 = p[8] * x + c10
-            c11 = p[9] * x
-            x = e[3]
-            q[3] = p[0] * x + c3
-            c4 = p[1] * x + c4
-            c5 = p[2] * x + c5
-            c6 = p[3] * x + c6
-            c7 = p[4] * x + c7
-            c8 = p[5] * x + c8
-            c9 = p[6] * x + c9
-            c10 = p[7] * x + c10
-            c11 = p[8] * x + c11
-            c12 = p[9] * x
-            x = e[4]
-            q[4] = p[0] * x + c4
-            c5 = p[1] * x + c5
-            c6 = p[2] * x + c6
-            c7 = p[3] * x + c7
-            c8 = p[4] * x + c8
-            c9 = p[5] * x + c9
-            c10 = p[6] * x + c10
-            c11 = p[7] * x + c11
-            c12 = p[8] * x + c12
-            c13 = p[9] * x
-            x = e[5]
-            q[5] = p[0] * x + c5
-            c6 = p[1] * x + c6
-            c7 = p[2] * x + c7
-            c8 = p[3] * x + c8
-            c9 = p[4] * x + c9
-            c10 = p[5] * x + c10
-            c11 = p[6] * x + c11
-            c12 = p[7] * x + c12
-            c13 = p[8] * x + c13
-            c14 = p[9] * x
-            x = e[6]
-            q[6] = p[0] * x + c6
-            c7 = p[1] * x + c7
-            c8 = p[2] * x + c8
-            c9 = p[3] * x + c9
-            c10 = p[4] * x + c10
-            c11 = p[5] * x + c11
-            c12 = p[6] * x + c12
-            c13 = p[7] * x + c13
-            c14 = p[8] * x + c14
-            c15 = p[9] * x
-            x = e[7]
-            q[7] = p[0] * x + c7
-            c8 = p[1] * x + c8
-            c9 = p[2] * x + c9
-            c10 = p[3] * x + c10
-            c11 = p[4] * x + c11
-            c12 = p[5] * x + c12
-            c13 = p[6] * x + c13
-            c14 = p[7] * x + c14
-            c15 = p[8] * x + c15
-            c16 = p[9] * x
-            x = e[8]
-            q[8] = p[0] * x + c8
-            c9 = p[1] * x + c9
-            c10 = p[2] * x + c10
-            c11 = p[3] * x + c11
-            c12 = p[4] * x + c12
-            c13 = p[5] * x + c13
-            c14 = p[6] * x + c14
-            c15 = p[7] * x + c15
-            c16 = p[8] * x + c16
-            c17 = p[9] * x
-            x = e[9]
-            q[9] = p[0] * x + c9
-            q[10] = p[1] * x + c10
-            q[11] = p[2] * x + c11
-            q[12] = p[3] * x + c12
-            q[13] = p[4] * x + c13
-            q[14] = p[5] * x + c14
-            q[15] = p[6] * x + c15
-            q[16] = p[7] * x + c16
-            q[17] = p[8] * x + c17
-            q[18] = p[9] * x
+            c0 = 0
+            c1 = 0
+            c2 = 0
+            c3 = 0
+            c4 = 0
+            c5 = 0
+            c6 = 0
+            c7 = 0
+            c8 = 0
+            n = 2
+            while n:
+                x = e[0]
+                q[0] = p[0] * x + c0
+                c1 = p[1] * x + c1
+                c2 = p[2] * x + c2
+                c3 = p[3] * x + c3
+                c4 = p[4] * x + c4
+                c5 = p[5] * x + c5
+                c6 = p[6] * x + c6
+                c7 = p[7] * x + c7
+                c8 = p[8] * x + c8
+                c9 = p[9] * x
+                x = e[1]
+                q[1] = p[0] * x + c1
+                c2 = p[1] * x + c2
+                c3 = p[2] * x + c3
+                c4 = p[3] * x + c4
+                c5 = p[4] * x + c5
+                c6 = p[5] * x + c6
+                c7 = p[6] * x + c7
+                c8 = p[7] * x + c8
+                c9 = p[8] * x + c9
+                c10 = p[9] * x
+                x = e[2]
+                q[2] = p[0] * x + c2
+                c3 = p[1] * x + c3
+                c4 = p[2] * x + c4
+                c5 = p[3] * x + c5
+                c6 = p[4] * x + c6
+                c7 = p[5] * x + c7
+                c8 = p[6] * x + c8
+                c9 = p[7] * x + c9
+                c10 = p[8] * x + c10
+                c11 = p[9] * x
+                x = e[3]
+                q[3] = p[0] * x + c3
+                c4 = p[1] * x + c4
+                c5 = p[2] * x + c5
+                c6 = p[3] * x + c6
+                c7 = p[4] * x + c7
+                c8 = p[5] * x + c8
+                c9 = p[6] * x + c9
+                c10 = p[7] * x + c10
+                c11 = p[8] * x + c11
+                c12 = p[9] * x
+                x = e[4]
+                q[4] = p[0] * x + c4
+                c0 = p[1] * x + c5
+                c1 = p[2] * x + c6
+                c2 = p[3] * x + c7
+                c3 = p[4] * x + c8
+                c4 = p[5] * x + c9
+                c5 = p[6] * x + c10
+                c6 = p[7] * x + c11
+                c7 = p[8] * x + c12
+                c8 = p[9] * x
+                e = ptr32(int(e) + 20)
+                q = ptr32(int(q) + 20)
+                n -= 1
+            q[0] = c0
+            q[1] = c1
+            q[2] = c2
+            q[3] = c3
+            q[4] = c4
+            q[5] = c5
+            q[6] = c6
+            q[7] = c7
+            q[8] = c8
             t -= 1
             if t == 0:
                 break
             if t == 2:
-                e = ptr32(int(e) - 40)
+                e = ptr32(int(e) - 80)
                 p = ptr32(int(p) - 40)
-                q = ptr32(int(q) + 76)
+                q = ptr32(int(q) + 36)
             else:
-                q = ptr32(int(q) + 80)
+                q = ptr32(int(q) + 40)
                 e = ptr32(int(q) + 76)
                 p = ptr32(int(q) + 116)
-        q = ptr32(int(q) + 156)
-    # Squares likewise; a limb is doubled once its own square is taken.
-    while True:
-        if g[0] != 94:  # ^
-            break
+    # A square likewise; a limb is doubled once its own square is taken.
+    if op == 94:  # ^
         p = ptr32(base + g[2] * 80)
-        g = ptr8(int(g) + 4)
         r = ptr32(int(q) + 232)
         t = 2
         while t:
@@ -429,15 +337,10 @@ def _round(p: ptr32, x: int):
             else:
                 q = ptr32(int(q) + 80)
                 p = ptr32(int(q) + 76)
-        q = ptr32(int(q) + 156)
-    # Reductions. With y = 2**130 the product is L + (M - L - H) * y + H * y**2, and y**2 = 608 modulo p.
-    r = scratch
-    while True:
-        if products[0] == 46:
-            break
-        p = r
-        q = ptr32(int(r) + 156)
-        r = ptr32(int(r) + 312)
+    # The reduction. With y = 2**130 the product is L + (M - L - H) * y + H * y**2, and y**2 = 608 modulo p.
+    if op == 42 or op == 94:
+        p = ptr32(scratch)
+        q = ptr32(scratch + 156)
         # What is above 2**260 is carried into limbs of 13 bits (x) and added 608-fold to L, in columns 0 to 8 first. There
         # and ten columns higher L[k + 10] - H[k] (y) is part of the sum; column k + 10 takes the place of L[k + 10].
         x = 0
@@ -474,11 +377,11 @@ def _round(p: ptr32, x: int):
             p = ptr32(int(p) + 20)
             t -= 1
         p[19] = (x >> 13) * across + p[19]
-        q = ptr32(base + products[1] * 80)
-        products = ptr8(int(products) + 4)
+        q = ptr32(base + g[1] * 80)
+        g = ptr8(int(g) + 4)
         # Carry to limbs from -4096 to 4095, and what leaves limb 19 comes back 608-fold.
         x = 0
-        t = 2
+        t = 4
         while t:
             x = ((x + half) >> 13) + p[0]
             q[0] = x << 19 >> 19
@@ -490,18 +393,8 @@ def _round(p: ptr32, x: int):
             q[3] = x << 19 >> 19
             x = ((x + half) >> 13) + p[4]
             q[4] = x << 19 >> 19
-            x = ((x + half) >> 13) + p[5]
-            q[5] = x << 19 >> 19
-            x = ((x + half) >> 13) + p[6]
-            q[6] = x << 19 >> 19
-            x = ((x + half) >> 13) + p[7]
-            q[7] = x << 19 >> 19
-            x = ((x + half) >> 13) + p[8]
-            q[8] = x << 19 >> 19
-            x = ((x + half) >> 13) + p[9]
-            q[9] = x << 19 >> 19
-            p = ptr32(int(p) + 40)
-            q = ptr32(int(q) + 40)
+            p = ptr32(int(p) + 20)
+            q = ptr32(int(q) + 20)
             t -= 1
         p = ptr32(int(q) - 80)
         x = ((x + half) >> 13) * across + p[0]
@@ -509,24 +402,35 @@ def _round(p: ptr32, x: int):
         x = ((x + half) >> 13) + p[1]
         p[1] = x << 19 >> 19
         p[2] = ((x + half) >> 13) + p[2]
-    frame[0] = int(products) + 1
+    frame[0] = int(g)
 
 
 @micropython.viper
 def repeat(program: ptr8, workspace: ptr32, bits: ptr8, i: int, n: int):
     """Run a program n times. Its "?" select if bits i-1 and i differ, the next time if bits i-2 and i-1 do, and so on."""
-    arguments = _frame
-    frame = ptr32(arguments)
+    area = scratch
+    # The round, the workspace and the bits; the rest is for the columns of a product and the sums of its operands.
+    frame = ptr32(area)
     frame[1] = int(workspace)
     frame[2] = int(bits)
-    frame[3] = int(ptr8(_scratch))
     one_round = _round
     while n:
         n -= 1
         i -= 1
-        frame[0] = int(program)
-        while ptr8(frame[0])[0] != 59:  # ;
-            one_round(arguments, i)
+        at = int(program)
+        while True:
+            op = ptr8(at)[0]
+            if op == 59:  # ;
+                break
+            turns = 1
+            if op > 128:
+                turns = op - 128
+                at += 1
+            while turns:
+                turns -= 1
+                frame[0] = at
+                one_round(area, i)
+            at = frame[0]
     # The collector must not take these for references.
     frame[0] = 0
     frame[1] = 0
@@ -536,17 +440,6 @@ def repeat(program: ptr8, workspace: ptr32, bits: ptr8, i: int, n: int):
 def compute(program, workspace):
     """Run a program once; its "?" take their first operand."""
     repeat(program, workspace, _no_bits, 1, 1)
-
-
-def _repeat_each(chain, workspace):
-    for n, program in chain:
-        repeat(program, workspace, _no_bits, n, n)
-
-
-def raise_to(exponent, workspace):
-    """Slot C = slot A ** exponent, INVERSE or ROOT; overwrites B, D and E. 0.9 M instructions."""
-    _repeat_each(_CHAIN, workspace)
-    _repeat_each(exponent, workspace)
 
 
 @micropython.viper
@@ -575,8 +468,9 @@ def unpack(slot: ptr32, source: ptr8):
 
 
 @micropython.viper
-def pack(out: ptr8, slot: ptr32):
-    """32 bytes, little-endian, below p, of an element; the slot then holds the same in limbs from 0 to 8191."""
+def pack(out: ptr8, slot: ptr32) -> int:
+    """32 bytes, little-endian, below p, of an element; the slot then holds the same in limbs from 0 to 8191. Returns 0 if
+    all are zero."""
     # Twice what is above 2**255 comes back as 19 times itself. Then p is subtracted where adding 19 passes 2**255: the
     # last turn takes the 19 away again where it did not.
     turn = 0
@@ -600,12 +494,15 @@ def pack(out: ptr8, slot: ptr32):
     n = 0
     i = 0
     j = 0
+    together = 0
     while j < 32:
         if n < 8:
             x |= slot[i] << n
             n += 13
             i += 1
         out[j] = x
+        together |= out[j]
         x >>= 8
         n -= 8
         j += 1
+    return together

@@ -152,15 +152,6 @@ def u_from_id(id32):
     return ((1 + y) * pow(1 - y, -1, _P) % _P).to_bytes(32, "little")
 
 
-def id_from_u(u32):
-    """The Ed25519 key (sign bit 0) of an X25519 key, y = (u-1)/(u+1); None when u >= p (top bit included) or u = p-1."""
-    if len(u32) != 32:
-        raise ValueError("id_from_u: size")
-    u = int.from_bytes(bytes(u32), "little")
-    if u >= _P or u == _P - 1:
-        return None
-    return ((u - 1) * pow(u + 1, -1, _P) % _P).to_bytes(32, "little")
-
 
 class PublicKey:
     """The Ed25519 public key of a seed as a job of one step (see ed25519.py)."""

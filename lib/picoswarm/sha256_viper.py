@@ -3,46 +3,22 @@ and nothing branches on or indexes with a secret. The rules of chacha_viper.py h
 
 The hash states after the two padded keys are kept, so that a short message costs two compressions instead of four. Stock
 firmware's `hashlib` cannot do that: its objects cannot be copied, and end with their first digest.
+
+A hash state is eight words, kept as h ... a: its bytes in reverse are the digest. In `scratch` lie 72 words, a state and the
+schedule, over which the rounds walk; then the state of what is hashed, at 288.
 """
 
-import micropython
-
-from .compat import const, sha256
+from .chacha_viper import scratch
+from .compat import sha256
 
 _BLOCK = const(64)
 _DIGEST = const(32)
 _INNER_PAD = const(0x36)
 _OUTER_PAD = const(0x5C)
 
-# The eight initial hash words, then the sixty-four round constants, big-endian.
-_TABLE = (
-    b"\x6a\x09\xe6\x67\xbb\x67\xae\x85\x3c\x6e\xf3\x72\xa5\x4f\xf5\x3a"
-    b"\x51\x0e\x52\x7f\x9b\x05\x68\x8c\x1f\x83\xd9\xab\x5b\xe0\xcd\x19"
-    b"\x42\x8a\x2f\x98\x71\x37\x44\x91\xb5\xc0\xfb\xcf\xe9\xb5\xdb\xa5"
-    b"\x39\x56\xc2\x5b\x59\xf1\x11\xf1\x92\x3f\x82\xa4\xab\x1c\x5e\xd5"
-    b"\xd8\x07\xaa\x98\x12\x83\x5b\x01\x24\x31\x85\xbe\x55\x0c\x7d\xc3"
-    b"\x72\xbe\x5d\x74\x80\xde\xb1\xfe\x9b\xdc\x06\xa7\xc1\x9b\xf1\x74"
-    b"\xe4\x9b\x69\xc1\xef\xbe\x47\x86\x0f\xc1\x9d\xc6\x24\x0c\xa1\xcc"
-    b"\x2d\xe9\x2c\x6f\x4a\x74\x84\xaa\x5c\xb0\xa9\xdc\x76\xf9\x88\xda"
-    b"\x98\x3e\x51\x52\xa8\x31\xc6\x6d\xb0\x03\x27\xc8\xbf\x59\x7f\xc7"
-    b"\xc6\xe0\x0b\xf3\xd5\xa7\x91\x47\x06\xca\x63\x51\x14\x29\x29\x67"
-    b"\x27\xb7\x0a\x85\x2e\x1b\x21\x38\x4d\x2c\x6d\xfc\x53\x38\x0d\x13"
-    b"\x65\x0a\x73\x54\x76\x6a\x0a\xbb\x81\xc2\xc9\x2e\x92\x72\x2c\x85"
-    b"\xa2\xbf\xe8\xa1\xa8\x1a\x66\x4b\xc2\x4b\x8b\x70\xc7\x6c\x51\xa3"
-    b"\xd1\x92\xe8\x19\xd6\x99\x06\x24\xf4\x0e\x35\x85\x10\x6a\xa0\x70"
-    b"\x19\xa4\xc1\x16\x1e\x37\x6c\x08\x27\x48\x77\x4c\x34\xb0\xbc\xb5"
-    b"\x39\x1c\x0c\xb3\x4e\xd8\xaa\x4a\x5b\x9c\xca\x4f\x68\x2e\x6f\xf3"
-    b"\x74\x8f\x82\xee\x78\xa5\x63\x6f\x84\xc8\x78\x14\x8c\xc7\x02\x08"
-    b"\x90\xbe\xff\xfa\xa4\x50\x6c\xeb\xbe\xf9\xa3\xf7\xc6\x71\x78\xf2"
-)
-
-# A hash state is eight words, kept as h ... a: its bytes in reverse are the digest. 72 words: a state and the schedule,
-# over which the rounds walk; then the state of what is hashed (288).
-_work = bytearray(320)
-
 
 @micropython.viper
-def _compress(t: uint, u: uint, work: ptr32, states: ptr8, table: ptr8):
+def _compress(t: uint, u: uint, work: ptr32, states: ptr8):
     """The state after the block in work[8:24], in work[72:80], from the one at the byte offset `t` of `states`.
 
     A round leaves the new `a` where its word of the schedule was: that word and the seven below are h ... a of the next
@@ -58,37 +34,47 @@ def _compress(t: uint, u: uint, work: ptr32, states: ptr8, table: ptr8):
     while i:
         t = uint(ptr32(p)[1])
         u = ((t << 11) ^ t) << 14
-        u = (((((t >> 11) ^ t) >> 4) ^ t) >> 3) ^ u
-        u = uint(ptr32(p)[0]) + u
-        u = uint(ptr32(p)[9]) + u
+        x = ((((((t >> 11) ^ t) >> 4) ^ t) >> 3) ^ u) + ptr32(p)[0] + ptr32(p)[9]
         t = uint(ptr32(p)[14])
-        x = ((t << 2) ^ t) << 13
-        u = ((((((t >> 2) ^ t) >> 7) ^ t) >> 10) ^ x) + u
-        ptr32(p)[16] = u
+        u = ((t << 2) ^ t) << 13
+        ptr32(p)[16] = ((((((t >> 2) ^ t) >> 7) ^ t) >> 10) ^ u) + x
         p += 4
         i -= 1
     p = int(work)
-    k = int(table) + 32
+    k = int(ptr8(  # big-endian words, since bytes may lie at any address
+        b"\x42\x8a\x2f\x98\x71\x37\x44\x91\xb5\xc0\xfb\xcf\xe9\xb5\xdb\xa5"
+        b"\x39\x56\xc2\x5b\x59\xf1\x11\xf1\x92\x3f\x82\xa4\xab\x1c\x5e\xd5"
+        b"\xd8\x07\xaa\x98\x12\x83\x5b\x01\x24\x31\x85\xbe\x55\x0c\x7d\xc3"
+        b"\x72\xbe\x5d\x74\x80\xde\xb1\xfe\x9b\xdc\x06\xa7\xc1\x9b\xf1\x74"
+        b"\xe4\x9b\x69\xc1\xef\xbe\x47\x86\x0f\xc1\x9d\xc6\x24\x0c\xa1\xcc"
+        b"\x2d\xe9\x2c\x6f\x4a\x74\x84\xaa\x5c\xb0\xa9\xdc\x76\xf9\x88\xda"
+        b"\x98\x3e\x51\x52\xa8\x31\xc6\x6d\xb0\x03\x27\xc8\xbf\x59\x7f\xc7"
+        b"\xc6\xe0\x0b\xf3\xd5\xa7\x91\x47\x06\xca\x63\x51\x14\x29\x29\x67"
+        b"\x27\xb7\x0a\x85\x2e\x1b\x21\x38\x4d\x2c\x6d\xfc\x53\x38\x0d\x13"
+        b"\x65\x0a\x73\x54\x76\x6a\x0a\xbb\x81\xc2\xc9\x2e\x92\x72\x2c\x85"
+        b"\xa2\xbf\xe8\xa1\xa8\x1a\x66\x4b\xc2\x4b\x8b\x70\xc7\x6c\x51\xa3"
+        b"\xd1\x92\xe8\x19\xd6\x99\x06\x24\xf4\x0e\x35\x85\x10\x6a\xa0\x70"
+        b"\x19\xa4\xc1\x16\x1e\x37\x6c\x08\x27\x48\x77\x4c\x34\xb0\xbc\xb5"
+        b"\x39\x1c\x0c\xb3\x4e\xd8\xaa\x4a\x5b\x9c\xca\x4f\x68\x2e\x6f\xf3"
+        b"\x74\x8f\x82\xee\x78\xa5\x63\x6f\x84\xc8\x78\x14\x8c\xc7\x02\x08"
+        b"\x90\xbe\xff\xfa\xa4\x50\x6c\xeb\xbe\xf9\xa3\xf7\xc6\x71\x78\xf2"
+    ))
     i = 64
     while i:
-        t = uint(ptr8(k)[0])
-        t = (t << 8) | ptr8(k)[1]
-        t = (t << 8) | ptr8(k)[2]
-        u = (t << 8) | ptr8(k)[3]
-        u = uint(ptr32(p)[0]) + u
-        u = uint(ptr32(p)[8]) + u
+        x = (((((((uint(ptr8(k)[0]) << 8) | ptr8(k)[1]) << 8) | ptr8(k)[2]) << 8) | ptr8(k)[3]) + ptr32(p)[0]) + ptr32(p)[8]
         t = uint(ptr32(p)[3])
-        x = ((((t << 5) ^ t) << 14) ^ t) << 7
-        u = ((((((t >> 14) ^ t) >> 5) ^ t) >> 6) ^ x) + u
-        x = uint(ptr32(p)[1])
-        u = (((uint(ptr32(p)[2]) ^ x) & t) ^ x) + u
-        ptr32(p)[4] = uint(ptr32(p)[4]) + u
+        u = ((((t << 5) ^ t) << 14) ^ t) << 7
+        x = ((((((t >> 14) ^ t) >> 5) ^ t) >> 6) ^ u) + x
+        u = uint(ptr32(p)[1])
+        u = (((uint(ptr32(p)[2]) ^ u) & t) ^ u) + x
+        ptr32(p)[4] = u + ptr32(p)[4]
+        x = u
         t = uint(ptr32(p)[7])
-        x = ((((t << 11) ^ t) << 9) ^ t) << 10
-        u = ((((((t >> 9) ^ t) >> 11) ^ t) >> 2) ^ x) + u
-        x = uint(ptr32(p)[6])
-        y = uint(ptr32(p)[5]) ^ x
-        ptr32(p)[8] = (((t ^ x) & y) ^ x) + u
+        u = ((((t << 11) ^ t) << 9) ^ t) << 10
+        x = ((((((t >> 9) ^ t) >> 11) ^ t) >> 2) ^ u) + x
+        u = uint(ptr32(p)[6])
+        y = uint(ptr32(p)[5]) ^ u
+        ptr32(p)[8] = (((t ^ u) & y) ^ u) + x
         p += 4
         k += 4
         i -= 1
@@ -104,65 +90,59 @@ def _tag(t: int, u: int, states, prefix, buf, at: int, n: int, writes: int) -> i
     first = int(len(prefix))
     if t | u | (u - t) | (int(len(buf)) - u) | at | (int(len(buf)) - n - at) | (n - 1) | (_DIGEST - n) < 0:
         raise ValueError("hmac: range")
-    p = int(ptr8(buf)) + t
+    rest = int(ptr8(buf)) + t
     size = first + u - t
-    table = _TABLE
-    work_area = _work
-    work = ptr32(work_area)
+    area = scratch
+    work = ptr32(area)
     block = int(work) + 32
     source = states
     source_at = 0
-    compress = _compress
-    # Bytes of the message that are in, and where the next one is; both `first` and then `size` are where a part ends.
-    t = 0
+    t = 0  # bytes of the message and its padding that are in
     u = int(ptr8(prefix))
-    end = 0
-    while end - size < 9:
-        i = 24
-        while i > 8:
-            i -= 1
-            work[i] = 0
-        end += _BLOCK
-        while True:
-            stop = first
-            if stop > end:
-                stop = end
-            while t < stop:
-                ptr8(block + ((t & 63) ^ 3))[0] = ptr8(u)[0]
+    while True:
+        if t - size < 9:  # a block of the message, of its 0x80, zeros and size in bits
+            end = t + _BLOCK
+            while t < end:
+                byte = 0
+                if t < size:
+                    if t == first:
+                        u = rest
+                    byte = ptr8(u)[0]
+                    u += 1
+                elif t == size:
+                    byte = 0x80
+                ptr8(block + ((t & 63) ^ 3))[0] = byte
                 t += 1
-                u += 1
-            if t == end or first == size:
-                break
-            first = size
-            u = p
-        if end - t <= _BLOCK and t < end:
-            ptr8(block + ((t & 63) ^ 3))[0] = 0x80
-        if end - size > 8:
-            work[23] = (size + _BLOCK) << 3
-        compress(source_at, 0, work_area, source, table)
-        source = work_area
+            if t - size > 8:
+                work[23] = (size + _BLOCK) << 3
+        else:  # the block of the inner digest
+            i = 8
+            while i:
+                i -= 1
+                work[8 + i] = work[79 - i]
+                work[16 + i] = 0
+            ptr8(block)[35] = 0x80
+            work[23] = (_BLOCK + _DIGEST) << 3
+            source = states
+            source_at = _DIGEST
+        _compress(source_at, 0, area, source)
+        if source_at == _DIGEST:
+            break
+        source = area
         source_at = 288
-    i = 8
-    while i:
-        i -= 1
-        work[8 + i] = work[79 - i]
-        work[16 + i] = 0
-    ptr8(block)[35] = 0x80
-    work[23] = (_BLOCK + _DIGEST) << 3
-    compress(_DIGEST, 0, work_area, states, table)
     if writes:
         buf[at] = buf[at]  # a read-only buffer raises TypeError here
     u = int(ptr8(buf)) + at
     t = int(work) + 320
-    i = 0
+    differ = 0
     while n:
         t -= 1
-        i |= ptr8(t)[0] ^ ptr8(u)[0]
+        differ |= ptr8(t)[0] ^ ptr8(u)[0]
         if writes:
             ptr8(u)[0] = ptr8(t)[0]
         u += 1
         n -= 1
-    return i
+    return differ
 
 
 class Hmac:
@@ -174,57 +154,58 @@ class Hmac:
         self.prefix = prefix
         if len(key) > _BLOCK:
             key = sha256(key).digest()
-        self._states = bytearray(2 * _DIGEST)  # after the inner and after the outer padded key
+        self._state = bytearray(2 * _DIGEST)  # after the inner and after the outer padded key
         self.rekey(key, 0, len(key))
 
     @micropython.viper
     def rekey(self, buf, at: int, n: int):
         """Take the key buf[at:at+n] instead, 0 to 64 bytes. Raises ValueError for another size or a range outside `buf`."""
         if at | n | (_BLOCK - n) | (int(len(buf)) - n - at) < 0:
-            raise ValueError("hmac: key")
-        work_area = _work
-        work = ptr8(work_area)
+            raise ValueError("hmac: range")
         key = ptr8(int(ptr8(buf)) + at)
-        table = ptr8(_TABLE)
-        states = ptr8(self._states)
+        area = scratch
+        work = ptr8(area)
+        state = ptr8(self._state)
+        initial = ptr8(  # hash words, big-endian
+            b"\x6a\x09\xe6\x67\xbb\x67\xae\x85\x3c\x6e\xf3\x72\xa5\x4f\xf5\x3a"
+            b"\x51\x0e\x52\x7f\x9b\x05\x68\x8c\x1f\x83\xd9\xab\x5b\xe0\xcd\x19"
+        )
         pad = _INNER_PAD
         while True:
             i = 0
-            while i < _DIGEST:
-                work[319 - i] = table[i]
-                i += 1
-            i = 0
             while i < _BLOCK:
-                x = pad
+                byte = pad
                 if i < n:
-                    x ^= key[i]
-                work[32 + (i ^ 3)] = x
+                    byte ^= key[i]
+                work[32 + (i ^ 3)] = byte
+                if i < _DIGEST:
+                    work[319 - i] = initial[i]
                 i += 1
-            _compress(288, 0, work_area, work_area, _TABLE)
+            _compress(288, 0, area, area)
             i = 0
             while i < _DIGEST:
-                states[i] = work[288 + i]
+                state[i] = work[288 + i]
                 i += 1
             if pad == _OUTER_PAD:
                 break
-            states = ptr8(int(states) + _DIGEST)
             pad = _OUTER_PAD
+            state = ptr8(int(state) + _DIGEST)
 
     @micropython.native
     def sign(self, buf, start, end, at):
         """Write the tag of prefix || buf[start:end] to buf[at:at+size]. Raises ValueError for a range outside the buffer."""
-        _tag(start, end, self._states, self.prefix, buf, at, self.size, 1)
+        _tag(start, end, self._state, self.prefix, buf, at, self.size, 1)
 
     @micropython.native
     def check(self, buf, start, end, at):
         """Whether buf[at:at+size] is what `sign` would write, in a time that does not depend on where they differ. Raises
         as `sign` does."""
-        return not _tag(start, end, self._states, self.prefix, buf, at, self.size, 0)
+        return not _tag(start, end, self._state, self.prefix, buf, at, self.size, 0)
 
     def digest(self, data):
         """The whole tag of prefix || data (any buffer), 32 bytes."""
         n = len(data)
         buf = bytearray(n + _DIGEST)
         buf[:n] = data
-        _tag(0, n, self._states, self.prefix, buf, n, _DIGEST, 1)
+        _tag(0, n, self._state, self.prefix, buf, n, _DIGEST, 1)
         return bytes(buf[n:])

@@ -1,10 +1,6 @@
 """SHA-512 (FIPS 180-4) in viper, for runtimes with 32-bit words. A 64-bit word is two words, high and low; carries come
 from sums of 16-bit halves, so that nothing branches on the message. The rules of chacha_viper.py hold."""
 
-import micropython
-
-from .compat import const
-
 _BLOCK = const(128)
 _CONSTANTS = const(176)  # 32-bit words
 _SCHEDULE = const(704)  # where it begins in the work area, bytes

@@ -4,8 +4,6 @@ The bytecode of the same loops costs a board some 800 instructions a byte and a 
 checked here: every caller passes offsets that it has taken from a length or from its own layout.
 """
 
-import micropython
-
 
 @micropython.viper
 def copy(to: ptr8, at: int, source: ptr8, start: int, n: int):  # noqa: F821

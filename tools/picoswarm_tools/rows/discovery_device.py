@@ -30,7 +30,7 @@ SOAK_HOURS = 24
 _KERNELS = ("wire_viper", "chacha_viper", "sha256_viper", "field_viper", "curve_viper")
 _IMPORTS = f"""
 import gc
-import picoswarm.compat
+import picoswarm.compat  # with the emulator's stand-ins for os and time, which are no kernels
 for name in {_KERNELS!r}:
     gc.collect()
     gc.collect()
