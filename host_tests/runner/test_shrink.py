@@ -280,7 +280,7 @@ print(enlarge(advance.value, factor=2), Double().advance(3)._value)
 
 
 def test_a_program_follows_the_library_and_its_variables_stay():
-    names = shrink.name_map(PACKAGE, KEEP, [BESIDE])
+    names = shrink.name_map(PACKAGE, KEEP, {"beside.py": BESIDE})
     lines = shrink.translate(BESIDE, names).splitlines()
     short = names["advance"]
     assert lines[1] == "from package.low import Counter"
@@ -384,6 +384,11 @@ def test_no_class_and_no_function_of_the_small_library_confuses_names(small):
                 assert len(same & mentioned) < 2, (path.name, node.name, same & mentioned)
                 checked += bool(same & mentioned)
     assert checked > 1000
+
+
+def test_bundles_are_of_modules_that_exist_each_in_one():
+    members = [member for bundled in mpy.BUNDLES.values() for member in bundled]
+    assert len(members) == len(set(members)) and set(members) <= {path.stem for path in mpy.LIBRARY.glob("*.py")}
 
 
 def test_kernels_of_the_host_are_not_for_a_board(small):
