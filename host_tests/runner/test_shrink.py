@@ -251,6 +251,7 @@ def test_the_same_sources_give_the_same_map():
         ("def f(x, y):\n    return getattr(x, y)\n", "getattr"),
         ("def f(x):\n    exec(x)\n", "exec"),
         ("def f(x):\n    x.strange = 1\n", "strange"),
+        ("def f(self):\n    self.strange = 1\n", "strange"),
         ("from .low import Counter\n\n\nclass C(Counter):\n    def more(self):\n        self._value = 1\n", "Counter"),
     ],
 )
@@ -288,6 +289,14 @@ def test_a_program_follows_the_library_and_its_variables_stay():
     assert lines[8].startswith(f"    def {short}(self, value):")
     assert lines[12] == f"advance = Counter(1).{short}(times=2)"
     assert lines[13] == f"high.{names['_seen']} = 5"
+
+
+def test_a_class_beside_the_library_shares_nothing_with_its_base():
+    text = "class Strange(Counter):\n    def __init__(self):\n        self._tails = 1\n"
+    names = shrink.name_map(PACKAGE, KEEP, {"beside.py": text})
+    assert names["_tails"] not in {names[name] for name in ("advance", "parse", "step_size")}
+    alone = shrink.name_map(PACKAGE, KEEP)
+    assert alone["_tails"] in {alone[name] for name in ("advance", "parse", "step_size")}, "nothing to be told apart"
 
 
 @pytest.mark.parametrize(

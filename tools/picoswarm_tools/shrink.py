@@ -63,7 +63,7 @@ class _Reader(ast.NodeVisitor):
         self._imported: dict[str, str] = {}
         self._path: list[str] = []  # classes and functions around
         self._depth = 0  # functions around
-        self._class: set[str] = set()  # attributes of the innermost class
+        self._class: set[str] | None = None  # attributes of the innermost class
         self._in_class = False  # at the level of its body
         self.visit(ast.parse(source))
 
@@ -146,7 +146,8 @@ class _Reader(ast.NodeVisitor):
     def visit_Attribute(self, node: ast.Attribute) -> None:
         if not isinstance(node.ctx, ast.Load):
             self.defined.add(node.attr)
-            (self._class if getattr(node.value, "id", "") == "self" else self.assigned).add(node.attr)
+            is_own = getattr(node.value, "id", "") == "self" and self._class is not None
+            (self._class if is_own else self.assigned).add(node.attr)
         self.visit(node.value)
 
     def visit_Import(self, node: ast.Import) -> None:
@@ -255,15 +256,19 @@ def name_map(
 ) -> dict[str, str]:
     """Short names for what `modules` (source texts by module name, folded) define; the same for the same arguments.
 
-    `keep`: names that stay. `beside`: source texts by file name that `translate` must be able to follow. `rom`: names to give away
-    first, which a board has already. Raises Refused.
+    `keep`: names that stay. `beside`: source texts by file name that `translate` must be able to follow. `rom`: names to
+    give away first, which a board has already. Raises Refused.
     """
     readers = [_Reader(name, source) for name, source in sorted(modules.items())]
     ours = set().union(*(reader.defined for reader in readers))
     ours -= set(keep).union(modules, *(reader.kept for reader in readers))
     groups = [group for reader in readers for group in (*reader.classes.values(), *reader.units)]
     for name, source in (beside or {}).items():
-        attributes, kept = _seen_from_outside(ast.parse(source), name)
+        tree = ast.parse(source)
+        attributes, kept = _seen_from_outside(tree, name)
+        for base in (base for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for base in node.bases):
+            for reader in readers:
+                attributes |= reader.classes.get(ast.unparse(base).split(".")[-1], set())
         groups.append(attributes)
         ours -= kept
     ours = {name for name in ours if not (name.startswith("__") and name.endswith("__"))}
