@@ -251,6 +251,7 @@ def test_the_same_sources_give_the_same_map():
         ("def f(x, y):\n    return getattr(x, y)\n", "getattr"),
         ("def f(x):\n    exec(x)\n", "exec"),
         ("def f(x):\n    x.strange = 1\n", "strange"),
+        ("def f(self):\n    self.strange = 1\n", "strange"),
         ("from .low import Counter\n\n\nclass C(Counter):\n    def more(self):\n        self._value = 1\n", "Counter"),
     ],
 )
@@ -280,7 +281,7 @@ print(enlarge(advance.value, factor=2), Double().advance(3)._value)
 
 
 def test_a_program_follows_the_library_and_its_variables_stay():
-    names = shrink.name_map(PACKAGE, KEEP, [BESIDE])
+    names = shrink.name_map(PACKAGE, KEEP, {"beside.py": BESIDE})
     lines = shrink.translate(BESIDE, names).splitlines()
     short = names["advance"]
     assert lines[1] == "from package.low import Counter"
@@ -288,6 +289,14 @@ def test_a_program_follows_the_library_and_its_variables_stay():
     assert lines[8].startswith(f"    def {short}(self, value):")
     assert lines[12] == f"advance = Counter(1).{short}(times=2)"
     assert lines[13] == f"high.{names['_seen']} = 5"
+
+
+def test_a_class_beside_the_library_shares_nothing_with_its_base():
+    text = "class Strange(Counter):\n    def __init__(self):\n        self._tails = 1\n"
+    names = shrink.name_map(PACKAGE, KEEP, {"beside.py": text})
+    assert names["_tails"] not in {names[name] for name in ("advance", "parse", "step_size")}
+    alone = shrink.name_map(PACKAGE, KEEP)
+    assert alone["_tails"] in {alone[name] for name in ("advance", "parse", "step_size")}, "nothing to be told apart"
 
 
 @pytest.mark.parametrize(
@@ -384,6 +393,11 @@ def test_no_class_and_no_function_of_the_small_library_confuses_names(small):
                 assert len(same & mentioned) < 2, (path.name, node.name, same & mentioned)
                 checked += bool(same & mentioned)
     assert checked > 1000
+
+
+def test_bundles_are_of_modules_that_exist_each_in_one():
+    members = [member for bundled in mpy.BUNDLES.values() for member in bundled]
+    assert len(members) == len(set(members)) and set(members) <= {path.stem for path in mpy.LIBRARY.glob("*.py")}
 
 
 def test_kernels_of_the_host_are_not_for_a_board(small):

@@ -118,8 +118,8 @@ def _put(path: Path, text: str) -> Path:
     return path
 
 
-def _texts(patterns: Iterable[str]) -> list[str]:
-    return [path.read_text() for pattern in patterns for path in sorted(ROOT.glob(pattern))]
+def _texts(patterns: Iterable[str]) -> dict[str, str]:
+    return {path.name: path.read_text() for pattern in patterns for path in sorted(ROOT.glob(pattern))}
 
 
 def _library_sources(arch: str) -> list[Path]:
@@ -136,7 +136,7 @@ def _small_library(arch: str, level: int, _ages: tuple[int, ...]) -> tuple[dict[
     keep = set(shrink.runtime_names())
     for path in sorted(STUBS.glob("*.pyi")):
         keep |= shrink.names_in_stub(path.read_text())
-    for program in _texts(PROGRAMS):
+    for program in _texts(PROGRAMS).values():
         keep |= shrink.names_in_program(program)
     names = shrink.name_map(modules, keep, _texts(BESIDE), shrink.rom_names())
     return {name: shrink.rename(text, names) for name, text in modules.items()}, names
@@ -162,19 +162,19 @@ def compile_library(arch: str, level: int = 0) -> Path:
     return folder
 
 
-def translate(source: str, arch: str, level: int = 0) -> str:
+def translate(source: str, arch: str, level: int = 0, shown_as: str = "program") -> str:
     """A program that uses internal names of the library, for the library of a board. Raises shrink.Refused."""
-    return shrink.translate(source, small_library(arch, level)[1])
+    return shrink.translate(source, small_library(arch, level)[1], shown_as)
 
 
 def compile_program(path: Path, arch: str, level: int = 0) -> bytes:
     """`translate` a file for the library of `level` and compile it, with its assertions and line numbers."""
-    return compile_source(translate(path.read_text(), arch, level).encode(), path.name, arch)
+    return compile_source(translate(path.read_text(), arch, level, path.name).encode(), path.name, arch)
 
 
 def compile_beside(sources: Sequence[Path], folder: Path, arch: str, level: int = 0) -> list[Path]:
     """`compile_program` to `folder`/<name>.mpy, where something changed; returns the .mpy files."""
-    texts = [_put(folder / "source" / path.name, translate(path.read_text(), arch, level)) for path in sources]
+    texts = [_put(folder / "source" / path.name, translate(path.read_text(), arch, level, path.name)) for path in sources]
     return compile_files(texts, folder, arch)
 
 

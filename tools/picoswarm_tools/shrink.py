@@ -24,7 +24,8 @@ from functools import cache
 from .fold import Edits
 from .runtimes import run_micropython
 
-# Functions that take names from strings: names of modules, and of a profile's numbers, which are public.
+# Functions that take names which are computed, but safe: of modules, of a profile's numbers, or from strings of the library,
+# which stay as they are.
 REFLECTIVE = {"__getattr__", "Profile.__init__", "unload"}
 _BY_STRING = {"getattr", "setattr", "hasattr", "delattr"}
 _OPAQUE = {"__import__", "eval", "exec", "globals", "locals", "vars"}
@@ -62,7 +63,7 @@ class _Reader(ast.NodeVisitor):
         self._imported: dict[str, str] = {}
         self._path: list[str] = []  # classes and functions around
         self._depth = 0  # functions around
-        self._class: set[str] = set()  # attributes of the innermost class
+        self._class: set[str] | None = None  # attributes of the innermost class
         self._in_class = False  # at the level of its body
         self.visit(ast.parse(source))
 
@@ -145,7 +146,8 @@ class _Reader(ast.NodeVisitor):
     def visit_Attribute(self, node: ast.Attribute) -> None:
         if not isinstance(node.ctx, ast.Load):
             self.defined.add(node.attr)
-            (self._class if getattr(node.value, "id", "") == "self" else self.assigned).add(node.attr)
+            is_own = getattr(node.value, "id", "") == "self" and self._class is not None
+            (self._class if is_own else self.assigned).add(node.attr)
         self.visit(node.value)
 
     def visit_Import(self, node: ast.Import) -> None:
@@ -170,7 +172,7 @@ class _Reader(ast.NodeVisitor):
         called = getattr(node.func, "id", "")
         by_string = called in _BY_STRING and not isinstance(node.args[1], ast.Constant)
         if (by_string or called in _OPAQUE) and ".".join(self._path) not in REFLECTIVE:
-            self.refuse(node, f"{called}() may use any name: write the name out, or see shrink.REFLECTIVE")
+            self.refuse(node, f"{called}() may use any name: write it out, or see shrink.REFLECTIVE")
         self.generic_visit(node)
 
     def visit_If(self, node: ast.If) -> None:
@@ -250,19 +252,23 @@ def short_names() -> Iterable[str]:
 
 
 def name_map(
-    modules: Mapping[str, str], keep: Iterable[str], beside: Iterable[str] = (), rom: Iterable[str] = ()
+    modules: Mapping[str, str], keep: Iterable[str], beside: Mapping[str, str] | None = None, rom: Iterable[str] = ()
 ) -> dict[str, str]:
     """Short names for what `modules` (source texts by module name, folded) define; the same for the same arguments.
 
-    `keep`: names that stay. `beside`: source texts that `translate` must be able to follow. `rom`: names to give away
-    first, which a board has already. Raises Refused.
+    `keep`: names that stay. `beside`: source texts by file name that `translate` must be able to follow. `rom`: names to
+    give away first, which a board has already. Raises Refused.
     """
     readers = [_Reader(name, source) for name, source in sorted(modules.items())]
     ours = set().union(*(reader.defined for reader in readers))
     ours -= set(keep).union(modules, *(reader.kept for reader in readers))
     groups = [group for reader in readers for group in (*reader.classes.values(), *reader.units)]
-    for source in beside:
-        attributes, kept = _seen_from_outside(ast.parse(source))
+    for name, source in (beside or {}).items():
+        tree = ast.parse(source)
+        attributes, kept = _seen_from_outside(tree, name)
+        for base in (base for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for base in node.bases):
+            for reader in readers:
+                attributes |= reader.classes.get(ast.unparse(base).split(".")[-1], set())
         groups.append(attributes)
         ours -= kept
     ours = {name for name in ours if not (name.startswith("__") and name.endswith("__"))}
@@ -326,7 +332,7 @@ def _class_level(tree: ast.AST) -> Iterable[tuple[ast.AST, str]]:
                 yield from ((target, target.id) for target in node.targets if isinstance(target, ast.Name))
 
 
-def _seen_from_outside(tree: ast.AST) -> tuple[set[str], set[str]]:
+def _seen_from_outside(tree: ast.AST, shown_as: str) -> tuple[set[str], set[str]]:
     """(attributes that a text gives to objects, names that it uses as keywords or from strings)."""
     attributes, kept = {name for _, name in _class_level(tree)}, set()
     for node in ast.walk(tree):
@@ -336,25 +342,25 @@ def _seen_from_outside(tree: ast.AST) -> tuple[set[str], set[str]]:
             kept.add(node.arg)
         elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in _BY_STRING:
             if not isinstance(node.args[1], ast.Constant):
-                raise Refused(f"line {node.lineno}: {node.func.id}() may use any name: write the name out")
+                raise Refused(f"{shown_as}, line {node.lineno}: {node.func.id}() may use any name: write the name out")
             kept.add(node.args[1].value)
     return attributes, kept
 
 
-def translate(source: str, names: Mapping[str, str]) -> str:
+def translate(source: str, names: Mapping[str, str], shown_as: str = "program") -> str:
     """A text that uses the library, for the library under `names`: attributes, and what it imports from picoswarm. Its own
-    variables stay. Raises Refused."""
+    variables stay. Raises Refused, which names it as `shown_as`."""
     tree, edits = ast.parse(source), Edits(source)
-    attributes, kept = _seen_from_outside(tree)
+    attributes, kept = _seen_from_outside(tree, shown_as)
     by_short = defaultdict(list)
     for name in sorted(attributes & names.keys()):
         by_short[names[name]].append(name)
     for short, same in by_short.items():
         if len(same) > 1:
-            raise Refused(f"{' and '.join(same)} would both be {short}: name this text in mpy.BESIDE")
+            raise Refused(f"{shown_as}: {' and '.join(same)} would both be {short}: name this text in mpy.BESIDE")
     if kept & names.keys() or attributes & set(names.values()):
         strange = sorted(kept & names.keys() | attributes & set(names.values()))
-        raise Refused(f"{strange} are keywords, strings or short names here: name this text in mpy.BESIDE")
+        raise Refused(f"{shown_as}: {strange} are keywords, strings or short names here: name this text in mpy.BESIDE")
     for node, name in _class_level(tree):
         if name in names and isinstance(node, ast.Name):
             edits.replace_node(node, names[name])
@@ -366,7 +372,7 @@ def translate(source: str, names: Mapping[str, str]) -> str:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and node.attr in names:
             if node in hidden:
-                raise Refused(f"line {node.lineno}: the f-string hides {node.attr}: use %")
+                raise Refused(f"{shown_as}, line {node.lineno}: the f-string hides {node.attr}: use %")
             end = edits.at(node.end_lineno, node.end_col_offset)
             edits.replace(end - len(node.attr.encode()), end, names[node.attr])
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "picoswarm":
