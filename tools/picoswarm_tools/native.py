@@ -12,6 +12,7 @@ LEVEL = 3
 _LOADED = "import sys, picoswarm.node; print(*[name for name in sys.modules if name.startswith('picoswarm.')])"
 _IMPORTS = """
 import gc
+import picoswarm.compat  # with the emulator's stand-ins for modules that a board has in C
 for name in {names!r}:
     gc.collect()
     gc.collect()
