@@ -3,10 +3,10 @@
 
     build.py [--non-root] [mpy-cross] [unix32] [unix32-frozen] [unix64] [qemu-m3] [qemu-m0]
 
-unix32-frozen has the device library frozen in, as a firmware made with firmware/manifest.py has; it is built again when the
-library has changed, which is one link. It runs with any system Python >= 3.9 and nothing else. The source is, in this order: $MICROPYTHON_SRC (a tree), the
-distribution's source package through apt, a git clone of upstream. $MICROPYTHON (a 32-bit binary) takes the place of
-unix32. Source and binaries are cached in $XDG_CACHE_HOME or ~/.cache, so a second clone has them at once.
+unix32-frozen has the device library frozen in, as firmware/manifest.py freezes it, and is built again when that changed,
+which is one link. It runs with any system Python >= 3.9 and nothing else. The source is, in this order: $MICROPYTHON_SRC (a
+tree), the distribution's source package through apt, a git clone of upstream. $MICROPYTHON (a 32-bit binary) takes the place
+of unix32. Source and binaries are cached in $XDG_CACHE_HOME or ~/.cache, so a second clone has them at once.
 """
 
 import argparse

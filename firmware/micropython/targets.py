@@ -40,7 +40,9 @@ TARGETS = {
     "mpy-cross": Target("mpy-cross", "mpy-cross", "mpy-cross", ()),
     "unix32": Target("micropython", "ports/unix", "micropython", (*_UNIX, _HEAP_LOCKED)),
     # The same objects but for the frozen code, so that it costs a link: see `Tools.make`.
-    FROZEN: Target("micropython-frozen", "ports/unix", "micropython", (*_UNIX, _HEAP_LOCKED, "MPY_CROSS_FLAGS=-march=x86"), True),
+    FROZEN: Target(
+        "micropython-frozen", "ports/unix", "micropython", (*_UNIX, _HEAP_LOCKED, "MPY_CROSS_FLAGS=-march=x86"), True
+    ),
     "unix64": Target("micropython64", "ports/unix", "micropython", (*_UNIX, _HEAP_LOCKED)),
     "qemu-m3": Target("qemu-m3.elf", "ports/qemu", "firmware.elf", ("BOARD=MPS2_AN385", *_QEMU)),
     "qemu-m0": Target(

@@ -67,8 +67,8 @@ class Probe:
         self.process: asyncio.subprocess.Process | None = None
         programs = mpy.library_folder("x86", level).with_name(f"x86-O{level}-programs")
         mpy.compile_files([PROGRAMS / f"{program}.py"], programs, "x86", level)
-        path = [str(programs), ".frozen"] if is_frozen else [str(mpy.compile_library("x86", level)), str(programs), ".frozen"]
-        self._environment = {**os.environ, "MICROPYPATH": ":".join(path)}
+        library = [] if is_frozen else [str(mpy.compile_library("x86", level))]
+        self._environment = {**os.environ, "MICROPYPATH": ":".join([*library, str(programs), ".frozen"])}
         binary = frozen_micropython() if is_frozen else runtimes.find("micropython")
         self._command = [str(binary), "-X", f"heapsize={heap_bytes}", "-m", program, str(folder / "node"), str(self.port)]
         self._command += [f"{name}={value}" for name, value in (numbers or {}).items()]

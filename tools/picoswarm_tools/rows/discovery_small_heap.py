@@ -1,4 +1,4 @@
-"""The least heap in which a discovery node with a full table serves its neighbours and looks ids up without a MemoryError."""
+"""The least heap in which a discovery node with a full table serves and looks ids up without a MemoryError."""
 
 from __future__ import annotations
 
