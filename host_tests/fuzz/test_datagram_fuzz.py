@@ -1,5 +1,5 @@
-"""Fuzzing what a node decodes: mutated plaintexts of each message under the right keys, raw bytes, and mutated files, on CPython
-and on 32-bit MicroPython (every_decoder.py). 10^5 of each message with PICOSWARM_LONG=1, a tenth of that otherwise.
+"""Fuzzing what a node decodes: mutated plaintexts of each message under the right keys, raw bytes, and mutated files, on
+CPython and on 32-bit MicroPython (every_decoder.py). 10^5 of each message with PICOSWARM_LONG=1, a tenth of that otherwise.
 
 Fuzzing says something about the branches that it reaches only: so they are counted.
 """
@@ -55,14 +55,8 @@ def environment() -> dict[str, str]:
 
 def fuzz_on_micropython(what: str, count: int, folder: Path) -> dict[str, int]:
     library = mpy.compile_library("x86")
-    sources = [
-        UNIT / "link.py",
-        UNIT / "support.py",
-        *HERE.glob("*_fuzz.py"),
-        HERE / "fuzz_draw.py",
-        HERE / "every_decoder.py",
-    ]
-    mpy.compile_files([source for source in sources if not source.name.startswith("test_")], folder, "x86")
+    own = [HERE / f"{name}.py" for name in ("every_decoder", "datagram_fuzz", "stored_fuzz", "fuzz_draw")]
+    mpy.compile_files([*own, UNIT / "link.py", UNIT / "support.py"], folder, "x86")
     program = f"import json, every_decoder; print(json.dumps(every_decoder.run({what!r}, {count}, 4)))"
     done = runtimes.run_micropython(["-c", program], HEAP_KB, {"MICROPYPATH": f"{library}:{folder}:.frozen"}, folder, 3000)
     assert done.returncode == 0, done.stdout
