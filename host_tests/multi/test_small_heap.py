@@ -14,11 +14,11 @@ DATAGRAMS = 3000
 
 
 @pytest.mark.parametrize("name", SMALLEST)
-def test_full_table_is_served_in_a_small_heap(name):
+def test_full_table_is_served_in_a_small_heap(name, record_property):
     case = SMALLEST[name]
     heap = heap_for(case, case.goal_kb)
     outcome = serve(heap, case.is_frozen, DATAGRAMS)
-    print(f"{name}: a heap of {heap / KB:.1f} KB; at the end {outcome.heap}; {outcome.lookups} lookups; {outcome.stats}")
+    record_property("measured", f"{name}: of {heap / KB:.1f} KB {outcome.heap} at the end")
     assert not outcome.trouble
     assert outcome.answered >= DATAGRAMS and outcome.lookups >= LOOKUPS
-    assert outcome.stats["live"] == Profile.records
+    assert outcome.stats["entries"] == Profile.records
