@@ -128,6 +128,7 @@ def build(outputs, folder, tools):
 
     def make(name):
         started = time.monotonic()
+        say("building " + TARGETS[name].output)
         # What is frozen is a small part of a build: the objects of the plain one serve again.
         made = tools.make(name, tree, work / name.replace("-frozen", ""), done / "mpy-cross")
         shutil.copy2(str(made), str(done / (name + ".part")))
