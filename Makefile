@@ -17,7 +17,8 @@ setup: ## the Python environment in build/venv (every other target calls this)
 micropython: ## MicroPython from source: 32-bit unix, mpy-cross, Cortex-M3 and -M0+ under qemu
 	@$(PYTHON) firmware/micropython/build.py
 
-demo: setup micropython ## a mesh of real MicroPython nodes on this machine (NODES=12 DEMO_SECONDS=30)
+demo: setup ## a mesh of real MicroPython nodes on this machine (NODES=12 DEMO_SECONDS=30)
+	@$(PYTHON) firmware/micropython/build.py mpy-cross unix32
 	@$(VENV)/picoswarm demo $(if $(NODES),--nodes $(NODES)) $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 test: setup micropython ## every test, short counts (PYTEST_ARGS= to choose)

@@ -285,7 +285,7 @@ def pytest_runtest_call(item):
 
 def pytest_terminal_summary(terminalreporter, config):
     """Which runtimes the tests ran on, and every reason why something was skipped."""
-    ran, reasons = Counter(), Counter()
+    ran, reasons, measured = Counter(), Counter(), []
     names = {runtime.name for runtime in ALL}
     for kind in ("passed", "failed", "skipped"):
         for report in terminalreporter.stats.get(kind, []):
@@ -296,6 +296,8 @@ def pytest_terminal_summary(terminalreporter, config):
             elif "unit/" in report.nodeid:
                 runtime = "cpython"
             ran[runtime, kind] += 1
+            test = report.nodeid.rpartition("::")[2]
+            measured += [f"measured by {test}: {text}" for name, text in report.user_properties if name == "measured"]
             if kind == "skipped" and isinstance(report.longrepr, tuple):
                 reasons[runtime, report.longrepr[2].removeprefix("Skipped: ")] += 1
     terminalreporter.section("what ran, what was skipped and why", "-")
@@ -306,3 +308,5 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.line(f"skipped {count} on {runtime}: {reason}")
     if not reasons:
         terminalreporter.line("nothing was skipped")
+    for line in measured:
+        terminalreporter.line(line)

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Build the MicroPython runtimes that the tests run on, and mpy-cross, into build/micropython.
 
-    build.py [--non-root] [mpy-cross] [unix32] [unix64] [qemu-m3] [qemu-m0]
+    build.py [--non-root] [mpy-cross] [unix32] [unix32-frozen] [unix64] [qemu-m3] [qemu-m0]
 
-It runs with any system Python >= 3.9 and nothing else. The source is, in this order: $MICROPYTHON_SRC (a tree), the
-distribution's source package through apt, a git clone of upstream. $MICROPYTHON (a 32-bit binary) takes the place of
-unix32. Source and binaries are cached in $XDG_CACHE_HOME or ~/.cache, so a second clone has them at once.
+unix32-frozen has the device library frozen in, as firmware/manifest.py freezes it, and is built again when that changed,
+which is one link. It runs with any system Python >= 3.9 and nothing else. The source is, in this order: $MICROPYTHON_SRC (a
+tree), the distribution's source package through apt, a git clone of upstream. $MICROPYTHON (a 32-bit binary) takes the place
+of unix32. Source and binaries are cached in $XDG_CACHE_HOME or ~/.cache, so a second clone has them at once.
 """
 
 import argparse
@@ -27,7 +28,7 @@ sys.path.insert(0, str(HERE))
 
 import aptget  # noqa: E402
 import sources  # noqa: E402
-from targets import TARGETS, ToolError, Tools  # noqa: E402
+from targets import FROZEN, LIBRARY, LIBRARY_MANIFEST, TARGETS, ToolError, Tools  # noqa: E402
 
 OUTPUT = HERE.parents[1] / "build/micropython"
 DEFAULT = ["mpy-cross", "unix32", "qemu-m3", "qemu-m0"]
@@ -58,6 +59,14 @@ def build_key():
     for path in sorted(p for p in HERE.rglob("*") if p.suffix in (".py", ".mk", ".c", ".h", ".ld")):
         key.update(b"%s\0%s\0" % (path.relative_to(HERE).as_posix().encode(), path.read_bytes()))
     return key.hexdigest()[:16]
+
+
+def library_key(key):
+    """Names what decides the frozen binary: all that `key` names, and the library."""
+    seen = hashlib.sha256(key.encode())
+    for path in [LIBRARY_MANIFEST, *sorted(LIBRARY.glob("*.py"))]:
+        seen.update(b"%s\0%s\0" % (path.name.encode(), path.read_bytes()))
+    return seen.hexdigest()[:16]
 
 
 @contextlib.contextmanager
@@ -101,8 +110,9 @@ def publish(path, name):
     os.replace(str(scratch), str(goal))
 
 
-def build(names, folder, tools):
-    """Build the targets `names` into `folder`/bin with the source in `folder`/source."""
+def build(outputs, folder, tools):
+    """Build the targets `outputs` (name: path of the binary in `folder`/bin) with the source in `folder`/source."""
+    names = list(outputs)
     tools.prepare(names)
     tree = sources.user_tree()
     if tree is None:
@@ -118,26 +128,35 @@ def build(names, folder, tools):
 
     def make(name):
         started = time.monotonic()
-        made = tools.make(name, tree, work / name, done / "mpy-cross")
+        say("building " + TARGETS[name].output)
+        # What is frozen is a small part of a build: the objects of the plain one serve again.
+        made = tools.make(name, tree, work / name.replace("-frozen", ""), done / "mpy-cross")
         shutil.copy2(str(made), str(done / (name + ".part")))
-        os.replace(str(done / (name + ".part")), str(done / TARGETS[name].output))
+        os.replace(str(done / (name + ".part")), str(outputs[name]))
         say("built %s in %.1f s" % (TARGETS[name].output, time.monotonic() - started))
 
     if "mpy-cross" in names:
         make("mpy-cross")
     # Two at a time: each has serial parts (generated headers, link) in which the other uses the processors.
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(make, [name for name in names if name != "mpy-cross"]))
+        list(pool.map(make, [name for name in names if name not in ("mpy-cross", FROZEN)]))
+    if FROZEN in names:
+        make(FROZEN)
     if sources.user_tree() is None:
-        shutil.rmtree(str(work))
+        for objects in work.iterdir():
+            if objects.name != "unix32" and objects.is_dir():
+                shutil.rmtree(str(objects))
     tools.drop_compilers()
 
 
 def prune(cache, keep):
-    """Builds of older states of the scripts: the latest few stay, for clones at other commits."""
+    """Builds of older states of the scripts and of the library: the latest few stay, for clones at other commits."""
     others = [p for p in cache.iterdir() if p.is_dir() and p.name != keep]
-    for path in sorted(others, key=lambda p: p.stat().st_mtime)[: -_KEPT_BUILDS or None]:
+    for path in sorted(others, key=lambda p: p.stat().st_mtime)[:-_KEPT_BUILDS]:
         shutil.rmtree(str(path), ignore_errors=True)
+    frozen = (cache / keep / "bin").glob(TARGETS[FROZEN].output + ".*")
+    for path in sorted(frozen, key=lambda p: p.stat().st_mtime)[:-_KEPT_BUILDS]:
+        path.unlink()
 
 
 def main():
@@ -163,6 +182,8 @@ def main():
             names = [name for name in names if name != "unix32"]
             publish(binary, "micropython")
         outputs = {name: folder / "bin" / TARGETS[name].output for name in names}
+        if FROZEN in names:
+            outputs[FROZEN] = outputs[FROZEN].with_suffix("." + library_key(key))
         wanted = [n for n in names if sources.user_tree() or not outputs[n].is_file()]
         # The unix ports freeze asyncio with it.
         if any(n.startswith("unix") for n in wanted) and not (folder / "bin/mpy-cross").is_file():
@@ -173,7 +194,7 @@ def main():
         if any(name.startswith("qemu") for name in names):
             tools.prepare_qemu(OUTPUT / "qemu-system-arm")
         if wanted:
-            build(wanted, folder, tools)
+            build({n: outputs.get(n, folder / "bin" / TARGETS[n].output) for n in wanted}, folder, tools)
         for name in names:
             publish(outputs[name], TARGETS[name].output)
         prune(cache, key)

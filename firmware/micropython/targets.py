@@ -13,6 +13,8 @@ import aptget
 import sources
 
 HERE = Path(__file__).resolve().parent
+LIBRARY = HERE.parents[1] / "lib/picoswarm"
+LIBRARY_MANIFEST = HERE.parent / "manifest.py"
 
 _UNIX = "MICROPY_PY_FFI=0 MICROPY_PY_BTREE=0 MICROPY_PY_SSL=1 MICROPY_SSL_MBEDTLS=1 MICROPY_SSL_AXTLS=0".split()
 _HEAP_LOCKED = "CFLAGS_EXTRA=-DMICROPY_PY_MICROPYTHON_HEAP_LOCKED=1"
@@ -27,14 +29,20 @@ class Target(NamedTuple):
     folder: str
     made: str
     flags: Tuple[str, ...]
+    is_frozen: bool = False  # lib/picoswarm is in it, as firmware/manifest.py freezes it
 
 
 _ARM = ("gcc-arm-none-eabi", "libnewlib-arm-none-eabi")
 _QEMU_PACKAGE = "qemu-system-arm"
 
+FROZEN = "unix32-frozen"
 TARGETS = {
     "mpy-cross": Target("mpy-cross", "mpy-cross", "mpy-cross", ()),
     "unix32": Target("micropython", "ports/unix", "micropython", (*_UNIX, _HEAP_LOCKED)),
+    # The same objects but for the frozen code, so that it costs a link: see `Tools.make`.
+    FROZEN: Target(
+        "micropython-frozen", "ports/unix", "micropython", (*_UNIX, _HEAP_LOCKED, "MPY_CROSS_FLAGS=-march=x86"), True
+    ),
     "unix64": Target("micropython64", "ports/unix", "micropython", (*_UNIX, _HEAP_LOCKED)),
     "qemu-m3": Target("qemu-m3.elf", "ports/qemu", "firmware.elf", ("BOARD=MPS2_AN385", *_QEMU)),
     "qemu-m0": Target(
@@ -66,7 +74,7 @@ class Tools:
         """Make sure that every compiler which the targets `names` need builds and links. Raises ToolError."""
         if not (shutil.which("gcc") and shutil.which("make") and _links(["gcc"], [])):
             self._get(["gcc", "libc6-dev", "make"], "gcc and make")
-        if "unix32" in names and not _links(self._cc32, []):
+        if any(name.startswith("unix32") for name in names) and not _links(self._cc32, []):
             self._prepare_32bit()
         if any(name.startswith("qemu") for name in names):
             self._prepare_arm()
@@ -146,9 +154,8 @@ class Tools:
         script.chmod(0o755)
 
     def drop_compilers(self):
-        """Delete unpacked compilers: a gigabyte that is not needed again before these scripts change."""
-        for name in ("root-m32", "root-arm"):
-            shutil.rmtree(str(self._folder / name), ignore_errors=True)
+        """Delete the unpacked cross compiler: a gigabyte that is not needed again before these scripts change."""
+        shutil.rmtree(str(self._folder / "root-arm"), ignore_errors=True)
 
     def make(self, name, tree, build, mpy_cross):
         """Build target `name` of the source `tree` in folder `build`; returns the path of the binary."""
@@ -158,9 +165,10 @@ class Tools:
             flags += ["MICROPY_MPYCROSS=%s" % mpy_cross, "MICROPY_MPYCROSS_DEPENDENCY="]
         if target.folder == "ports/unix":
             manifest = build.with_name(build.name + ".manifest.py")
-            manifest.write_text('include("$(MPY_DIR)/extmod/asyncio")\n')
+            frozen = ["$(MPY_DIR)/extmod/asyncio", *([str(LIBRARY_MANIFEST)] if target.is_frozen else [])]
+            manifest.write_text("".join("include(%r)\n" % path for path in frozen))
             flags.append("FROZEN_MANIFEST=%s" % manifest)
-        if name == "unix32":
+        if name.startswith("unix32"):
             flags.append("CC=" + " ".join(map(shlex.quote, self._cc32)))
             flags += ["LDFLAGS_EXTRA=" + " ".join(self._ldflags32)] if self._ldflags32 else []
         if self.arm_flags and name.startswith("qemu"):

@@ -1,35 +1,127 @@
-"""Fuzzing the discovery engine: mutated plaintexts under the right keys, and raw bytes (datagram_fuzz.py), on CPython and on
-32-bit MicroPython. Short counts in `make test`, 10^5 for each type with PICOSWARM_LONG=1."""
+"""Fuzzing what a node decodes: mutated plaintexts of each message under the right keys, raw bytes, and mutated files, on
+CPython and on 32-bit MicroPython (every_decoder.py). 10^5 of each message with PICOSWARM_LONG=1, a tenth of that otherwise.
+
+Fuzzing says something about the branches that it reaches only: so they are counted.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
-from fuzz.datagram_fuzz import raw, run
+import pytest
 from picoswarm_tools import mpy, runtimes
 from support import LONG
 
 HERE = Path(__file__).resolve().parent
-COUNT = 12 * 50_000 if LONG else 4000  # twelve forms of the five types are mutated in turn
+UNIT = HERE.parent / "unit"
+COUNT = 100_000 if LONG else 10_000
+LEAST_COVERED = 95  # per cent of the branches of each decoder
+COVERAGE_COUNT = 2000  # of each: what is not reached by then is not reached by chance
+HEAP_KB = 160
+
+TYPES = ("PING", "PONG", "FIND_NODE", "NEIGHBORS", "BEACON")
+# What the mutants of a type must have met, or the fuzzing stands before the door.
+REACHED = {
+    "PING": ("drop_size", "drop_implausible", "drop_repeated", "drop_wrong_tag", "drop_untagged", "drop_unknown_sender"),
+    "PONG": ("drop_implausible", "drop_unasked", "seen_elsewhere"),
+    "FIND_NODE": ("drop_implausible", "wrong_token"),
+    "NEIGHBORS": ("drop_implausible", "drop_unasked", "bad_record"),
+    "BEACON": ("drop_implausible", "drop_untagged"),
+}
+# What decodes, by file of the library and function. One that was renamed fails the test until it is named here again.
+DECODERS = {
+    "datagram": ("datagram.py", ("Codec.open", "Codec.lay_out", "Codec.is_paired", "beyond_of")),
+    "NEIGHBORS": ("discovery.py", ("Discovery._on_neighbors",)),
+    "node database": ("nodedb.py", ("decode_nodes",)),
+    "slot": ("slots.py", ("decode_slot",)),
+}
 
 
-def test_mutated_plaintexts_are_only_counted():
-    stats, _ = run(COUNT, 1)
-    for name in ("drop_implausible", "drop_repeated", "drop_unasked", "bad_record", "wrong_token"):
-        assert stats[name] > 0, name  # the mutations reach that far
+def fuzz_on_cpython(what: str, count: int) -> dict[str, int]:
+    """The counters of every_decoder.run in a process of its own."""
+    program = f"import json, every_decoder; print(json.dumps(every_decoder.run({what!r}, {count})))"
+    done = subprocess.run([sys.executable, "-c", program], env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (HERE, UNIT, runtimes.ROOT / "lib")))}
+
+
+def fuzz_on_micropython(what: str, count: int, folder: Path) -> dict[str, int]:
+    library = mpy.compile_library("x86")
+    own = [HERE / f"{name}.py" for name in ("every_decoder", "datagram_fuzz", "stored_fuzz", "fuzz_draw")]
+    mpy.compile_beside([*own, UNIT / "forms.py", UNIT / "link.py", UNIT / "support.py"], folder, "x86")
+    program = f"import json, every_decoder; print(json.dumps(every_decoder.run({what!r}, {count}, 4)))"
+    done = runtimes.run_micropython(["-c", program], HEAP_KB, {"MICROPYPATH": f"{library}:{folder}:.frozen"}, folder, 3000)
+    assert done.returncode == 0, done.stdout
+    return json.loads(done.stdout)
+
+
+def check_mutants(what: str, counters: dict[str, int]) -> None:
+    assert counters["received"] >= COUNT
+    for name in REACHED[what]:
+        assert counters[name] > 0, name
+
+
+@pytest.mark.parametrize("what", TYPES)
+def test_mutated_plaintexts_are_only_counted(what):
+    check_mutants(what, fuzz_on_cpython(what, COUNT))
+
+
+@pytest.mark.parametrize("what", TYPES)
+def test_mutated_plaintexts_are_only_counted_on_a_board(what, tmp_path):
+    check_mutants(what, fuzz_on_micropython(what, COUNT, tmp_path))
+
+
+def check_raw(counters: dict[str, int]) -> None:
+    dropped = sum(counters[name] for name in ("drop_size", "drop_version", "drop_implausible", "drop_forged"))
+    assert dropped == counters["received"] == COUNT // 10
+    assert counters["drop_forged"] > 0
 
 
 def test_raw_bytes_are_only_counted():
-    stats = raw(10_000 if LONG else 1000)
-    assert stats["drop_version"] + stats["drop_implausible"] + stats["drop_forged"] == stats["received"]
+    check_raw(fuzz_on_cpython("raw", COUNT // 10))
 
 
-def test_mutated_plaintexts_are_only_counted_on_a_board(tmp_path):
-    mpy.compile_library("x86")
-    unit = HERE.parent / "unit"
-    mpy.compile_beside([unit / "link.py", unit / "support.py", HERE / "datagram_fuzz.py"], tmp_path, "x86")
-    count = COUNT if LONG else 600
-    env = {"MICROPYPATH": f"{mpy.library_folder('x86')}:{tmp_path}:.frozen"}
-    script = f"import datagram_fuzz; print('FUZZED', datagram_fuzz.run({count}, 4)[0]['received'] >= {count})"
-    done = runtimes.run_micropython(["-c", script], 128, env, tmp_path, 3000, 32)
-    assert done.returncode == 0 and "FUZZED True" in done.stdout, done.stdout + done.stderr
+def test_raw_bytes_are_only_counted_on_a_board(tmp_path):
+    check_raw(fuzz_on_micropython("raw", COUNT // 10, tmp_path))
+
+
+def test_mutated_files_are_decoded_or_refused():
+    assert min(fuzz_on_cpython("stored", COUNT)) > COUNT // 20
+
+
+def test_mutated_files_are_decoded_or_refused_on_a_board(tmp_path):
+    assert min(fuzz_on_micropython("stored", COUNT, tmp_path)) > COUNT // 20
+
+
+@pytest.fixture(scope="module")
+def coverage_of_fuzzing(tmp_path_factory) -> dict[str, dict]:
+    """coverage's account of each function of the library, by file name, after a run of every_decoder.py."""
+    folder = tmp_path_factory.mktemp("coverage")
+    coverage = [sys.executable, "-m", "coverage"]
+    settings = {**environment(), "COVERAGE_FILE": str(folder / "data")}
+    library = runtimes.ROOT / "lib" / "picoswarm"
+    run = [*coverage, "run", "--branch", f"--source={library}", str(HERE / "every_decoder.py"), str(COVERAGE_COUNT)]
+    for command in (run, [*coverage, "json", "-q", "-o", str(folder / "report.json")]):
+        done = subprocess.run(command, env=settings, cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    files = json.loads((folder / "report.json").read_text())["files"]
+    return {Path(name).name: about["functions"] for name, about in files.items()}
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_fuzzing_reaches_the_branches_of_each_decoder(coverage_of_fuzzing, decoder):
+    file, functions = DECODERS[decoder]
+    parts = [coverage_of_fuzzing[file][function] for function in functions]
+    covered = sum(part["summary"]["covered_branches"] for part in parts)
+    branches = sum(part["summary"]["num_branches"] for part in parts)
+    missing = [branch for part in parts for branch in part["missing_branches"]]
+    print(f"{decoder}: {covered} of {branches} branches; from and to the lines {missing} not")
+    assert branches and covered * 100 >= LEAST_COVERED * branches, missing

@@ -102,6 +102,15 @@ class Mesh:
             await asyncio.sleep(0.05)
         return time.monotonic() - self.began
 
+    def costs(self, lives: dict[str, int]) -> str:
+        """What joining took, in words for the summary of the tests."""
+        cpu = [cpu_seconds(node) for node in self.nodes]
+        sent = [node.stat("sent") for node in self.nodes]
+        return (
+            f"{len(lives)} nodes knew their 8 nearest after {min(lives.values())}-{max(lives.values())} s of life, with "
+            f"{min(sent)}-{max(sent)} datagrams sent and {max(cpu):.2f} s of processor time at most"
+        )
+
     def assert_nodes_are_sound(self) -> None:
         """No bug, no full heap, nothing dropped that a member must not send."""
         assert self.bootstrap.stats()["faults"] == 0, repr(self.bootstrap.fault)

@@ -8,10 +8,11 @@ from mesh import SLACK, WALL_S, Mesh, cpu_seconds
 from picoswarm_tools.demo import FAST
 
 
-def test_twelve_nodes_know_their_eight_nearest(tmp_path):
+def test_twelve_nodes_know_their_eight_nearest(tmp_path, record_property):
     async def scenario():
         async with Mesh(tmp_path, 12) as mesh:
             lives = await mesh.until_all_knew_their_nearest(WALL_S)
+            record_property("measured", mesh.costs(lives))
             assert max(lives.values()) <= 10 * SLACK, lives
             for node in mesh.nodes:
                 assert node.stat("sent") <= 200, node.state
@@ -30,7 +31,7 @@ async def found_by_lookup(mesh):
     assert all(node.finds[0]["ok"] for node in mesh.nodes), [node.finds for node in mesh.nodes]
 
 
-def test_killed_node_is_forgotten_and_comes_back_under_the_same_id(tmp_path):
+def test_killed_node_is_forgotten_and_comes_back_under_the_same_id(tmp_path, record_property):
     async def scenario():
         async with Mesh(tmp_path, 6, FAST) as mesh:
             await mesh.until_all_knew_their_nearest(WALL_S)
@@ -40,6 +41,7 @@ def test_killed_node_is_forgotten_and_comes_back_under_the_same_id(tmp_path):
             await mesh.until(lambda: not any(victim.id[:8] in node.peers for node in others), WALL_S)
             await mesh.until(lambda: victim.id not in {peer.id.hex() for peer in mesh.bootstrap.peers()}, WALL_S)
             forgotten_in = [node.stat("uptime") - before for node, before in zip(others, killed_at, strict=True)]
+            record_property("measured", f"a killed node is forgotten by everybody after {max(forgotten_in)} s")
             assert max(forgotten_in) <= 30, forgotten_in
             await mesh.until(lambda: all(node.stat("entries") <= 6 for node in others), WALL_S)
             await mesh.start(victim)

@@ -60,7 +60,7 @@ def members_beacon(membership: Membership) -> bytes:
     return bytes(out[: encode_beacon(codec, out, b"once", membership.highest, 0, 0)])
 
 
-def test_strangers_get_no_byte_and_cost_no_memory(tmp_path):
+def test_strangers_get_no_byte_and_cost_no_memory(tmp_path, record_property):
     needs_micropython()
 
     async def scenario():
@@ -75,6 +75,9 @@ def test_strangers_get_no_byte_and_cost_no_memory(tmp_path):
                 after = await at_rest(node)
                 assert heard(sock) == 0
             stats = after["stats"]
+            drops = {name: n for name, n in stats.items() if n and name.startswith("drop")}
+            heaps = f"heap {before['heap']:,} and {after['heap']:,} bytes before and after"
+            record_property("measured", f"{COUNT:,} datagrams of strangers: {heaps}; {drops}")
             assert after["heap"] == before["heap"]
             for name in ("entries", "live", "sent", "key_agreements", "out_of_memory", "faults"):
                 assert stats[name] == 0, (name, stats, after["fault"])

@@ -62,7 +62,7 @@ class Codec:
 
     After `open` returned 0 the datagram in hand is described by the attributes: `buf`, `n`; `type`; `sender`, `sender_n`
     the offset and size of the sender's id; `body` the offset of the fixed body; `token` that of the token which the sender
-    shows or gives, or 0; `end` the end of the extension; `is_full`, `is_tagged`, `is_ipv6`; `key` the NetworkKey that it
+    shows or gives, or 0; `end` the end of the extension; `is_full`, `is_tagged`; `key` the NetworkKey that it
     came under. Its source, which the owner sets: `ip` (unwrapped), its `scope` (see address.py), `port`; and `proof`, what
     tokens.py says of the token.
     """
@@ -91,7 +91,6 @@ class Codec:
         self.type = kind = flags & 15
         self.is_full = flags & _FULL_ID
         self.is_tagged = flags & _TAGGED
-        self.is_ipv6 = flags & _IPV6
         self.sender_n = at = 32 if flags & _FULL_ID else 8
         at += _SENDER
         self.body = at
@@ -152,9 +151,7 @@ class Codec:
             self._mac.rekey(self._pair, 0, 16)
 
     def is_paired(self, pair, at=0):
-        """Whether the datagram in hand carries the right pair tag under the 16-byte key pair[at:]."""
-        if not self.is_tagged:
-            return False
+        """Whether the datagram in hand, which has a pair tag, has the right one under the 16-byte key pair[at:]."""
         self.pair_with(pair, at)
         self._mac.prefix = self.key.label
         return self._mac.check(self.buf, _TYPE, self.end, self.end)

@@ -1,25 +1,30 @@
 """`picoswarm demo`: a mesh on this machine, seen live: a CPython bootstrap node and real MicroPython nodes on 127.0.0.1.
 
 Everything shown, and the JSON line at the end, comes from the nodes' own statistics. On a terminal it is a table, and
-`k 3` and `r 3` (and Enter) pull the plug of node 3 and start it again; elsewhere it is a line every second.
+`k 3` and `r 3` (and Enter) pull the plug of node 3 and start it again; its id serves as well as its number. Elsewhere it is
+a line every second.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import shutil
 import sys
 import tempfile
+import termios
 import time
-from contextlib import nullcontext, suppress
+import tty
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import rich_click as click
 from picoswarm import Node, Profile
 from picoswarm.errors import PicoswarmError
 from picoswarm_gateway.profile import gateway_profile
+from rich import box
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -33,6 +38,8 @@ from .swarm import HOST, NodeProcess, Store, Trouble, board_heap, free_ports, kn
 FAST = {"revalidate_s": 1, "refresh_min_s": 8, "refresh_max_s": 15, "bootstrap_ping_s": 5}
 SHOWN_EVERY_S = 0.5
 FIND_EVERY_S = 2.0
+WIDE = 100  # columns from which on the table has more air
+HELP = "k 3 kills node 3, r 3 starts it again"
 JOINED_FOR_S = 5.0  # one lost ping hides a neighbour for a second or two: that does not undo a join
 
 
@@ -46,6 +53,7 @@ class Demo:
         self.started = time.monotonic()
         self.knew_at: dict[str, float] = {}  # id -> when the node last knew its nearest
         self.note = ""
+        self.typed = ""  # what the user has typed so far
         membership = Membership(new_network_key())
         store = Store(str(folder / "bootstrap"))
         save(store, membership)
@@ -110,35 +118,44 @@ class Demo:
             "ok": joined >= nodes,
         }
 
+    def named(self, name: str) -> NodeProcess | None:
+        """The node with this number, or whose id begins so."""
+        for node in self.nodes:
+            if name == node.name or (len(name) >= 4 and node.first_id.startswith(name)):
+                return node
+        return None
+
     async def obey(self, line: str) -> None:
-        """Carry out `k N` (kill node N) or `r N` (start it again)."""
+        """Carry out `k N` (kill node N) or `r N` (start it again); N is a number or the beginning of an id."""
         verb, _, name = line.strip().partition(" ")
-        node = next((node for node in self.nodes if node.name == name.strip()), None)
+        node = self.named(name.strip())
         if node is None or verb not in ("k", "r"):
-            self.note = "k 3 kills node 3, r 3 starts it again"
+            self.note = HELP
         elif verb == "k":
             await node.kill()
-            self.note = f"node {node.name} is killed; the others forget it within 30 s"
+            self.note = f"node {node.name} is killed: forgotten within 30 s"
         elif not node.is_up:
             await self.start_node(node)
             self.note = f"node {node.name} starts again"
 
 
-def table(demo: Demo) -> Group:
-    """What a terminal shows."""
-    grid = Table(title=f"picoswarm: {demo.joined()} of {len(demo.nodes) + 1} nodes know their nearest", title_justify="left")
-    for heading in ("node", "id", "", "neighbours", "table", "round trip", "sent", "received", "heap"):
-        grid.add_column(heading, justify="left" if heading in ("node", "id", "") else "right")
+def table(demo: Demo, width: int) -> Group:
+    """What a terminal of `width` columns shows."""
+    heap = f"{demo.heap_bytes / 1024:.0f} KB"
+    title = f"picoswarm: {demo.joined()} of {len(demo.nodes) + 1} nodes know their nearest; heaps of {heap}"
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 2 if width >= WIDE else 1, 0, 0), show_edge=False)
+    for heading in ("node", "id", "state", "peers", "table", "rtt", "sent", "received", "heap"):
+        grid.add_column(heading, justify="left" if heading in ("node", "id", "state") else "right", no_wrap=True)
     hub = demo.bootstrap
     grid.add_row("CPython", hub.id.hex()[:8], "bootstrap", str(len(hub.peers())), *figures(hub.stats(), hub.profile, 0), "")
     for node in demo.nodes:
-        state = "down" if not node.is_up else "up" if node.id else "making its key" if node.boots == 1 else "starting"
+        state = "down" if not node.is_up else "up" if node.id else "new key" if node.boots == 1 else "starting"
         seen = figures(node.state.get("stats", {}), Profile, node.state.get("rtt_ms", 0))
-        heap = f"{node.state.get('heap', 0) / 1024:.1f} of {demo.heap_bytes / 1024:.0f} KB"
-        grid.add_row(node.name, node.id[:8], state, str(len(node.peers)), *seen, heap)
+        peers, heap = str(len(node.peers)), f"{node.state.get('heap', 0) / 1024:.1f} KB"
+        grid.add_row(node.name, node.first_id[:8], state, peers if node.is_up else "", *seen, heap)
     found, ended = demo.lookups()
-    facts = f"{time.monotonic() - demo.started:5.0f} s   lookups {found} of {ended} found   {demo.note}"
-    return Group(grid, Text("\n".join([facts, *troubles(demo)])))
+    facts = f"{time.monotonic() - demo.started:5.0f} s   lookups {found} of {ended} found   {demo.typed or demo.note}"
+    return Group(title, grid, Text("\n".join([facts, *troubles(demo)])))
 
 
 def figures(stats: dict[str, int], profile: Profile | type[Profile], rtt_ms: int) -> tuple[str, str, str, str]:
@@ -160,37 +177,60 @@ def line(demo: Demo) -> str:
     heap = max((node.state.get("heap", 0) for node in up), default=0)
     return (
         f"{time.monotonic() - demo.started:5.1f} s  up {len(up)} of {len(demo.nodes)}  joined {demo.joined()} of "
-        f"{len(demo.nodes) + 1}  neighbours {min(peers)}-{max(peers)}  lookups {found} of {ended} found  heap {heap:,} B"
+        f"{len(demo.nodes) + 1}  peers {min(peers)}-{max(peers)}  lookups {found} of {ended} found  heap {heap:,} B"
+        + "".join(f"  {trouble}" for trouble in troubles(demo))
     )
+
+
+class Keyboard:
+    """`with Keyboard(demo)`: what is typed goes to `demo.typed` instead of over the table, whole lines to `lines`."""
+
+    def __init__(self, demo: Demo) -> None:
+        self.lines: list[str] = []
+        self._demo = demo
+        self._mode = termios.tcgetattr(sys.stdin)
+
+    def __enter__(self) -> Keyboard:
+        tty.setcbreak(sys.stdin)  # no echo, key by key; Ctrl-C stays what it is
+        asyncio.get_running_loop().add_reader(sys.stdin, self._read)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        asyncio.get_running_loop().remove_reader(sys.stdin)
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._mode)
+
+    def _read(self) -> None:
+        for key in os.read(sys.stdin.fileno(), 64).decode(errors="replace"):
+            if key in "\r\n":
+                self.lines.append(self._demo.typed)
+                self._demo.typed = ""
+            elif key in "\b\x7f":
+                self._demo.typed = self._demo.typed[:-1]
+            elif key.isprintable():
+                self._demo.typed += key
 
 
 async def show(demo: Demo, seconds: float, console: Console) -> None:
     """Let the mesh run, and show it, until the time is over."""
     end = time.monotonic() + seconds
-    typed: asyncio.Queue[str] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
-    reads = console.is_terminal and sys.stdin.isatty()
-    if reads:
-        loop.add_reader(sys.stdin, lambda: typed.put_nowait(sys.stdin.readline()))
     find_at = line_at = 0.0
-    try:
-        with Live(console=console, auto_refresh=False, transient=False) if console.is_terminal else nullcontext() as live:
-            while (now := time.monotonic()) < end and any(node.is_up for node in demo.nodes):
-                while not typed.empty():
-                    await demo.obey(typed.get_nowait())
-                demo.watch()
-                if now >= find_at:
-                    demo.look_up()
-                    find_at = now + FIND_EVERY_S
-                if live is not None:
-                    live.update(table(demo), refresh=True)
-                elif now >= line_at:
-                    print(line(demo), flush=True)
-                    line_at = now + 1
-                await asyncio.sleep(SHOWN_EVERY_S)
-    finally:
-        if reads:
-            loop.remove_reader(sys.stdin)
+    with ExitStack() as stack:
+        keyboard = stack.enter_context(Keyboard(demo)) if console.is_terminal and sys.stdin.isatty() else None
+        live = stack.enter_context(Live(console=console, auto_refresh=False)) if console.is_terminal else None
+        demo.note = HELP if keyboard else ""
+        while (now := time.monotonic()) < end and any(node.is_up for node in demo.nodes):
+            while keyboard and keyboard.lines:
+                await demo.obey(keyboard.lines.pop(0))
+            demo.watch()
+            if now >= find_at:
+                demo.look_up()
+                find_at = now + FIND_EVERY_S
+            if live is not None:
+                live.update(table(demo, console.width), refresh=True)
+            elif now >= line_at:
+                print(line(demo), flush=True)
+                line_at = now + 1
+            await asyncio.sleep(SHOWN_EVERY_S)
 
 
 async def run(count: int, seconds: float, board: str, first_port: int | None, folder: Path, console: Console) -> dict:
@@ -198,8 +238,8 @@ async def run(count: int, seconds: float, board: str, first_port: int | None, fo
     say(console, "precompiling the library for the nodes")
     mpy.compile_library("x86")
     demo = Demo(count, board, first_port, folder)
-    say(console, f"starting a bootstrap node on CPython, and {count} nodes on 32-bit MicroPython")
-    say(console, f"each with the Python heap of {board}, {demo.heap_bytes:,} B, and its own key, made at its first boot")
+    say(console, f"starting a bootstrap node on CPython, and {count} nodes on 32-bit MicroPython:")
+    say(console, f"each has the heap of {board}, {demo.heap_bytes:,} B, and makes its own key at its first boot")
     try:
         await demo.start()
         with suppress(asyncio.CancelledError):  # Ctrl-C: end in order, and still tell what was seen

@@ -34,6 +34,7 @@ PROGRAMS = (
     "examples/*.py",
     "tools/picoswarm_tools/device/instructions.py",
     "tools/picoswarm_tools/unix/node_probe.py",
+    "tools/picoswarm_tools/unix/small_node.py",
 )
 # Modules that become one file with -O3, under the name of one of them: what each node loads, and what it needs only to boot.
 BUNDLES = {
@@ -49,9 +50,10 @@ BUNDLES = {
 BESIDE = (
     "host_tests/unit/*.py",
     "host_tests/noalloc/*.py",
-    "host_tests/fuzz/datagram_fuzz.py",
+    "host_tests/fuzz/*_fuzz.py",
     "host_tests/prop/*_cases.py",
     "tools/picoswarm_tools/unix/soak.py",
+    "tools/picoswarm_tools/device/engine_parts.py",
 )
 
 

@@ -1,4 +1,4 @@
-"""One MicroPython node under measurement (unix/node_probe.py), and members around it in this process.
+"""One MicroPython node under measurement (a program of unix/), and members around it in this process.
 
 The node's heap is stated as a board would have it: what the bare interpreter holds, the library and the node, without the
 program that measures.
@@ -9,58 +9,89 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
+import sys
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 from picoswarm import Node, Profile
 from picoswarm.crypto import run
+from picoswarm.identity import Identity
 from picoswarm.keys import LoadOrCreate, gather
 from picoswarm.membership import Membership
+from picoswarm.slots import IDENTITY
 from picoswarm.store import Store
 
 from . import mpy, runtimes
 from .provision import new_network_key, save
 from .swarm import HOST, free_ports
 
-PROGRAM = Path(__file__).with_name("unix") / "node_probe.py"
+PROGRAMS = Path(__file__).with_name("unix")
 # Neighbours that talk much: each asks the others once a second.
 BUSY = {"revalidate_s": 1, "refresh_min_s": 5, "refresh_max_s": 10}
 
 
-class Probe:
-    """`async with Probe(folder, heap_bytes)`: the node runs. `born` is its first word, see unix/node_probe.py. It has its
-    key file already: what is measured is a boot after the first."""
+class Ended(Exception):
+    """The node ended, or said nothing for too long; the message is what it printed last: a traceback."""
 
-    def __init__(self, folder: Path, heap_bytes: int, level: int = 3, numbers: dict[str, int] | None = None) -> None:
+
+def frozen_micropython() -> Path:
+    """The 32-bit MicroPython with this library frozen in, built now where it is not up to date: one link. Raises Missing."""
+    runtimes.find("micropython")
+    builder = runtimes.ROOT / "firmware" / "micropython" / "build.py"
+    done = subprocess.run([sys.executable, str(builder), "unix32-frozen"], capture_output=True, text=True)
+    if done.returncode:
+        raise runtimes.Missing(f"the build with the library frozen in cannot be made: {done.stderr or done.stdout}")
+    return runtimes.find("micropython-frozen")
+
+
+class Probe:
+    """`async with Probe(folder, heap_bytes)`: the node runs. `born` is its first word, see the program in unix/. It has its
+    key file already: what is measured is a boot after the first. The program is precompiled, as the library is; with
+    `is_frozen` the library is frozen into the firmware instead."""
+
+    def __init__(
+        self,
+        folder: Path,
+        heap_bytes: int,
+        level: int = 3,
+        numbers: dict[str, int] | None = None,
+        program: str = "node_probe",
+        is_frozen: bool = False,
+        identity: Identity | None = None,
+    ) -> None:
         self.folder = folder
         self.membership = Membership(new_network_key())
         (self.port,) = free_ports(1)
         self.born: dict = {}
         self.process: asyncio.subprocess.Process | None = None
-        self._heap_bytes = heap_bytes
-        self._library = mpy.compile_library("x86", level)
-        self._numbers = numbers or {}
+        programs = mpy.library_folder("x86", level).with_name(f"x86-O{level}-programs")
+        mpy.compile_files([PROGRAMS / f"{program}.py"], programs, "x86", level)
+        library = [] if is_frozen else [str(mpy.compile_library("x86", level))]
+        self._environment = {**os.environ, "MICROPYPATH": ":".join([*library, str(programs), ".frozen"])}
+        binary = frozen_micropython() if is_frozen else runtimes.find("micropython")
+        self._command = [str(binary), "-X", f"heapsize={heap_bytes}", "-m", program, str(folder / "node"), str(self.port)]
+        self._command += [f"{name}={value}" for name, value in (numbers or {}).items()]
+        self._identity = identity
 
     async def __aenter__(self) -> Probe:
         store = Store(str(self.folder / "node"))
         save(store, self.membership)
+        if self._identity is not None:
+            store.write(IDENTITY, self._identity.encode())
         run(LoadOrCreate(store, gather(store)))
-        numbers = [f"{name}={value}" for name, value in self._numbers.items()]
         self.process = await asyncio.create_subprocess_exec(
-            str(runtimes.find("micropython")),
-            "-X",
-            f"heapsize={self._heap_bytes}",
-            str(PROGRAM),
-            str(self.folder / "node"),
-            str(self.port),
-            "-",
-            *numbers,
-            env={**os.environ, "MICROPYPATH": f"{self._library}:.frozen"},
+            *self._command,
+            env=self._environment,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        self.born = await self._hear()
+        try:
+            self.born = await self._hear()
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *exception: object) -> None:
@@ -73,7 +104,7 @@ class Probe:
             await self.process.wait()
 
     async def ask(self, command: str) -> dict:
-        """The node's answer to a command. Raises RuntimeError, with its traceback, when it ended instead."""
+        """The node's answer to a command. Raises Ended, with its traceback, when it ended instead."""
         assert self.process is not None and self.process.stdin is not None
         self.process.stdin.write(command.encode() + b"\n")
         return await self._hear()
@@ -85,7 +116,7 @@ class Probe:
             with suppress(ValueError):
                 return json.loads(line)
             said.append(line.decode(errors="replace"))
-        raise RuntimeError("the node ended:\n" + "".join(said))
+        raise Ended("".join(said[-20:]))
 
     async def surround(self, stack: AsyncExitStack, count: int) -> list[Node]:
         """`count` busy members on CPython that know the node; they end with `stack`."""

@@ -28,7 +28,28 @@ from .runtimes import Missing
 GROUPS = (
     ("picoswarm_tools.rows.kernel", ("kernel.",)),
     ("picoswarm_tools.rows.size", ("mpy.",)),
-    ("picoswarm_tools.rows.discovery_device", ("discovery.heap", "discovery.alloc")),
+    (
+        "picoswarm_tools.rows.discovery_device",
+        (
+            "discovery.heap.native",
+            "discovery.heap.import_mpy",
+            "discovery.heap.idle",
+            "discovery.heap.slope",
+            "discovery.alloc_per_datagram",
+        ),
+    ),
+    (
+        "picoswarm_tools.rows.discovery_engine",
+        (
+            "discovery.record",
+            "discovery.alloc_per_ping",
+            "discovery.alloc_per_find",
+            "discovery.closest8",
+            "discovery.ping_served",
+            "discovery.find_node_served",
+        ),
+    ),
+    ("picoswarm_tools.rows.discovery_small_heap", ("discovery.heap.import_frozen", "discovery.heap.smallest")),
     (
         "picoswarm_tools.rows.discovery_sim",
         ("lookup.", "join.", "idle.", "liveness.", "sim.", "table.", "discovery.datagram", "discovery.pong"),

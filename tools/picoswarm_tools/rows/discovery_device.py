@@ -1,8 +1,7 @@
 """Rows of a discovery node on 32-bit MicroPython: its heap, what a datagram makes it allocate, and whether it leaks.
 
 The library is precompiled with -O3, as a board has it. Native code lies outside the heap in this build; a Raspberry Pi has
-it inside. So the native bytes are measured beside, on the emulated Cortex-M0+, where importing a kernel takes its code from
-the heap, and are added where a row says that they are counted.
+it inside. So the native bytes (native.py) are added where a row says that they are counted.
 """
 
 from __future__ import annotations
@@ -14,7 +13,8 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from .. import mpy, qemu, runtimes
+from .. import mpy, runtimes
+from ..native import native_bytes
 from ..probe import Probe
 from ..report import Row
 
@@ -25,37 +25,6 @@ NEIGHBOURS = 8
 JOIN_S = 12
 WINDOW_S = 10
 SOAK_HOURS = 24
-
-# The native modules of a node that has its key file.
-_KERNELS = ("wire_viper", "chacha_viper", "sha256_viper", "field_viper", "curve_viper")
-_IMPORTS = f"""
-import gc
-import picoswarm.compat  # with the emulator's stand-ins for os and time, which are no kernels
-for name in {_KERNELS!r}:
-    gc.collect()
-    gc.collect()
-    before = gc.mem_alloc()
-    __import__("picoswarm." + name)
-    gc.collect()
-    gc.collect()
-    print(name, gc.mem_alloc() - before)
-"""
-
-
-def _costs(output: str) -> int:
-    """The sum of the second words of what _IMPORTS printed."""
-    lines = [line.split() for line in output.splitlines() if line.startswith(_KERNELS)]
-    assert len(lines) == len(_KERNELS), output
-    return sum(int(cost) for _, cost in lines)
-
-
-def native_bytes() -> int:
-    """Bytes of native code of an imported node on a Cortex-M0+: what its kernels take of the heap there, less what the same
-    modules take where native code lies outside."""
-    inside = _costs(qemu.run("m0", qemu.library_files("m0", LEVEL), _IMPORTS))
-    env = {"MICROPYPATH": f"{mpy.compile_library('x86', LEVEL)}:.frozen"}
-    outside = _costs(runtimes.run_micropython(["-c", _IMPORTS], 400, env).stdout)
-    return inside - outside
 
 
 def certain_growth(values: list[float]) -> float:
@@ -71,11 +40,9 @@ def certain_growth(values: list[float]) -> float:
 
 def soak() -> tuple[float, int]:
     """(bytes per hour that the heap of unix/soak.py grows by over hours 2 to 24, datagrams that were received)."""
-    library = mpy.compile_library("x86", LEVEL)
-    programs = library / "programs"
-    mpy.compile_beside([runtimes.ROOT / "tools" / "picoswarm_tools" / "unix" / "soak.py"], programs, "x86", LEVEL)
-    env = {"MICROPYPATH": f"{library}:{programs}:.frozen"}
-    done = runtimes.run_micropython(["-m", "soak", str(SOAK_HOURS)], 600, env, timeout=300)
+    env = {"MICROPYPATH": f"{mpy.compile_library('x86', LEVEL)}:.frozen"}
+    program = runtimes.ROOT / "tools" / "picoswarm_tools" / "unix" / "soak.py"
+    done = runtimes.run_micropython([program, SOAK_HOURS], 600, env, timeout=300)
     if done.returncode:
         raise RuntimeError(done.stdout)
     *hours, end = [json.loads(line) for line in done.stdout.splitlines()]

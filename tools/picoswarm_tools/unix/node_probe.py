@@ -1,4 +1,4 @@
-# A discovery node under measurement, on 32-bit MicroPython: node_probe.py FOLDER PORT BOOTSTRAP [name=value ...]
+# A discovery node under measurement, on 32-bit MicroPython: node_probe.py FOLDER PORT [name=value ...]
 # Says what it costs, one JSON object a line, and obeys on standard input:
 #   seen      datagrams taken from the socket so far
 #   heap      what is allocated after two collections, and the node's counters
@@ -45,14 +45,13 @@ async def window(node, seconds):
     tell(window=grown, received=after["received"] - stats["received"], sent=after["sent"] - stats["sent"])
 
 
-async def main(folder, port, bootstrap, *numbers):
+async def main(folder, port, *numbers):
     changes = {}
     for number in numbers:
         name, value = number.split("=")
         changes[name] = int(value)
-    known = [] if bootstrap == "-" else [bootstrap]
     programs = used()
-    async with Node(folder, profile=Profile(**changes), host="127.0.0.1", port=int(port), bootstrap=known) as node:
+    async with Node(folder, profile=Profile(**changes), host="127.0.0.1", port=int(port)) as node:
         await asyncio.sleep(0)
         tell(id=node.id.hex(), bare=bare, imported=imported - bare, node=used() - programs)
         while True:

@@ -1,0 +1,24 @@
+"""A node with a full table serves and looks up in the heap of a small board, and never wants for memory (issue 3).
+
+The goals are of the project, not of what it happens to take: `picoswarm report --rows discovery.heap.smallest` finds the
+least heap that does.
+"""
+
+from __future__ import annotations
+
+import pytest
+from picoswarm.profile import Profile
+from picoswarm_tools.full_node import KB, LOOKUPS, SMALLEST, heap_for, serve
+
+DATAGRAMS = 3000
+
+
+@pytest.mark.parametrize("name", SMALLEST)
+def test_full_table_is_served_in_a_small_heap(name, record_property):
+    case = SMALLEST[name]
+    heap = heap_for(case, case.goal_kb)
+    outcome = serve(heap, case.is_frozen, DATAGRAMS)
+    record_property("measured", f"{name}: of {heap / KB:.1f} KB {outcome.heap} at the end")
+    assert not outcome.trouble
+    assert outcome.answered >= DATAGRAMS and outcome.lookups >= LOOKUPS
+    assert outcome.stats["entries"] == Profile.records

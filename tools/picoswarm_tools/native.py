@@ -1,0 +1,48 @@
+"""How much native code a node has: on the emulated Cortex-M0+ importing a kernel takes its code from the heap, as on a Pico;
+the 32-bit unix build has it outside, as an ESP32."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from . import mpy, qemu, runtimes
+
+LEVEL = 3
+
+_LOADED = "import sys, picoswarm.node; print(*[name for name in sys.modules if name.startswith('picoswarm.')])"
+_IMPORTS = """
+import gc
+import picoswarm.compat  # with the emulator's stand-ins for modules that a board has in C
+for name in {names!r}:
+    gc.collect()
+    gc.collect()
+    before = gc.mem_alloc()
+    __import__(name)
+    gc.collect()
+    gc.collect()
+    print("cost", gc.mem_alloc() - before)
+"""
+
+
+def _is_native(mpy_file: bytes) -> bool:
+    """Whether an .mpy holds native code: then its third byte names the architecture."""
+    return mpy_file[2] >> 2 != 0
+
+
+def _cost(output: str) -> int:
+    return sum(int(line.split()[1]) for line in output.splitlines() if line.startswith("cost"))
+
+
+@cache
+def native_bytes() -> int:
+    """Bytes of native code of an imported node on a Cortex-M0+: what its native modules take of the heap there, less what
+    they take where native code lies outside. Those of a first boot (Ed25519, SHA-512) do not count: they are gone again."""
+    env = {"MICROPYPATH": f"{mpy.compile_library('x86', LEVEL)}:.frozen"}
+    loaded = runtimes.run_micropython(["-c", _LOADED], 400, env).stdout.split()
+    files = qemu.library_files("m0", LEVEL)
+    names = [name for name in loaded if _is_native(files[name.replace(".", "/") + ".mpy"])]
+    program = _IMPORTS.format(names=names)
+    inside = qemu.run("m0", files, program)
+    outside = runtimes.run_micropython(["-c", program], 400, env).stdout
+    assert names and inside.count("cost") == outside.count("cost") == len(names), (names, inside, outside)
+    return _cost(inside) - _cost(outside)

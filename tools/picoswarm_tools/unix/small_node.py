@@ -1,0 +1,33 @@
+# A discovery node as small as a board's program makes it: small_node.py FOLDER PORT [name=value ...]
+# Says its id, and obeys on standard input, one JSON object a line in answer:
+#   find ID   a lookup: how many nodes it gave
+#   stats     what is allocated and free after a collection, and the node's counters
+import asyncio
+import gc
+import json
+import sys
+from binascii import hexlify, unhexlify
+
+from picoswarm import Node, Profile
+from picoswarm.compat import readable
+
+
+async def main(folder, port, *numbers):
+    profile = Profile(**{name: int(value) for name, value in [number.split("=") for number in numbers]})
+    async with Node(folder, profile=profile, host="127.0.0.1", port=int(port)) as node:
+        print(json.dumps({"id": hexlify(node.id).decode()}))
+        while True:
+            await readable(sys.stdin)
+            words = sys.stdin.readline().split()
+            if not words:
+                return
+            if words[0] == "find":
+                print(json.dumps({"found": len(await node.lookup(unhexlify(words[1])))}))
+            else:
+                gc.collect()
+                gc.collect()
+                heap = {"used": gc.mem_alloc(), "free": gc.mem_free()}
+                print(json.dumps({"heap": heap, "stats": node.stats(), "fault": repr(node.fault)}))
+
+
+asyncio.run(main(*sys.argv[1:]))
