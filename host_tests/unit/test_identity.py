@@ -2,7 +2,8 @@
 
 from picoswarm.crypto import X25519, hkdf, id_from_u, run, u_from_id
 from picoswarm.errors import EntropyError, LocalError, Malformed
-from picoswarm.identity import Create, Identity, is_valid_id, is_valid_static, log_distance, pair_key, short
+from picoswarm.identity import Kept, is_valid_id, pair_key
+from picoswarm.nodekey import Create, Identity, is_valid_static, short
 from support import raises, unhex
 
 RUNTIMES = ("cpython", "micropython", "qemu")
@@ -122,15 +123,9 @@ def test_two_nodes_agree_on_their_pair_key():
     assert at_a == at_b
 
 
-def test_log_distance_counts_the_bits_of_the_xor():
-    assert log_distance(ID_A, ID_A) == 0
-    zero = bytes(32)
-    for bit in range(256):
-        value = bytearray(32)
-        value[31 - bit // 8] = 1 << bit % 8
-        assert log_distance(zero, value) == log_distance(value, zero) == bit + 1
-        value[31] |= 1
-        assert log_distance(value, zero) == bit + 1
+def test_a_running_node_keeps_what_it_needs_of_its_key_and_nothing_else():
+    kept = Kept(known(SEED_A, ID_A), ("id", "static_private"))
+    assert kept.id == ID_A and kept.static_private == STATIC_A and not hasattr(kept, "seed")
 
 
 def test_an_id_is_named_by_its_first_bytes():

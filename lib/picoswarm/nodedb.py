@@ -8,9 +8,7 @@ goes through `Discovery.add_seed`, which checks it, and is pinged before anythin
 """
 
 from .compat import const
-from .datagram import put_record
 from .errors import Malformed
-from .wire import u16
 
 _CREDIT = const(62)  # in a table record
 _FLAGS = const(64)
@@ -20,6 +18,9 @@ _PUBLIC_FLAGS = const(0x0F)
 
 def encode_nodes(table, limit=16):
     """The payload for up to `limit` (at most 255) stable nodes of a table, those of most credit first."""
+    from .datagram import put_record  # here, because a boot only decodes, and has no codec yet
+    from .wire import u16
+
     pool = table.pool
     stable = []
     for record in range(0, len(pool), table.step):
@@ -48,7 +49,7 @@ def decode_nodes(payload):
         end = at + (53 if payload[at] & 1 else 41)
         if end > len(payload):
             raise Malformed("nodes: length")
-        nodes.append((bytes(payload[at + 1 : at + 33]), bytes(payload[at + 33 : end - 4]), u16(payload, end - 4)))
+        nodes.append((bytes(payload[at + 1 : at + 33]), bytes(payload[at + 33 : end - 4]), payload[end - 4] << 8 | payload[end - 3]))
         at = end
     if at != len(payload):
         raise Malformed("nodes: length")

@@ -21,7 +21,7 @@ from instructions import count, count_steps
 from picoswarm.crypto import Aead, Hmac, X25519, hkdf, run, sha256, u_from_id
 from picoswarm.ed25519 import PublicKey, Sign, Verify
 from picoswarm.entropy import Pool
-from picoswarm.identity import Create
+from picoswarm.nodekey import Create
 from picoswarm.sha512 import sha512
 
 key = bytes(range(1, 33))
