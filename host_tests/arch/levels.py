@@ -25,7 +25,6 @@ LEVELS = (
         "ed25519_int",
         "ed25519",
         "entropy",
-        "rng",
     ),
     # 2: who one is, and what goes over the wire
     ("identity", "nodekey", "membership", "slots", "datagram"),

@@ -1,9 +1,9 @@
-"""The entropy pool and what is drawn from it: which sources it refuses, when it makes keys, and what its output does not reveal."""
+"""The entropy pool and what is drawn from it: which sources it refuses, when it makes keys, what its output hides."""
 
 from picoswarm.compat import sha256
 from picoswarm.entropy import Pool
 from picoswarm.errors import EntropyError
-from picoswarm.rng import Rng
+from picoswarm.identity import Rng
 from support import raises
 
 RUNTIMES = ("cpython", "micropython", "qemu")

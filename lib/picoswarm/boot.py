@@ -49,7 +49,7 @@ class Boot:
         self._keys = None
 
     async def start(self):
-        """(folder, host, own ip, engine, driver with its socket open). May be called again after an OSError or StoreError."""
+        """(folder, host, own ip, engine, driver with its socket open). May be called again where it failed."""
         # What lives long then stands together, and large blocks stay to be had. Only MicroPython counts in bytes.
         if hasattr(gc, "mem_alloc") and gc.threshold() < 0:
             gc.threshold(_GARBAGE)
@@ -82,9 +82,8 @@ class Boot:
     async def _take_keys(self):
         """(identity, keyring, rng, known nodes) from the store; the node key is made where there is none. Each is of a class
         that stays."""
-        from .identity import Kept, Keyring
+        from .identity import Kept, Keyring, Rng
         from .keys import LoadOrCreate, gather, load_membership, load_nodes
-        from .rng import Rng
         from .store import Store
 
         store = Store(self._folder) if isinstance(self._folder, str) else self._folder

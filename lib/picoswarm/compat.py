@@ -21,7 +21,7 @@ if MICROPYTHON:
     FILES = "board"
     KERNELS = "viper" if getattr(sys.implementation, "_mpy", 0) >> 10 and sys.maxsize == 0x7FFFFFFF else "int"
 else:
-    from .compat_host import FILES, KERNELS, const
+    from .compat_host import FILES, KERNELS, const  # noqa: F401
 
 _MASK = const(0x3FFFFFFF)
 _HALF = const(0x20000000)

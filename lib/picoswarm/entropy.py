@@ -1,4 +1,5 @@
-"""The random pool: raw source bytes in, keys and the seed of request ids (rng.py) out. Pure: who collects the bytes hands them in.
+"""The random pool: raw source bytes in, keys and the seed of request ids (identity.Rng) out. Pure: who collects the bytes
+hands them in.
 
 A board's `os.urandom` is no generator to make keys from directly (RP2: sampled ring oscillators; ESP32: a true source only
 while the radio is on), so its bytes pass health tests in the manner of NIST SP 800-90B section 4.4 and are hashed into a

@@ -1,4 +1,4 @@
-"""The file layer of a computer that has other users, and an operating system that writes when it likes. No board loads it."""
+"""The file layer of a computer with other users, and an operating system that writes when it likes. No board loads it."""
 
 import os
 

@@ -1,9 +1,11 @@
-"""What a running node keeps of its keys, and the rules that every node id obeys (docs/protocol.md section 1).
+"""What a running node keeps of its start: keys, random bytes, and the rules that every node id obeys (docs/protocol.md
+section 1).
 
-Making and reading keys is the business of nodekey.py and membership.py, which a node forgets once it runs. Pure.
+Making and reading keys is the business of nodekey.py and membership.py, gathering randomness that of entropy.py; a node
+forgets them once it runs. Pure.
 """
 
-from .compat import const
+from .compat import const, sha256
 from .crypto import hkdf
 
 _LOWER_KEPT_S = const(86400)
@@ -60,3 +62,23 @@ class Keyring:
             return False
         self.lower = None
         return True
+
+
+class Rng:
+    """Bytes that nobody can guess who does not know the state: request ids, token secrets. `state32` is secret."""
+
+    def __init__(self, state32):
+        self._state = state32
+        self._stock = b""
+        self._at = 32
+
+    def draw(self, n):
+        """`n` random bytes, at most 32. They come from a stock of one digest, so that a request id costs a slice and not
+        a hash; the state moves on one way with each stock."""
+        at = self._at
+        if at + n > 32:
+            self._stock = sha256(self._state + b"\x01").digest()
+            self._state = sha256(self._state + b"\x02").digest()
+            at = 0
+        self._at = at + n
+        return self._stock[at : at + n]

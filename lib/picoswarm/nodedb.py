@@ -49,7 +49,8 @@ def decode_nodes(payload):
         end = at + (53 if payload[at] & 1 else 41)
         if end > len(payload):
             raise Malformed("nodes: length")
-        nodes.append((bytes(payload[at + 1 : at + 33]), bytes(payload[at + 33 : end - 4]), payload[end - 4] << 8 | payload[end - 3]))
+        port = payload[end - 4] << 8 | payload[end - 3]
+        nodes.append((bytes(payload[at + 1 : at + 33]), bytes(payload[at + 33 : end - 4]), port))
         at = end
     if at != len(payload):
         raise Malformed("nodes: length")
