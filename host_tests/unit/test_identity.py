@@ -2,7 +2,7 @@
 
 from picoswarm.crypto import X25519, hkdf, id_from_u, run, u_from_id
 from picoswarm.errors import EntropyError, LocalError, Malformed
-from picoswarm.identity import Kept, is_valid_id, pair_key
+from picoswarm.identity import is_valid_id, pair_key
 from picoswarm.nodekey import Create, Identity, is_valid_static, short
 from support import raises, unhex
 
@@ -121,11 +121,6 @@ def test_two_nodes_agree_on_their_pair_key():
     at_a = pair_key(run(X25519(a.static_private, b.static_public)), a.id, b.id)
     at_b = pair_key(run(X25519(b.static_private, a.static_public)), b.id, a.id)
     assert at_a == at_b
-
-
-def test_a_running_node_keeps_what_it_needs_of_its_key_and_nothing_else():
-    kept = Kept(known(SEED_A, ID_A), ("id", "static_private"))
-    assert kept.id == ID_A and kept.static_private == STATIC_A and not hasattr(kept, "seed")
 
 
 def test_an_id_is_named_by_its_first_bytes():

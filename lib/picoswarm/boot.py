@@ -6,10 +6,17 @@ together.
 """
 
 import gc
+import sys
 
 from .compat import collect, const, own_ip, parse_ip, sleep_ms, ticks_ms, unload
-from .errors import LocalError
-from .profile import Profile
+from .identity import Kept, Keyring, Rng
+
+# What is loaded from here on goes again, and this module with it.
+_loaded_before = list(sys.modules)
+_loaded_before.remove(__name__)
+
+from .errors import LocalError  # noqa: E402
+from .profile import Profile  # noqa: E402
 
 _LOOPBACK = const(127)
 _LOCAL_BROADCAST = b"\x7f\xff\xff\xff"
@@ -30,12 +37,19 @@ def _parse(text, port):
         raise LocalError("not an address: '%s' (ip:port, no names)" % text)
 
 
-class Boot:
-    """One start of a node. Raises LocalError for arguments that cannot be right. `before`: names of the modules that were
-    loaded before this one; `default_port`: of a bootstrap node that names none."""
+def _kept(whole, *names):
+    """The attributes of these names, in an object whose class stays."""
+    kept = Kept()
+    for name in names:
+        setattr(kept, name, getattr(whole, name))
+    return kept
 
-    def __init__(self, before, folder, network, profile, host, port, bootstrap, default_port):
-        self._before = before
+
+class Boot:
+    """One start of a node. Raises LocalError for arguments that cannot be right. `default_port`: of a bootstrap node that
+    names none."""
+
+    def __init__(self, folder, network, profile, host, port, bootstrap, default_port):
         self._profile = (profile or Profile()).check()
         self._folder = folder
         if isinstance(network, bytes):
@@ -55,7 +69,7 @@ class Boot:
             gc.threshold(_GARBAGE)
         if self._keys is None:
             self._keys = await self._take_keys()
-            unload(self._before)
+            unload(_loaded_before)
             collect()
         identity, keyring, rng, nodes = self._keys
         from .discovery import Discovery
@@ -82,7 +96,6 @@ class Boot:
     async def _take_keys(self):
         """(identity, keyring, rng, known nodes) from the store; the node key is made where there is none. Each is of a class
         that stays."""
-        from .identity import Kept, Keyring, Rng
         from .keys import LoadOrCreate, gather, load_membership, load_nodes
         from .store import Store
 
@@ -96,6 +109,6 @@ class Boot:
             await sleep_ms(0)
         keys = []
         for key in (membership.highest, membership.lower):
-            keys.append(key and Kept(key, ("key", "epoch", "mac", "stream", "label", "psk")))
+            keys.append(key and _kept(key, "key", "epoch", "mac", "stream", "label", "psk"))
         self._membership = None
-        return Kept(job.result, ("id", "static_private")), Keyring(*keys), Rng(pool.draw(32)).draw, load_nodes(store)
+        return _kept(job.result, "id", "static_private"), Keyring(*keys), Rng(pool.draw(32)).draw, load_nodes(store)

@@ -72,7 +72,7 @@ if MICROPYTHON:
 
     def parse_ip(text):
         """The 4 bytes of an IPv4 address. Raises ValueError."""
-        ip = bytes([int(part) for part in text.split(".")])
+        ip = bytes(map(int, text.split(".")))
         if len(ip) != 4:
             raise ValueError
         return ip

@@ -31,4 +31,4 @@ def own_ip():
                     found = named
     except OSError:
         pass
-    return bytes([int(part) for part in found.split(".")])
+    return bytes(map(int, found.split(".")))

@@ -31,12 +31,8 @@ def pair_key(shared32, id_a, id_b):
 
 
 class Kept:
-    """What a running node keeps of an Identity or a NetworkKey, under the same names. An instance of their own classes would
-    keep the whole module in memory."""
-
-    def __init__(self, whole, names):
-        for name in names:
-            setattr(self, name, getattr(whole, name))
+    """What a running node keeps of an Identity (`id`, `static_private`) or a NetworkKey (all but its methods), under the same
+    names. An instance of those classes would keep the whole module in memory."""
 
 
 class Keyring:

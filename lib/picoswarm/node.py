@@ -6,12 +6,10 @@
 What only the start needs is in boot.py, which is not kept.
 """
 
-import sys
 from asyncio import Event
 from collections import deque, namedtuple
 
-from . import identity  # noqa: F401  (of what a start loads, this and what it imports stay)
-from .compat import collect, const, format_ip, heap_used, own_ip, sleep_ms, ticks_ms, unload
+from .compat import collect, const, format_ip, heap_used, own_ip, sleep_ms, ticks_ms
 
 PORT = 20742  # UDP, where none is named
 
@@ -38,17 +36,16 @@ class Node:
         """`folder`: path of the node's folder, or a Store. `network`: 32-byte network key or Membership; None: the folder
         has it. `host`: own address, where it cannot be found out. `bootstrap`: texts "ip:port"; not needed where another
         node is on the same LAN. Raises LocalError."""
-        before = list(sys.modules)
         from .boot import Boot
 
         self.id = None  # 32 bytes, once started
         self.events = Events()
-        self._boot = Boot(before, folder, network, profile, host, port, bootstrap, PORT)
+        self._boot = Boot(folder, network, profile, host, port, bootstrap, PORT)
         self._discovery = self._driver = None
         self._is_saved = network is None  # the folder holds the network keys, and follows them
         self._unsaved = 0  # changes of the network keys that the folder did not take
         self._save_at = _SAVE_S  # uptime
-        self._lookups = []  # [engine's lookup, Event, result] for each that a user waits for
+        self._lookups = {}  # those of the engine that a user waits for: [Event, result]
 
     async def __aenter__(self):
         await self.start()
@@ -76,8 +73,8 @@ class Node:
             return
         self._driver.stop()
         self._driver = None
-        for lookup in self._lookups:
-            lookup[1].set()
+        for waiting in self._lookups.values():
+            waiting[0].set()
         self.events.put(None)
         await sleep_ms(0)  # the tasks end now
 
@@ -86,17 +83,17 @@ class Node:
         which then stands first; `full` asks all of the nearest in any case. Raises LocalError where the node is closed."""
         if len(id32) != 32:
             _refuse("a node id is 32 bytes")
-        waiting = [None, Event(), []]
-        while waiting[0] is None:
+        while True:
             if self._driver is None:
                 _refuse("the node is not running")
-            waiting[0] = self._discovery.find(id32, ticks_ms(), full)
-            if waiting[0] is None:
-                await sleep_ms(_RETRY_MS)  # as many as the profile allows are running
-        self._lookups.append(waiting)
+            lookup = self._discovery.find(id32, ticks_ms(), full)
+            if lookup:
+                break
+            await sleep_ms(_RETRY_MS)  # as many as the profile allows are running
+        waiting = self._lookups[lookup] = [Event(), []]
         self._driver.turn()
-        await waiting[1].wait()
-        return waiting[2]
+        await waiting[0].wait()
+        return waiting[1]
 
     def peers(self):
         """The live nodes of the table, as a list of Peers."""
@@ -124,13 +121,12 @@ class Node:
         if event[0] != _LOOKUP_DONE:
             self.events.put((_EVENTS[event[0]],) + event[1:])
             return
-        for waiting in self._lookups:
-            if waiting[0] is event[1]:
-                # Copied now: the engine uses its lookups again.
-                waiting[2] = [Peer(id32, format_ip(ip), udp, tcp) for id32, ip, udp, tcp in event[1].results()]
-                self._lookups.remove(waiting)
-                waiting[1].set()
-                return
+        waiting = self._lookups.pop(event[1], None)
+        if waiting:
+            # Copied now: the engine uses its lookups again.
+            for id32, ip, port, tcp_port in event[1].results():
+                waiting[1].append(Peer(id32, format_ip(ip), port, tcp_port))
+            waiting[0].set()
 
     def _on_check(self):
         """Every 10 s: True when the interface has another address than before. One without address is waited for."""
@@ -141,12 +137,9 @@ class Node:
             self._save_at = engine.uptime + _SAVE_S
             table = engine.table
         if keys or table:
-            # The modules for it stay no longer than that.
-            before = list(sys.modules)
-            from .saves import save
+            from .saves import save  # which is not kept either
 
             self._unsaved += not save(self._folder, engine.uptime, keys, table)
-            unload(before)
         ip = self._host if any(self._host) else own_ip()
         if ip == self._ip or not any(ip):
             return False
