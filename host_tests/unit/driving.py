@@ -2,14 +2,13 @@
 
 import asyncio
 
+from picoswarm import net
 from picoswarm.compat import sleep_ms, sockaddr, ticks_diff
-from picoswarm.net import Driver
 
 PEER = b"\x0a\x00\x00\x02"
 PEER_PORT = 4321
 EAGAIN = 11
 ENODEV = 19
-READ = 1  # what the reader task begins a turn with
 
 
 class FakeSocket:
@@ -25,6 +24,14 @@ class FakeSocket:
         self.timeouts = []
         self.is_closed = False
         self.asked = 0
+        self.is_waited_for = False
+
+    async def readable(self):
+        """Until a datagram waits, or an error other than that there is none."""
+        self.is_waited_for = True
+        await sleep_ms(0)
+        while not self.inbox and self.empty == EAGAIN:
+            await sleep_ms(1)
 
     def recvfrom(self, n):
         self.asked = n
@@ -90,9 +97,14 @@ class FakeEngine:
         return self.work_n > 0
 
 
+async def settle():
+    """Long enough for every turn that is due."""
+    await sleep_ms(10)
+
+
 def drive(scenario, *sockets, check=lambda: False):
     """Run `scenario(driver, engine)` on a driver that gets these sockets one after another, then none; an integer among them
-    is an errno. The sockets never become readable: a scenario calls what the reader task calls. Gives the events."""
+    is an errno. Gives the events."""
     waiting = list(sockets)
 
     def open_socket(ip, port):
@@ -101,20 +113,20 @@ def drive(scenario, *sockets, check=lambda: False):
             raise OSError(sock, "")
         return sock
 
-    async def silent():
-        await sleep_ms(10_000)
-
     async def main():
         events = []
         engine = FakeEngine()
-        driver = Driver(b"\0\0\0\0", 20742, 512, open_socket)
+        driver = net.Driver(b"\0\0\0\0", 20742, 512, open_socket)
         driver.open()
-        driver._read = silent
         driver.start(engine, events.append, check)
-        await sleep_ms(5)
+        await settle()
         await scenario(driver, engine)
         driver.stop()
         await sleep_ms(0)
         return events
 
-    return asyncio.run(main())
+    real, net.readable = net.readable, lambda sock: sock.readable()
+    try:
+        return asyncio.run(main())
+    finally:
+        net.readable = real

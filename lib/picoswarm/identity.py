@@ -31,7 +31,7 @@ def pair_key(shared32, id_a, id_b):
 
 
 class Kept:
-    """What a running node keeps of an Identity (`id`, `static_private`) or a NetworkKey (all but its methods), under the same
+    """What a running node keeps of an Identity (`id`, `static_private`) or a NetworkKey (all its values), under the same
     names. An instance of those classes would keep the whole module in memory."""
 
 

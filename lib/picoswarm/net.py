@@ -24,9 +24,8 @@ from .compat import (
     ticks_ms,
 )
 
-_READ = const(1)  # what a turn begins with
+_READ = const(1)  # what a task waits for
 _TICK = const(2)
-_CALL = const(3)
 
 _BURST = const(32)  # datagrams sent in one turn
 _BEYOND = const(1)  # bytes read beyond the longest datagram, so that a longer one shows
@@ -58,11 +57,11 @@ class Driver:
         self._sock = None
         self._is_broken = False  # only a new socket helps
         self._buf = bytearray(size)  # for both ways: the engine keeps no view of a datagram
-        self._view = memoryview(self._buf)
         self._reader = self._timer = None
         self._is_turning = False
         self._deaf = 0  # checks in a row that saw sending and no answer
-        self._has_sent = False  # since the last datagram that came, or the last check
+        self._has_sent = False  # since the last check
+        self._heard = 0  # `received` at the last check
 
     def open(self):
         """A new socket in place of the present one. Raises OSError; then there is none."""
@@ -83,8 +82,8 @@ class Driver:
         self._on_check = on_check
         self._wake_at = now = ticks_ms()
         self._check_at = ticks_add(now, _CHECK_MS)
-        self._reader = create_task(self._read())
-        self._timer = create_task(self._keep_time())
+        self._reader = create_task(self._run(_READ))
+        self._timer = create_task(self._run(_TICK))
 
     def stop(self):
         """End both tasks and close the socket."""
@@ -94,106 +93,106 @@ class Driver:
         if self._sock is not None:
             self._sock.close()
 
-    async def _read(self):
-        """The reader task. It ends with its socket; the next check starts another."""
-        while not self._is_broken:
-            await readable(self._sock)
-            self.turn(_READ)
+    def turn(self):
+        """Have a turn soon. Within a turn nothing is to do: it goes on to what this call left."""
+        if self._timer is not None and not self._is_turning:
+            self._wake(ticks_ms())
 
-    async def _keep_time(self):
-        """The timer task."""
-        while True:
-            await sleep_ms(ticks_diff(self._wake_at, ticks_ms()))
-            self.turn(_TICK)
-
-    def turn(self, begin=_CALL):
-        """Take in what there is, and do what the engine then wants done. Nothing within a turn, or before `start`."""
-        if self._is_turning or self._timer is None:
-            return
-        self._is_turning = True
-        engine = self.engine
-        began = ticks_ms()
-        busy = False
-        least = 1  # what is due and stays due has had its tick: the clock moves on first
-        try:
-            if begin == _READ:
-                self._receive(began)
-            elif begin == _TICK:
-                engine.tick(began)
-                if ticks_diff(began, self._check_at) >= 0:
-                    self._check(began)
-            busy = engine.work()
-            event = engine.next_event()
-            while event is not None:
-                self._on_event(event)
-                event = engine.next_event()
-            self._send(engine)
-        except MemoryError:
-            self.out_of_memory += 1
-            collect()
-        except Exception as error:  # a node in a wall must outlive our mistakes
-            self.faults += 1
-            self.fault = error
-            least = _FAULT_MS
-        self._is_turning = False
-        now = ticks_ms()
-        self.hold_ms = max(self.hold_ms, ticks_diff(now, began))
-        # The timer runs when there is work, when the engine wants to be called, or for the next check.
-        delay = ticks_diff(self._check_at, now)
-        due = engine.next_time()
-        if due is not None:
-            delay = min(delay, ticks_diff(due, now))
-        wake_at = ticks_add(now, 0 if busy else max(delay, least))
-        if begin == _TICK:
-            self._wake_at = wake_at
-        elif ticks_diff(wake_at, self._wake_at) < 0:
-            # A sleep cannot be shortened from outside, so another task takes over. (Waking early needs nothing.)
-            self._wake_at = wake_at
+    def _wake(self, at):
+        """Let the timer task run at `at`, if it would sleep longer. A sleep cannot be shortened from outside, so another task
+        takes over. (Waking early needs nothing.)"""
+        if ticks_diff(at, self._wake_at) < 0:
+            self._wake_at = at
             self._timer.cancel()
-            self._timer = create_task(self._keep_time())
+            self._timer = create_task(self._run(_TICK))
 
-    def _receive(self, now):
-        """Give the engine the datagrams that wait, a bounded number."""
+    async def _run(self, wait_for):
+        """The reader task, which ends with its socket (the next check starts another), and the timer task: one turn after
+        another. All of a turn stands here because the frame of a task is made once: MicroPython would take that of a
+        function of this size from the heap at each call."""
+        engine = self.engine
         buf = self._buf
-        for _ in range(DATAGRAMS):
-            try:
-                data, address = self._sock.recvfrom(len(buf) + _BEYOND)
-            except OSError as error:
-                if error.errno not in _PASSING:
-                    self._is_broken = True
-                return
-            n = len(data)
-            if 0 < n <= len(buf):
-                buf[:n] = data
-                self.received += 1
-                self._deaf = 0
-                self._has_sent = False
-                ip, port = from_sockaddr(address)
-                self.engine.receive(buf, n, ip, port, now)
+        view = memoryview(buf)
+        size = len(buf)
+        while wait_for == _TICK or not self._is_broken:
+            if wait_for == _READ:
+                await readable(self._sock)
             else:
-                self.oversize += n > 0
-
-    def _send(self, engine):
-        """Send what the engine has, or lose and count it: ENOMEM (an ESP32 that waits for ARP), no route, no interface."""
-        for _ in range(_BURST):
-            n = engine.to_send(self._buf)
-            if not n:
-                return
+                await sleep_ms(ticks_diff(self._wake_at, ticks_ms()))
+            self._is_turning = True
+            began = ticks_ms()
+            busy = False
+            least = 1  # what is due and stays due has had its tick: the clock moves on first
             try:
-                if self._sock is None:  # none could be had
-                    raise OSError
-                self._sock.sendto(self._view[:n], sockaddr(self._sock, engine.to_ip, engine.to_port))
-                self._sock.settimeout(0)  # on ESP32-S3 a send can make the socket block again
-                self._has_sent = True
-            except OSError:
-                self.unsent += 1
+                if wait_for == _TICK:
+                    engine.tick(began)
+                    if ticks_diff(began, self._check_at) >= 0:
+                        self._check(began)
+                else:
+                    for _ in range(DATAGRAMS):
+                        try:
+                            data, address = self._sock.recvfrom(size + _BEYOND)
+                        except OSError as error:
+                            self._is_broken = error.errno not in _PASSING
+                            break
+                        n = len(data)
+                        if 0 < n <= size:
+                            buf[:n] = data
+                            self.received += 1
+                            ip, port = from_sockaddr(address)
+                            engine.receive(buf, n, ip, port, began)
+                        else:
+                            self.oversize += n > 0
+                busy = engine.work()
+                event = engine.next_event()
+                while event is not None:
+                    self._on_event(event)
+                    event = engine.next_event()
+                sock = self._sock
+                for _ in range(_BURST):
+                    n = engine.to_send(buf)
+                    if not n:
+                        break
+                    try:
+                        if sock is None:  # none could be had
+                            raise OSError
+                        sock.sendto(view[:n], sockaddr(sock, engine.to_ip, engine.to_port))
+                        sock.settimeout(0)  # on ESP32-S3 a send can make the socket block again
+                        self._has_sent = True
+                    except OSError:  # ENOMEM (an ESP32 that waits for ARP), no route, no interface: lost
+                        self.unsent += 1
+            except MemoryError:
+                self.out_of_memory += 1
+                collect()
+            except Exception as error:  # a node in a wall must outlive our mistakes
+                self.faults += 1
+                self.fault = error
+                least = _FAULT_MS
+            self._is_turning = False
+            now = ticks_ms()
+            held = ticks_diff(now, began)
+            if held > self.hold_ms:
+                self.hold_ms = held
+            # The timer runs when there is work, when the engine wants to be called, or for the next check.
+            due = engine.next_time()
+            if due is None or ticks_diff(due, self._check_at) > 0:
+                due = self._check_at
+            if busy:
+                due = now
+            elif ticks_diff(due, now) < least:
+                due = ticks_add(now, least)
+            if wait_for == _TICK:
+                self._wake_at = due
+            else:
+                self._wake(due)
 
     def _check(self, now):
         """Let the owner look after itself, and look after the socket. Where a new one cannot be had, the next check tries
         again."""
         self._check_at = ticks_add(now, _CHECK_MS)
-        self._deaf += self._has_sent
+        self._deaf = self._deaf + self._has_sent if self.received == self._heard else 0
         self._has_sent = False
+        self._heard = self.received
         if self._on_check() or self._is_broken or self._deaf >= _DEAF_CHECKS:
             self._deaf = 0
             self.reopened += 1
@@ -202,4 +201,4 @@ class Driver:
                 self.open()
             except OSError:
                 return
-            self._reader = create_task(self._read())
+            self._reader = create_task(self._run(_READ))
