@@ -28,7 +28,6 @@ _READ = const(1)  # what a task waits for
 _TICK = const(2)
 
 _BURST = const(32)  # datagrams sent in one turn
-_BEYOND = const(1)  # bytes read beyond the longest datagram, so that a longer one shows
 _CHECK_MS = const(10_000)  # between two looks at address and socket
 _DEAF_CHECKS = const(6)  # a minute of sending with no answer: the socket may be dead (seen on ESP32-S3)
 _FAULT_MS = const(1_000)  # pause after an exception, so that one that repeats does not eat the processor
@@ -57,6 +56,7 @@ class Driver:
         self._sock = None
         self._is_broken = False  # only a new socket helps
         self._buf = bytearray(size)  # for both ways: the engine keeps no view of a datagram
+        self._read_n = size + 1  # so that a longer one shows
         self._reader = self._timer = None
         self._is_turning = False
         self._deaf = 0  # checks in a row that saw sending and no answer
@@ -99,21 +99,32 @@ class Driver:
             self._wake(ticks_ms())
 
     def _wake(self, at):
-        """Let the timer task run at `at`, if it would sleep longer. A sleep cannot be shortened from outside, so another task
-        takes over. (Waking early needs nothing.)"""
+        """Let the timer task run at `at`, if it would sleep longer. A sleep cannot be shortened from outside, so another
+        task takes over. (Waking early needs nothing.)"""
         if ticks_diff(at, self._wake_at) < 0:
             self._wake_at = at
             self._timer.cancel()
             self._timer = create_task(self._run(_TICK))
 
+    def _take(self):
+        """Bytes of the next datagram, which is copied to the buffer; 0: it is not for us. Raises OSError where none waits."""
+        data, address = self._sock.recvfrom(self._read_n)
+        n = len(data)
+        if n >= self._read_n:
+            self.oversize += 1
+            return 0
+        self._buf[:n] = data
+        self._from_ip, self._from_port = from_sockaddr(address)
+        self.received += n > 0
+        return n
+
     async def _run(self, wait_for):
         """The reader task, which ends with its socket (the next check starts another), and the timer task: one turn after
-        another. All of a turn stands here because the frame of a task is made once: MicroPython would take that of a
-        function of this size from the heap at each call."""
+        another. All of a turn stands here because the frame of a task is made once: MicroPython would take the frame of a
+        function of this size from the heap, at each call. But a datagram must not stand in a frame that stays."""
         engine = self.engine
         buf = self._buf
         view = memoryview(buf)
-        size = len(buf)
         while wait_for == _TICK or not self._is_broken:
             if wait_for == _READ:
                 await readable(self._sock)
@@ -131,18 +142,12 @@ class Driver:
                 else:
                     for _ in range(DATAGRAMS):
                         try:
-                            data, address = self._sock.recvfrom(size + _BEYOND)
+                            n = self._take()
                         except OSError as error:
                             self._is_broken = error.errno not in _PASSING
                             break
-                        n = len(data)
-                        if 0 < n <= size:
-                            buf[:n] = data
-                            self.received += 1
-                            ip, port = from_sockaddr(address)
-                            engine.receive(buf, n, ip, port, began)
-                        else:
-                            self.oversize += n > 0
+                        if n:
+                            engine.receive(buf, n, self._from_ip, self._from_port, began)
                 busy = engine.work()
                 event = engine.next_event()
                 while event is not None:
