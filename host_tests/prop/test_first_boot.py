@@ -172,3 +172,32 @@ def test_modules_of_the_start_leave_memory_with_it(tmp_path):
         assert ("ed25519" in sent) == (boot == "first")
         assert not set(sent) & set(loaded)
         assert rest == ["0", "None"], "modules still in memory, fault of the node"
+
+
+CATCHING_ON_BOARD = """
+import asyncio, sys
+import picoswarm
+async def attempt(network, caught):
+    node = picoswarm.Node(sys.argv[1] + str(network), network=network, host="127.0.0.1", port=int(sys.argv[2]))
+    try:
+        await node.start()
+    except picoswarm.LocalError as error:
+        caught.append(error)
+        return
+    await node.close()
+async def main():
+    caught = []
+    for round in range(3):
+        await attempt(bytes(range(32)), caught)
+        await attempt(None, caught)  # no network key
+    print(len(caught), len(set(type(error) for error in caught)))
+asyncio.run(main())
+"""
+
+
+def test_an_error_has_one_class_however_often_nodes_start(tmp_path):
+    mpy.compile_library("x86")
+    env = {"MICROPYPATH": f"{mpy.library_folder('x86')}:.frozen"}
+    arguments = ["-c", CATCHING_ON_BOARD, tmp_path / "board", str(free_ports(1)[0])]
+    done = runtimes.run_micropython(arguments, 400, env, tmp_path)
+    assert done.stdout.split() == ["3", "1"], done.stdout

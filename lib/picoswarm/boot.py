@@ -11,9 +11,9 @@ import sys
 from .compat import collect, const, own_ip, parse_ip, sleep_ms, ticks_ms, unload
 from .identity import Kept, Keyring, Rng
 
-# What is loaded from here on goes again, and this module with it.
-_loaded_before = list(sys.modules)
-_loaded_before.remove(__name__)
+# What is loaded from here on goes again when a node runs, and this module with it.
+_before = list(sys.modules)
+_before.remove(__name__)
 
 from .errors import LocalError  # noqa: E402
 from .profile import Profile  # noqa: E402
@@ -50,7 +50,9 @@ class Boot:
     names none."""
 
     def __init__(self, folder, network, profile, host, port, bootstrap, default_port):
-        self._profile = (profile or Profile()).check()
+        if not isinstance(profile, Profile):
+            profile = Profile(**(profile or {}))
+        self._profile = profile.check()
         self._folder = folder
         if isinstance(network, bytes):
             from .membership import Membership, NetworkKey
@@ -61,6 +63,7 @@ class Boot:
         self._port = port
         self._bootstrap = [_parse(text, default_port) for text in bootstrap]
         self._keys = None
+        self._goes = [name for name in sys.modules if name not in _before]
 
     async def start(self):
         """(folder, host, own ip, engine, driver with its socket open). May be called again where it failed."""
@@ -68,8 +71,9 @@ class Boot:
         if hasattr(gc, "mem_alloc") and gc.threshold() < 0:
             gc.threshold(_GARBAGE)
         if self._keys is None:
+            stays = [name for name in sys.modules if name not in self._goes]
             self._keys = await self._take_keys()
-            unload(_loaded_before)
+            unload(stays)
             collect()
         identity, keyring, rng, nodes = self._keys
         from .discovery import Discovery

@@ -52,12 +52,13 @@ def collect():
 
 
 def unload(before):
-    """Forget the modules of this package that are not among the names `before`: their memory is free after the next
-    collection, and who needs one again imports it again. Nothing on CPython."""
+    """Forget the modules of this package that are not among the names `before`, and that no user has a name from: their
+    memory is free after the next collection, and who needs one again imports it again. Nothing on CPython."""
+    package = sys.modules["picoswarm"]
     for name in list(sys.modules) if MICROPYTHON else ():
-        if name.startswith("picoswarm.") and name not in before:
+        if name.startswith("picoswarm.") and name not in before and name[10:] not in package.handed_out:
             del sys.modules[name]
-            delattr(sys.modules["picoswarm"], name[10:])
+            delattr(package, name[10:])
 
 
 if MICROPYTHON:

@@ -107,7 +107,7 @@ class Driver:
             self._timer = create_task(self._run(_TICK))
 
     def _take(self):
-        """Bytes of the next datagram, which is copied to the buffer; 0: it is not for us. Raises OSError where none waits."""
+        """Bytes of the next datagram, which is copied to the buffer; 0: not for us. Raises OSError where none waits."""
         data, address = self._sock.recvfrom(self._read_n)
         n = len(data)
         if n >= self._read_n:

@@ -34,8 +34,9 @@ class Node:
 
     def __init__(self, folder, network=None, profile=None, host="", port=PORT, bootstrap=()):
         """`folder`: path of the node's folder, or a Store. `network`: 32-byte network key or Membership; None: the folder
-        has it. `host`: own address, where it cannot be found out. `bootstrap`: texts "ip:port"; not needed where another
-        node is on the same LAN. Raises LocalError."""
+        has it. `profile`: a Profile, or a dict of the numbers in which it differs from the default one, which leaves less
+        in memory. `host`: own address, where it cannot be found out. `bootstrap`: texts "ip:port"; not needed where
+        another node is on the same LAN. Raises LocalError."""
         from .boot import Boot
 
         self.id = None  # 32 bytes, once started

@@ -5,8 +5,8 @@ import sys
 from .compat import unload
 
 # What is loaded from here on goes again, and this module with it.
-_loaded_before = list(sys.modules)
-_loaded_before.remove(__name__)
+_before = list(sys.modules)
+_before.remove(__name__)
 
 
 def save(folder, uptime_s, keyring=None, table=None):
@@ -31,5 +31,5 @@ def save(folder, uptime_s, keyring=None, table=None):
     except StoreError:
         pass
     finally:
-        unload(_loaded_before)
+        unload(_before)
     return is_saved

@@ -20,7 +20,7 @@ class Node:
         self,
         folder: str | Store,
         network: bytes | Membership | None = None,
-        profile: Profile | None = None,
+        profile: Profile | dict[str, int] | None = None,
         host: str = "",
         port: int = ...,
         bootstrap: Iterable[str] = (),
