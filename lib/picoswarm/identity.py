@@ -73,8 +73,8 @@ class Rng:
         a hash; the state moves on one way with each stock."""
         at = self._at
         if at + n > 32:
-            self._stock = sha256(self._state + b"\x01").digest()
-            self._state = sha256(self._state + b"\x02").digest()
+            self._stock = sha256(self._state).digest()
+            self._state = sha256(self._stock + self._state).digest()
             at = 0
         self._at = at + n
         return self._stock[at : at + n]
