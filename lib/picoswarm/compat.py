@@ -65,7 +65,7 @@ if MICROPYTHON:
     from gc import mem_alloc as heap_used  # bytes allocated on the MicroPython heap
 
     try:
-        from asyncio import sleep_ms  # awaitable: lets other tasks run for so many milliseconds; 0: those that are ready
+        from asyncio import core, sleep_ms  # the latter lets other tasks run for so many milliseconds; 0: those ready now
     except ImportError:
         pass  # firmware without sockets, such as that of the emulator, has no asyncio either
 
@@ -98,8 +98,6 @@ if MICROPYTHON:
 
     def readable(sock):
         """Awaitable: until a datagram waits in `sock`, or its interface failed."""
-        from asyncio import core
-
         yield core._io_queue.queue_read(sock)  # asyncio has no public name for this; its own streams do the same
 
 
