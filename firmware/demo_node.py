@@ -13,7 +13,7 @@ import json
 import sys
 from binascii import hexlify, unhexlify
 
-from picoswarm import Node, Profile
+from picoswarm import Node
 from picoswarm.compat import collect, heap_used, readable, ticks_diff, ticks_ms
 
 
@@ -77,7 +77,7 @@ async def main(folder, host, port, bootstrap, *numbers):
         changes[name] = int(value)
     known = [] if bootstrap == "-" else bootstrap.split(",")
     began = ticks_ms()
-    async with Node(folder, profile=Profile(**changes), host=host, port=int(port), bootstrap=known) as node:
+    async with Node(folder, profile=changes, host=host, port=int(port), bootstrap=known) as node:
         tell(id=hexlify(node.id).decode(), ms=ticks_diff(ticks_ms(), began))
         reporter = asyncio.create_task(report(node))
         await obey(node)

@@ -15,6 +15,7 @@ MODULES = sorted(path.stem for path in LIBRARY.glob("*.py"))
 OURS_ABOVE = {"picoswarm_gateway", "picoswarm_tools"}
 # What the standard modules of a stock MicroPython firmware are called, as far as the library uses them.
 STOCK = {
+    "array",
     "asyncio",
     "binascii",
     "collections",

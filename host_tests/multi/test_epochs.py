@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from picoswarm import Node, membership, net
+from picoswarm import Node, identity, net
 from picoswarm.keys import load_membership
 from picoswarm_tools.provision import new_network_key, rotated, save
 from picoswarm_tools.swarm import HOST, Membership, Store
@@ -12,7 +12,7 @@ from picoswarm_tools.swarm import HOST, Membership, Store
 
 def test_the_lower_network_key_goes_after_its_time_from_the_folder_too(tmp_path, monkeypatch):
     monkeypatch.setattr(net, "_CHECK_MS", 20)
-    monkeypatch.setattr(membership, "_LOWER_KEPT_S", 1)
+    monkeypatch.setattr(identity, "_LOWER_KEPT_S", 1)
     store = Store(str(tmp_path / "node"))
     held = rotated(Membership(new_network_key()))
     save(store, held)

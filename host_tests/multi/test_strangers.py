@@ -64,7 +64,7 @@ def test_strangers_get_no_byte_and_cost_no_memory(tmp_path, record_property):
     needs_micropython()
 
     async def scenario():
-        async with Probe(tmp_path, HEAP, numbers={"beacon": 0}) as node:
+        async with Probe(tmp_path, HEAP, numbers={"beacon": 0, "start_ms": 0}) as node:
             stranger = Stranger(1, members_beacon(node.membership))
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
                 sock.setblocking(False)

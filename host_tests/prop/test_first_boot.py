@@ -15,6 +15,7 @@ from picoswarm.keys import LoadOrCreate, gather
 from picoswarm.slots import IDENTITY, SEED
 from picoswarm.store import Store
 from picoswarm_tools import mpy, runtimes
+from picoswarm_tools.swarm import free_ports
 
 BOOTS = 1000
 
@@ -126,3 +127,77 @@ def test_a_second_boot_loads_neither_ed25519_nor_sha512(tmp_path):
     assert second == first
     assert "picoswarm.keys" in modules
     assert "ed25519" not in modules and "sha512" not in modules
+
+
+BALLAST_ON_BOARD = """
+import asyncio, sys
+from picoswarm import compat
+sent = []
+unload = compat.unload
+def watched(before):
+    for name in sys.modules:
+        if name.startswith("picoswarm.") and name not in before:
+            sent.append(name[10:])
+            sys.modules[name].ballast = bytearray(1000000)
+    unload(before)
+compat.unload = watched
+async def main():
+    from picoswarm import Node
+    node = Node(sys.argv[1], network=bytes(range(32)), host="127.0.0.1", port=int(sys.argv[2]))
+    await node.start()
+    for _ in range(5):
+        await asyncio.sleep_ms(10)
+        compat.collect()
+    heap = compat.heap_used()
+    await node.close()
+    return heap, node.fault
+heap, fault = asyncio.run(main())
+print(" ".join(sent))
+print(" ".join(name[10:] for name in sys.modules if name.startswith("picoswarm.")))
+print(heap // 1000000, fault)
+"""
+
+
+def test_modules_of_the_start_leave_memory_with_it(tmp_path):
+    """Whatever refers to one of them (a class, a bound method) would keep the whole module in the heap of a running node:
+    each gets a weight, and none may be left."""
+    mpy.compile_library("x86")
+    env = {"MICROPYPATH": f"{mpy.library_folder('x86')}:.frozen"}
+    for boot in ("first", "second"):
+        arguments = ["-c", BALLAST_ON_BOARD, tmp_path / "board", str(free_ports(1)[0])]
+        done = runtimes.run_micropython(arguments, 40_000, env, tmp_path)
+        assert done.returncode == 0, done.stdout
+        sent, loaded, rest = (line.split() for line in done.stdout.splitlines())
+        assert {"boot", "profile", "errors", "keys", "entropy", "nodekey", "membership", "store", "slots"} <= set(sent)
+        assert ("ed25519" in sent) == (boot == "first")
+        assert not set(sent) & set(loaded)
+        assert rest == ["0", "None"], "modules still in memory, fault of the node"
+
+
+CATCHING_ON_BOARD = """
+import asyncio, sys
+import picoswarm
+async def attempt(network, caught):
+    node = picoswarm.Node(sys.argv[1] + str(network), network=network, host="127.0.0.1", port=int(sys.argv[2]))
+    try:
+        await node.start()
+    except picoswarm.LocalError as error:
+        caught.append(error)
+        return
+    await node.close()
+async def main():
+    caught = []
+    for round in range(3):
+        await attempt(bytes(range(32)), caught)
+        await attempt(None, caught)  # no network key
+    print(len(caught), len(set(type(error) for error in caught)))
+asyncio.run(main())
+"""
+
+
+def test_an_error_has_one_class_however_often_nodes_start(tmp_path):
+    mpy.compile_library("x86")
+    env = {"MICROPYPATH": f"{mpy.library_folder('x86')}:.frozen"}
+    arguments = ["-c", CATCHING_ON_BOARD, tmp_path / "board", str(free_ports(1)[0])]
+    done = runtimes.run_micropython(arguments, 400, env, tmp_path)
+    assert done.stdout.split() == ["3", "1"], done.stdout

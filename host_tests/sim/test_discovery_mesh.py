@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from picoswarm.crypto import run
-from picoswarm.identity import Create
+from picoswarm.nodekey import Create
 from picoswarm_tools.sim import stream
 from picoswarm_tools.sim.clock import DAY, HOUR, MILLISECOND, MINUTE, SECOND
 from picoswarm_tools.sim.measure import Exchanges, Trace

@@ -6,7 +6,6 @@ from picoswarm.compat import (
     collect,
     const,
     heap_used,
-    random_bytes,
     sha256,
     ticks_add,
     ticks_diff,
@@ -72,11 +71,6 @@ def test_const_gives_its_argument():
 def test_sha256_is_the_platforms_own():
     digest = sha256(b"abc").digest()
     assert digest == unhex("ba7816bf 8f01cfea 414140de 5dae2223 b00361a3 96177a9c b410ff61 f20015ad")
-
-
-def test_random_bytes_have_the_length_asked_for():
-    assert [len(random_bytes(n)) for n in (0, 1, 33)] == [0, 1, 33]
-    assert random_bytes(16) != random_bytes(16)
 
 
 def test_viper_kernels_are_picked_only_where_words_have_32_bits():

@@ -35,8 +35,8 @@ def proven(puppet, node, pair):
         (answer,) = puppet.say(n, node)
         assert puppet.hear(answer) == 0 and puppet.codec.is_paired(pair)
         assert bool(puppet.buf[13] & 0x20) == (len(puppet.ip) == 16 and puppet.ip[:12] != MAPPED)
-        assert len(answer) == (62 if puppet.codec.is_ipv6 else 50)
-        at = puppet.codec.body + (18 if puppet.codec.is_ipv6 else 6)
+        assert len(answer) == (62 if puppet.buf[13] & 0x20 else 50)
+        at = puppet.codec.body + (18 if puppet.buf[13] & 0x20 else 6)
         token = bytes(puppet.buf[at : at + 8])
         puppet.link.pass_ms(1000)
     return token

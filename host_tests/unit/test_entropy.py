@@ -1,8 +1,9 @@
-"""The entropy pool: which sources it refuses, when it makes keys, and what its output does not reveal."""
+"""The entropy pool and what is drawn from it: which sources it refuses, when it makes keys, what its output hides."""
 
 from picoswarm.compat import sha256
 from picoswarm.entropy import Pool
 from picoswarm.errors import EntropyError
+from picoswarm.identity import Rng
 from support import raises
 
 RUNTIMES = ("cpython", "micropython", "qemu")
@@ -180,17 +181,20 @@ def test_pool_draws_any_length_up_to_its_limit():
     raises(ValueError, Pool().draw, -1)
 
 
-def test_pool_rng_gives_request_ids_without_repeating():
-    pool = Pool(b"chip")
-    ids = [pool.rng(4) for _ in range(200)]
-    assert len(set(ids)) == 200 and all(len(i) == 4 for i in ids)
-    assert len(pool.rng(0)) == 0 and len(pool.rng(128)) == 128 and len(pool.rng(300)) == 300
-    odd = [pool.rng(5) for _ in range(60)]
-    assert len(set(odd)) == 60 and all(len(i) == 5 for i in odd)
+def test_random_bytes_of_a_running_node_do_not_repeat():
+    rng = Rng(Pool(b"chip").draw(32))
+    for n in (4, 5, 1, 32):
+        drawn = [rng.draw(n) for _ in range(40)]
+        assert all(len(one) == n for one in drawn)
+        assert n == 1 or len(set(drawn)) == 40
+    assert rng.draw(0) == Rng(bytes(32)).draw(0) == b""
 
 
-def test_pool_rng_knows_what_was_added_since():
-    one, other = Pool(b"chip"), Pool(b"chip")
-    assert one.rng(4) == other.rng(4)
-    one.add(b"news")
-    assert one.rng(4) != other.rng(4)
+def test_random_bytes_depend_on_the_state_alone_and_do_not_reveal_it():
+    one, same, other = Rng(bytes(32)), Rng(bytes(32)), Rng(bytes(31) + b"\x01")
+    first = one.draw(32)
+    assert first == same.draw(32) != other.draw(32)
+    state = one._state
+    assert one.draw(32) != first
+    # Whoever reads the state now computes what comes, and has no way back to what was drawn.
+    assert state not in (bytes(32), first) and Rng(state).draw(32) != first

@@ -2,8 +2,9 @@
 
 from picoswarm.crypto import X25519, hkdf, run, u_from_id
 from picoswarm.errors import EntropyError, LocalError, Malformed
-from picoswarm.identity import Create, Identity, is_valid_id, is_valid_static, log_distance, pair_key, short
+from picoswarm.identity import is_valid_id, pair_key
 from picoswarm.keymap import id_from_u
+from picoswarm.nodekey import Create, Identity, is_valid_static, short
 from support import raises, unhex
 
 RUNTIMES = ("cpython", "micropython", "qemu")
@@ -121,17 +122,6 @@ def test_two_nodes_agree_on_their_pair_key():
     at_a = pair_key(run(X25519(a.static_private, b.static_public)), a.id, b.id)
     at_b = pair_key(run(X25519(b.static_private, a.static_public)), b.id, a.id)
     assert at_a == at_b
-
-
-def test_log_distance_counts_the_bits_of_the_xor():
-    assert log_distance(ID_A, ID_A) == 0
-    zero = bytes(32)
-    for bit in range(256):
-        value = bytearray(32)
-        value[31 - bit // 8] = 1 << bit % 8
-        assert log_distance(zero, value) == log_distance(value, zero) == bit + 1
-        value[31] |= 1
-        assert log_distance(value, zero) == bit + 1
 
 
 def test_an_id_is_named_by_its_first_bytes():

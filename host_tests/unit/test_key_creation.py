@@ -1,6 +1,7 @@
 """The first boot: a key is made once, from a healthy source, and stored before it is used."""
 
-from picoswarm.compat import random_bytes
+from os import urandom
+
 from picoswarm.crypto import run
 from picoswarm.errors import EntropyError, StoreError
 from picoswarm.keys import LoadOrCreate, gather, load_identity
@@ -40,7 +41,7 @@ class MemoryFiles:
         pass
 
 
-def boot(files, source=random_bytes):
+def boot(files, source=urandom):
     store = Store("", files)
     return run(LoadOrCreate(store, gather(store, source), source))
 
@@ -71,7 +72,7 @@ def test_low_entropy_refused():
 def test_a_seed_of_the_host_does_not_make_up_for_a_failed_source():
     files = MemoryFiles()
     store = Store("", files)
-    store.write(SEED, random_bytes(32))
+    store.write(SEED, urandom(32))
     raises(EntropyError, boot, files, lambda n: bytes(n))
     assert store.read(IDENTITY) is None
 

@@ -1,8 +1,9 @@
 """The store: the last good copy survives whatever the file layer does, and keys stay private."""
 
 import os
+from os import urandom
 
-from picoswarm.compat import MICROPYTHON, random_bytes
+from picoswarm.compat import MICROPYTHON
 from picoswarm.errors import StoreError
 from picoswarm.slots import IDENTITY, NETWORK, NODES, Kind, encode_slot
 from picoswarm.store import Store
@@ -64,7 +65,7 @@ def temporary_folder():
         os.stat(base)
     except OSError:
         raise Skip("no file system")
-    return base + "/picoswarm-" + random_bytes(8).hex()
+    return base + "/picoswarm-" + urandom(8).hex()
 
 
 def remove_folder(folder):

@@ -16,12 +16,14 @@ _HOMES = {
     "LocalError": "errors",
     "StoreError": "errors",
 }
+handed_out = []  # modules that a user has a name from: `compat.unload` leaves them, or a class would be there twice
 
 
 def __getattr__(name):
     """A public name, or a module of the package: MicroPython's `from . import x` asks here before it imports x."""
     home = _HOMES.get(name)
     if home:
+        handed_out.append(home)
         value = getattr(__import__(home, globals(), None, (name,), 1), name)
     elif name[:1] != "_":
         try:

@@ -1,4 +1,5 @@
-"""The random pool: raw source bytes in, keys and request ids out. Pure: who collects the bytes hands them in.
+"""The random pool: raw source bytes in, keys and the seed of request ids (identity.Rng) out. Pure: who collects the bytes
+hands them in.
 
 A board's `os.urandom` is no generator to make keys from directly (RP2: sampled ring oscillators; ESP32: a true source only
 while the radio is on), so its bytes pass health tests in the manner of NIST SP 800-90B section 4.4 and are hashed into a
@@ -19,7 +20,6 @@ _DISTINCT = const(16)  # values in a window, at least: 128 uniform bytes have 78
 _BLOCK = const(16)  # bytes in a row that come twice from no source that works
 
 _DRAW_MAX = const(8160)  # 255 digests
-_STOCK = const(128)  # bytes drawn ahead for `rng`
 
 
 def _trouble(samples):
@@ -50,8 +50,6 @@ class Pool:
         self._window = b""  # source bytes not yet tested
         self._last = None  # the last block of the window before
         self._credit = 0  # bits
-        self._stock = b""
-        self._taken = 0  # bytes of the stock
         for separator in separators:
             self.add(separator)
 
@@ -66,7 +64,6 @@ class Pool:
         h.update(b"\x00")
         h.update(data)
         self._state = h.digest()
-        self._taken = len(self._stock)  # what was drawn ahead does not know them
 
     def feed(self, source):
         """Mix in raw bytes of the random source and credit them, 128 bytes at a time. Raises EntropyError when they fail
@@ -111,14 +108,3 @@ class Pool:
         if not self.ready:
             raise EntropyError("no healthy random source yet: no key is made")
         return self.draw(n)
-
-    def rng(self, n):
-        """`n` random bytes from a stock drawn ahead, so that a request id costs a slice and not a hash."""
-        if n > _STOCK:
-            return self.draw(n)
-        if self._taken + n > len(self._stock):
-            self._stock = self.draw(_STOCK)
-            self._taken = 0
-        at = self._taken
-        self._taken = at + n
-        return self._stock[at : at + n]

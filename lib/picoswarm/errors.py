@@ -1,4 +1,6 @@
-"""The exceptions of the library. What a peer did wrong is counted or closes the peer; only a caller's mistakes raise."""
+"""The exceptions of the library. What a peer did wrong is counted or closes the peer; only a caller's mistakes raise.
+
+What stays in memory of a running node imports from here where it raises, so that this module need not stay."""
 
 
 class PicoswarmError(Exception):

@@ -1,40 +1,24 @@
-"""The node key and what follows from it: node id, static key, pair keys (docs/protocol.md section 1).
+"""What a running node keeps of its start: keys, random bytes, and the rules that every node id obeys (docs/protocol.md
+section 1).
 
-The key is Ed25519, made on the node at first boot; its 32-byte public key is the node id, and the distance between nodes
-is the XOR of their ids. The same secret serves X25519 through the birational map, so that id and static key determine each
-other. For that map to have one inverse, the sign bit of every id is 0: seeds are drawn until it is, and other ids are
-refused everywhere. Pure.
+Making and reading keys is the business of nodekey.py and membership.py, gathering randomness that of entropy.py; a node
+forgets them once it runs. Pure.
 """
 
-from binascii import hexlify
+from .compat import const, sha256
+from .crypto import hkdf
 
-from .compat import collect, const
-from .crypto import hkdf, u_from_id
-from .errors import LocalError, Malformed
-
-ID = 32  # bytes of a node id
-PAIR_KEY = 16  # bytes of a pair key
-
-_PAYLOAD = const(96)  # key file: seed 32 | static private key 32 | id 32
-
-
-def _is_canonical(value32):
-    """Whether 32 little-endian bytes are below p = 2**255 - 19, bit 255 included."""
-    if len(value32) != ID or value32[31] > 0x7F:
-        return False
-    # Not below p: 0xED to 0xFF, then thirty times 0xFF, then 0x7F.
-    return value32[31] != 0x7F or value32[0] < 0xED or bytes(value32[1:31]) != b"\xff" * 30
+_LOWER_KEPT_S = const(86400)
 
 
 def is_valid_id(id32):
-    """Whether 32 bytes can be a node id: sign bit 0, y < p, and y != 1, the one y that has no static key. It does not
-    ask whether the point is on the curve: whoever holds no key for it fails the proof that comes next."""
-    return _is_canonical(id32) and not (id32[0] == 1 and bytes(id32[1:]) == bytes(31))
-
-
-def is_valid_static(u32):
-    """Whether 32 bytes can be a static X25519 key: bit 255 is 0, u < p, and u != p - 1, the one u that has no id."""
-    return _is_canonical(u32) and not (u32[31] == 0x7F and u32[0] == 0xEC and bytes(u32[1:31]) == b"\xff" * 30)
+    """Whether 32 bytes can be a node id: sign bit 0, y < p = 2**255 - 19, and y != 1, the one y that has no static key. It
+    does not ask whether the point is on the curve: whoever holds no key for it fails the proof that comes next."""
+    if len(id32) != 32 or id32[31] > 0x7F:
+        return False
+    if id32[31] == 0x7F and id32[0] >= 0xED:
+        return bytes(id32[1:31]) != b"\xff" * 30
+    return id32[0] != 1 or bytes(id32[1:]) != bytes(31)
 
 
 def pair_key(shared32, id_a, id_b):
@@ -43,102 +27,54 @@ def pair_key(shared32, id_a, id_b):
     id_b = bytes(id_b)
     if id_b < id_a:
         id_a, id_b = id_b, id_a
-    return hkdf(shared32, b"picoswarm pair v1" + id_a + id_b, PAIR_KEY)
+    return hkdf(shared32, b"picoswarm pair v1" + id_a + id_b, 16)
 
 
-def log_distance(id_a, id_b):
-    """The bit length of the XOR of two ids, 0 (equal) to 256: the k-bucket index of discv4."""
-    for i in range(ID):
-        differ = id_a[i] ^ id_b[i]
-        if differ:
-            bits = 8 * (ID - 1 - i)
-            while differ:
-                differ >>= 1
-                bits += 1
-            return bits
-    return 0
+class Kept:
+    """What a running node keeps of an Identity (`id`, `static_private`) or a NetworkKey (all its values), under the same
+    names. An instance of those classes would keep the whole module in memory."""
 
 
-def short(id32):
-    """The first 4 bytes of an id in hex: how a node is named in print."""
-    return hexlify(bytes(id32[:4])).decode()
+class Keyring:
+    """The network keys that a running node holds: `highest`, and `lower` or None."""
+
+    def __init__(self, highest, lower=None):
+        self.highest = highest
+        self.lower = lower
+        self._since_s = 0  # uptime when the highest key came
+
+    def find(self, epoch):
+        """The network key of an epoch, or None."""
+        if self.highest.epoch == epoch:
+            return self.highest
+        if self.lower is not None and self.lower.epoch == epoch:
+            return self.lower
+        return None
+
+    def expire(self, uptime_s):
+        """Forget the lower key 24 hours of uptime after the highest came; a restart begins the day anew. True when it
+        went: the caller closes that key's sessions and saves."""
+        if self.lower is None or uptime_s - self._since_s < _LOWER_KEPT_S:
+            return False
+        self.lower = None
+        return True
 
 
-class Identity:
-    """A node key. `.id` and `.static_public` are public; `.seed` and `.static_private` are the secrets, and nothing here
-    prints them."""
+class Rng:
+    """Bytes that nobody can guess who does not know the state: request ids, token secrets. `state32` is secret."""
 
-    def __init__(self, seed, static_private, id32):
-        """Raises LocalError unless the parts have 32 bytes, the id is valid and the private key is clamped."""
-        if len(seed) != 32 or len(static_private) != 32 or not is_valid_id(id32):
-            raise LocalError("identity: size or id")
-        if static_private[0] & 7 or static_private[31] & 0xC0 != 0x40:
-            raise LocalError("identity: private key is not clamped")
-        self.seed = bytes(seed)
-        self.static_private = bytes(static_private)
-        self.id = bytes(id32)
-        self.static_public = u_from_id(self.id)
+    def __init__(self, state32):
+        self._state = state32
+        self._stock = b""
+        self._at = 32
 
-    def encode(self):
-        """The payload of the identity key file. The static private key and the id stand in it, so that a node which has
-        the file needs neither SHA-512 nor Ed25519."""
-        return self.seed + self.static_private + self.id
-
-    @staticmethod
-    def decode(payload):
-        """The Identity of a key file. Raises Malformed."""
-        if len(payload) != _PAYLOAD:
-            raise Malformed("identity: length")
-        try:
-            return Identity(payload[:32], payload[32:64], payload[64:])
-        except LocalError as error:
-            raise Malformed(str(error))
-
-
-_loaded = []
-
-
-def _makers():
-    """(PublicKey, sha512), imported when the first key is made: a node that has its key file never loads them. Garbage goes
-    before and after, so that they do not settle between it and leave a small heap in pieces."""
-    if not _loaded:
-        collect()
-        from .ed25519 import PublicKey
-        from .sha512 import sha512
-
-        _loaded.append((PublicKey, sha512))
-        collect()
-    return _loaded[0]
-
-
-class Create:
-    """The job that makes a node key from an entropy pool (see crypto.run): about two Ed25519 key generations, in slices.
-
-    Raises EntropyError, from the pool, before anything is made.
-    """
-
-    def __init__(self, pool):
-        self._public_key, self._sha512 = _makers()
-        self._pool = pool
-        self._id = self.result = None
-        self._draw()
-
-    def _draw(self):
-        self._seed = self._pool.draw_key(32)
-        self._job = self._public_key(self._seed)
-
-    def step(self):
-        """One slice of work; True while more is left, then `.result` is the Identity."""
-        if self._id is None:
-            if not self._job.step():
-                if is_valid_id(self._job.result):
-                    self._id = self._job.result
-                else:
-                    self._draw()
-            return True  # what follows costs an inversion, as the job's own last step does: a slice of its own
-        private = bytearray(self._sha512(self._seed)[:32])
-        private[0] &= 0xF8
-        private[31] = private[31] & 0x3F | 0x40
-        self.result = Identity(self._seed, private, self._id)
-        self._pool = self._seed = self._job = None
-        return False
+    def draw(self, n):
+        """`n` random bytes, at most 32. They come from a stock of one digest, so that a request id costs a slice and not
+        a hash; the state moves on one way with each stock."""
+        at = self._at
+        if at + n > 32:
+            self._stock = sha256(self._state).digest()
+            self._state = sha256(self._stock + self._state).digest()
+            at = 0
+        self._at = at + n
+        return self._stock[at : at + n]

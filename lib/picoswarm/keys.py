@@ -3,23 +3,46 @@
 A key file that is there and cannot be read stops the node: a new key made in its place would be another node to its peers.
 """
 
-from .compat import board_id, const, jitter, random_bytes
+import time
+from os import urandom
+
+from .compat import const, sha256
 from .entropy import Pool
 from .errors import EntropyError, Malformed, StoreError
-from .identity import Create, Identity
 from .membership import Membership
-from .nodedb import decode_nodes, encode_nodes
+from .nodedb import decode_nodes
+from .nodekey import Create, Identity
 from .slots import IDENTITY, NETWORK, NODES, SEED
 
 _SOURCE = const(256)  # bytes of the system's random source, two windows of its health tests
 _JITTER = const(32)  # clock readings
 
 
-def gather(store, source=random_bytes):
+def _board_id():
+    """Bytes that differ between two boards flashed with one image, as far as the runtime knows any; may be empty."""
+    try:
+        from machine import unique_id
+    except ImportError:
+        return b""
+    return bytes(unique_id())
+
+
+def _jitter():
+    """Readings of the fastest clock, a byte each, with work of uneven length between them: weak entropy, but none that a
+    flash image carries."""
+    ticks = getattr(time, "ticks_us", None) or time.perf_counter_ns
+    out = bytearray(_JITTER)
+    for i in range(_JITTER):
+        sha256(out).digest()
+        out[i] = ticks() & 0xFF
+    return bytes(out)
+
+
+def gather(store, source=urandom):
     """The entropy pool of this boot: the board's random source, and what tells it from boards with the same flash image.
     To be called with the radio on, where the source depends on it. It always gives a pool; one whose source failed gives
     request ids but no key. `source(n)` returns n bytes."""
-    pool = Pool(board_id(), jitter(_JITTER), store.read(SEED) or b"")
+    pool = Pool(_board_id(), _jitter(), store.read(SEED) or b"")
     try:
         pool.feed(source(_SOURCE))
     except EntropyError:
@@ -56,11 +79,6 @@ def load_membership(store):
     return _load(store, NETWORK, Membership.decode)
 
 
-def save_membership(store, membership):
-    """Write the network keys that are held now, after an `add`, `drop_lower` or `expire`. Raises StoreError."""
-    store.write(NETWORK, membership.encode())
-
-
 def load_nodes(store):
     """The node database in a store: [(id, ip, UDP port)], empty where there is none that can be read."""
     try:
@@ -69,21 +87,13 @@ def load_nodes(store):
         return []
 
 
-def save_nodes(store, table, uptime_s):
-    """Write the node database where it has changed and half an hour has passed. What cannot be written is done without."""
-    try:
-        store.write(NODES, encode_nodes(table), uptime_s)
-    except StoreError:
-        pass
-
-
 class LoadOrCreate:
     """The job that gives a node its Identity: from the store, or made now and stored before it is given.
 
     Raises StoreError, and EntropyError when the random source fails; nothing is stored then.
     """
 
-    def __init__(self, store, pool, source=random_bytes):
+    def __init__(self, store, pool, source=urandom):
         self.result = load_identity(store)
         self._store = store
         self._pool = pool

@@ -2,7 +2,8 @@
 
 At most two network keys are held while a mesh moves from one epoch to the next. Epochs are numbers modulo 16 in serial
 order: of two, the higher is the one that the other reaches in fewer than 8 steps up. Sent under the highest, answered
-under the request's epoch; the lower goes after a day of uptime or on the operator's word. Pure.
+under the request's epoch; the lower goes after a day of uptime or on the operator's word. A running node keeps an
+identity.Keyring and has no need of this module. Pure.
 """
 
 from binascii import hexlify
@@ -10,13 +11,13 @@ from binascii import hexlify
 from .compat import const
 from .crypto import ChaCha20, Hmac, hkdf
 from .errors import LocalError, Malformed
+from .identity import Keyring
 
 KEY = 32  # bytes of a network key
 EPOCHS = 16
 
 _RECORD = const(33)  # epoch 1 | key 32, in the key file
 _HALF = const(8)
-_LOWER_KEPT_S = const(86400)
 
 
 def is_higher(a, b):
@@ -49,26 +50,24 @@ class NetworkKey:
         return text[:4] + "-" + text[4:]
 
 
-class Membership:
-    """The network keys that a node holds: `highest`, and `lower` or None."""
+def encode_keys(keyring):
+    """The payload of the network key file: epoch 1 | key 32, the highest first."""
+    payload = bytes((keyring.highest.epoch,)) + keyring.highest.key
+    if keyring.lower is not None:
+        payload += bytes((keyring.lower.epoch,)) + keyring.lower.key
+    return payload
+
+
+class Membership(Keyring):
+    """The network keys of one mesh, one or two, as a folder holds them and as they follow each other."""
 
     def __init__(self, *network_keys):
         """From one key or two, in any order. Raises LocalError as `add` does, and for none."""
         if not 1 <= len(network_keys) <= 2:
             raise LocalError("a node holds one network key or two")
-        self.highest = network_keys[0]
-        self.lower = None
-        self._since_s = 0  # uptime when the highest key came
+        super().__init__(network_keys[0])
         if len(network_keys) == 2:
             self.add(network_keys[1])
-
-    def find(self, epoch):
-        """The NetworkKey of an epoch, or None."""
-        if self.highest.epoch == epoch:
-            return self.highest
-        if self.lower is not None and self.lower.epoch == epoch:
-            return self.lower
-        return None
 
     def add(self, network_key, uptime_s=0):
         """Take in a key; the two highest are kept. False: nothing changed, because the key is held already or is older
@@ -98,17 +97,9 @@ class Membership:
         self.lower = None
         return True
 
-    def expire(self, uptime_s):
-        """Forget the lower key 24 hours of uptime after the highest came; a restart begins the day anew. True when it
-        went: the caller closes that key's sessions and saves."""
-        return uptime_s - self._since_s >= _LOWER_KEPT_S and self.drop_lower()
-
     def encode(self):
         """The payload of the network key file: epoch 1 | key 32, the highest first."""
-        payload = bytes((self.highest.epoch,)) + self.highest.key
-        if self.lower is not None:
-            payload += bytes((self.lower.epoch,)) + self.lower.key
-        return payload
+        return encode_keys(self)
 
     @staticmethod
     def decode(payload):

@@ -8,9 +8,7 @@ goes through `Discovery.add_seed`, which checks it, and is pinged before anythin
 """
 
 from .compat import const
-from .datagram import put_record
 from .errors import Malformed
-from .wire import u16
 
 _CREDIT = const(62)  # in a table record
 _STABLE = const(30)  # credit after four answers, the first of which earns 27: any more is worth a place (row D30)
@@ -18,6 +16,8 @@ _STABLE = const(30)  # credit after four answers, the first of which earns 27: a
 
 def encode_nodes(table, limit=16):
     """The payload for up to `limit` (at most 255) stable nodes of a table, those of most credit first."""
+    from .datagram import put_record  # here, because a boot only decodes, and has no codec yet
+
     pool = table.pool
     stable = []
     for record in range(0, len(pool), table.step):
@@ -44,7 +44,8 @@ def decode_nodes(payload):
         end = at + (53 if payload[at] & 1 else 41)
         if end > len(payload):
             raise Malformed("nodes: length")
-        nodes.append((bytes(payload[at + 1 : at + 33]), bytes(payload[at + 33 : end - 4]), u16(payload, end - 4)))
+        port = payload[end - 4] << 8 | payload[end - 3]
+        nodes.append((bytes(payload[at + 1 : at + 33]), bytes(payload[at + 33 : end - 4]), port))
         at = end
     if at != len(payload):
         raise Malformed("nodes: length")

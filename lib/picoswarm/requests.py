@@ -79,7 +79,10 @@ class Requests:
 
     def __init__(self, node, profile):
         self._node = node
-        self._profile = profile
+        self._pings_max = profile.pings_in_flight
+        self._reply_ms = profile.reply_ms
+        self._first_ms = profile.first_contact_ms
+        self._per_answer = profile.neighbors_per_answer
         self._pool = [Request() for _ in range(profile.pending)]
 
     def find(self, buf, at):
@@ -158,30 +161,29 @@ class Requests:
                 pings += 1
             elif request.state == _READY and (ready is None or request.kind == _FIND_NODE):
                 ready = request
-        if ready is not None and ready.kind == _PING and pings >= self._profile.pings_in_flight:
+        if ready is not None and ready.kind == _PING and pings >= self._pings_max:
             return None
         return ready
 
     def write(self, out, request):
         """Write a request to `out`. Returns the size."""
         node = self._node
-        profile = self._profile
         lookup = request.lookup
         request.key = (request.is_lower and node.membership.lower) or node.membership.highest
         copy(request.peer, _BEFORE, request.peer, _REQUEST_ID, 4)
         copy(request.peer, _REQUEST_ID, node.rng(4), 0, 4)
-        wait = profile.reply_ms
+        wait = self._reply_ms
         if request.kind == _PING:
             if request.is_first:
-                wait = profile.first_contact_ms >> 1
+                wait = self._first_ms >> 1
             n = encode_ping(node.codec, out, request, request.has_token)
         else:
             if request.is_full:
-                wait += profile.first_contact_ms  # a key agreement may stand before the answer
+                wait += self._first_ms  # a key agreement may stand before the answer
             request.beyond = lookup.beyond()
             request.last = request.records = request.parts = 0
             lookup.queries += 1
-            size = size_for(profile.neighbors_per_answer, len(request.ip) == 16)
+            size = size_for(self._per_answer, len(request.ip) == 16)
             n = encode_find_node(node.codec, out, request, lookup.target, request.beyond, size)
         request.state = _SENT
         request.due = ticks_add(node.now, wait)

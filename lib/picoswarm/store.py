@@ -1,4 +1,4 @@
-"""All file I/O of a node: a folder of two-slot files (slots.py) that outlives power cuts and worn flash.
+"""What a node keeps: a folder of two-slot files (slots.py) that outlives power cuts and worn flash.
 
 A write makes a whole new file, forces it to the medium, reads it back, and only then renames it onto the slot that is not
 the newest valid one. At every instant one slot holds the old payload or the new one whole. Where rename does not replace
@@ -8,70 +8,14 @@ On a host, keys are files of mode 0600 in a folder of mode 0700; anything wider 
 that names the file, never its content.
 """
 
-import os
-
-from .compat import const, create_file, is_wide, make_folder, sync_file, sync_folder
+from .compat import FILES
 from .errors import Malformed, StoreError
 from .slots import HEADER, PAYLOAD_MAX, decode_slot, encode_slot, newest, next_sequence
 
-_ENOENT = const(2)
-_EEXIST = const(17)
-
-
-class Files:
-    """The file layer under a Store: what it asks of an operating system. Every method may raise OSError."""
-
-    def make_folder(self, path):
-        """Make a folder that only its owner may enter, unless something of that name is there."""
-        try:
-            os.stat(path)
-        except OSError as error:
-            if error.errno != _ENOENT:
-                raise
-            make_folder(path)
-
-    def is_wide(self, path):
-        """Whether other users may open a file or folder; False where the file system knows no users."""
-        return is_wide(path)
-
-    def read(self, path, limit):
-        """At most `limit` bytes from the start of a file, or None when there is no such file."""
-        try:
-            with open(path, "rb") as file:
-                return file.read(limit)
-        except OSError as error:
-            if error.errno == _ENOENT:
-                return None
-            raise
-
-    def write(self, path, data):
-        """Make or replace a file; the bytes are on the medium when this returns."""
-        with create_file(path) as file:
-            file.write(data)
-            sync_file(file)
-
-    def replace(self, old, new):
-        """Give the file `old` the name `new`, in place of what had it. In one step, except on FAT: there the file that
-        had the name goes first."""
-        try:
-            os.rename(old, new)
-        except OSError as error:
-            if error.errno != _EEXIST:
-                raise
-            os.remove(new)
-            os.rename(old, new)
-
-    def remove(self, path):
-        """Remove a file if there is one."""
-        try:
-            os.remove(path)
-        except OSError as error:
-            if error.errno != _ENOENT:
-                raise
-
-    def sync(self, folder):
-        """Force the names in a folder to the medium."""
-        sync_folder(folder)
+if FILES == "host":
+    from .files_host import Files
+else:
+    from .files import Files
 
 
 class Store:

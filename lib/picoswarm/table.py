@@ -62,7 +62,16 @@ class Table:
     def __init__(self, own_id, profile, rng):
         self._own = own_id
         self._rng = rng
-        self._profile = profile
+        # Copies: the profile goes when a node runs.
+        self._k = profile.k
+        self._buckets = profile.buckets
+        self._records = profile.records
+        self._replacements = profile.replacements
+        self._replacements_per_bucket = profile.replacements_per_bucket
+        self._subnet_per_bucket = profile.subnet_per_bucket
+        self._subnet_per_table = profile.subnet_per_table
+        self._ip_per_table = profile.ip_per_table
+        self._proof = profile.proof_s >> 2
         self._ip_n = 16 if profile.ipv6 else 4
         self.step = _IP + self._ip_n
         self._n = n = profile.records + profile.replacements + profile.pair_cache
@@ -75,7 +84,7 @@ class Table:
     def bucket_of(self, buf, at):
         """The bucket of the id buf[at:]: the bit length of its distance, all near ones together in bucket 0."""
         differ = (buf[at] ^ self._own[0]) << 8 | buf[at + 1] ^ self._own[1]
-        bucket = self._profile.buckets - 17
+        bucket = self._buckets - 17
         while differ:
             differ >>= 1
             bucket += 1
@@ -125,7 +134,6 @@ class Table:
         The limits are one operator's share (row D6): few nodes of one /24 (/48) in a bucket and in the table; in a LAN,
         where all share one, few of one address; on loopback any number."""
         pool = self.pool
-        profile = self._profile
         ip = d.ip
         if len(ip) > self._ip_n:
             return False
@@ -158,21 +166,21 @@ class Table:
                     if stalest < 0 or self.age(at, uptime) > self.age(stalest, uptime):
                         stalest = at
         if kind == _GLOBAL:
-            if in_table >= profile.subnet_per_table or in_bucket >= profile.subnet_per_bucket:
+            if in_table >= self._subnet_per_table or in_bucket >= self._subnet_per_bucket:
                 return False
-        elif kind != _LOOPBACK and in_table >= profile.ip_per_table:
+        elif kind != _LOOPBACK and in_table >= self._ip_per_table:
             return False
-        room = profile.k
+        room = self._k
         if room <= entries < 2 * room and self._is_near(record):
             room = 2 * room
-        if entries < room and self.entries < profile.records:
+        if entries < room and self.entries < self._records:
             self._enter(record)
             return True
-        if spares >= profile.replacements_per_bucket:
+        if spares >= self._replacements_per_bucket:
             if stalest < 0:
                 return False
             pool[stalest + _STATE] = _CACHED  # the one heard of longest ago
-        elif all_spares >= profile.replacements:
+        elif all_spares >= self._replacements:
             return False
         pool[record + _STATE] = _REPLACEMENT
         return False
@@ -251,7 +259,7 @@ class Table:
         for i in range(self._n):
             at = i * self.step
             entries += pool[at + _STATE] & _KIND == _ENTRY and pool[at + _BUCKET] == pool[record + _BUCKET]
-        return entries > max(1, self._profile.k >> 2)
+        return entries > max(1, self._k >> 2)
 
     def find_answered(self, record):
         """A FIND_NODE was answered: its failures in a row are forgotten."""
@@ -296,7 +304,7 @@ class Table:
         return (
             self.pool[record + _STATE] & _KIND != _CACHED
             and self.is_at(record, d)
-            and self.age(record, uptime) < self._profile.proof_s >> 2
+            and self.age(record, uptime) < self._proof
         )
 
     def is_at(self, record, d):

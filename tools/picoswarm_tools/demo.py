@@ -57,7 +57,8 @@ class Demo:
         membership = Membership(new_network_key())
         store = Store(str(folder / "bootstrap"))
         save(store, membership)
-        self.bootstrap = Node(store, profile=gateway_profile(**FAST), host=HOST, port=self.ports[0])
+        self.profile = gateway_profile(**FAST)
+        self.bootstrap = Node(store, profile=self.profile, host=HOST, port=self.ports[0])
         self.nodes = [
             NodeProcess(str(i), folder / f"node{i}", self.ports[i], membership, self.heap_bytes) for i in range(1, count + 1)
         ]
@@ -147,7 +148,7 @@ def table(demo: Demo, width: int) -> Group:
     for heading in ("node", "id", "state", "peers", "table", "rtt", "sent", "received", "heap"):
         grid.add_column(heading, justify="left" if heading in ("node", "id", "state") else "right", no_wrap=True)
     hub = demo.bootstrap
-    grid.add_row("CPython", hub.id.hex()[:8], "bootstrap", str(len(hub.peers())), *figures(hub.stats(), hub.profile, 0), "")
+    grid.add_row("CPython", hub.id.hex()[:8], "bootstrap", str(len(hub.peers())), *figures(hub.stats(), demo.profile, 0), "")
     for node in demo.nodes:
         state = "down" if not node.is_up else "up" if node.id else "new key" if node.boots == 1 else "starting"
         seen = figures(node.state.get("stats", {}), Profile, node.state.get("rtt_ms", 0))

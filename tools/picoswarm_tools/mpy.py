@@ -36,15 +36,14 @@ PROGRAMS = (
     "tools/picoswarm_tools/unix/node_probe.py",
     "tools/picoswarm_tools/unix/small_node.py",
 )
-# Modules that become one file with -O3, under the name of one of them: what each node loads, and what it needs only to boot.
+# Modules that become one file with -O3, under the name of one of them: what stays loaded together.
 BUNDLES = {
-    "compat": ("compat", "errors", "profile", "address", "wire", "wire_viper"),
+    "compat": ("compat", "address", "wire", "wire_viper"),
     "discovery": (
-        *("crypto", "identity", "membership", "datagram", "counters", "budget", "tokens", "outside"),
-        *("table", "revalidation", "lookup", "requests", "agreement", "responder", "upkeep", "discovery"),
+        *("crypto", "identity", "datagram", "counters", "budget", "tokens", "outside", "table", "revalidation"),
+        *("lookup", "requests", "agreement", "responder", "upkeep", "discovery"),
     ),
     "node": ("net", "node"),
-    "keys": ("slots", "entropy", "nodedb", "store", "keys"),
 }
 # What `translate` must always be able to follow, although it has classes of its own.
 BESIDE = (

@@ -1,6 +1,6 @@
 """`python -m picoswarm_tools.package [--check]`: write package.json, which `mip` installs the device library from.
 
-The list is every module of lib/picoswarm but the CPython kernels. `--check` writes nothing and exits 1 where the file is
+The list is every module of lib/picoswarm but those for CPython alone. `--check` writes nothing and exits 1 where the file is
 not what this program would write.
 """
 
@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-HOST_ONLY = {"kernels_host.py"}
+HOST_ONLY = {"compat_host.py", "files_host.py", "kernels_host.py"}
 
 
 def device_modules(root: Path = ROOT) -> list[str]:

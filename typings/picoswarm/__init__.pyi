@@ -9,3 +9,4 @@ from .node import Peer as Peer
 from .profile import Profile as Profile
 
 __version__: str
+handed_out: list[str]

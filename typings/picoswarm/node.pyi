@@ -15,13 +15,12 @@ class Peer(NamedTuple):
 
 class Node:
     id: bytes | None
-    profile: Profile
     events: Events
     def __init__(
         self,
         folder: str | Store,
         network: bytes | Membership | None = None,
-        profile: Profile | None = None,
+        profile: Profile | dict[str, int] | None = None,
         host: str = "",
         port: int = ...,
         bootstrap: Iterable[str] = (),
@@ -38,7 +37,6 @@ class Node:
 
 class Events:
     def __init__(self) -> None: ...
-    def put(self, event: tuple[Any, ...]) -> None: ...
-    def close(self) -> None: ...
+    def put(self, event: tuple[Any, ...] | None) -> None: ...
     def __aiter__(self) -> Self: ...
     async def __anext__(self) -> tuple[Any, ...]: ...

@@ -23,7 +23,7 @@ from picoswarm.compat import sha256
 from picoswarm.crypto import Hmac, X25519, hkdf, run, u_from_id
 from picoswarm.ed25519 import PublicKey, Sign, Verify
 from picoswarm.entropy import Pool
-from picoswarm.identity import Create
+from picoswarm.nodekey import Create
 from picoswarm.sha512 import sha512
 
 key = bytes(range(1, 33))

@@ -15,8 +15,9 @@ from types import SimpleNamespace
 
 from picoswarm.crypto import X25519, run
 from picoswarm.datagram import Codec, start_neighbors
-from picoswarm.identity import Identity, pair_key
+from picoswarm.identity import pair_key
 from picoswarm.membership import Membership
+from picoswarm.nodekey import Identity
 
 from .measure import FIND_NODE, NEIGHBORS
 from .nat import Address

@@ -10,8 +10,9 @@ from typing import Any
 from picoswarm.crypto import run
 from picoswarm.discovery import LOOKUP_DONE, Discovery
 from picoswarm.ed25519 import PublicKey
-from picoswarm.identity import Identity, is_valid_id, short
+from picoswarm.identity import is_valid_id
 from picoswarm.membership import Membership, NetworkKey
+from picoswarm.nodekey import Identity, short
 from picoswarm.profile import Profile
 from picoswarm.sha512 import sha512
 
@@ -43,7 +44,7 @@ BOOTSTRAP: Changes = {
 
 
 def create_identity(rng: Random) -> Identity:
-    """A node key, as `identity.Create` makes it but for that one's garbage collections, which for a thousand nodes in one
+    """A node key, as `nodekey.Create` makes it but for that one's garbage collections, which for a thousand nodes in one
     process would take longer than all the rest."""
     while True:
         seed = rng.randbytes(32)

@@ -15,8 +15,8 @@ def used():
 
 
 bare = used()
-# All that a boot takes in, whatever the running node lets go again.
-for name in ("node", "keys", "store"):
+# All that a running node has; what its start alone needs is gone by then.
+for name in ("node", "identity", "discovery", "net"):
     __import__("picoswarm." + name)
 
 imported = used()
@@ -25,7 +25,7 @@ import asyncio  # noqa: E402
 import json  # noqa: E402
 from binascii import unhexlify  # noqa: E402
 
-from picoswarm import Node, Profile  # noqa: E402
+from picoswarm import Node  # noqa: E402
 from picoswarm.compat import readable  # noqa: E402
 
 
@@ -51,7 +51,7 @@ async def main(folder, port, *numbers):
         name, value = number.split("=")
         changes[name] = int(value)
     programs = used()
-    async with Node(folder, profile=Profile(**changes), host="127.0.0.1", port=int(port)) as node:
+    async with Node(folder, profile=changes, host="127.0.0.1", port=int(port)) as node:
         await asyncio.sleep(0)
         tell(id=node.id.hex(), bare=bare, imported=imported - bare, node=used() - programs)
         while True:

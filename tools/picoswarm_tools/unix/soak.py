@@ -14,8 +14,8 @@ from picoswarm.compat import sha256, sleep_ms, ticks_add
 from picoswarm.crypto import run
 from picoswarm.discovery import Discovery
 from picoswarm.entropy import Pool
-from picoswarm.identity import Create
 from picoswarm.membership import Membership, NetworkKey
+from picoswarm.nodekey import Create
 from picoswarm.profile import Profile
 
 NODES = 5
@@ -23,7 +23,6 @@ LOSS = 13  # of 256
 HOUR_MS = 3600000
 PORT = 20000
 LOOPBACK = b"\x7f\x00\x00\x01"
-LOOPBACK_TEXT = "127.0.0.1"
 
 
 class Network:
@@ -79,7 +78,7 @@ class Socket:
         port = address[2] << 8 | address[3]
         target = self.network.sockets.get(port)
         if target is not None and not self.network.is_lost():
-            target.inbox.append((bytes(view), (LOOPBACK_TEXT, self.port)))
+            target.inbox.append((bytes(view), bytes((2, 0, self.port >> 8, self.port & 255)) + LOOPBACK))
 
     def settimeout(self, seconds):
         pass
@@ -104,14 +103,13 @@ class Random:
 
 def boot(network, rng, identity, membership, i, first):
     """A driver that runs, as after the power came."""
-    port = net.UdpPort(LOOPBACK, PORT + i, 512, lambda ip, port: Socket(network, port))
-    port.open()
+    driver = net.Driver(LOOPBACK, PORT + i, 512, lambda ip, port: Socket(network, port))
+    driver.open()
     profile = Profile(beacon=0)
     engine = Discovery(profile, identity, membership, rng, network.now, LOOPBACK, PORT + i)
     if i:
         engine.add_bootstrap(LOOPBACK, PORT, first)
-    driver = net.Driver(engine, port, 512, lambda event: None)
-    driver.start()
+    driver.start(engine, lambda event: None, lambda: False)
     return driver
 
 

@@ -1,0 +1,118 @@
+"""How a node starts: its arguments, its keys, its parts. `Node` loads this module, uses it once and forgets it, with all
+that it loads before the engine: a running node needs neither files nor Ed25519, which take more than the whole driver.
+
+The keys come first and the engine last, so that the modules of the start and those of the engine are never in memory
+together.
+"""
+
+import gc
+import sys
+
+from .compat import collect, const, own_ip, parse_ip, sleep_ms, ticks_ms, unload
+from .identity import Kept, Keyring, Rng
+
+# What is loaded from here on goes again when a node runs, and this module with it.
+_before = list(sys.modules)
+_before.remove(__name__)
+
+from .errors import LocalError  # noqa: E402
+from .profile import Profile  # noqa: E402
+
+_LOOPBACK = const(127)
+_LOCAL_BROADCAST = b"\x7f\xff\xff\xff"
+_GARBAGE = const(16384)  # bytes between two collections
+
+
+def _parse(text, port):
+    """(ip, port) of "ip", "ip:port" or "[ipv6]:port". Raises LocalError."""
+    host = text
+    if text.startswith("["):
+        host, _, end = text[1:].partition("]")
+        port = end[1:] or port
+    elif text.count(":") == 1:
+        host, port = text.split(":")
+    try:
+        return parse_ip(host), int(port)
+    except ValueError:
+        raise LocalError("not an address: '%s' (ip:port, no names)" % text)
+
+
+def _kept(whole, *names):
+    """The attributes of these names, in an object whose class stays."""
+    kept = Kept()
+    for name in names:
+        setattr(kept, name, getattr(whole, name))
+    return kept
+
+
+class Boot:
+    """One start of a node. Raises LocalError for arguments that cannot be right. `default_port`: of a bootstrap node that
+    names none."""
+
+    def __init__(self, folder, network, profile, host, port, bootstrap, default_port):
+        if not isinstance(profile, Profile):
+            profile = Profile(**(profile or {}))
+        self._profile = profile.check()
+        self._folder = folder
+        if isinstance(network, bytes):
+            from .membership import Membership, NetworkKey
+
+            network = Membership(NetworkKey(network, 0))
+        self._membership = network
+        self._host = _parse(host, 0)[0] if host else b""
+        self._port = port
+        self._bootstrap = [_parse(text, default_port) for text in bootstrap]
+        self._keys = None
+        self._goes = [name for name in sys.modules if name not in _before]
+
+    async def start(self):
+        """(folder, host, own ip, engine, driver with its socket open). May be called again where it failed."""
+        # What lives long then stands together, and large blocks stay to be had. Only MicroPython counts in bytes.
+        if hasattr(gc, "mem_alloc") and gc.threshold() < 0:
+            gc.threshold(_GARBAGE)
+        if self._keys is None:
+            stays = [name for name in sys.modules if name not in self._goes]
+            self._keys = await self._take_keys()
+            unload(stays)
+            collect()
+        identity, keyring, rng, nodes = self._keys
+        from .discovery import Discovery
+        from .net import Driver
+
+        profile = self._profile
+        ip = self._host if any(self._host) else own_ip()
+        is_loopback = ip[0] == _LOOPBACK
+        # Bound to one address, a socket would not hear broadcasts.
+        driver = Driver(ip if is_loopback else bytes(len(self._host) or 4), self._port, profile.datagram)
+        try:
+            driver.open()
+        except OSError as error:
+            raise OSError(error.errno, "UDP port %d cannot be opened; another program may have it" % self._port)
+        engine = Discovery(profile, identity, keyring, rng, ticks_ms(), ip, driver.port)
+        if is_loopback:
+            engine.beacon_ip = _LOCAL_BROADCAST
+        for ip_of, port in self._bootstrap:
+            engine.add_bootstrap(ip_of, port)
+        for id32, ip_of, port in nodes:
+            engine.add_seed(id32, ip_of, port)
+        return self._folder, self._host, ip, engine, driver
+
+    async def _take_keys(self):
+        """(identity, keyring, rng, known nodes) from the store; the node key is made where there is none. Each is of a class
+        that stays."""
+        from .keys import LoadOrCreate, gather, load_membership, load_nodes
+        from .store import Store
+
+        store = Store(self._folder) if isinstance(self._folder, str) else self._folder
+        membership = self._membership or load_membership(store)
+        if membership is None:
+            raise LocalError("no network key: provision the node's folder, or pass network=")
+        pool = gather(store)
+        job = LoadOrCreate(store, pool)
+        while job.step():
+            await sleep_ms(0)
+        keys = []
+        for key in (membership.highest, membership.lower):
+            keys.append(key and _kept(key, "key", "epoch", "mac", "stream", "label", "psk"))
+        self._membership = None
+        return _kept(job.result, "id", "static_private"), Keyring(*keys), Rng(pool.draw(32)).draw, load_nodes(store)

@@ -1,0 +1,35 @@
+"""What a running node writes to its folder now and then. Loaded for each write, and forgotten with it."""
+
+import sys
+
+from .compat import unload
+
+# What is loaded from here on goes again, and this module with it.
+_before = list(sys.modules)
+_before.remove(__name__)
+
+
+def save(folder, uptime_s, keyring=None, table=None):
+    """Bring the folder (a path, or a Store) up to the network keys in `keyring`, and its node database up to `table`, at
+    most once in half an hour. False: the keys could not be written. Nodes that cannot be written are done without."""
+    from .errors import StoreError
+    from .slots import NETWORK, NODES
+    from .store import Store
+
+    is_saved = not keyring
+    try:
+        store = Store(folder) if isinstance(folder, str) else folder
+        if keyring:
+            from .membership import encode_keys
+
+            store.write(NETWORK, encode_keys(keyring))
+            is_saved = True
+        if table:
+            from .nodedb import encode_nodes
+
+            store.write(NODES, encode_nodes(table), uptime_s)
+    except StoreError:
+        pass
+    finally:
+        unload(_before)
+    return is_saved
