@@ -97,5 +97,5 @@ class ChaCha20:
         if at < 0 or at + _NONCE > len(nonce) or start < 0 or end < start or end > len(buf):
             raise ValueError("chacha20: range")
         if counter < 0 or counter + ((end - start + 63) >> 6) > _COUNTER_END:
-            raise ValueError("chacha20: counter")
+            raise ValueError("chacha20: range")
         xor(self._key, bytes(nonce[at : at + _NONCE]), counter, buf, start, end)

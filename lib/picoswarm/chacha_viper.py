@@ -4,7 +4,8 @@ allocates once the key is set, and nothing branches on or indexes with a secret.
 Rules of the viper functions, here and in the other kernels:
 * The first two parameters are the only locals that a precompiled .mpy keeps in registers: they bring in plain numbers
   and then serve as the work registers of the inner loops.
-* A right operand that is not a plain local is spilled to the stack, so sums are written `x * y + d`, one step a line.
+* What stands left of an operator and was only loaded is spilled to the stack while the right side is loaded. What was
+  computed is not: so it comes first, `x * y + d`, and chains run to the right.
 * Pointers are unchecked: every length is proven before. Words are read at 4-aligned addresses only (a Cortex-M0+ faults on
   others), bytes everywhere else.
 * Numbers are cut to 32 bits on the way in. That none of several is negative is asked of all at once, by their signs.
@@ -29,10 +30,10 @@ def stream(t: uint, u: uint, state: ptr32, block: ptr32, nonce, at: int, buf, en
     counter = int(t)
     start = int(u)
     n = end - start
-    if start | end | n | (int(len(buf)) - end) | at | (int(len(nonce)) - _NONCE - at) < 0:
+    size = int(len(buf))
+    nonces = int(len(nonce))
+    if start | end | n | (size - end) | at | (nonces - _NONCE - at) | counter | (_LAST - counter - ((n - 1) >> 6)) < 0:
         raise ValueError("chacha20: range")
-    if counter | (_LAST - counter - ((n - 1) >> 6)) < 0:
-        raise ValueError("chacha20: counter")
     if n:
         buf[start] = buf[start]  # a read-only buffer raises TypeError here
     t = uint(state) + 52
