@@ -1,5 +1,5 @@
 """SHA-512 (FIPS 180-4) in viper, for runtimes with 32-bit words. A 64-bit word is two words, high and low; carries come
-from sums of 16-bit halves, so that nothing branches on the message. The rules of chacha_viper.py hold."""
+from sums of 16-bit halves, so that nothing branches on the message. The rules of cipher_viper.py hold."""
 
 _BLOCK = const(128)
 _SLICE = const(2048)

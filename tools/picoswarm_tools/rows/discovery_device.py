@@ -27,7 +27,7 @@ WINDOW_S = 10
 SOAK_HOURS = 24
 
 # The native modules of a node that has its key file.
-_KERNELS = ("wire_viper", "chacha_viper", "sha256_viper", "field_viper", "curve_viper")
+_KERNELS = ("wire_viper", "cipher_viper", "field_viper", "curve_viper")
 _IMPORTS = f"""
 import gc
 import picoswarm.compat  # with the emulator's stand-ins for os and time, which are no kernels
