@@ -24,8 +24,8 @@ _LAST = const(0x3FFFFFFF)  # block under one nonce: the counter stays a small in
 
 _BLOCK = const(64)  # of SHA-256
 _DIGEST = const(32)
-_INNER_PAD = const(0x36)
-_OUTER_PAD = const(0x5C)
+_INNER_PAD = const(0x36363636)
+_QUARTER_OUTER_PAD = const(0x17171717)  # of 0x5C5C5C5C, which is no small integer
 
 # Where all kernels work: none runs within another. ChaCha20 keeps a block of key stream there, SHA-256 72 words for its
 # rounds and then, at 288, the state of what is hashed.
@@ -303,32 +303,39 @@ class Hmac:
             raise ValueError("hmac: range")
         key = ptr8(int(ptr8(buf)) + at)
         area = scratch
-        work = ptr8(area)
-        state = ptr8(self._state)
+        work = ptr32(area)
+        state = ptr32(self._state)
         initial = ptr8(  # hash words, big-endian
             b"\x6a\x09\xe6\x67\xbb\x67\xae\x85\x3c\x6e\xf3\x72\xa5\x4f\xf5\x3a"
             b"\x51\x0e\x52\x7f\x9b\x05\x68\x8c\x1f\x83\xd9\xab\x5b\xe0\xcd\x19"
         )
         pad = _INNER_PAD
         while True:
-            i = 0
-            while i < _BLOCK:
-                byte = pad
-                if i < n:
-                    byte ^= key[i]
-                work[32 + (i ^ 3)] = byte
-                if i < _DIGEST:
-                    work[319 - i] = initial[i]
-                i += 1
+            i = 16
+            while i:
+                i -= 1
+                work[8 + i] = pad
+            p = int(work) + 32
+            i = n
+            while i:
+                i -= 1
+                byte = ptr8(p + (i ^ 3))
+                byte[0] = byte[0] ^ key[i]
+            p = int(work) + 319
+            i = _DIGEST
+            while i:
+                i -= 1
+                ptr8(p - i)[0] = initial[i]
             _compress(288, 0, area, area)
-            i = 0
-            while i < _DIGEST:
-                state[i] = work[288 + i]
-                i += 1
-            if pad == _OUTER_PAD:
+            i = 8
+            while i:
+                i -= 1
+                state[i] = work[72 + i]
+            if pad != _INNER_PAD:
                 break
-            pad = _OUTER_PAD
-            state = ptr8(int(state) + _DIGEST)
+            pad = _QUARTER_OUTER_PAD
+            pad <<= 2
+            state = ptr32(int(state) + _DIGEST)
 
     @micropython.native
     def sign(self, prefix, buf, start, end, out, at, n):
