@@ -8,16 +8,15 @@ import json
 
 from picoswarm_tools import mpy, qemu
 
-MODULES = ("__init__", "compat", "errors", "chacha_viper", "aead_viper", "sha256_viper", "sha512_viper")
+MODULES = ("__init__", "compat", "errors", "cipher_viper", "aead_viper", "sha512_viper")
 
 PROGRAM = """
 import json
 from hashlib import sha256
 from instructions import start, stop
 from picoswarm.aead_viper import _differ, _mac
-from picoswarm.chacha_viper import stream
-from picoswarm.sha256_viper import Hmac
-from picoswarm.sha256_viper import _compress as compress_256
+from picoswarm.cipher_viper import Hmac, stream
+from picoswarm.cipher_viper import _compress as compress_256
 from picoswarm.sha512_viper import _compress as compress_512
 
 def patterns(n):

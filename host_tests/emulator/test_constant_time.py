@@ -7,7 +7,7 @@ import json
 
 from picoswarm_tools import mpy, qemu
 
-MODULES = ("__init__", "compat", "errors", "chacha_viper", "field_viper", "curve_viper")
+MODULES = ("__init__", "compat", "errors", "cipher_viper", "field_viper", "curve_viper")
 MODULES += ("sha512", "sha512_viper", "ed25519_viper")
 
 PROGRAM = """

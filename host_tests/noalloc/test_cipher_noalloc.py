@@ -11,8 +11,7 @@ if KERNELS != "viper":
     raise Skip("the viper back end needs 32-bit words; this runtime takes " + KERNELS)
 
 from picoswarm.aead_viper import Aead, _mac, _work, equal  # noqa: E402
-from picoswarm.chacha_viper import ChaCha20  # noqa: E402
-from picoswarm.sha256_viper import Hmac  # noqa: E402
+from picoswarm.cipher_viper import ChaCha20, Hmac  # noqa: E402
 
 RUNTIMES = ("micropython", "qemu")
 

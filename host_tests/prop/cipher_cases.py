@@ -107,9 +107,8 @@ def _hkdf(kernels, case):
 
 # By the first word of a module's name.
 KERNELS = {
-    "chacha": {"ChaCha20": _chacha20},
+    "cipher": {"ChaCha20": _chacha20, "Hmac": _hmac},
     "aead": {"poly1305": _poly1305, "Aead": _aead, "equal": _equal},
-    "sha256": {"Hmac": _hmac},
     "sha512": {"sha512": _sha512},
     "crypto": {"hkdf": _hkdf},
 }

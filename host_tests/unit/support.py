@@ -26,8 +26,8 @@ def unhex(text):
 
 
 def back_ends(group):
-    """The modules of a group of kernels ("chacha", "aead", "curve", "ed25519", "sha256", "sha512") that this runtime
-    loads: plain integers everywhere, and what the runtime prefers."""
+    """The modules of a group of kernels ("cipher", "aead", "curve", "ed25519", "sha512") that this runtime loads: plain
+    integers everywhere, and what the runtime prefers."""
     from picoswarm.compat import KERNELS
 
     names = [group + "_int"]

@@ -101,7 +101,7 @@ _TEXTS = (  # key, nonce, counter, plaintext, ciphertext
 
 
 def test_chacha20_makes_the_blocks_of_rfc_8439():
-    for kernels in back_ends("chacha"):
+    for kernels in back_ends("cipher"):
         for key, nonce, counter, stream in _BLOCKS:
             block = bytearray(64)
             kernels.ChaCha20(unhex(key)).xor(unhex(nonce), 0, counter, block, 0, 64)
@@ -109,7 +109,7 @@ def test_chacha20_makes_the_blocks_of_rfc_8439():
 
 
 def test_chacha20_encrypts_the_texts_of_rfc_8439_and_back():
-    for kernels in back_ends("chacha"):
+    for kernels in back_ends("cipher"):
         for key, nonce, counter, plain, sealed in _TEXTS:
             cipher, nonce, text = kernels.ChaCha20(unhex(key)), unhex(nonce), bytearray(plain)
             cipher.xor(nonce, 0, counter, text, 0, len(text))
@@ -121,7 +121,7 @@ def test_chacha20_encrypts_the_texts_of_rfc_8439_and_back():
 def test_chacha20_touches_only_the_range_and_finds_the_nonce_inside_a_buffer():
     key, nonce, counter, plain, sealed = _TEXTS[2]
     plain, sealed = plain[:100], unhex(sealed)[:100]
-    for kernels in back_ends("chacha"):
+    for kernels in back_ends("cipher"):
         cipher = kernels.ChaCha20(unhex(key))
         for start in (0, 1, 2, 3, 4, 7):
             buf = bytearray(b"\xaa" * start + plain + b"\x55" * 9)
@@ -131,7 +131,7 @@ def test_chacha20_touches_only_the_range_and_finds_the_nonce_inside_a_buffer():
 
 def test_chacha20_goes_on_where_the_counter_says():
     key, nonce, counter, plain, sealed = _TEXTS[1]
-    for kernels in back_ends("chacha"):
+    for kernels in back_ends("cipher"):
         cipher, nonce_bytes, text = kernels.ChaCha20(unhex(key)), unhex(nonce), bytearray(plain)
         for start in range(0, len(text), 128):  # blocks 1 and 2, 3 and 4, ...
             cipher.xor(nonce_bytes, 0, counter + start // 64, text, start, min(start + 128, len(text)))
@@ -139,7 +139,7 @@ def test_chacha20_goes_on_where_the_counter_says():
 
 
 def test_chacha20_objects_do_not_share_their_keys():
-    for kernels in back_ends("chacha"):
+    for kernels in back_ends("cipher"):
         first, second = kernels.ChaCha20(unhex(_ZERO)), kernels.ChaCha20(unhex(_ONE))
         one, other = bytearray(64), bytearray(64)
         second.xor(bytes(12), 0, 1, other, 0, 64)
@@ -148,7 +148,7 @@ def test_chacha20_objects_do_not_share_their_keys():
 
 
 def test_chacha20_of_an_empty_range_changes_nothing():
-    for kernels in back_ends("chacha"):
+    for kernels in back_ends("cipher"):
         buf = bytearray(b"abc")
         kernels.ChaCha20(bytes(32)).xor(bytes(12), 0, 0, buf, 2, 2)
         assert buf == b"abc", kernels.__name__
@@ -156,7 +156,7 @@ def test_chacha20_of_an_empty_range_changes_nothing():
 
 def test_chacha20_refuses_a_counter_that_would_pass_its_end():
     end = 1 << 30
-    for kernels in back_ends("chacha"):
+    for kernels in back_ends("cipher"):
         cipher, buf = kernels.ChaCha20(bytes(32)), bytearray(65)
         cipher.xor(bytes(12), 0, end - 1, buf, 0, 64)
         raises(ValueError, cipher.xor, bytes(12), 0, end - 1, buf, 0, 65)

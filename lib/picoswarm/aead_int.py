@@ -1,6 +1,6 @@
-"""Poly1305 and the AEAD of RFC 8439 in plain Python integers, on chacha_int.py. Not constant time."""
+"""Poly1305 and the AEAD of RFC 8439 in plain Python integers, on cipher_int.py. Not constant time."""
 
-from .chacha_int import keystream, xor
+from .cipher_int import keystream, xor
 from .compat import const
 
 _KEY = const(32)

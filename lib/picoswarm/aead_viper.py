@@ -1,8 +1,8 @@
-"""Poly1305 and the AEAD of RFC 8439 in viper, on chacha_viper.py and by its rules. Nothing here allocates once the key is
+"""Poly1305 and the AEAD of RFC 8439 in viper, on cipher_viper.py and by its rules. Nothing here allocates once the key is
 set, and nothing branches on or indexes with a secret."""
 
-from .chacha_viper import ChaCha20 as _ChaCha20
-from .chacha_viper import stream
+from .cipher_viper import ChaCha20 as _ChaCha20
+from .cipher_viper import stream
 
 _KEY = const(32)
 _NONCE = const(12)

@@ -11,13 +11,11 @@ from .compat import KERNELS, const
 if KERNELS == "host":
     from .kernels_host import X25519, ChaCha20, Hmac, u_from_id  # noqa: F401
 elif KERNELS == "viper":
-    from .chacha_viper import ChaCha20  # noqa: F401
+    from .cipher_viper import ChaCha20, Hmac  # noqa: F401
     from .curve_viper import X25519, u_from_id  # noqa: F401
-    from .sha256_viper import Hmac
 else:
-    from .chacha_int import ChaCha20  # noqa: F401
+    from .cipher_int import ChaCha20, Hmac  # noqa: F401
     from .curve_int import X25519, u_from_id  # noqa: F401
-    from .sha256_int import Hmac
 
 _DIGEST = const(32)
 _HKDF_MAX = const(8160)  # 255 digests, RFC 5869 section 2.3

@@ -14,7 +14,7 @@ hash is sha512_viper.py's matter. Verification works on public data and is not i
 """
 
 from .field_viper import CHAIN, INVERSE, compute, pack, repeat, unpack
-from .sha512 import sha512
+from .sha512_viper import hashing, sha512
 
 _SLOT = const(80)
 _SLOTS = const(19)
@@ -312,8 +312,9 @@ def _modulo(a, b, c):
 
 
 def _hash(*parts):
-    """SHA-512 of the parts, modulo L."""
-    return _modulo(b"", b"", sha512(b"".join([bytes(part) for part in parts])))
+    """SHA-512 of the parts, modulo L. Yields between slices."""
+    digest = yield from hashing(b"".join([bytes(part) for part in parts]))
+    return _modulo(b"", b"", digest)
 
 
 def _expand(seed):
@@ -328,10 +329,10 @@ def _expand(seed):
 def _sign(seed, public, message):
     """Yields between slices; returns the signature."""
     scalar, prefix = _expand(seed)
-    nonce = _hash(prefix, message)
+    nonce = yield from _hash(prefix, message)
     point = yield from _base_times(nonce)
     yield
-    challenge = _hash(point, public, message)
+    challenge = yield from _hash(point, public, message)
     return point + bytes(_modulo(challenge, scalar, nonce + bytes(32)))
 
 
@@ -457,7 +458,8 @@ def _verify(public, signature, message):
     yield
     table = memoryview(_odd_multiples(workspace))
     windows, digits = bytearray(254), bytearray(32)
-    _windows(windows, _hash(signature[:32], public, message))
+    challenge = yield from _hash(signature[:32], public, message)
+    _windows(windows, challenge)
     _comb_digits(digits, signature[32:], _L)
     yield
     yield from _sum_of_both(workspace, table, windows, digits)

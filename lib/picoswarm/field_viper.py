@@ -27,7 +27,7 @@ only. A secret enters as limb values, and as the mask of "?", which is computed 
 The 32-bit multiplication takes one fixed time on the chips meant (M0+ of RP2040, M33, LX6/LX7, C3).
 """
 
-from .chacha_viper import scratch
+from .cipher_viper import scratch
 
 _no_bits = bytes(32)
 

@@ -37,7 +37,7 @@ class ChaCha20:
         if at < 0 or at + _NONCE > len(nonce) or start < 0 or end < start or end > len(buf):
             raise ValueError("chacha20: range")
         if counter < 0 or counter + (end - start + 63 >> 6) > _COUNTER_END:
-            raise ValueError("chacha20: counter")
+            raise ValueError("chacha20: range")
         full = counter.to_bytes(4, "little") + bytes(nonce[at : at + _NONCE])
         stream = Cipher(_ChaCha20(self._key, full), None).encryptor()
         buf[start:end] = stream.update(bytes(buf[start:end]))

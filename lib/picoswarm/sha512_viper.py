@@ -1,7 +1,8 @@
 """SHA-512 (FIPS 180-4) in viper, for runtimes with 32-bit words. A 64-bit word is two words, high and low; carries come
-from sums of 16-bit halves, so that nothing branches on the message. The rules of chacha_viper.py hold."""
+from sums of 16-bit halves, so that nothing branches on the message. The rules of cipher_viper.py hold."""
 
 _BLOCK = const(128)
+_SLICE = const(2048)
 _CONSTANTS = const(176)  # 32-bit words
 _SCHEDULE = const(704)  # where it begins in the work area, bytes
 _WORK = const(1344)
@@ -259,23 +260,38 @@ def _compress(t: uint, u: uint, work: ptr32):
         i -= 1
 
 
-def _absorb(work, data, size):
-    """Take data[:size], whole blocks, into the hash."""
-    for at in range(0, size, _BLOCK):
+def _absorb(work, data, at, end):
+    """Take data[at:end], whole blocks, into the hash."""
+    while at < end:
         _swap(work, _SCHEDULE, data, at, 32)
         _compress(0, 0, work)
+        at += _BLOCK
 
 
-def sha512(data):
-    """The 64-byte SHA-512 digest of `data`. About 55,000 instructions for each 128 bytes."""
+def hashing(data):
+    """The 64-byte SHA-512 digest of `data` is what this generator returns. It yields between slices of 2 KB, of less than a
+    million instructions each."""
     size = len(data)
     whole = size - size % _BLOCK
     tail = bytes(data[whole:]) + b"\x80"
     tail += bytes(-(len(tail) + 16) % _BLOCK + 8) + (size * 8).to_bytes(8, "big")
     work = bytearray(_WORK)
     _swap(work, 0, _TABLE, 0, _CONSTANTS)
-    _absorb(work, data, whole)
-    _absorb(work, tail, len(tail))
+    for at in range(0, whole, _SLICE):
+        if at:
+            yield
+        _absorb(work, data, at, min(at + _SLICE, whole))
+    _absorb(work, tail, 0, len(tail))
     digest = bytearray(64)
     _swap(digest, 0, work, 0, 16)
     return bytes(digest)
+
+
+def sha512(data):
+    """The 64-byte SHA-512 digest of `data`. About 55,000 instructions for each 128 bytes."""
+    job = hashing(data)
+    while True:
+        try:
+            next(job)
+        except StopIteration as end:
+            return end.value

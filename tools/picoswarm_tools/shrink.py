@@ -58,7 +58,7 @@ class _Reader(ast.NodeVisitor):
         self.classes: dict[str, set[str]] = {}  # attributes of each class and of its objects
         self.assigned: set[str] = set()  # attributes of objects other than self
         self.kept: set[str] = set()  # by reason of what the module does with them
-        self.bases: set[tuple[str, str]] = set()  # (module, class of the library) that a class here is derived from
+        self.bases: set[tuple[str, str, str]] = set()  # (class here, module, class there that it is derived from)
         self.units: list[set[str]] = [set()]  # variables that one function, one class body or the module's top mentions
         self._imported: dict[str, str] = {}
         self._path: list[str] = []  # classes and functions around
@@ -103,7 +103,7 @@ class _Reader(ast.NodeVisitor):
         for part in [*node.decorator_list, *node.bases]:
             self.visit(part)
         bases = [getattr(base, "id", "") for base in node.bases]
-        self.bases |= {(self._imported[base], base) for base in bases if base in self._imported}
+        self.bases |= {(node.name, self._imported[base], base) for base in bases if base in self._imported}
         before = self._class, self._in_class
         self._class, self._in_class = set().union(*(self.classes.get(base, ()) for base in bases)), True
         self.units.append(set())
@@ -260,6 +260,7 @@ def name_map(
     give away first, which a board has already. Raises Refused.
     """
     readers = [_Reader(name, source) for name, source in sorted(modules.items())]
+    _inherit({reader.module: reader for reader in readers})
     ours = set().union(*(reader.defined for reader in readers))
     ours -= set(keep).union(modules, *(reader.kept for reader in readers))
     groups = [group for reader in readers for group in (*reader.classes.values(), *reader.units)]
@@ -288,17 +289,22 @@ def name_map(
     return names
 
 
+def _inherit(readers: Mapping[str, _Reader]) -> None:
+    """Give each class the attributes of its bases in other modules. Bases of bases stand in one module with them."""
+    for reader in readers.values():
+        for derived, module, base in reader.bases:
+            if any(name == base for name, *_ in readers[module].bases):
+                raise Refused(f"{reader.module}: {derived} is derived over three modules")
+            reader.classes[derived] |= readers[module].classes.get(base, set())
+
+
 def _check(readers: list[_Reader], ours: set[str]) -> None:
     """Refuse what breaks the rule that a class says itself which attributes its objects have."""
-    classes = {reader.module: reader.classes for reader in readers}
     own = set().union(*(attributes for reader in readers for attributes in reader.classes.values()))
     for reader in readers:
         strange = reader.assigned & ours - own
         if strange:
             raise Refused(f"{reader.module}: {sorted(strange)} is assigned, but no class gives it to self")
-        for module, base in reader.bases:
-            if classes[module].get(base, set()) & ours:
-                raise Refused(f"{reader.module}: a class has attributes from {module}.{base}: derive it there")
 
 
 def _words(source: str) -> set[str]:

@@ -1,16 +1,20 @@
-"""ChaCha20 (RFC 8439) in plain Python integers: right on every runtime with integers of any size, and the reference that
-the viper back end is compared with.
+"""What protects a datagram: ChaCha20 (RFC 8439) in plain Python integers, right on every runtime with integers of any size,
+and HMAC-SHA256 (RFC 2104) on the runtime's own `hashlib`. The references that the viper back end is compared with.
 
-It runs all blocks of a chunk at once. A row of the state (four words) of every block is one big integer whose 32-bit words
-stand 64 bits apart, so that carries and shifts have room; interpreting is paid once a chunk, not once a word. Not constant
-time, and secrets stay in the heap: the fallback where neither viper nor `cryptography` is at hand.
+ChaCha20 runs all blocks of a chunk at once. A row of the state (four words) of every block is one big integer whose 32-bit
+words stand 64 bits apart, so that carries and shifts have room; interpreting is paid once a chunk, not once a word. Not
+constant time, and secrets stay in the heap: the fallback where neither viper nor `cryptography` is at hand.
 """
 
-from .compat import const
+from .compat import const, sha256
 
 _KEY = const(32)
 _NONCE = const(12)
 _COUNTER_END = const(0x40000000)  # blocks under one nonce: the counter stays a small int
+_BLOCK = const(64)  # of SHA-256
+_DIGEST = const(32)
+_INNER_PAD = const(0x36)
+_OUTER_PAD = const(0x5C)
 _CHUNK = const(8)  # blocks worked on at once: bounds the integers at 256 bytes
 
 
@@ -97,5 +101,56 @@ class ChaCha20:
         if at < 0 or at + _NONCE > len(nonce) or start < 0 or end < start or end > len(buf):
             raise ValueError("chacha20: range")
         if counter < 0 or counter + ((end - start + 63) >> 6) > _COUNTER_END:
-            raise ValueError("chacha20: counter")
+            raise ValueError("chacha20: range")
         xor(self._key, bytes(nonce[at : at + _NONCE]), counter, buf, start, end)
+
+
+class Hmac:
+    """HMAC-SHA256 under one key of any size, for one message after another: `prefix` (bytes), and what is named of a buffer.
+    The tag, of `size` bytes (1 to 32), stands in the same buffer. The padded keys are kept, a hash state is not: stock
+    firmware cannot copy one."""
+
+    def __init__(self, key, size=_DIGEST, prefix=b""):
+        self.size = size
+        self.prefix = prefix
+        if len(key) > _BLOCK:
+            key = sha256(key).digest()
+        self._inner, self._outer = bytearray(_BLOCK), bytearray(_BLOCK)
+        self.rekey(key, 0, len(key))
+
+    def rekey(self, buf, at, n):
+        """Take the key buf[at:at+n] instead, 0 to 64 bytes. Raises ValueError for another size or a range outside `buf`."""
+        if at < 0 or not 0 <= n <= _BLOCK or at + n > len(buf):
+            raise ValueError("hmac: key")
+        for i in range(_BLOCK):  # not as one big number: its arithmetic takes a time that depends on the key
+            byte = buf[at + i] if i < n else 0
+            self._inner[i] = byte ^ _INNER_PAD
+            self._outer[i] = byte ^ _OUTER_PAD
+
+    def sign(self, buf, start, end, at):
+        """Write the tag of prefix || buf[start:end] to buf[at:at+size]. Raises ValueError for a range outside the buffer."""
+        buf[at : at + self.size] = self._tag(buf, start, end, at)
+
+    def check(self, buf, start, end, at):
+        """Whether buf[at:at+size] is what `sign` would write, looking at all of it whatever it holds. Raises as `sign`
+        does."""
+        differ = 0
+        for byte in self._tag(buf, start, end, at):
+            differ |= byte ^ buf[at]
+            at += 1
+        return not differ
+
+    def _tag(self, buf, start, end, at):
+        n = self.size
+        if start < 0 or end < start or end > len(buf) or at < 0 or not 0 < n <= _DIGEST or at + n > len(buf):
+            raise ValueError("hmac: range")
+        return self.digest(memoryview(buf)[start:end])[:n]
+
+    def digest(self, data):
+        """The whole tag of prefix || data (any buffer), 32 bytes."""
+        inner = sha256(self._inner)
+        inner.update(self.prefix)
+        inner.update(data)
+        outer = sha256(self._outer)
+        outer.update(inner.digest())
+        return outer.digest()
