@@ -16,8 +16,9 @@ from itertools import count
 
 from picoswarm.crypto import X25519, run, u_from_id
 from picoswarm.datagram import Codec, encode_find_node, encode_ping, encode_pong, start_neighbors
-from picoswarm.identity import Identity, is_valid_id, pair_key
+from picoswarm.identity import is_valid_id, pair_key
 from picoswarm.membership import Membership
+from picoswarm.nodekey import Identity
 
 HOST = "127.0.0.1"
 IP = bytes((127, 0, 0, 1))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from picoswarm.identity import Identity
+from picoswarm.nodekey import Identity
 from picoswarm.profile import Profile
 
 from .crowd import Crowd, table_full

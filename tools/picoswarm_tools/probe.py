@@ -16,9 +16,9 @@ from pathlib import Path
 
 from picoswarm import Node, Profile
 from picoswarm.crypto import run
-from picoswarm.identity import Identity
 from picoswarm.keys import LoadOrCreate, gather
 from picoswarm.membership import Membership
+from picoswarm.nodekey import Identity
 from picoswarm.slots import IDENTITY
 from picoswarm.store import Store
 

@@ -9,7 +9,8 @@ from itertools import islice
 from pathlib import Path
 
 from picoswarm.crypto import X25519, run
-from picoswarm.identity import Identity, pair_key
+from picoswarm.identity import pair_key
+from picoswarm.nodekey import Identity
 
 from .. import crowd, mpy, qemu, runtimes
 from ..report import Row
