@@ -31,17 +31,20 @@ PROGRAMS = Path(__file__).with_name("unix")
 BUSY = {"revalidate_s": 1, "refresh_min_s": 5, "refresh_max_s": 10}
 
 
-class Ended(Exception):
+class Ended(RuntimeError):
     """The node ended, or said nothing for too long; the message is what it printed last: a traceback."""
 
 
 def frozen_micropython() -> Path:
-    """The 32-bit MicroPython with this library frozen in, built now where it is not up to date: one link. Raises Missing."""
+    """The 32-bit MicroPython with this library frozen in, built now where it is not up to date: one link. Raises
+    RuntimeError when the library cannot be frozen, Missing where nothing is built because $MICROPYTHON is given."""
     runtimes.find("micropython")
     builder = runtimes.ROOT / "firmware" / "micropython" / "build.py"
     done = subprocess.run([sys.executable, str(builder), "unix32-frozen"], capture_output=True, text=True)
+    if done.returncode and os.environ.get("MICROPYTHON"):
+        raise runtimes.Missing(f"the library is not frozen into anything while MICROPYTHON is set: {done.stderr}")
     if done.returncode:
-        raise runtimes.Missing(f"the build with the library frozen in cannot be made: {done.stderr or done.stdout}")
+        raise RuntimeError(f"the library cannot be frozen: {done.stderr or done.stdout}")
     return runtimes.find("micropython-frozen")
 
 

@@ -95,7 +95,7 @@ def measured(wanted: str, troubles: list[str]) -> Iterator[Row]:
             for row in import_module(module).measure():
                 if row.id.startswith(wanted):
                     yield row
-        except (Missing, CompileError, QemuError) as trouble:
+        except (Missing, CompileError, QemuError, RuntimeError) as trouble:
             troubles.append(f"{module.rpartition('.')[2]}: {trouble}")
 
 

@@ -64,6 +64,7 @@ async def _observe(folder: Path) -> dict[str, float]:
             "imported": node.born["imported"],
             "idle": state["heap"],
             "per_datagram": window["window"] / window["received"],
+            "kept": window["kept"] / window["received"],
             "received": window["received"],
         }
 
@@ -103,6 +104,13 @@ def measure() -> Iterator[Row]:
         "bytes",
         1.5 * KB,
         method=f"collector off for {WINDOW_S} s, {seen['received']} datagrams of {NEIGHBOURS} busy neighbours",
+    )
+    yield Row(
+        "discovery.alloc_per_datagram.kept",
+        "of that, still held after two collections, by requests under way",
+        round(max(0.0, seen["kept"]), 2),
+        "bytes",
+        method="the same window; whether it adds up over a day is discovery.heap.slope_24h",
     )
     grown, datagrams = soak()
     yield Row(

@@ -2,7 +2,7 @@
 # Says what it costs, one JSON object a line, and obeys on standard input:
 #   seen      datagrams taken from the socket so far
 #   heap      what is allocated after two collections, and the node's counters
-#   window S  with the collector off for S seconds: bytes allocated, datagrams received and sent
+#   window S  with the collector off for S seconds: bytes allocated, those still held after a collection, datagrams
 #   find ID   a lookup
 import gc
 import sys
@@ -35,14 +35,14 @@ def tell(**facts):
 
 async def window(node, seconds):
     stats = node.stats()
-    gc.collect()
+    before = used()
     gc.disable()
-    before = gc.mem_alloc()
     await asyncio.sleep(seconds)
     grown = gc.mem_alloc() - before
     gc.enable()
     after = node.stats()
-    tell(window=grown, received=after["received"] - stats["received"], sent=after["sent"] - stats["sent"])
+    kept = used() - before
+    tell(window=grown, kept=kept, received=after["received"] - stats["received"], sent=after["sent"] - stats["sent"])
 
 
 async def main(folder, port, *numbers):
