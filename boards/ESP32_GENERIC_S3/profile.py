@@ -2,4 +2,4 @@
 
 from picoswarm.profile import Profile
 
-PROFILE = Profile(records=64, replacements=16)
+PROFILE = Profile(records=64)

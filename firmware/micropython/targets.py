@@ -167,6 +167,8 @@ class Tools:
             manifest = build.with_name(build.name + ".manifest.py")
             frozen = ["$(MPY_DIR)/extmod/asyncio", *([str(LIBRARY_MANIFEST)] if target.is_frozen else [])]
             manifest.write_text("".join("include(%r)\n" % path for path in frozen))
+            # Another checkout may have left its own here, younger than these sources.
+            shutil.rmtree(str(build / "frozen_mpy"), ignore_errors=True)
             flags.append("FROZEN_MANIFEST=%s" % manifest)
         if name.startswith("unix32"):
             flags.append("CC=" + " ".join(map(shlex.quote, self._cc32)))

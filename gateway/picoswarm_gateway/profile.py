@@ -11,9 +11,8 @@ def gateway_profile(**changes: int) -> Profile:
     numbers = {
         "k": 16,
         "records": 256,
-        "replacements": 160,
         "replacements_per_bucket": 10,
-        "pair_cache": 1024,  # every board that was here lately comes back without a key agreement
+        "spares": 1184,  # every board that was here lately comes back without a key agreement
         "subnet_per_bucket": 2,
         "subnet_per_table": 10,
         "ip_per_table": 4,

@@ -15,7 +15,7 @@ from picoswarm.table import Table
 RUNTIMES = ("micropython", "qemu")
 
 _OWN = bytes(32)
-_profile = Profile(records=48, k=8, replacements=4, pair_cache=8, ip_per_table=99, lookup_candidates=12)
+_profile = Profile(records=48, k=8, spares=8, ip_per_table=99, lookup_candidates=12)
 _table = Table(_OWN, _profile, lambda n: bytes(n))
 _lookup = Lookup(_profile)
 _codec = Codec(Membership(NetworkKey(bytes(range(32)), 1)), _OWN)

@@ -63,7 +63,7 @@ def keys(epoch=1, seed=0):
 
 def small(**changes):
     """A profile that leaves room for two engines in 64 KB."""
-    numbers = dict(records=32, k=4, replacements=4, pair_cache=8, lookup_candidates=12, pending=4, start_ms=1)
+    numbers = dict(records=32, k=4, spares=8, lookup_candidates=12, pending=4, start_ms=1)
     numbers["beacon"] = 0
     numbers.update(changes)
     return Profile(**numbers)

@@ -11,7 +11,7 @@ RUNTIMES = ("cpython", "micropython", "qemu")
 
 
 def table(ipv6=0):
-    return Table(bytes(32), Profile(k=4, records=32, replacements=2, ipv6=ipv6), lambda n: bytes(n))
+    return Table(bytes(32), Profile(k=4, records=32, spares=2, ipv6=ipv6), lambda n: bytes(n))
 
 
 def add(t, i, answers, ip=None):

@@ -28,7 +28,7 @@ class Random:
 
 
 def table(**changes):
-    numbers = dict(k=4, records=16, replacements=4, pair_cache=4)
+    numbers = dict(k=4, records=16, spares=4)
     numbers.update(changes)
     return Table(OWN, Profile(**numbers), Random())
 
@@ -65,7 +65,7 @@ def places(n=8):
 
 
 def test_a_record_takes_76_bytes_all_in():
-    t = table(k=8, records=128, replacements=0, pair_cache=0)
+    t = table(k=8, records=128, spares=0)
     assert len(t.pool) <= 76 * 128
 
 
@@ -118,7 +118,7 @@ def test_a_node_that_moves_up_keeps_its_record_and_one_that_is_only_cached_never
 
 
 def test_the_pair_key_longest_unused_makes_room_and_entries_never_do():
-    t = table(k=4, records=4, replacements=0, pair_cache=3)
+    t = table(k=4, records=4, spares=3)
     entries = [admit(t, node_at(256 - i)) for i in range(4)]
     ids = [bytes((7, i)) * 16 for i in range(4)]
     for i in range(3):
@@ -177,7 +177,7 @@ def test_loopback_nodes_have_no_limit():
 
 
 def test_the_pool_bounds_the_table():
-    t = table(k=8, records=10, replacements=0, replacements_per_bucket=0)
+    t = table(k=8, records=10, spares=1, replacements_per_bucket=0)
     admitted = [admit(t, node_at(256 - i % 4, i)) for i in range(20)]
     assert len([r for r in admitted if r >= 0]) == 10 and t.entries == 10
 

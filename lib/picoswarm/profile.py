@@ -17,9 +17,8 @@ class Profile:
     k = 8  # live entries per bucket
     buckets = 16
     records = 128  # pool of live and candidate entries; at most buckets * k
-    replacements = 16  # shared pool, `replacements_per_bucket` at most in one bucket
+    spares = 16  # records beside those, for replacements and pair keys; what no entry uses holds pair keys too
     replacements_per_bucket = 2
-    pair_cache = 48  # pair keys of ids beside the table: about as many nodes have us in theirs
     subnet_per_bucket = 2  # entries of one /24 off-link
     subnet_per_table = 6
     ip_per_table = 2  # entries of one single address on-link, loopback exempt
@@ -29,14 +28,14 @@ class Profile:
     lookup_result = 8
     lookup_queries = 24
     lookup_candidates = 24  # nodes that a lookup keeps in mind
-    lookups = 2  # at once, the own upkeep's included
+    lookups = 1  # at once, the own upkeep's included: the next one waits
     neighbors_per_answer = 4
 
     # Budgets per second
     proven_per_second = 10
     stranger_per_second = 5
     pings_in_flight = 2
-    pending = 6  # requests that await an answer
+    pending = 4  # requests that await an answer
     answers = 2  # to be sent; a driver sends after each datagram
     own_keys = 8  # key agreements at once for own requests, then one each own_key_ms
     own_key_ms = 1000

@@ -8,7 +8,8 @@ Every record is an id that has proven its pair key. What it may be besides:
     entry  -> removed, when it does not answer: the record is free
 
 Rules: a live entry is never given up for a new one; only live entries are handed out; what is learned from others or heard
-from strangers never comes in here. A new record takes the place of the cached one longest unused. The offset of a record in
+from strangers never comes in here. A new record takes the place of the cached one longest unused, or of a replacement
+where none is cached. The offset of a record in
 the pool is its name as long as it is in use; -1 stands for none. No bucket is stored: records are few, and the two scans
 that are frequent run in C or machine code.
 
@@ -66,7 +67,6 @@ class Table:
         self._k = profile.k
         self._buckets = profile.buckets
         self._records = profile.records
-        self._replacements = profile.replacements
         self._replacements_per_bucket = profile.replacements_per_bucket
         self._subnet_per_bucket = profile.subnet_per_bucket
         self._subnet_per_table = profile.subnet_per_table
@@ -74,8 +74,8 @@ class Table:
         self._proof = profile.proof_s >> 2
         self._ip_n = 16 if profile.ipv6 else 4
         self.step = _IP + self._ip_n
-        self._n = n = profile.records + profile.replacements + profile.pair_cache
-        self.pool = bytearray(self.step * n)
+        self._n = profile.records + profile.spares
+        self.pool = bytearray(self.step * self._n)
         self._near = array("i", bytes(4 * profile.k))
         self.entries = 0
 
@@ -114,9 +114,12 @@ class Table:
                 if not pool[each + _STATE]:
                     record = each
                     break
-                if pool[each + _STATE] & _KIND == _CACHED and self.age(each, uptime) > longest:
-                    longest = self.age(each, uptime)
-                    record = each
+                kind = pool[each + _STATE] & _KIND
+                if kind != _ENTRY:
+                    age = self.age(each, uptime) + (0x10000 if kind == _CACHED else 0)
+                    if age > longest:
+                        longest = age
+                        record = each
             for i in range(_PAIR, self.step):
                 pool[record + i] = 0
             copy(pool, record, buf, at, 32)
@@ -146,7 +149,7 @@ class Table:
         n = len(ip)
         if kind == _GLOBAL:
             n = 3 if n == 4 else 6
-        entries = spares = all_spares = in_bucket = in_table = 0
+        entries = spares = in_bucket = in_table = 0
         stalest = -1
         for i in range(self._n):
             at = i * self.step
@@ -159,12 +162,10 @@ class Table:
                 in_bucket += here
             if state == _ENTRY:
                 entries += here
-            else:
-                all_spares += 1
-                if here:
-                    spares += 1
-                    if stalest < 0 or self.age(at, uptime) > self.age(stalest, uptime):
-                        stalest = at
+            elif here:
+                spares += 1
+                if stalest < 0 or self.age(at, uptime) > self.age(stalest, uptime):
+                    stalest = at
         if kind == _GLOBAL:
             if in_table >= self._subnet_per_table or in_bucket >= self._subnet_per_bucket:
                 return False
@@ -180,8 +181,6 @@ class Table:
             if stalest < 0:
                 return False
             pool[stalest + _STATE] = _CACHED  # the one heard of longest ago
-        elif all_spares >= self._replacements:
-            return False
         pool[record + _STATE] = _REPLACEMENT
         return False
 

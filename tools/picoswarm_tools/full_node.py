@@ -65,7 +65,7 @@ class Outcome:
 
 @cache
 def _keys() -> tuple[Identity, list[Identity]]:
-    return table_full(Profile.k, Profile.replacements, Profile.replacements_per_bucket)
+    return table_full(Profile.k, Profile.spares, Profile.replacements_per_bucket)
 
 
 async def _look_up(node: Probe, crowd: Crowd, outcome: Outcome) -> None:

@@ -4,9 +4,8 @@ class Profile:
     k: int
     buckets: int
     records: int
-    replacements: int
     replacements_per_bucket: int
-    pair_cache: int
+    spares: int
     subnet_per_bucket: int
     subnet_per_table: int
     ip_per_table: int
