@@ -3,7 +3,7 @@
 
     build.py [--non-root] [mpy-cross] [unix32] [unix32-frozen] [unix64] [qemu-m3] [qemu-m0]
 
-unix32-frozen has the device library frozen in, as firmware/manifest.py freezes it, and is built again when that changed,
+unix32-frozen has the device library frozen in (--library: other sources of it), and is built again when that changed,
 which is one link. It runs with any system Python >= 3.9 and nothing else. The source is, in this order: $MICROPYTHON_SRC (a
 tree), the distribution's source package through apt, a git clone of upstream. $MICROPYTHON (a 32-bit binary) takes the place
 of unix32. Source and binaries are cached in $XDG_CACHE_HOME or ~/.cache, so a second clone has them at once.
@@ -28,7 +28,7 @@ sys.path.insert(0, str(HERE))
 
 import aptget  # noqa: E402
 import sources  # noqa: E402
-from targets import FROZEN, LIBRARY, LIBRARY_MANIFEST, TARGETS, ToolError, Tools  # noqa: E402
+from targets import FROZEN, LIBRARY, TARGETS, ToolError, Tools  # noqa: E402
 
 OUTPUT = HERE.parents[1] / "build/micropython"
 DEFAULT = ["mpy-cross", "unix32", "qemu-m3", "qemu-m0"]
@@ -61,10 +61,10 @@ def build_key():
     return key.hexdigest()[:16]
 
 
-def library_key(key):
+def library_key(key, library):
     """Names what decides the frozen binary: all that `key` names, and the library."""
     seen = hashlib.sha256(key.encode())
-    for path in [LIBRARY_MANIFEST, *sorted(LIBRARY.glob("*.py"))]:
+    for path in sorted(library.glob("*.py")):
         seen.update(b"%s\0%s\0" % (path.name.encode(), path.read_bytes()))
     return seen.hexdigest()[:16]
 
@@ -167,6 +167,7 @@ def main():
     parser.add_argument(
         "targets", nargs="*", metavar="TARGET", help="%s (default: %s)" % (", ".join(TARGETS), " ".join(DEFAULT))
     )
+    parser.add_argument("--library", type=Path, default=LIBRARY, help="the folder that %s freezes" % FROZEN)
     options = parser.parse_args()
     names = options.targets or DEFAULT
     unknown = [name for name in names if name not in TARGETS]
@@ -183,14 +184,14 @@ def main():
             publish(binary, "micropython")
         outputs = {name: folder / "bin" / TARGETS[name].output for name in names}
         if FROZEN in names:
-            outputs[FROZEN] = outputs[FROZEN].with_suffix("." + library_key(key))
+            outputs[FROZEN] = outputs[FROZEN].with_suffix("." + library_key(key, options.library.resolve()))
         wanted = [n for n in names if sources.user_tree() or not outputs[n].is_file()]
         # The unix ports freeze asyncio with it.
         if any(n.startswith("unix") for n in wanted) and not (folder / "bin/mpy-cross").is_file():
             wanted = ["mpy-cross", *(n for n in wanted if n != "mpy-cross")]
         folder.mkdir(exist_ok=True)
         os.utime(str(folder))
-        tools = Tools(folder, options.non_root, say)
+        tools = Tools(folder, options.non_root, say, options.library.resolve())
         if any(name.startswith("qemu") for name in names):
             tools.prepare_qemu(OUTPUT / "qemu-system-arm")
         if wanted:

@@ -14,7 +14,6 @@ import sources
 
 HERE = Path(__file__).resolve().parent
 LIBRARY = HERE.parents[1] / "lib/picoswarm"
-LIBRARY_MANIFEST = HERE.parent / "manifest.py"
 
 _UNIX = "MICROPY_PY_FFI=0 MICROPY_PY_BTREE=0 MICROPY_PY_SSL=1 MICROPY_SSL_MBEDTLS=1 MICROPY_SSL_AXTLS=0".split()
 _HEAP_LOCKED = "CFLAGS_EXTRA=-DMICROPY_PY_MICROPYTHON_HEAP_LOCKED=1"
@@ -29,7 +28,7 @@ class Target(NamedTuple):
     folder: str
     made: str
     flags: Tuple[str, ...]
-    is_frozen: bool = False  # lib/picoswarm is in it, as firmware/manifest.py freezes it
+    is_frozen: bool = False  # the device library is in it
 
 
 _ARM = ("gcc-arm-none-eabi", "libnewlib-arm-none-eabi")
@@ -58,8 +57,9 @@ class ToolError(Exception):
 class Tools:
     """The compilers for a set of targets; `prepare` makes them work or says how to."""
 
-    def __init__(self, folder, non_root, say):
-        """`folder`: where packages are unpacked when they cannot be installed."""
+    def __init__(self, folder, non_root, say, library=LIBRARY):
+        """`folder`: where packages are unpacked when they cannot be installed. `library`: the sources to be frozen."""
+        self.library = library
         self._folder = folder
         self._install = os.geteuid() == 0 and not non_root
         self._say = say
@@ -165,8 +165,10 @@ class Tools:
             flags += ["MICROPY_MPYCROSS=%s" % mpy_cross, "MICROPY_MPYCROSS_DEPENDENCY="]
         if target.folder == "ports/unix":
             manifest = build.with_name(build.name + ".manifest.py")
-            frozen = ["$(MPY_DIR)/extmod/asyncio", *([str(LIBRARY_MANIFEST)] if target.is_frozen else [])]
-            manifest.write_text("".join("include(%r)\n" % path for path in frozen))
+            frozen = 'include("$(MPY_DIR)/extmod/asyncio")\n'
+            if target.is_frozen:
+                frozen += "package(%r, base_path=%r, opt=3)\n" % (self.library.name, str(self.library.parent))
+            manifest.write_text(frozen)
             # Another checkout may have left its own here, younger than these sources.
             shutil.rmtree(str(build / "frozen_mpy"), ignore_errors=True)
             flags.append("FROZEN_MANIFEST=%s" % manifest)

@@ -1,8 +1,8 @@
 """How a node starts: its arguments, its keys, its parts. `Node` loads this module, uses it once and forgets it, with all
 that it loads before the engine: a running node needs neither files nor Ed25519, which take more than the whole driver.
 
-The keys come first and the engine last, so that the modules of the start and those of the engine are never in memory
-together.
+The memory of the table comes first, then the keys and last the engine, so that the modules of the start and those of the
+engine are never in memory together.
 """
 
 import gc
@@ -14,9 +14,6 @@ from .identity import Kept, Keyring, Rng
 # What is loaded from here on goes again when a node runs, and this module with it.
 _before = list(sys.modules)
 _before.remove(__name__)
-
-from .errors import LocalError  # noqa: E402
-from .profile import Profile  # noqa: E402
 
 _LOOPBACK = const(127)
 _LOCAL_BROADCAST = b"\x7f\xff\xff\xff"
@@ -34,7 +31,13 @@ def _parse(text, port):
     try:
         return parse_ip(host), int(port)
     except ValueError:
-        raise LocalError("not an address: '%s' (ip:port, no names)" % text)
+        _refuse("not an address: '%s' (ip:port, no names)" % text)
+
+
+def _refuse(text):
+    from .errors import LocalError
+
+    raise LocalError(text)
 
 
 def _kept(whole, *names):
@@ -50,9 +53,13 @@ class Boot:
     names none."""
 
     def __init__(self, folder, network, profile, host, port, bootstrap, default_port):
+        from .profile import Profile
+
         if not isinstance(profile, Profile):
             profile = Profile(**(profile or {}))
-        self._profile = profile.check()
+        # The largest block of all comes first, while there still is one.
+        self._pool = profile.check().pool()
+        self._profile = profile.copy_to(Kept())
         self._folder = folder
         if isinstance(network, bytes):
             from .membership import Membership, NetworkKey
@@ -88,7 +95,7 @@ class Boot:
             driver.open()
         except OSError as error:
             raise OSError(error.errno, "UDP port %d cannot be opened; another program may have it" % self._port)
-        engine = Discovery(profile, identity, keyring, rng, ticks_ms(), ip, driver.port)
+        engine = Discovery(profile, identity, keyring, rng, ticks_ms(), ip, driver.port, pool=self._pool)
         if is_loopback:
             engine.beacon_ip = _LOCAL_BROADCAST
         for ip_of, port in self._bootstrap:
@@ -106,7 +113,7 @@ class Boot:
         store = Store(self._folder) if isinstance(self._folder, str) else self._folder
         membership = self._membership or load_membership(store)
         if membership is None:
-            raise LocalError("no network key: provision the node's folder, or pass network=")
+            _refuse("no network key: provision the node's folder, or pass network=")
         pool = gather(store)
         job = LoadOrCreate(store, pool)
         while job.step():

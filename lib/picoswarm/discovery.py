@@ -76,10 +76,11 @@ _EVENTS = const(32)
 
 
 class Discovery:
-    """See the module. `ip`, `port`: the own address as peers on the same network see it; `prefix`: its network's bits."""
+    """See the module. `ip`, `port`: the own address as peers on the same network see it; `prefix`: its network's bits;
+    `pool`: the memory of the table, if it is there already."""
 
     def __init__(
-        self, profile, identity, membership, rng, now, ip, port, tcp_port=0, capabilities=0, prefix=0
+        self, profile, identity, membership, rng, now, ip, port, tcp_port=0, capabilities=0, prefix=0, pool=None
     ):
         self.rng = rng  # rng(n): n random bytes
         self.now = now
@@ -88,7 +89,7 @@ class Discovery:
         self.own_id = identity.id
         self.membership = membership
         self.counts = [0] * _COUNTERS
-        self.table = Table(self.own_id, profile, rng)
+        self.table = Table(self.own_id, profile, rng, pool)
         self._lookups = [Lookup(profile) for _ in range(profile.lookups)]
         self._next_lookup = 0
         self.codec = Codec(membership, self.own_id, profile.repeats, tcp_port, capabilities)

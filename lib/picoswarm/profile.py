@@ -67,6 +67,18 @@ class Profile:
                 raise LocalError("profile has no number named '%s'" % name)
             setattr(self, name, value)
 
+    def pool(self):
+        """The memory of the table (table.py), by far the largest block of a node."""
+        return bytearray((83 if self.ipv6 else 71) * (self.records + self.spares))
+
+    def copy_to(self, kept):
+        """Give every number to an object whose class stays in memory when this one goes. Returns it."""
+        for name in dir(Profile):
+            value = getattr(self, name, None)
+            if isinstance(value, int):
+                setattr(kept, name, value)
+        return kept
+
     def check(self):
         """Raise LocalError, naming the field, where the numbers contradict each other. Returns self."""
         if not 1 <= self.records <= self.buckets * self.k:

@@ -58,9 +58,9 @@ _CREDIT_MAX = const(80)
 
 
 class Table:
-    """See the module. `rng(n)` gives n random bytes."""
+    """See the module. `rng(n)` gives n random bytes; `pool`: memory that Profile.pool has given before."""
 
-    def __init__(self, own_id, profile, rng):
+    def __init__(self, own_id, profile, rng, pool=None):
         self._own = own_id
         self._rng = rng
         # Copies: the profile goes when a node runs.
@@ -75,7 +75,7 @@ class Table:
         self._ip_n = 16 if profile.ipv6 else 4
         self.step = _IP + self._ip_n
         self._n = profile.records + profile.spares
-        self.pool = bytearray(self.step * self._n)
+        self.pool = pool or profile.pool()
         self._near = array("i", bytes(4 * profile.k))
         self.entries = 0
 

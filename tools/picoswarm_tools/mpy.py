@@ -39,8 +39,9 @@ PROGRAMS = (
 # Modules that become one file with -O3, under the name of one of them: what stays loaded together.
 BUNDLES = {
     "compat": ("compat", "address", "wire", "wire_viper"),
+    "identity": ("crypto", "identity"),
     "discovery": (
-        *("crypto", "identity", "datagram", "counters", "budget", "tokens", "outside", "table", "revalidation"),
+        *("datagram", "counters", "budget", "tokens", "outside", "table", "revalidation"),
         *("lookup", "requests", "agreement", "responder", "upkeep", "discovery"),
     ),
     "node": ("net", "node"),
@@ -154,7 +155,7 @@ def compile_library(arch: str, level: int = 0) -> Path:
     """Bring build/mpy/<arch>[-O<level>]/picoswarm up to date; returns the folder that goes on the module path."""
     folder = library_folder(arch, level)
     texts, names = small_library(arch, level)
-    sources = [_put(folder / "source" / f"{name}.py", text) for name, text in texts.items()]
+    sources = [_put(folder / "source" / "picoswarm" / f"{name}.py", text) for name, text in texts.items()]
     _put(folder / "names.json", json.dumps(names, indent=0, sort_keys=True))
     for compiled in (folder / "picoswarm").glob("*.mpy"):
         if compiled.stem not in texts:

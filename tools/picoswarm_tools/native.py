@@ -9,7 +9,10 @@ from . import mpy, qemu, runtimes
 
 LEVEL = 3
 
-_LOADED = "import sys, picoswarm.node, picoswarm.discovery, picoswarm.net; print(*[name for name in sys.modules if name.startswith('picoswarm.')])"
+_LOADED = """
+import sys, picoswarm.node, picoswarm.discovery, picoswarm.net
+print(*[name for name in sys.modules if name.startswith('picoswarm.')])
+"""
 _IMPORTS = """
 import gc
 import picoswarm.compat  # with the emulator's stand-ins for modules that a board has in C

@@ -36,11 +36,14 @@ class Ended(RuntimeError):
 
 
 def frozen_micropython() -> Path:
-    """The 32-bit MicroPython with this library frozen in, built now where it is not up to date: one link. Raises
-    RuntimeError when the library cannot be frozen, Missing where nothing is built because $MICROPYTHON is given."""
+    """The 32-bit MicroPython with this library frozen in, in the form that boards get, built now where it is not up to date:
+    one link. Raises RuntimeError when the library cannot be frozen, Missing where nothing is built because $MICROPYTHON is
+    given."""
     runtimes.find("micropython")
     builder = runtimes.ROOT / "firmware" / "micropython" / "build.py"
-    done = subprocess.run([sys.executable, str(builder), "unix32-frozen"], capture_output=True, text=True)
+    library = mpy.compile_library("x86", 3) / "source" / "picoswarm"
+    command = [sys.executable, str(builder), "--library", str(library), "unix32-frozen"]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode and os.environ.get("MICROPYTHON"):
         raise runtimes.Missing(f"the library is not frozen into anything while MICROPYTHON is set: {done.stderr}")
     if done.returncode:

@@ -26,7 +26,7 @@ from .runtimes import run_micropython
 
 # Functions that take names which are computed, but safe: of modules, of a profile's numbers, or from strings of the library,
 # which stay as they are.
-REFLECTIVE = {"__getattr__", "Profile.__init__", "unload", "_kept", "Node.stats"}
+REFLECTIVE = {"__getattr__", "Profile.__init__", "Profile.copy_to", "unload", "_kept", "Node.stats"}
 _BY_STRING = {"getattr", "setattr", "hasattr", "delattr"}
 _OPAQUE = {"__import__", "eval", "exec", "globals", "locals", "vars"}
 
