@@ -38,8 +38,9 @@ PROGRAMS = (
 )
 # Modules that become one file with -O3, under the name of one of them: what stays loaded together.
 BUNDLES = {
-    "compat": ("compat", "address", "wire", "wire_viper"),
-    "identity": ("crypto", "identity"),
+    "compat": (
+        *("compat", "address", "wire", "wire_viper", "cipher_viper", "field_viper", "curve_viper", "crypto", "identity"),
+    ),
     "discovery": (
         *("datagram", "counters", "budget", "tokens", "outside", "table", "revalidation"),
         *("lookup", "requests", "agreement", "responder", "upkeep", "discovery"),
