@@ -256,12 +256,10 @@ class Discovery:
             self.requests.end(request, False)
             return
         self._proven(request, u16(buf, token + 8), codec.key is not self.membership.highest)
-        if request.lookup is None:
-            self.requests.end(request, True)
-        elif request.lookup.is_wanted(request.candidate):
-            request.lookup.is_found = True
+        if request.lookup is None or not request.lookup.wants(request.candidate):
             self.requests.end(request, True)
         else:
+            request.lookup.pool[request.candidate + 36] |= 0x40  # it lives, whatever becomes of the rest
             self.requests.ask(request)
 
     def _is_own_address(self, ip, seen_ip, seen_port):
@@ -307,8 +305,6 @@ class Discovery:
             self.count(_BAD_RECORD)
             return
         lookup = request.lookup
-        if not request.parts:
-            request.namer = lookup.namer()
         request.parts |= 1 << part
         at += 1
         records = 11
@@ -325,7 +321,8 @@ class Discovery:
             records -= 1
         if request.parts == (1 << total) - 1:
             # Fewer than there was room for: there is nobody farther.
-            lookup.covered(request.beyond, request.last if request.records >= self._per_answer else 0xFFFFFF)
+            last = request.last if request.records >= self._per_answer else 0x1000000
+            lookup.covered(request.candidate, request.beyond, last)
             self.requests.end(request, True)
 
     def _on_record(self, lookup, request, buf, at, size, namer_scope):
@@ -340,7 +337,7 @@ class Discovery:
         if not is_valid_id(self._id) or not self._may_contact(namer_scope, ip, port):
             self.count(_BAD_RECORD)
         elif self._id != self.own_id:
-            lookup.offer(self._id, 0, ip, port, u16(buf, at + size - 2), buf[at], request.namer)
+            lookup.offer(self._id, 0, ip, port, u16(buf, at + size - 2), buf[at], request.candidate)
 
     def _may_contact(self, namer_scope, ip, port):
         """Whether an address that a peer named may get a datagram from us."""
@@ -412,11 +409,7 @@ class Discovery:
             self.count(_MISSES)
         why = request.why
         if why == _FOR_LOOKUP:
-            lookup = request.lookup
-            if is_answered:
-                lookup.answered(request.candidate)
-            else:
-                lookup.failed(request.candidate)
+            request.lookup.ended(request.candidate, is_answered)
             if record >= 0 and request.kind == _FIND_NODE and is_answered:
                 table.find_answered(record)
                 table.pool[record + _FLAGS] &= ~_FORGETS
@@ -482,14 +475,10 @@ class Discovery:
         self._is_driving = True
         for lookup in self._lookups:
             while lookup.is_running:
-                if lookup.is_done():
-                    self._end_lookup(lookup)
-                    break
                 at = lookup.next()
-                if at < 0:
-                    break
-                if not self._ask(lookup, at):
-                    lookup.postpone(at)
+                if at == -2:
+                    self._end_lookup(lookup)
+                elif at < 0 or not self._ask(lookup, at):
                     break
         self._is_driving = False
 
@@ -498,8 +487,11 @@ class Discovery:
         flags = pool[at + 36]
         ip = bytes(pool[at + 40 : at + (56 if flags & 1 else 44)])
         port = u16(pool, at + 32)
-        wanted = lookup.is_wanted(at)
-        return self.requests.begin(_FOR_LOOKUP, pool, at, ip, port, lookup, at, wanted) is not None
+        is_ping = not lookup.wants(at)
+        if self.requests.begin(_FOR_LOOKUP, pool, at, ip, port, lookup, at, is_ping) is None:
+            return False
+        pool[at + 37] = 2  # asked
+        return True
 
     def _end_lookup(self, lookup):
         lookup.is_running = False

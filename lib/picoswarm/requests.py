@@ -66,7 +66,6 @@ class Request:
         self.is_lower = False  # send under the lower epoch
         self.misses = 0
         self.parts = 0  # bit set of the parts of NEIGHBORS that came
-        self.namer = 0
         self.beyond = 0  # what FIND_NODE passed over
         self.last = 0  # the first 24 bits of the distance of the farthest node named
         self.records = 0  # how many were named
@@ -103,7 +102,7 @@ class Requests:
                 count += 1
         return count
 
-    def begin(self, why, buf, at, ip, port, lookup=None, candidate=-1, is_wanted=False):
+    def begin(self, why, buf, at, ip, port, lookup=None, candidate=-1, is_ping=False):
         """Begin to deal with the id buf[at:at+32] (`buf` None: with whoever is at the address). What the table knows of it
         goes before what the caller heard. Returns the Request, or None: no room, or one for this id is running."""
         request = None
@@ -122,7 +121,7 @@ class Requests:
         record = node.table.find(buf, at, 32)
         if record >= 0:
             self._know(request, record)
-            if lookup is not None and request.has_token and not is_wanted:
+            if lookup is not None and request.has_token and not is_ping:
                 request.kind = _FIND_NODE
         else:
             cached = node.cache.find(buf, at, 32)
@@ -215,7 +214,7 @@ class Requests:
             size = self._ask_size
             if self._ipv6 and len(request.ip) == 4:
                 size = max(50, size - 12)
-            request.beyond = request.lookup.beyond()
+            request.beyond = request.lookup.beyond(request.candidate)
             request.last = request.records = 0
             n = encode_find_node(
                 node.codec,
@@ -233,7 +232,6 @@ class Requests:
             wait = self._reply_ms
             if request.is_full:
                 wait += self._first_ms  # a key agreement may stand before the answer
-            request.lookup.queries += 1
         request.state = _SENT
         request.due = ticks_add(node.now, wait)
         return request, n

@@ -72,7 +72,7 @@ class Table:
         self.pool = bytearray(step * self._n)
         self._heads = [0] * profile.buckets
         self._keys = [0] * 16  # of the nodes found by `closest`
-        self._near = [0] * profile.lookup_result
+        self._near = [0] * profile.near
         self.entries = 0
 
     # Finding

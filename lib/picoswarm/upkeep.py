@@ -27,7 +27,6 @@ _READY_MS = const(10000)  # from then on inbound nodes are admitted even if nobo
 _HINTS = const(12)
 _BEACONS = const(4)
 _BEACON_DELAY_MS = const(5000)
-_CONTACTS = const(12)  # live entries that a join aims at
 _ENOUGH = const(8)  # live entries with which beacons are ignored
 _RETRY_MS = const(1000)
 _AGAIN_MS = const(2000)  # before a node that was silent in the lookup of a young table is pinged again
@@ -64,7 +63,7 @@ class Upkeep:
         self._is_settled = False
         self._settle_ms = _SETTLE_MS
         self._live = 0  # live entries after the last self lookup
-        self._is_filled = False
+        self._buckets = profile.buckets
         self.is_ready = False  # the table is initialised (row D26)
         self.is_joined = False  # a self lookup has ended with somebody
         self.has_beacon = False  # one is to be sent
@@ -150,28 +149,47 @@ class Upkeep:
             wait = self._ramp_ms
             self._ramp_ms = min(2 * wait, self._refresh_ms)
             wait += self._random_ms(wait >> 2)
-            is_random_due = False
         elif not self._is_calm(lookup):
             wait = self._settle_ms
             self._settle_ms = 2 * wait
             wait += self._random_ms(wait >> 1)
-            is_random_due = False
         else:
             self._ramp_ms = _RAMP_MS
             two = node.rng(2)
             wait = self._refresh_ms + (self._refresh_span_s * (two[0] << 8 | two[1]) >> 16) * 1000
-            is_random_due = True
         self._refresh_at = ticks_add(node.now, wait)
         if not self._is_settled:
             for silent in lookup.results(_FAILED):  # on a bad link one silence says little
                 self.add_hint(silent[0], silent[1], silent[2], ticks_add(node.now, _AGAIN_MS))
-        if not self._is_filled:
-            # A ping costs a third of a query: it is how the first table gets its other entries.
-            self._is_filled = True
-            for named in lookup.results(_NEW)[: max(0, _CONTACTS - node.table.live())]:
-                self.add_hint(named[0], named[1], named[2], node.now)
-        if is_random_due:
-            node.look_up(node.rng(32), True, _RANDOM)
+        # A ping costs a third of a query: it is how the table gets the rest of its surroundings.
+        for named in lookup.results(_NEW):
+            self.add_hint(named[0], named[1], named[2], node.now)
+        if found >= self._result:
+            node.look_up(self._sparse(), True, _RANDOM)
+
+    def _sparse(self):
+        """A random target in the bucket with fewest live entries, of those beyond the nearest nodes, which a self lookup
+        finds: a table without anybody there cannot tell others the way."""
+        node = self._node
+        table = node.table
+        counts = [0] * self._buckets
+        for record in range(0, len(table.pool), table.step):
+            if table.is_live(record):
+                counts[table.bucket_of(table.pool, record)] += 1
+        left = self._result
+        sparse = self._buckets - 1
+        for bucket in range(self._buckets):
+            if left <= 0 and counts[bucket] < counts[sparse]:
+                sparse = bucket
+            left -= counts[bucket]
+        target = bytearray(node.rng(32))
+        same_bits = self._buckets - 1 - sparse  # as the own id has; the next one differs, the rest is random
+        for i in range(16):
+            bit = 0x80 >> (i & 7)
+            if i <= same_bits:
+                own = node.own_id[i >> 3] & bit
+                target[i >> 3] = target[i >> 3] & ~bit | (own if i < same_bits else own ^ bit)
+        return target
 
     def _is_calm(self, lookup):
         """Whether the young table has settled: a self lookup met no silence and left the table as the one before did."""
@@ -241,7 +259,7 @@ class Upkeep:
             self._refresh_at = ticks_add(now, _ALONE_MS)
             node.look_up(node.own_id, True, _SELF)
             return
-        self.is_joined = self._is_settled = self._is_filled = False
+        self.is_joined = self._is_settled = False
         self._ramp_ms = _RAMP_MS
         self._settle_ms = _SETTLE_MS
         wait = self._alone_ms
