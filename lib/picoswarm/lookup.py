@@ -38,7 +38,7 @@ _PROVEN = const(0x40)  # it answered once
 _ONCE = const(0x10)  # it was asked for neighbors
 _ENOUGH = const(0x20)  # and once more
 _PREFIX = const(8)
-_COVERS = const(2)  # of the closest must have covered every gap
+_COVERS = const(3)  # of the closest must have covered every gap
 _SILENT_MAX = const(2)  # unanswered pings per naming peer
 
 
@@ -100,12 +100,16 @@ class Lookup:
                 slot = 0
                 while pool[slot * self._step + _STATE]:
                     slot += 1
-                self._n = n = n + 1
+                end = n
+                self._n = n + 1
             else:
-                slot = order[n - 1]
-                if place == n or pool[slot * self._step + _STATE] == _ASKED:
+                end = n - 1  # the farthest that is not awaited makes room
+                while end >= place and pool[order[end] * self._step + _STATE] == _ASKED:
+                    end -= 1
+                if end < place:
                     return
-            for i in range(n - 1, place, -1):
+                slot = order[end]
+            for i in range(end, place, -1):
                 order[i] = order[i - 1]
             order[place] = slot
             at = slot * self._step
@@ -164,10 +168,10 @@ class Lookup:
             left -= 1
             if not left:
                 break
-        if chosen < 0 and not asking:
+        if chosen < 0:
             chosen = again
             if again < 0:
-                return -2
+                return -1 if asking else -2
             pool[again + _FLAGS] |= _TWICE
             pool[again + _STATE] = _NEW
         return chosen
@@ -180,15 +184,15 @@ class Lookup:
         return self._gap(at) >= 0 if self.is_full else not same(pool, at, self.target, 0, 32)
 
     def beyond(self, at):
-        """A FIND_NODE goes to the candidate at `at`: what it passes over, the first 24 bits of the distance where the least
-        covered gap begins, or 0 for the gap before the first candidate."""
+        """A FIND_NODE goes to the candidate at `at`: what it passes over, the first 24 bits of the distance where the first gap
+        begins that is covered too little, or 0 for the gap before the first candidate."""
         self.queries += 1
         self.pool[at + _FLAGS] |= _ONCE | (self.pool[at + _FLAGS] & _ONCE) << 1
         return max(0, self._gap(at)) if self.is_full else 0
 
     def _gap(self, at):
-        """The key of the candidate behind which the gap of the result lies that the fewest of the closest covered, or 0 for
-        the gap before the first; -1: all are covered enough, or by the candidate at `at`."""
+        """The key of the candidate behind which the first gap of the result lies that the closest covered too little, or 0
+        for the gap before the first; -1: all are covered enough, or by the candidate at `at`."""
         order = self._order
         closest = n = 0  # of those that are left, as bits: their word counts
         left = self._result
@@ -200,8 +204,6 @@ class Lookup:
                 left -= 1
         if left:
             n += 1  # nobody is known behind the last
-        gap = -1
-        least = _COVERS
         for i in range(n):
             slot = order[i - 1] if i else self._capacity
             cover = self._cover[slot]
@@ -211,10 +213,9 @@ class Lookup:
                 while cover:
                     cover &= cover - 1
                     count += 1
-                if count < least:
-                    least = count
-                    gap = self._key(slot)
-        return gap
+                if count < _COVERS:
+                    return self._key(slot)
+        return -1
 
     def _key(self, slot):
         """The first 24 bits of a candidate's distance; 0 for the place before the first."""

@@ -19,7 +19,8 @@ _TO_JOIN = const(3)  # see requests.py
 _NEW = const(1)  # see lookup.py
 _FAILED = const(4)
 
-_ALONE_MS = const(5000)
+_ALONE_MS = const(156)
+_ALONE_MIN_MS = const(5000)
 _ALONE_MAX_MS = const(300000)
 _RAMP_MS = const(1000)
 _SETTLE_MS = const(3500)
@@ -28,6 +29,7 @@ _HINTS = const(12)
 _BEACONS = const(4)
 _BEACON_DELAY_MS = const(5000)
 _ENOUGH = const(8)  # live entries with which beacons are ignored
+_YOUNG_MS = const(20000)  # while self lookups follow each other in less, silent contacts are asked again and again
 _RETRY_MS = const(1000)
 _AGAIN_MS = const(2000)  # before a node that was silent in the lookup of a young table is pinged again
 
@@ -64,6 +66,7 @@ class Upkeep:
         self._settle_ms = _SETTLE_MS
         self._live = 0  # live entries after the last self lookup
         self._buckets = profile.buckets
+        self._half = profile.k >> 1
         self.is_ready = False  # the table is initialised (row D26)
         self.is_joined = False  # a self lookup has ended with somebody
         self.has_beacon = False  # one is to be sent
@@ -120,14 +123,19 @@ class Upkeep:
         if request.anchor is not None:
             request.anchor.is_missing = True
             request.anchor.is_asked = False
+        elif self._settle_ms < _YOUNG_MS:
+            self._again(bytes(request.id), request.ip, request.port)
+
+    def _again(self, id32, ip, port):
+        """Ping a node soon that was silent: on a bad link one silence says little."""
+        self.add_hint(id32, ip, port, ticks_add(self._node.now, _AGAIN_MS))
 
     def lost(self, table, record):
         """An entry leaves the table because it did not answer."""
         if not self._is_settled:
             pool = table.pool
             port = pool[record + 56] << 8 | pool[record + 57]
-            again = ticks_add(self._node.now, _AGAIN_MS)
-            self.add_hint(bytes(pool[record : record + 32]), table.ip(record), port, again)
+            self._again(bytes(pool[record : record + 32]), table.ip(record), port)
         for anchor in self._anchors:
             if anchor.id is not None and same(table.pool, record, anchor.id, 0, 32):
                 anchor.is_missing = True
@@ -151,7 +159,7 @@ class Upkeep:
             wait += self._random_ms(wait >> 2)
         elif not self._is_calm(lookup):
             wait = self._settle_ms
-            self._settle_ms = 2 * wait
+            self._settle_ms = wait + (wait >> 1)
             wait += self._random_ms(wait >> 1)
         else:
             self._ramp_ms = _RAMP_MS
@@ -159,17 +167,18 @@ class Upkeep:
             wait = self._refresh_ms + (self._refresh_span_s * (two[0] << 8 | two[1]) >> 16) * 1000
         self._refresh_at = ticks_add(node.now, wait)
         if not self._is_settled:
-            for silent in lookup.results(_FAILED):  # on a bad link one silence says little
-                self.add_hint(silent[0], silent[1], silent[2], ticks_add(node.now, _AGAIN_MS))
+            for silent in lookup.results(_FAILED):
+                self._again(silent[0], silent[1], silent[2])
         # A ping costs a third of a query: it is how the table gets the rest of its surroundings.
         for named in lookup.results(_NEW):
             self.add_hint(named[0], named[1], named[2], node.now)
-        if found >= self._result:
-            node.look_up(self._sparse(), True, _RANDOM)
+        sparse = self._sparse()
+        if sparse is not None:
+            node.look_up(sparse, True, _RANDOM)
 
     def _sparse(self):
         """A random target in the bucket with fewest live entries, of those beyond the nearest nodes, which a self lookup
-        finds: a table without anybody there cannot tell others the way."""
+        finds; None if all are half full. A table without anybody there cannot tell others the way."""
         node = self._node
         table = node.table
         counts = [0] * self._buckets
@@ -177,11 +186,15 @@ class Upkeep:
             if table.is_live(record):
                 counts[table.bucket_of(table.pool, record)] += 1
         left = self._result
-        sparse = self._buckets - 1
+        sparse = -1 if self._is_settled else self._buckets - 1
+        least = self._half
         for bucket in range(self._buckets):
-            if left <= 0 and counts[bucket] < counts[sparse]:
+            if left <= 0 and counts[bucket] < least:
                 sparse = bucket
+                least = counts[bucket]
             left -= counts[bucket]
+        if sparse < 0:
+            return None
         target = bytearray(node.rng(32))
         same_bits = self._buckets - 1 - sparse  # as the own id has; the next one differs, the rest is random
         for i in range(16):
@@ -256,7 +269,7 @@ class Upkeep:
         node = self._node
         if node.table.live():
             # At the end of the lookup the time is set anew; this one counts if no lookup is free.
-            self._refresh_at = ticks_add(now, _ALONE_MS)
+            self._refresh_at = ticks_add(now, _ALONE_MIN_MS)
             node.look_up(node.own_id, True, _SELF)
             return
         self.is_joined = self._is_settled = False
@@ -264,6 +277,7 @@ class Upkeep:
         self._settle_ms = _SETTLE_MS
         wait = self._alone_ms
         self._alone_ms = min(2 * wait, _ALONE_MAX_MS)
+        wait = max(wait, _ALONE_MIN_MS)
         self._refresh_at = ticks_add(now, wait + self._random_ms(wait >> 2))
         for anchor in self._anchors:
             if ticks_diff(anchor.due, now) > 0 and anchor.is_missing:
