@@ -410,6 +410,8 @@ class Discovery:
         why = request.why
         if why == _FOR_LOOKUP:
             request.lookup.ended(request.candidate, is_answered)
+            if is_blamed and request.is_first:
+                self.upkeep.failed(request)
             if record >= 0 and request.kind == _FIND_NODE and is_answered:
                 table.find_answered(record)
                 table.pool[record + _FLAGS] &= ~_FORGETS

@@ -158,7 +158,11 @@ class Lookup:
                 if again < 0 and not pool[at + _FLAGS] & _TWICE:
                     again = at
                 continue
-            if state == _NEW or (state == _ANSWERED and self.is_full and self.wants(at)):
+            if state == _ANSWERED and self.is_full and self.wants(at):
+                if chosen < 0:
+                    chosen = again if again >= 0 else at  # first who was silent: it may be one of the closest
+                break
+            if state == _NEW:
                 if self.is_full or self.queries < self._queries_max:
                     namer = pool[at + _NAMER]
                     if chosen < 0 or (namer and namer != waited):
@@ -172,6 +176,7 @@ class Lookup:
             chosen = again
             if again < 0:
                 return -1 if asking else -2
+        if chosen == again:
             pool[again + _FLAGS] |= _TWICE
             pool[again + _STATE] = _NEW
         return chosen

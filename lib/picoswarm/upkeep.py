@@ -123,7 +123,7 @@ class Upkeep:
         if request.anchor is not None:
             request.anchor.is_missing = True
             request.anchor.is_asked = False
-        elif self._settle_ms < _YOUNG_MS:
+        elif self.is_joined and self._settle_ms < _YOUNG_MS:
             self._again(bytes(request.id), request.ip, request.port)
 
     def _again(self, id32, ip, port):
