@@ -148,7 +148,7 @@ class Lookup:
                     return -1  # its answer would end it all
         if self.is_found or asking >= self._alpha:
             return -2 if self.is_found else -1
-        chosen = again = -1
+        chosen = again = repeat = -1  # new ones come first, then who was silent, then more questions
         # While others are awaited only the very closest are worth asking: the rest may fall out of the result.
         left = self._result >> 1 if asking else self._result
         for i in range(self._n):
@@ -158,10 +158,8 @@ class Lookup:
                 if again < 0 and not pool[at + _FLAGS] & _TWICE:
                     again = at
                 continue
-            if state == _ANSWERED and self.is_full and self.wants(at):
-                if chosen < 0:
-                    chosen = again if again >= 0 else at  # first who was silent: it may be one of the closest
-                break
+            if state == _ANSWERED and repeat < 0 and self.is_full and self.wants(at):
+                repeat = at
             if state == _NEW:
                 if self.is_full or self.queries < self._queries_max:
                     namer = pool[at + _NAMER]
@@ -172,13 +170,12 @@ class Lookup:
             left -= 1
             if not left:
                 break
-        if chosen < 0:
-            chosen = again
-            if again < 0:
-                return -1 if asking else -2
-        if chosen == again:
+        if chosen < 0 and again >= 0:
             pool[again + _FLAGS] |= _TWICE
             pool[again + _STATE] = _NEW
+            chosen = again
+        if chosen < 0:
+            chosen = repeat if repeat >= 0 or asking else -2
         return chosen
 
     def wants(self, at):
