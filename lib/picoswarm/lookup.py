@@ -186,8 +186,8 @@ class Lookup:
         return self._gap(at) >= 0 if self.is_full else not same(pool, at, self.target, 0, 32)
 
     def beyond(self, at):
-        """A FIND_NODE goes to the candidate at `at`: what it passes over, the first 24 bits of the distance where the first gap
-        begins that is covered too little, or 0 for the gap before the first candidate."""
+        """A FIND_NODE goes to the candidate at `at`. What it passes over: the first 24 bits of the distance where the first
+        gap begins that is covered too little, or 0 for the gap before the first candidate."""
         self.queries += 1
         self.pool[at + _FLAGS] |= _ONCE | (self.pool[at + _FLAGS] & _ONCE) << 1
         return max(0, self._gap(at)) if self.is_full else 0

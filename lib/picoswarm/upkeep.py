@@ -4,10 +4,11 @@ D26, D29). Pure.
 A node knows three kinds of contacts before it knows anyone: bootstrap and permanent nodes (anchors, asked again for ever),
 seeds saved from an earlier life, and the senders of beacons. The last two are hints: asked once, and proven like anyone.
 
-    no live node: ask all contacts, send a beacon; wait 5 s, doubled up to 5 min
+    no live node: ask all contacts, send a beacon; again each 5 s, after half a minute doubled up to 5 min
     a contact answered: self lookup; while it finds fewer nodes than a full result, again after 1 s, doubled
-    full result: again after 3.5 s, doubled, while the table changes or somebody is silent: others join at the same time, and
-        datagrams are lost; then each 20-40 min, with a random target
+    full result: again after 3.5 s, ever later, while the table changes or somebody is silent: others join at the same time,
+        and datagrams are lost; then each 20-40 min
+    after each self lookup: pings to whom it named beside, and a lookup into the sparsest bucket
 """
 
 from .compat import const, ticks_add, ticks_diff
@@ -228,9 +229,7 @@ class Upkeep:
 
     def tick(self, now):
         """Do what is due."""
-        if not self.is_ready and (
-            not (self._anchors or self._hints) or ticks_diff(now, self._start) >= _READY_MS
-        ):
+        if not self.is_ready and (not (self._anchors or self._hints) or ticks_diff(now, self._start) >= _READY_MS):
             self.is_ready = True  # there is nobody to ask, or nobody answers
         for anchor in self._anchors:
             if ticks_diff(now, anchor.due) >= 0 and not anchor.is_asked:
