@@ -59,12 +59,14 @@ def _look():
         _lookup.offer(_table.pool, _found[i], _ip, 4000, 5000, 0)
     _table.closest(_target, _found, 8, 0x400000)
     for id32 in _ids:
-        _lookup.offer(id32, 0, _ip, 4000, 5000, 0, 1)
-    while not _lookup.is_done():
+        _lookup.offer(id32, 0, _ip, 4000, 5000, 0, 0)
+    at = _lookup.next()
+    while at >= 0:
+        _lookup.pool[at + 37] = 2
+        if _lookup.wants(at):
+            _lookup.covered(at, _lookup.beyond(at), 0x1000000)
+        _lookup.ended(at, True)
         at = _lookup.next()
-        _lookup.beyond()
-        _lookup.is_wanted(at)
-        _lookup.answered(at)
 
 
 def _takes_nothing(function):

@@ -106,7 +106,7 @@ def test_nine_members_of_one_24_get_two_places_in_a_bucket_D6_A3():
 
 
 def test_the_live_oldest_of_a_full_bucket_stays_D4_A1():
-    link, node = ready(k=4)
+    link, node = ready(k=4, near=4)
     others = keys_of(node, 8, 4)
     for i in range(8, 12):  # the own nearest, so that nobody of the full bucket is among those
         nearest = member(link, others[i], bytes((10, 0, 1, i)))

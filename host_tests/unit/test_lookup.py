@@ -20,7 +20,7 @@ def lookup(is_full=True, target=TARGET, **changes):
     return look
 
 
-def offer(look, n, namer=0, ip=IP):
+def offer(look, n, namer=-1, ip=IP):
     look.offer(near(n), 0, ip, 4000 + n, 5000, 0, namer)
 
 
@@ -31,13 +31,32 @@ def number(look, at):
 def asked(look):
     """The candidate that is asked next, as its number, and its place."""
     at = look.next()
-    return (number(look, at), at) if at >= 0 else (None, -1)
+    if at < 0:
+        return None, at
+    look.pool[at + 37] = 2
+    return number(look, at), at
 
 
-def answer(look, at):
-    """The candidate at `at` answers and knows nobody new."""
-    look.covered(look.beyond(), 0xFFFFFF)
-    look.answered(at)
+def answer(look, at, last=0x1000000):
+    """The candidate at `at` answers and knows nobody new up to the distance `last`."""
+    if look.wants(at):
+        look.covered(at, look.beyond(at), last)
+    look.ended(at, True)
+
+
+def answers(look, is_silent=lambda n: False):
+    """Run to the end with peers that know nobody new; returns who answered, in order."""
+    told = []
+    n, at = asked(look)
+    while at >= 0:
+        if is_silent(n):
+            look.ended(at, False)
+        else:
+            told.append(n)
+            answer(look, at)
+        n, at = asked(look)
+    assert at == -2
+    return told
 
 
 def test_the_closest_are_asked_first_and_two_at_a_time():
@@ -48,7 +67,7 @@ def test_the_closest_are_asked_first_and_two_at_a_time():
     second, _ = asked(look)
     assert (first, second) == (10, 20)
     assert look.next() == -1
-    look.answered(at)
+    answer(look, at)
     assert asked(look)[0] == 30
 
 
@@ -56,58 +75,72 @@ def test_the_full_rule_ends_when_the_eight_closest_have_answered():
     look = lookup()
     for n in range(10, 30):
         offer(look, n)
-    answered = []
-    while not look.is_done():
-        n, at = asked(look)
-        answered.append(n)
-        answer(look, at)
-    assert answered == list(range(10, 18))
+    assert answers(look) == list(range(10, 18))
     assert [r[0] for r in look.results()] == [near(n) for n in range(10, 18)]
 
 
-def test_who_does_not_answer_is_passed_over():
+def test_three_answers_are_enough_where_nobody_knows_more():
+    look = lookup()
+    for n in range(10, 30):
+        offer(look, n)
+    answers(look)
+    assert look.queries == 3  # the other five of the eight only prove that they live
+
+
+def test_who_does_not_answer_is_asked_once_more_and_passed_over():
     look = lookup()
     for n in range(10, 22):
         offer(look, n)
-    while not look.is_done():
-        n, at = asked(look)
-        if n % 3 == 0:
-            look.failed(at)
-        else:
-            look.answered(at)
+    silences = []
+    answers(look, lambda n: n % 3 == 0 and not silences.append(n))
+    assert sorted(silences) == [12, 12, 15, 15, 18, 18]
     assert [r[2] - 4000 for r in look.results()] == [10, 11, 13, 14, 16, 17, 19, 20]
 
 
 def test_a_lookup_without_candidates_is_done_at_once():
-    assert lookup().is_done()
+    assert lookup().next() == -2
 
 
 def test_two_silent_nodes_discredit_who_named_them():
     look = lookup()
-    liar = look.namer()
-    honest = look.namer()
+    offer(look, 40)
+    offer(look, 41)
+    liar, honest = asked(look)[1], asked(look)[1]
     for n in range(1, 6):
         offer(look, n, liar)
     for n in range(20, 30):
         offer(look, n, honest)
-    pings = 0
-    while not look.is_done():
-        n, at = asked(look)
-        if n < 10:
-            pings += 1
-            look.failed(at)
-        else:
-            look.answered(at)
-    assert pings == 2
-    assert len(look.results()) == 8
+    look.ended(liar, True)
+    look.ended(honest, True)
+    order = []
+    answers(look, lambda n: n < 10 and not order.append(n))
+    assert order[:2] == [1, 2] and len(order) <= 7  # the rest but once, when the honest have answered
+    assert [r[2] - 4000 for r in look.results()] == list(range(20, 28))
+
+
+def test_whose_named_nodes_are_silent_is_asked_nothing_more():
+    look = lookup()
+    offer(look, 40)
+    _, liar = asked(look)
+    for n in (1, 2):
+        offer(look, n, liar)
+    look.ended(liar, True)
+    assert look.wants(liar)
+    for _ in range(2):
+        look.ended(asked(look)[1], False)
+    assert not look.wants(liar)
 
 
 def test_of_two_asked_at_once_each_is_named_by_another():
     look = lookup()
-    a, b = look.namer(), look.namer()
+    offer(look, 40)
+    offer(look, 41)
+    a, b = asked(look)[1], asked(look)[1]
     for n in (1, 2, 3):
         offer(look, n, a)
     offer(look, 4, b)
+    look.ended(a, True)
+    look.ended(b, True)
     assert (asked(look)[0], asked(look)[0]) == (1, 4)
 
 
@@ -116,18 +149,29 @@ def test_the_wanted_id_is_asked_alone():
     for n in (20, 21, 22):
         offer(look, n)
     n, at = asked(look)
-    assert n == 20 and look.is_wanted(at)
+    assert n == 20 and not look.wants(at)  # a ping is all that it gets
     assert look.next() == -1
-    look.failed(at)
+    look.ended(at, False)
     assert asked(look)[0] is not None and not look.is_found
+
+
+def test_the_wanted_id_ends_the_lookup():
+    look = lookup(False, near(20))
+    for n in (20, 21, 22):
+        offer(look, n)
+    look.ended(asked(look)[1], True)
+    assert look.is_found and look.next() == -2
 
 
 def test_a_wrong_address_for_the_wanted_id_does_not_hide_a_right_one():
     look = lookup(False, near(20))
-    a, b = look.namer(), look.namer()
+    offer(look, 40)
+    offer(look, 41)
+    a, b = asked(look)[1], asked(look)[1]
+    look.ended(a, True)
+    look.ended(b, True)
     offer(look, 20, a)
-    _, at = asked(look)
-    look.failed(at)
+    look.ended(asked(look)[1], False)
     look.offer(near(20), 0, b"\x14\x00\x00\x02", 9, 9, 0, b)
     n, at = asked(look)
     assert n == 20 and look.pool[at + 43] == 2
@@ -136,8 +180,8 @@ def test_a_wrong_address_for_the_wanted_id_does_not_hide_a_right_one():
 def test_a_second_word_about_a_known_id_changes_nothing():
     look = lookup()
     offer(look, 5)
-    look.offer(near(5), 0, b"\x14\x00\x00\x63", 9999, 9, 0, look.namer())
-    at = look.next()
+    look.offer(near(5), 0, b"\x14\x00\x00\x63", 9999, 9, 0)
+    _, at = asked(look)
     assert look.pool[at + 43] == 1
     assert asked(look) == (None, -1)
 
@@ -146,68 +190,82 @@ def test_a_full_list_keeps_the_closest():
     look = lookup(lookup_candidates=8)
     for n in range(40, 0, -2):
         offer(look, n)
-    numbers = []
-    while not look.is_done():
-        n, at = asked(look)
-        numbers.append(n)
-        answer(look, at)
-    assert numbers == [2, 4, 6, 8, 10, 12, 14, 16]
+    assert answers(look) == [2, 4, 6, 8, 10, 12, 14, 16]
+
+
+def test_a_full_list_makes_room_though_its_farthest_is_awaited():
+    look = lookup(lookup_candidates=8)
+    offer(look, 90)
+    assert asked(look)[0] == 90
+    for n in range(8, 0, -1):
+        offer(look, n)
+    assert asked(look)[0] == 1
+    assert {number(look, i * look._step) for i in look._order} == {1, 2, 3, 4, 5, 6, 7, 90}
 
 
 def test_at_most_24_queries_whatever_is_named():
     look = lookup()
     n = 4000
-    asked_n = 0
     offer(look, n)
-    while not look.is_done():
+    _, at = asked(look)
+    while at >= 0:
+        if look.wants(at):
+            n -= 10
+            offer(look, n, at)  # always somebody closer
+        answer(look, at, 0)
         _, at = asked(look)
-        look.queries += 1
-        asked_n += 1
-        n -= 10
-        offer(look, n)  # always somebody closer
-        look.answered(at)
-    assert asked_n == 24
+    assert look.queries == 24 and at == -2
 
 
-def test_the_full_rule_asks_for_the_stretch_that_fewest_answers_covered():
+def test_each_gap_is_covered_by_three_of_the_closest():
     look = lookup()
     for n in range(1, 13):
         offer(look, n)
     asked_for = []
-    for _ in range(7):
-        beyond = look.beyond()
-        asked_for.append(beyond)
-        look.covered(beyond, beyond + 4)  # an answer names the next four
-    assert asked_for == [0, 0, 0, 4, 4, 4, 0]
+    _, at = asked(look)
+    while at >= 0:
+        if look.wants(at):
+            beyond = look.beyond(at)
+            asked_for.append(beyond)
+            look.covered(at, beyond, beyond + 4)  # an answer names the next four
+        look.ended(at, True)
+        _, at = asked(look)
+    assert asked_for == [0, 0, 0, 4, 4, 4]
 
 
-def test_somebody_closer_than_all_before_is_asked_from_the_start():
-    look = lookup()
-    for n in range(2, 13):
+def test_the_word_of_who_is_far_away_does_not_count():
+    look = lookup(lookup_result=2)
+    for n in (10, 11):
         offer(look, n)
-    for _ in range(3):
-        assert look.beyond() == 0
-        look.covered(0, 0xFFFFFF)
-    look.covered(0, 0xFFFFFF)
-    offer(look, 1)
-    assert look.beyond() == 0
+    for _ in range(2):
+        answer(look, asked(look)[1])
+    for n in (1, 2):
+        offer(look, n)
+    for beyond in (0, 0):
+        _, at = asked(look)
+        assert look.wants(at) and look.beyond(at) == beyond  # though two answers covered all
+        look.covered(at, beyond, 0x1000000)
+        look.ended(at, True)
 
 
-def test_who_answered_is_asked_again_while_a_gap_is_covered_too_little():
+def test_who_answered_is_asked_once_more_while_a_gap_is_covered_too_little():
     look = lookup()
     offer(look, 5)
-    questions = 0
-    while not look.is_done():
-        n, at = asked(look)
-        assert n == 5
-        questions += 1
-        look.covered(look.beyond(), 6)
-        look.answered(at)
-    assert questions == 2
+    questions = []
+    _, at = asked(look)
+    while at >= 0:
+        questions.append(look.beyond(at))
+        look.covered(at, questions[-1], questions[-1] + 1)
+        look.ended(at, True)
+        _, at = asked(look)
+    assert questions == [0, 5]
 
 
 def test_a_lookup_for_one_id_asks_from_the_start():
     look = lookup(False)
     for n in range(1, 13):
         offer(look, n)
-    assert [look.beyond() for _ in range(5)] == [0] * 5
+    for _ in range(5):
+        _, at = asked(look)
+        assert look.wants(at) and look.beyond(at) == 0
+        look.ended(at, True)

@@ -28,7 +28,7 @@ class Random:
 
 
 def table(**changes):
-    numbers = dict(k=4, records=16, spares=4)
+    numbers = dict(k=4, records=16, spares=4, near=1)
     numbers.update(changes)
     return Table(OWN, Profile(**numbers), Random())
 
@@ -94,10 +94,10 @@ def test_a_live_node_in_a_full_bucket_is_never_evicted_D4_A1():
 
 
 def test_one_of_the_own_nearest_finds_room_in_a_full_bucket_up_to_twice_k():
-    t = table(k=2)
+    t = table(k=2, near=4)
     kinds = [t.is_entry(admit(t, bytes((0x80, 0x10 - i)) + bytes(30))) for i in range(6)]
     assert kinds == [True] * 4 + [False] * 2
-    t = table(k=2)
+    t = table(k=2, near=1)
     assert [t.is_entry(admit(t, bytes((0x80, i)) + bytes(30))) for i in range(3)] == [True, True, False]
 
 

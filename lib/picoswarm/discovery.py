@@ -256,16 +256,14 @@ class Discovery:
             pool[record + _FLAGS] = flags
         request.is_full = False
         lookup = request.lookup
-        if lookup is not None and not lookup.is_wanted(request.candidate):
-            # Proven: now the question itself.
-            request.kind = _FIND_NODE
-            request.state = _READY
-            request.is_answered = True
-            request.is_first = False
-            return
-        if lookup is not None:
-            lookup.is_found = True
-        self.requests.end(request, True)
+        if lookup is None or not lookup.wants(request.candidate):
+            return self.requests.end(request, True)
+        # Proven: now the question itself.
+        lookup.pool[request.candidate + 36] |= 0x40  # it lives, whatever becomes of the rest
+        request.kind = _FIND_NODE
+        request.state = _READY
+        request.is_answered = True
+        request.is_first = False
 
     def _is_own_address(self, seen_ip, seen_port):
         """Whether the address that the peer saw, by its PONG in hand, can be ours. A relay between us would show its own."""
@@ -292,8 +290,6 @@ class Discovery:
             return self.count(_BAD_RECORD)
         lookup = request.lookup
         target = lookup.target
-        if not request.parts:
-            request.namer = lookup.namer()
         request.parts |= 1 << part
         at += 1
         for _ in range(11):
@@ -307,14 +303,15 @@ class Discovery:
             if not is_valid_id(id32) or not self._may_contact(d.scope, ip, port):
                 self.count(_BAD_RECORD)
             elif id32 != self.own_id:
-                lookup.offer(id32, 0, ip, port, u16(buf, end - 2), buf[at], request.namer)
+                lookup.offer(id32, 0, ip, port, u16(buf, end - 2), buf[at], request.candidate)
             key = (id32[0] ^ target[0]) << 16 | (id32[1] ^ target[1]) << 8 | id32[2] ^ target[2]
             request.last = max(request.last, key)
             request.records += 1
             at = end
         if request.parts == (1 << total) - 1:
             # Fewer than there was room for: there is nobody farther.
-            lookup.covered(request.beyond, request.last if request.records >= self._per_answer else 0xFFFFFF)
+            last = request.last if request.records >= self._per_answer else 0x1000000
+            lookup.covered(request.candidate, request.beyond, last)
             self.requests.end(request, True)
 
     def _may_contact(self, namer_scope, ip, port):
@@ -372,11 +369,9 @@ class Discovery:
             self.count(_MISSES)
         why = request.why
         if why == _FOR_LOOKUP:
-            lookup = request.lookup
-            if is_answered:
-                lookup.answered(request.candidate)
-            else:
-                lookup.failed(request.candidate)
+            request.lookup.ended(request.candidate, is_answered)
+            if is_blamed and request.is_first:
+                self.upkeep.ended(request, False)
             if record >= 0 and request.kind == _FIND_NODE and is_answered:
                 table.pool[record + _FLAGS] &= ~_FORGETS
                 if table.is_entry(record):
@@ -441,22 +436,22 @@ class Discovery:
         self._is_driving = True
         for lookup in self._lookups:
             while lookup.is_running:
-                if lookup.is_done():
+                at = lookup.next()
+                if at == -2:
                     lookup.is_running = False
                     self.requests.drop(lookup)
                     if lookup.purpose:
                         self.upkeep.lookup_ended(lookup)
                     else:
                         self.event((LOOKUP_DONE, lookup))
+                elif at < 0:
                     break
-                at = lookup.next()
-                if at < 0:
-                    break
-                pool = lookup.pool
-                ip = bytes(pool[at + 40 : at + (56 if pool[at + 36] & 1 else 44)])
-                if self.requests.begin(_FOR_LOOKUP, pool, at, ip, u16(pool, at + 32), lookup, at) is None:
-                    lookup.postpone(at)
-                    break
+                else:
+                    pool = lookup.pool
+                    ip = bytes(pool[at + 40 : at + (56 if pool[at + 36] & 1 else 44)])
+                    if self.requests.begin(_FOR_LOOKUP, pool, at, ip, u16(pool, at + 32), lookup, at) is None:
+                        break
+                    pool[at + 37] = 2  # asked
         self._is_driving = False
 
     # Datagrams out, events, counters

@@ -16,6 +16,7 @@ class Profile:
     # Table (rows D2-D7)
     k = 8  # live entries per bucket
     buckets = 16
+    near = 16  # a full bucket takes up to 2k where these are our nearest
     records = 128  # pool of live and candidate entries; at most buckets * k
     spares = 16  # records beside those, for replacements and pair keys; what no entry uses holds pair keys too
     replacements_per_bucket = 2
@@ -87,6 +88,8 @@ class Profile:
             raise LocalError("buckets must lie in 1..16")
         if not 1 <= self.lookup_result <= min(16, self.lookup_candidates):
             raise LocalError("lookup_result must lie in 1..16 and within lookup_candidates")
+        if not 1 <= self.near <= 16:
+            raise LocalError("near must lie in 1..16")
         if not 1 <= self.neighbors_per_answer <= 16:
             raise LocalError("neighbors_per_answer must lie in 1..16")
         if not 256 <= self.datagram <= 512:

@@ -66,7 +66,6 @@ class Request:
         self.is_answered = False  # a tagged PONG came
         self.misses = 0
         self.parts = 0  # bit set of the parts of NEIGHBORS that came
-        self.namer = 0
         self.beyond = 0  # what FIND_NODE passed over
         self.last = 0  # the first 24 bits of the distance of the farthest node named
         self.records = 0  # how many were named
@@ -138,7 +137,7 @@ class Requests:
             request.is_full = bool(flags & _FORGETS or pool[record + _STATE] & _MISSES)
             request.is_lower = flags & _LOWER_EPOCH != 0
             lookup = request.lookup
-            if request.has_token and lookup is not None and not lookup.is_wanted(request.candidate):
+            if request.has_token and lookup is not None and lookup.wants(request.candidate):
                 request.kind = _FIND_NODE
 
     def agreed(self, request, pair):
@@ -180,9 +179,8 @@ class Requests:
         else:
             if request.is_full:
                 wait += self._first_ms  # a key agreement may stand before the answer
-            request.beyond = lookup.beyond()
+            request.beyond = lookup.beyond(request.candidate)
             request.last = request.records = request.parts = 0
-            lookup.queries += 1
             size = size_for(self._per_answer, len(request.ip) == 16)
             n = encode_find_node(node.codec, out, request, lookup.target, request.beyond, size)
         request.state = _SENT

@@ -76,7 +76,7 @@ class Table:
         self.step = _IP + self._ip_n
         self._n = profile.records + profile.spares
         self.pool = pool or profile.pool()
-        self._near = array("i", bytes(4 * profile.k))
+        self._near = array("i", bytes(4 * profile.near))
         self.entries = 0
 
     # Finding

@@ -4,10 +4,11 @@ D26, D29). Pure.
 A node knows three kinds of contacts before it knows anyone: bootstrap and permanent nodes (anchors, asked again for ever),
 seeds saved from an earlier life, and the senders of beacons. The last two are hints: asked once, and proven like anyone.
 
-    no live node: ask all contacts, send a beacon; wait 5 s, doubled up to 5 min
+    no live node: ask all contacts, send a beacon; again each 5 s, after half a minute doubled up to 5 min
     a contact answered: self lookup; while it finds fewer nodes than a full result, again after 1 s, doubled
-    full result: again after 3.5 s, doubled, while the table changes or somebody is silent: others join at the same time, and
-        datagrams are lost; then each 20-40 min, with a random target
+    full result: again after 3.5 s, ever later, while the table changes or somebody is silent: others join at the same time,
+        and datagrams are lost; then each 20-40 min
+    after each self lookup: pings to whom it named beside, and a lookup into the sparsest bucket
 """
 
 from .compat import const, ticks_add, ticks_diff
@@ -20,7 +21,8 @@ _NEW = const(1)  # see lookup.py
 _FAILED = const(4)
 
 _ALONE = const(4)  # the event, see discovery.py
-_ALONE_MS = const(5000)
+_ALONE_MS = const(156)
+_ALONE_MIN_MS = const(5000)
 _ALONE_MAX_MS = const(300000)
 _RAMP_MS = const(1000)
 _SETTLE_MS = const(3500)
@@ -28,8 +30,8 @@ _READY_MS = const(10000)  # from then on inbound nodes are admitted even if nobo
 _HINTS = const(12)
 _BEACONS = const(4)
 _BEACON_DELAY_MS = const(5000)
-_CONTACTS = const(12)  # live entries that a join aims at
 _ENOUGH = const(8)  # live entries with which beacons are ignored
+_YOUNG_MS = const(20000)  # while self lookups follow each other in less, silent contacts are asked again and again
 _RETRY_MS = const(1000)
 _AGAIN_MS = const(2000)  # before a node that was silent in the lookup of a young table is pinged again
 
@@ -65,7 +67,8 @@ class Upkeep:
         self._is_settled = False
         self._settle_ms = _SETTLE_MS
         self._live = 0  # live entries after the last self lookup
-        self._is_filled = False
+        self._buckets = profile.buckets
+        self._half = profile.k >> 1
         self.is_ready = False  # the table is initialised (row D26)
         self.is_joined = False  # a self lookup has ended with somebody
         self.has_beacon = False  # one is to be sent
@@ -109,7 +112,7 @@ class Upkeep:
         return record >= 0 and self._node.table.is_entry(record)
 
     def ended(self, request, is_answered):
-        """A contact answered, or did not."""
+        """A contact answered, or did not; or one that a lookup met for the first time did not."""
         anchor = request.about
         if anchor is not None:
             anchor.is_asked = False
@@ -121,16 +124,22 @@ class Upkeep:
                 self._refresh_at = self._node.now
             anchor.is_missing = False
             anchor.due = ticks_add(self._node.now, self._refresh_ms)
-        elif is_answered and not self.is_joined:
+        elif not is_answered:
+            if self.is_joined and self._settle_ms < _YOUNG_MS:
+                self._again(bytes(request.peer[:32]), request.ip, request.port)
+        elif not self.is_joined:
             self._refresh_at = self._node.now
+
+    def _again(self, id32, ip, port):
+        """Ping a node soon that was silent: on a bad link one silence says little."""
+        self.add_hint(id32, ip, port, ticks_add(self._node.now, _AGAIN_MS))
 
     def lost(self, table, record):
         """An entry leaves the table because it did not answer."""
         if not self._is_settled:
             pool = table.pool
             port = pool[record + 56] << 8 | pool[record + 57]
-            again = ticks_add(self._node.now, _AGAIN_MS)
-            self.add_hint(bytes(pool[record : record + 32]), table.ip(record), port, again)
+            self._again(bytes(pool[record : record + 32]), table.ip(record), port)
         for anchor in self._anchors:
             if anchor.id is not None and same(table.pool, record, anchor.id, 0, 32):
                 anchor.is_missing = True
@@ -152,28 +161,52 @@ class Upkeep:
             wait = self._ramp_ms
             self._ramp_ms = min(2 * wait, self._refresh_ms)
             wait += self._random_ms(wait >> 2)
-            is_random_due = False
         elif not self._is_calm(lookup):
             wait = self._settle_ms
-            self._settle_ms = 2 * wait
+            self._settle_ms = wait + (wait >> 1)
             wait += self._random_ms(wait >> 1)
-            is_random_due = False
         else:
             self._ramp_ms = _RAMP_MS
             two = node.rng(2)
             wait = self._refresh_ms + (self._refresh_span_s * (two[0] << 8 | two[1]) >> 16) * 1000
-            is_random_due = True
         self._refresh_at = ticks_add(node.now, wait)
         if not self._is_settled:
-            for silent in lookup.results(_FAILED):  # on a bad link one silence says little
-                self.add_hint(silent[0], silent[1], silent[2], ticks_add(node.now, _AGAIN_MS))
-        if not self._is_filled:
-            # A ping costs a third of a query: it is how the first table gets its other entries.
-            self._is_filled = True
-            for named in lookup.results(_NEW)[: max(0, _CONTACTS - node.table.live())]:
-                self.add_hint(named[0], named[1], named[2], node.now)
-        if is_random_due:
-            node.look_up(node.rng(32), True, _RANDOM)
+            for silent in lookup.results(_FAILED):
+                self._again(silent[0], silent[1], silent[2])
+        # A ping costs a third of a query: it is how the table gets the rest of its surroundings.
+        for named in lookup.results(_NEW):
+            self.add_hint(named[0], named[1], named[2], node.now)
+        sparse = self._sparse()
+        if sparse is not None:
+            node.look_up(sparse, True, _RANDOM)
+
+    def _sparse(self):
+        """A random target in the bucket with fewest live entries, of those beyond the nearest nodes, which a self lookup
+        finds; None if all are half full. A table without anybody there cannot tell others the way."""
+        node = self._node
+        table = node.table
+        counts = [0] * self._buckets
+        for record in range(0, len(table.pool), table.step):
+            if table.is_live(record):
+                counts[table.bucket_of(table.pool, record)] += 1
+        left = self._result
+        sparse = -1 if self._is_settled else self._buckets - 1
+        least = self._half
+        for bucket in range(self._buckets):
+            if left <= 0 and counts[bucket] < least:
+                sparse = bucket
+                least = counts[bucket]
+            left -= counts[bucket]
+        if sparse < 0:
+            return None
+        target = bytearray(node.rng(32))
+        same_bits = self._buckets - 1 - sparse  # as the own id has; the next one differs, the rest is random
+        for i in range(16):
+            bit = 0x80 >> (i & 7)
+            if i <= same_bits:
+                own = node.own_id[i >> 3] & bit
+                target[i >> 3] = target[i >> 3] & ~bit | (own if i < same_bits else own ^ bit)
+        return target
 
     def _is_calm(self, lookup):
         """Whether the young table has settled: a self lookup met no silence and left the table as the one before did."""
@@ -199,9 +232,7 @@ class Upkeep:
 
     def tick(self, now):
         """Do what is due."""
-        if not self.is_ready and (
-            not (self._anchors or self._hints) or ticks_diff(now, self._start) >= _READY_MS
-        ):
+        if not self.is_ready and (not (self._anchors or self._hints) or ticks_diff(now, self._start) >= _READY_MS):
             self.is_ready = True  # there is nobody to ask, or nobody answers
         for anchor in self._anchors:
             if ticks_diff(now, anchor.due) >= 0 and not anchor.is_asked:
@@ -240,14 +271,15 @@ class Upkeep:
         node = self._node
         if node.table.live():
             # At the end of the lookup the time is set anew; this one counts if no lookup is free.
-            self._refresh_at = ticks_add(now, _ALONE_MS)
+            self._refresh_at = ticks_add(now, _ALONE_MIN_MS)
             node.look_up(node.own_id, True, _SELF)
             return
-        self.is_joined = self._is_settled = self._is_filled = False
+        self.is_joined = self._is_settled = False
         self._ramp_ms = _RAMP_MS
         self._settle_ms = _SETTLE_MS
         wait = self._alone_ms
         self._alone_ms = min(2 * wait, _ALONE_MAX_MS)
+        wait = max(wait, _ALONE_MIN_MS)
         self._refresh_at = ticks_add(now, wait + self._random_ms(wait >> 2))
         for anchor in self._anchors:
             if ticks_diff(anchor.due, now) > 0 and anchor.is_missing:

@@ -3,6 +3,7 @@ from typing import Self
 class Profile:
     k: int
     buckets: int
+    near: int
     records: int
     replacements_per_bucket: int
     spares: int

@@ -143,7 +143,7 @@ def _figures(mesh: Mesh, asked: list[Exchange], node: Node, wanted: Node, search
     return Figures(
         known_bytes=sum(exchange.bytes for exchange in queries + proof),
         cold_bytes=sum(exchange.bytes for exchange in own),
-        queries=len(queries),
+        queries=search.queries,  # the node's own upkeep may look up meanwhile
         is_right=is_right,
         seconds=(search.ended_us - search.begun_us) / SECOND,
     )
