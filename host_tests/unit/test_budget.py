@@ -1,6 +1,6 @@
 """Budgets and endpoint tokens on their own."""
 
-from picoswarm.budget import Budget, PerAddress, spend
+from picoswarm.budget import Budget, spend
 from picoswarm.compat import ticks_add
 from picoswarm.tokens import Tokens
 
@@ -22,12 +22,6 @@ def test_a_budget_gains_nothing_from_a_clock_that_runs_backwards():
     budget = Budget(1, 1000, 5000)
     assert budget.take(5000) and not budget.take(100)
     assert not budget.take(900)
-
-
-def test_one_address_waits_and_others_do_not():
-    per = PerAddress(10000)
-    assert per.take(b"aaaa", 0) and not per.take(b"aaaa", 9999)
-    assert per.take(b"bbbb", 1) and per.take(b"aaaa", 10000)
 
 
 def test_a_peer_has_two_a_second():

@@ -143,6 +143,25 @@ def test_a_proven_peer_gets_two_answers_in_a_second_A13():
     assert len(puppet.say(n, node)) == 1
 
 
+def test_one_address_beyond_the_network_causes_one_key_agreement_in_ten_seconds_A13():
+    link = Link()
+    node = link.add(0, ip=b"\x14\x00\x00\x01")
+    link.pass_ms(100)
+
+    def is_tagged(puppet, request_id=b"once"):
+        pair = puppet.pair(node)
+        n = encode_ping(puppet.codec, puppet.out, request_id, puppet.key, pair, True, 9, 0, None, 50)
+        (answer,) = puppet.say(n, node)
+        return puppet.hear(answer) == 0 and puppet.codec.is_tagged > 0
+
+    assert is_tagged(Puppet(link, 1, ip=b"\x15\x00\x00\x01"))
+    link.now = ticks_add(link.now, 9000)
+    assert not is_tagged(Puppet(link, 2, ip=b"\x15\x00\x00\x01"))
+    assert is_tagged(Puppet(link, 3, ip=b"\x16\x00\x00\x01"))
+    link.now = ticks_add(link.now, 1000)
+    assert is_tagged(Puppet(link, 2, ip=b"\x15\x00\x00\x01"), b"more")
+
+
 def test_strangers_share_five_answers_in_a_second_A13():
     link, node, puppet, pair = ready()
     answers = 0

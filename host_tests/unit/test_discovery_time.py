@@ -76,7 +76,7 @@ def test_an_idle_pair_sends_little():
 def test_a_clock_that_jumps_ahead_blames_nobody_D13():
     link, a, b = pair_of_nodes(revalidate_s=5)
     silence(link, b)
-    while not [1 for r in a.requests._pool if r.state]:
+    while not [1 for r in a.requests.pool if r.state]:
         link.pass_ms(50)
     before = a.stats()["misses"]
     link.now = ticks_add(link.now, 3600000)

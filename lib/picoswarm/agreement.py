@@ -5,14 +5,15 @@ another, and what waits for an inbound one is a copy of the datagram in one of a
 key is there the datagram is taken up again as if it had just come.
 """
 
-from .budget import Budget, PerAddress
+from .budget import Budget
 from .compat import const, ticks_diff
 from .crypto import X25519, u_from_id
 from .identity import pair_key
 from .wire import copy, same
 
-_KEPT = const(96)  # bytes of a datagram that waits: the longest that can is a PING of 86
+_KEPT = const(80)  # bytes of a datagram that waits: a FIND_NODE with a whole id has 77
 _ID_AT = const(18)  # the sender's id in an opened datagram
+_IPS = const(8)  # addresses whose last key agreement is remembered
 _WAIT_MS = const(8000)  # after that whoever asked has given up
 
 
@@ -34,7 +35,8 @@ class Agreements:
         self._identity = identity
         self._own = Budget(profile.own_keys, profile.own_key_ms, now)
         self._inbound = Budget(profile.inbound_keys, profile.inbound_key_ms, now)
-        self._per_ip = PerAddress(profile.inbound_key_ip_ms)
+        self._per_ip_ms = profile.inbound_key_ip_ms
+        self._asked = []  # (ip, when) of those that an off-link address asked for, the latest last
         self._slots = [Deferred() for _ in range(profile.deferred)]
         self._requests = []  # own requests that wait for a key
         self._job = None
@@ -54,7 +56,7 @@ class Agreements:
                 return slot.ip == d.ip and slot.port == d.port
             if not slot.n:
                 free = slot
-        if free is None or d.n > _KEPT or self._inbound.wait_ms(now) or not (is_near or self._per_ip.take(d.ip, now)):
+        if free is None or d.n > _KEPT or self._inbound.wait_ms(now) or not (is_near or self._may_ask(d.ip, now)):
             return False
         self._inbound.take(now)
         copy(free.buf, 0, d.buf, 0, d.n)
@@ -65,6 +67,16 @@ class Agreements:
         free.since = now
         free.is_urgent = d.proof > 0
         self.is_idle = False
+        return True
+
+    def _may_ask(self, ip, now):
+        """Whether this address, one of many behind a router, may have a key agreement now; if so it is remembered."""
+        kept = [each for each in self._asked if 0 <= ticks_diff(now, each[1]) < self._per_ip_ms]
+        for each in kept:
+            if each[0] == ip:
+                return False
+        kept.append((ip, now))
+        self._asked = kept[-_IPS:]
         return True
 
     def ask(self, request):

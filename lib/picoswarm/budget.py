@@ -1,8 +1,6 @@
 """Budgets: how much of a node's time and airtime others may take (docs/protocol.md, limits). Pure."""
 
-from .compat import const, ticks_add, ticks_diff
-
-_IPS = const(8)  # addresses whose last key agreement is remembered
+from .compat import ticks_add, ticks_diff
 
 
 class Budget:
@@ -26,27 +24,6 @@ class Budget:
         if self.wait_ms(now):
             return False
         self._empty = ticks_add(self._empty, self._interval)
-        return True
-
-
-class PerAddress:
-    """One each `interval_ms` for one IP address, over the addresses that came last."""
-
-    def __init__(self, interval_ms):
-        self._interval = interval_ms
-        self._seen = []  # (ip, when), the latest last
-
-    def take(self, ip, now):
-        """Whether `ip` (bytes) may now; if so it is remembered."""
-        kept = []
-        for seen in self._seen:
-            if not 0 <= ticks_diff(now, seen[1]) < self._interval:
-                continue
-            if seen[0] == ip:
-                return False
-            kept.append(seen)
-        kept.append((ip, now))
-        self._seen = kept[-_IPS:]
         return True
 
 

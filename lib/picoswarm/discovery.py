@@ -17,7 +17,6 @@ from .counters import NAMES
 from .datagram import Codec, encode_beacon
 from .identity import is_valid_id
 from .lookup import Lookup
-from .outside import Outside
 from .requests import Requests
 from .responder import Responder
 from .revalidation import Revalidation
@@ -138,7 +137,7 @@ class Discovery:
         """The interface got another address."""
         self.site = Site(ip, prefix)
         self.port = port
-        self.outside = Outside()
+        self._outside = None
 
     def contact(self, id32):
         """(ip, UDP port, TCP port) of a live node of the table, or None. The TCP port is the one that it named itself."""
@@ -274,7 +273,11 @@ class Discovery:
             return seen_ip == self.site.ip and seen_port == self.port
         if d.scope != _GLOBAL:
             return True
-        outside = self.outside
+        outside = self._outside
+        if outside is None:
+            from .outside import Outside  # not before somebody beyond the own network answers
+
+            self._outside = outside = Outside()
         if outside.state(d.ip, seen_ip, seen_port, self.uptime):
             self.event((OUTSIDE, outside.ip, outside.port))
         return outside.agrees(seen_ip, seen_port)

@@ -82,23 +82,19 @@ class Requests:
         self._reply_ms = profile.reply_ms
         self._first_ms = profile.first_contact_ms
         self._per_answer = profile.neighbors_per_answer
-        self._pool = [Request() for _ in range(profile.pending)]
+        self.pool = [Request() for _ in range(profile.pending)]
 
     def find(self, buf, at):
         """The running request for the id buf[at:at+32], or None."""
-        for request in self._pool:
+        for request in self.pool:
             if request.state and request.has_id and same(request.peer, 0, buf, at, 32):
                 return request
-
-    def free(self):
-        """How many more requests fit."""
-        return sum([not request.state for request in self._pool])
 
     def begin(self, why, buf, at, ip, port, lookup=None, candidate=-1):
         """Begin to deal with the id buf[at:at+32] (`buf` None: with whoever is at the address). What the table knows of it
         goes before what the caller heard. Returns the Request, or None: no room, or one for this id is running."""
         request = None
-        for each in self._pool:
+        for each in self.pool:
             if not each.state:
                 request = each
         if request is None or (buf is not None and self.find(buf, at) is not None):
@@ -155,7 +151,7 @@ class Requests:
         """The request that `write` may send now, or None."""
         pings = 0
         ready = None
-        for request in self._pool:
+        for request in self.pool:
             if request.kind == _PING and request.state == _SENT:
                 pings += 1
             elif request.state == _READY and (ready is None or request.kind == _FIND_NODE):
@@ -191,7 +187,7 @@ class Requests:
 
     def match(self, d):
         """The request that the answer in hand belongs to by its request id and source, or None."""
-        for request in self._pool:
+        for request in self.pool:
             if request.state == _SENT and request.port == d.port and request.ip == d.ip:
                 peer = request.peer
                 if same(peer, _REQUEST_ID, d.buf, _AT, 4):
@@ -215,7 +211,7 @@ class Requests:
 
     def drop(self, lookup):
         """A lookup is over: what was still asked for it is given up."""
-        for request in self._pool:
+        for request in self.pool:
             if request.state and request.lookup is lookup:
                 self._node.agreements.forget(request)
                 request.state = _FREE
@@ -224,7 +220,7 @@ class Requests:
 
     def next_time(self, best):
         """The earlier of `best` (ticks) and the next deadline."""
-        for request in self._pool:
+        for request in self.pool:
             if (request.state == _SENT or request.state == _KEYLESS) and ticks_diff(request.due, best) < 0:
                 best = request.due
         return best
@@ -232,7 +228,7 @@ class Requests:
     def tick(self, now):
         """End or repeat what waited long enough. What is due long ago, or much later than anything waits, tells that the
         clock jumped or the node slept: it ends, and nobody is blamed."""
-        for request in self._pool:
+        for request in self.pool:
             if request.state != _SENT and request.state != _KEYLESS:
                 continue
             late = ticks_diff(now, request.due)

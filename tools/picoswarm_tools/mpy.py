@@ -42,7 +42,7 @@ BUNDLES = {
         *("compat", "address", "wire", "wire_viper", "cipher_viper", "field_viper", "curve_viper", "crypto", "identity"),
     ),
     "discovery": (
-        *("datagram", "counters", "budget", "tokens", "outside", "table", "revalidation"),
+        *("datagram", "counters", "budget", "tokens", "table", "revalidation"),
         *("lookup", "requests", "agreement", "responder", "upkeep", "discovery"),
     ),
     "node": ("net", "node"),

@@ -121,7 +121,7 @@ def used():
 
 async def reading(drivers):
     """Bytes allocated, once no node waits for an answer."""
-    while any(driver.engine.requests.free() < Profile.pending for driver in drivers):
+    while any(request.state for driver in drivers for request in driver.engine.requests.pool):
         await sleep_ms(100)
     return used()
 
