@@ -164,7 +164,7 @@ def test_modules_of_the_start_leave_memory_with_it(tmp_path):
     mpy.compile_library("x86")
     env = {"MICROPYPATH": f"{mpy.library_folder('x86')}:.frozen"}
     for boot in ("first", "second"):
-        arguments = ["-c", BALLAST_ON_BOARD, tmp_path / "board", str(free_ports(1)[0])]
+        arguments = ["-c", mpy.translate(BALLAST_ON_BOARD, "x86"), tmp_path / "board", str(free_ports(1)[0])]
         done = runtimes.run_micropython(arguments, 40_000, env, tmp_path)
         assert done.returncode == 0, done.stdout
         sent, loaded, rest = (line.split() for line in done.stdout.splitlines())
