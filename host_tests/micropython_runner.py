@@ -12,7 +12,7 @@ import io
 import json
 import sys
 
-try:
+try:  # noqa: SIM105  (a board has no contextlib)
     # First, as in every node: at the end of a long chain of imports it does not fit the stack.
     import picoswarm.compat  # noqa: F401
 except ImportError:
