@@ -30,7 +30,7 @@ _HINTS = const(12)
 _BEACONS = const(4)
 _BEACON_DELAY_MS = const(5000)
 _ENOUGH = const(8)  # live entries with which beacons are ignored
-_YOUNG_MS = const(20000)  # while self lookups follow each other in less, silent contacts are asked again and again
+_YOUNG_S = const(60)  # uptime during which silent contacts are asked again and again: all start at once, or the link is bad
 _RETRY_MS = const(1000)
 _AGAIN_MS = const(2000)  # before a node that was silent in the lookup of a young table is pinged again
 
@@ -114,6 +114,8 @@ class Upkeep:
             anchor.id = bytes(request.id)
             if anchor.is_missing or not self.is_joined:
                 self._refresh_at = self._node.now
+                self._is_settled = False  # others may have been away with it
+                self._settle_ms = _SETTLE_MS
             anchor.is_missing = False
             anchor.due = ticks_add(self._node.now, self._refresh_ms)
         elif not self.is_joined:
@@ -124,7 +126,7 @@ class Upkeep:
         if request.anchor is not None:
             request.anchor.is_missing = True
             request.anchor.is_asked = False
-        elif self.is_joined and self._settle_ms < _YOUNG_MS:
+        elif self.is_joined and self._node.uptime < _YOUNG_S:
             self._again(bytes(request.id), request.ip, request.port)
 
     def _again(self, id32, ip, port):
@@ -173,7 +175,7 @@ class Upkeep:
         # A ping costs a third of a query: it is how the table gets the rest of its surroundings.
         for named in lookup.results(_NEW):
             self.add_hint(named[0], named[1], named[2], node.now)
-        sparse = self._sparse()
+        sparse = self._sparse() if found >= self._result else None
         if sparse is not None:
             node.look_up(sparse, True, _RANDOM)
 
