@@ -447,13 +447,13 @@ class Discovery:
     # Lookups
 
     def look_up(self, target32, is_full, purpose=0):
-        """Start a lookup; None: none is free, or upkeep wants a second one: that is the user's."""
+        """Start a lookup; None: none is free, or upkeep wants a second one: after the first minute that is the user's."""
         lookup = None
         lookups = self._lookups
         for i in range(len(lookups)):
             each = lookups[(self._next_lookup + i) % len(lookups)]
             if each.is_running:
-                if purpose and each.purpose:
+                if purpose and each.purpose and (each.purpose == purpose or self.uptime >= 60):
                     return None
             elif lookup is None:
                 lookup = each
