@@ -410,14 +410,14 @@ class Discovery:
     # Lookups
 
     def look_up(self, target32, is_full, purpose=0):
-        """Start a lookup; None: none is free, or one of this purpose runs."""
+        """Start a lookup; None: none is free, or upkeep wants a second one: after the first minute that is the user's."""
         free = None
         lookups = self._lookups
         for i in range(len(lookups)):
             each = lookups[(self._next_lookup + i) % len(lookups)]
             if not each.is_running:
                 free = free or each
-            elif purpose and each.purpose == purpose:
+            elif purpose and each.purpose and (each.purpose == purpose or self.uptime >= 60):
                 return None
         if free is None:
             return None

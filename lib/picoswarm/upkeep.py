@@ -31,7 +31,7 @@ _HINTS = const(12)
 _BEACONS = const(4)
 _BEACON_DELAY_MS = const(5000)
 _ENOUGH = const(8)  # live entries with which beacons are ignored
-_YOUNG_MS = const(20000)  # while self lookups follow each other in less, silent contacts are asked again and again
+_YOUNG_S = const(60)  # uptime during which silent contacts are asked again and again: all start at once, or the link is bad
 _RETRY_MS = const(1000)
 _AGAIN_MS = const(2000)  # before a node that was silent in the lookup of a young table is pinged again
 
@@ -122,10 +122,12 @@ class Upkeep:
             anchor.id = bytes(request.peer[:32])
             if anchor.is_missing or not self.is_joined:
                 self._refresh_at = self._node.now
+                self._is_settled = False  # others may have been away with it
+                self._settle_ms = _SETTLE_MS
             anchor.is_missing = False
             anchor.due = ticks_add(self._node.now, self._refresh_ms)
         elif not is_answered:
-            if self.is_joined and self._settle_ms < _YOUNG_MS:
+            if self.is_joined and self._node.uptime < _YOUNG_S:
                 self._again(bytes(request.peer[:32]), request.ip, request.port)
         elif not self.is_joined:
             self._refresh_at = self._node.now
@@ -176,7 +178,7 @@ class Upkeep:
         # A ping costs a third of a query: it is how the table gets the rest of its surroundings.
         for named in lookup.results(_NEW):
             self.add_hint(named[0], named[1], named[2], node.now)
-        sparse = self._sparse()
+        sparse = self._sparse() if found >= self._result or node.uptime < _YOUNG_S else None
         if sparse is not None:
             node.look_up(sparse, True, _RANDOM)
 
