@@ -89,8 +89,8 @@ class Discovery:
         self.membership = membership
         self.counts = [0] * _COUNTERS
         self.table = Table(self.own_id, profile, rng, pool)
-        self._lookups = [Lookup(profile) for _ in range(profile.lookups)]
-        self._next_lookup = 0
+        self._lookups = [Lookup(profile)]
+        self._lookups_max = profile.lookups
         self.codec = Codec(membership, self.own_id, profile.repeats, tcp_port, capabilities)
         self.tokens = Tokens(rng, profile.token_s)
         self.agreements = Agreements(identity, profile, now)
@@ -129,7 +129,7 @@ class Discovery:
 
     def find(self, target32, now, full=False):
         """Look for the node `target32`, or with `full` for the nodes closest to it. Returns the Lookup, whose LOOKUP_DONE
-        event follows and which then holds until the next `find`; None: as many as the profile allows are running."""
+        event follows and which holds until the next `find` after that; None: as many as the profile allows are running."""
         self._advance(now)
         return self.look_up(target32, full)
 
@@ -410,51 +410,61 @@ class Discovery:
     # Lookups
 
     def look_up(self, target32, is_full, purpose=0):
-        """Start a lookup; None: none is free, or upkeep wants a second one: after the first minute that is the user's."""
-        free = None
+        """Start a lookup; None: none is free, or upkeep wants a second one: after the first minute that is the user's. The
+        first one's memory is there all the time, others take theirs for as long as they run."""
         lookups = self._lookups
-        for i in range(len(lookups)):
-            each = lookups[(self._next_lookup + i) % len(lookups)]
+        lookup = None
+        for each in lookups:
             if not each.is_running:
-                free = free or each
+                lookup = each
             elif purpose and each.purpose and (each.purpose == purpose or self.uptime >= 60):
                 return None
-        if free is None:
-            return None
-        self._next_lookup = lookups.index(free) + 1
-        free.start(target32, is_full, purpose)
+        if lookup is None:
+            if len(lookups) >= self._lookups_max:
+                return None
+            try:
+                lookup = Lookup(lookups[0])
+            except MemoryError:
+                return None
+            lookups.append(lookup)
+        lookup.start(target32, is_full, purpose)
         table = self.table
         pool = table.pool
         found = self._found
-        for i in range(table.closest(free.target, found, len(found))):
+        for i in range(table.closest(lookup.target, found, len(found))):
             at = found[i]
-            free.offer(pool, at, table.ip(at), u16(pool, at + _UDP), u16(pool, at + _TCP), pool[at + _FLAGS])
+            lookup.offer(pool, at, table.ip(at), u16(pool, at + _UDP), u16(pool, at + _TCP), pool[at + _FLAGS])
         self._drive()
-        return free
+        return lookup
 
     def _drive(self):
         """Let the lookups ask on, and end those that are done."""
         if self._is_driving:
             return  # called from within: the loop below sees it
         self._is_driving = True
-        for lookup in self._lookups:
-            while lookup.is_running:
-                at = lookup.next()
-                if at == -2:
-                    lookup.is_running = False
-                    self.requests.drop(lookup)
-                    if lookup.purpose:
-                        self.upkeep.lookup_ended(lookup)
-                    else:
-                        self.event((LOOKUP_DONE, lookup))
-                elif at < 0:
-                    break
+        lookups = self._lookups
+        i = 0
+        while i < len(lookups):
+            lookup = lookups[i]
+            at = lookup.next() if lookup.is_running else -1
+            if at == -2:
+                lookup.is_running = False
+                self.requests.drop(lookup)
+                if i:
+                    lookups.pop(i)
+                if lookup.purpose:
+                    self.upkeep.lookup_ended(lookup)
                 else:
-                    pool = lookup.pool
-                    ip = bytes(pool[at + 40 : at + (56 if pool[at + 36] & 1 else 44)])
-                    if self.requests.begin(_FOR_LOOKUP, pool, at, ip, u16(pool, at + 32), lookup, at) is None:
-                        break
+                    self.event((LOOKUP_DONE, lookup))
+                i = 0  # that may have begun another one
+                continue
+            if at >= 0:
+                pool = lookup.pool
+                ip = bytes(pool[at + 40 : at + (56 if pool[at + 36] & 1 else 44)])
+                if self.requests.begin(_FOR_LOOKUP, pool, at, ip, u16(pool, at + 32), lookup, at) is not None:
                     pool[at + 37] = 2  # asked
+                    continue
+            i += 1
         self._is_driving = False
 
     # Datagrams out, events, counters
