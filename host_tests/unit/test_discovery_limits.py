@@ -94,13 +94,19 @@ def test_neighbors_naming_the_lans_broadcast_or_ourselves_are_ignored_A6():
 
 
 def test_a_third_party_that_is_named_is_pinged_and_never_believed_A6():
+    for uptime, pings in ((0, 6), (60, 4)):  # in the first minute three for each of its two chances, then two
+        _name_a_third_party(uptime, pings)
+
+
+def _name_a_third_party(uptime, pings):
     link, node, puppet, pair, _ = proven()
+    node.uptime += uptime
     rid = ask_for_neighbors(link, node, puppet, pair)
     before = len(link.sent)
     say_neighbors(puppet, node, pair, rid, [(Named(2).id, b"\x0a\x00\x00\x63", PORT)])
     link.pass_ms(6000)
     to_victim = [d for s, to, d in link.sent[before:] if to == b"\x0a\x00\x00\x63"]
-    assert [len(d) for d in to_victim] == [64] * 4
+    assert [len(d) for d in to_victim] == [64] * pings
     assert node.nodes() == [puppet.id]
 
 
@@ -235,7 +241,7 @@ def test_two_own_pings_are_on_the_way_at_most_D39():
     link, node, puppet, pair = ready(pending=8)
     for i in range(6):
         node.add_seed(bytes((i,)) + puppet.id[1:], bytes((10, 0, 0, 50 + i)), PORT)
-    link.pass_ms(1500)
+    link.pass_ms(1200)  # before the first of them is tried again
     assert len({to for s, to, d in link.sent}) == 2
 
 

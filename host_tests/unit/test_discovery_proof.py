@@ -220,7 +220,7 @@ def test_request_ids_are_fresh_in_every_ping_retries_included():
         for s, to, data in link.sent:
             assert puppet.hear(data) == 0 and puppet.codec.type == 1
             seen.add(bytes(puppet.buf[14:18]))
-    assert len(seen) == 6  # two tries in each life
+    assert len(seen) == 9  # three tries in each life
 
 
 def test_no_answer_is_larger_than_what_a_stranger_sent_A4():

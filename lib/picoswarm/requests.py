@@ -40,6 +40,7 @@ _LOWER_EPOCH = const(0x40)
 _CLOCK_JUMPS = const(21)
 _KEYLESS_MS = const(15000)  # longest wait for a key
 _JUMP_MS = const(10000)
+_YOUNG_S = const(60)  # uptime in which a first contact gets three PINGs instead of two, in the same time
 
 
 class Request:
@@ -170,7 +171,7 @@ class Requests:
         wait = self._reply_ms
         if request.kind == _PING:
             if request.is_first:
-                wait = self._first_ms >> 1
+                wait = self._first_ms // (3 if node.uptime < _YOUNG_S else 2)
             n = encode_ping(node.codec, out, request, request.has_token)
         else:
             if request.is_full:
@@ -248,7 +249,7 @@ class Requests:
         tries = 2
         if request.why == _TO_REVALIDATE:
             tries = 1
-        elif request.is_first and self._node.membership.lower is not None:
+        elif request.is_first and (self._node.uptime < _YOUNG_S or self._node.membership.lower is not None):
             tries = 3
         if request.misses >= tries:
             return self.end(request, False)
