@@ -104,7 +104,7 @@ def _name_a_third_party(uptime, pings):
     rid = ask_for_neighbors(link, node, puppet, pair)
     before = len(link.sent)
     say_neighbors(puppet, node, pair, rid, [(Named(2).id, b"\x0a\x00\x00\x63", PORT)])
-    link.pass_ms(6000)
+    link.pass_ms(9000)
     to_victim = [d for s, to, d in link.sent[before:] if to == b"\x0a\x00\x00\x63"]
     assert [len(d) for d in to_victim] == [64] * pings
     assert node.nodes() == [puppet.id]
