@@ -22,7 +22,6 @@ def gateway_profile(**changes: int) -> Profile:
         "stranger_per_second": 100,
         "pings_in_flight": 16,
         "pending": 64,
-        "answers": 64,
         "lookups": 8,
         "own_keys": 64,  # a key agreement costs a computer 50 us and a board half a second
         "own_key_ms": 20,

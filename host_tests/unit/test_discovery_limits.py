@@ -177,6 +177,36 @@ def test_strangers_share_five_answers_in_a_second_A13():
     assert answers == 5
 
 
+def test_a_key_agreement_that_ends_before_an_answer_is_sent_leaves_that_answer_alone():
+    link, node, puppet, pair, token = proven()
+    other = Puppet(link, 2)
+    n = encode_ping(other.codec, other.out, b"p001", other.key, other.pair(node), True, 9, 0, None, 50)
+    link.deliver(other.out[:n], other.ip, node.site.ip)
+    n = encode_ping(puppet.codec, puppet.out, b"mine", puppet.key, pair, False, 9, 0, token, 50)
+    link.deliver(puppet.out[:n], puppet.ip, node.site.ip)
+    for _ in range(2000):  # as many slices as an agreement takes and more
+        node.work()
+    before = len(link.sent)
+    link.settle()
+    answers = {to: data for _, to, data in link.sent[before:]}
+    for who, key in ((puppet, pair), (other, other.pair(node))):
+        assert who.hear(answers[who.ip]) == 0 and who.codec.is_paired(key)
+    assert node.stats()["drop_busy"] == 0
+
+
+def test_a_second_question_before_an_answer_is_sent_is_dropped_and_leaves_that_answer_alone():
+    link, node, puppet, pair, token = proven()
+    other = Puppet(link, 2)
+    key = other.pair(node)
+    other.befriend(node, key)
+    n = encode_ping(puppet.codec, puppet.out, b"mine", puppet.key, pair, False, 9, 0, token, 50)
+    link.deliver(puppet.out[:n], puppet.ip, node.site.ip)
+    n = encode_ping(other.codec, other.out, b"p002", other.key, key, False, 9, 0, None, 50)
+    (answer,) = other.say(n, node)
+    assert puppet.hear(answer) == 0 and puppet.codec.is_paired(pair)
+    assert node.stats()["drop_busy"] == 1
+
+
 def test_strangers_do_not_use_up_what_proven_peers_have():
     link, node, puppet, pair, token = proven()
     other = Puppet(link, 2)

@@ -546,10 +546,12 @@ class Discovery:
             self.tokens.rotate(self.uptime)
 
     def work(self):
-        """One slice of public-key work. True while more can be done at once."""
+        """One slice of public-key work. True while more can be done at once; an answer that waits is to be sent first."""
         agreements = self.agreements
         if agreements.is_idle:
             return False
+        if self.responder.kind:
+            return True  # its end might cause another
         subject = agreements.step(self.now)
         if subject is not None:
             self.count(_AGREEMENTS)

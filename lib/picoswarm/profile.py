@@ -37,7 +37,6 @@ class Profile:
     stranger_per_second = 5
     pings_in_flight = 2
     pending = 4  # requests that await an answer
-    answers = 2  # to be sent; a driver sends after each datagram
     own_keys = 8  # key agreements at once for own requests, then one each own_key_ms
     own_key_ms = 1000
     inbound_keys = 8  # key agreements at once that others ask for, then one each inbound_key_ms

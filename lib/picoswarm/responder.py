@@ -4,7 +4,8 @@ Rules: nothing is said to who is no member; nothing larger than the question goe
 neighbor is named only to a peer that has just shown a token of ours and its pair tag; a budget stands before every answer
 and before every key agreement. No inbound datagram touches the table unless it carries that proof.
 
-The one answer that an input, or a slice of work, may cause is written when the driver asks for it, before the next one.
+The one answer that an input may cause is written when the driver asks for it, before the next input. (A key agreement waits
+for that by itself.)
 """
 
 from array import array
@@ -104,8 +105,7 @@ class Responder:
         if not is_ping:
             return node.count(_BUSY)
         # Without a pair tag: who asked without one hears this node's id, who asked with one comes again with the token.
-        copy(self.peer, 0, d.buf, d.sender, 32)
-        self._pong(False)
+        self._pong(d.buf, d.sender, False)
 
     def on_agreed(self, pair):
         """The key agreement for the kept PING or FIND_NODE in hand is done."""
@@ -128,17 +128,17 @@ class Responder:
                 is_paid = self.take_other()
             if not is_paid:
                 return
-        copy(self.peer, 0, node.table.pool, record, _TOKEN)
+        pool = node.table.pool
         if d.type == _PING:
             if d.proof and node.prove(record, True):
                 self._note(record)
-            self._pong(True)
+            self._pong(pool, record, True)
         elif not d.proof:
             node.count(_WRONG_TOKEN)
-            self._pong(True)
+            self._pong(pool, record, True)
         else:
             node.prove(record, True)
-            if self._begin(_NEIGHBORS, True):
+            if self._begin(_NEIGHBORS, pool, record, True):
                 self._part = 0
                 self._room = 4 * d.n
                 self._beyond = beyond_of(d) or -1
@@ -153,12 +153,13 @@ class Responder:
 
     # Answers
 
-    def _begin(self, kind, has_pair):
-        """Note where the answer goes. False: one waits already."""
+    def _begin(self, kind, buf, at, has_pair):
+        """Note where the answer goes, to the id buf[at:at+32] under the pair key behind it. False: one waits already."""
         d = self._node.codec
         if self.kind:
             return self._node.count(_BUSY)
         self.kind = kind
+        copy(self.peer, 0, buf, at, _TOKEN if has_pair else _PAIR)
         copy(self.peer, _PEER_REQUEST_ID, d.buf, _REQUEST_ID, 4)
         self.ip = d.ip
         self.port = d.port
@@ -167,11 +168,11 @@ class Responder:
         self.is_full = not d.is_tagged  # who asked without a tag does not know this node's id
         return True
 
-    def _pong(self, has_pair):
-        """Answer with a PONG that carries a token for the id in `peer`; the one shown is given again while it is the
+    def _pong(self, buf, at, has_pair):
+        """Answer with a PONG that carries a token for the id buf[at:at+32]; the one shown is given again while it is the
         present one, which saves a hash."""
         d = self._node.codec
-        if self._begin(_PONG, has_pair):
+        if self._begin(_PONG, buf, at, has_pair):
             if d.proof > _TOKEN_IS_OLD:
                 copy(self.peer, _TOKEN, d.buf, d.token, 8)
             else:

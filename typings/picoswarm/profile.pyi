@@ -20,7 +20,6 @@ class Profile:
     stranger_per_second: int
     pings_in_flight: int
     pending: int
-    answers: int
     own_keys: int
     own_key_ms: int
     inbound_keys: int

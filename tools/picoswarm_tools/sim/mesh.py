@@ -36,7 +36,6 @@ BOOTSTRAP: Changes = {
     "inbound_keys": 64,
     "inbound_key_ms": 50,
     "deferred": 32,
-    "answers": 32,
     "pending": 32,
     "stranger_per_second": 100,
     "proven_per_second": 100,
