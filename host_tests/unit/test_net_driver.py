@@ -109,6 +109,27 @@ def test_full_heap_costs_one_turn():
     drive(scenario, sock)
 
 
+def test_heap_without_a_block_for_a_long_datagram_does_not_make_the_node_deaf():
+    class Broken(FakeSocket):
+        """A socket on a heap whose longest free block has 100 bytes. A datagram longer than what is read is cut."""
+
+        def recvfrom(self, n):
+            if n > 100:
+                raise MemoryError
+            data, source = FakeSocket.recvfrom(self, n)
+            return data[:n], source
+
+    sock = Broken([b"a" * 86, b"b" * 300, b"c" * 50])
+
+    async def scenario(driver, engine):
+        await settle()
+        assert engine.received == [b"a" * 86, b"c" * 50]
+        assert driver.oversize == 1 and driver.faults == 0
+        assert driver.out_of_memory >= 3  # the whole is tried first, for each
+
+    drive(scenario, sock)
+
+
 def test_mistake_in_the_engine_is_counted_and_outlived():
     sock = FakeSocket()
 

@@ -27,6 +27,8 @@ from .compat import (
 _READ = const(1)  # what a task waits for
 _TICK = const(2)
 
+_LONGEST = const(512)  # bytes of a datagram
+_SHORTER = const(87)  # read while the heap is too broken up for more: PINGs and PONGs have no more than 86
 _BURST = const(32)  # datagrams sent in one turn
 _CHECK_MS = const(10_000)  # between two looks at address and socket
 _DEAF_CHECKS = const(6)  # a minute of sending with no answer: the socket may be dead (seen on ESP32-S3)
@@ -39,13 +41,13 @@ class Driver:
     """Runs one datagram engine on one UDP socket, which it replaces when it fails. Who calls the engine from outside then
     calls `turn`."""
 
-    def __init__(self, ip, port, size, open_socket=open_udp):
-        """`ip`: the address to bind, all zeros for every interface. `size`: bytes of the longest datagram."""
+    def __init__(self, ip, port, heard, open_socket=open_udp):
+        """`ip`: the address to bind, all zeros for every interface. `heard`: bytes of the longest datagram that is read."""
         self.port = port
         self.engine = None
         self.received = 0
         self.unsent = 0  # datagrams that the network refused
-        self.oversize = 0  # datagrams longer than any of ours
+        self.oversize = 0  # datagrams longer than what is read
         self.reopened = 0
         self.out_of_memory = 0  # turns cut short because the heap was full
         self.faults = 0  # turns cut short by any other exception: a bug, kept in `fault`
@@ -55,8 +57,9 @@ class Driver:
         self._open_socket = open_socket
         self._sock = None
         self._is_broken = False  # only a new socket helps
-        self._buf = bytearray(size)  # for both ways: the engine keeps no view of a datagram
-        self._read_n = size + 1  # so that a longer one shows
+        self._buf = bytearray(_LONGEST)  # for both ways: the engine keeps no view of a datagram
+        self._most = heard
+        self._read_n = heard + 1  # so that a longer one shows
         self._reader = self._timer = None
         self._is_turning = False
         self._deaf = 0  # checks in a row that saw sending and no answer
@@ -108,9 +111,11 @@ class Driver:
 
     def _take(self):
         """Bytes of the next datagram, which is copied to the buffer; 0: not for us. Raises OSError where none waits."""
-        data, address = self._sock.recvfrom(self._read_n)
+        read_n = self._read_n
+        data, address = self._sock.recvfrom(read_n)
+        self._read_n = self._most + 1
         n = len(data)
-        if n >= self._read_n:
+        if n >= read_n:
             self.oversize += 1
             return 0
         self._buf[:n] = data
@@ -171,6 +176,7 @@ class Driver:
                         self.unsent += 1
             except MemoryError:
                 self.out_of_memory += 1
+                self._read_n = _SHORTER  # or what waits at the socket would never go
                 collect()
             except Exception as error:  # a node in a wall must outlive our mistakes
                 self.faults += 1

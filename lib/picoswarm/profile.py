@@ -56,7 +56,7 @@ class Profile:
     proof_s = 43200
     token_s = 7200
 
-    datagram = 512  # bytes of the longest datagram, either way
+    datagram = 308  # bytes of the longest datagram that is read: four times the longest FIND_NODE of its own
     beacon = 1  # 1: sends a beacon while it knows no live node
     bootstrap = 0  # 1: answers untagged PINGs of members whose id it does not know
     ipv6 = 0  # 1: the gateway's tables carry IPv6
@@ -91,8 +91,9 @@ class Profile:
             raise LocalError("near must lie in 1..16")
         if not 1 <= self.neighbors_per_answer <= 16:
             raise LocalError("neighbors_per_answer must lie in 1..16")
-        if not 256 <= self.datagram <= 512:
-            raise LocalError("datagram must lie in 256..512 bytes")
+        least = min(512, max(308, 35 + 53 * self.neighbors_per_answer))
+        if not least <= self.datagram <= 512:
+            raise LocalError("datagram must lie in %d..512 bytes" % least)
         if self.refresh_min_s > self.refresh_max_s:
             raise LocalError("refresh_min_s must not exceed refresh_max_s")
         return self
