@@ -38,18 +38,19 @@ def certain_growth(values: list[float]) -> float:
     return max(0.0, slope - 3 * (rest / (n - 2) / spread) ** 0.5)
 
 
-def soak() -> tuple[float, int]:
-    """(bytes per hour that the heap of unix/soak.py grows by over hours 2 to 24, datagrams that were received)."""
-    env = {"MICROPYPATH": f"{mpy.compile_library('x86', LEVEL)}:.frozen"}
-    program = runtimes.ROOT / "tools" / "picoswarm_tools" / "unix" / "soak.py"
-    done = runtimes.run_micropython([program, SOAK_HOURS], 600, env, timeout=300)
+def soak(hours: int = SOAK_HOURS) -> tuple[list[int], int]:
+    """(bytes that the heap of unix/soak.py holds after each hour from the third on, datagrams that were received)."""
+    folder = mpy.library_folder("x86", LEVEL).with_name("soak")
+    mpy.compile_beside([runtimes.ROOT / "tools" / "picoswarm_tools" / "unix" / "soak.py"], folder, "x86", LEVEL)
+    env = {"MICROPYPATH": f"{mpy.compile_library('x86', LEVEL)}:{folder}:.frozen"}
+    done = runtimes.run_micropython(["-m", "soak", str(hours)], 600, env, timeout=300)
     if done.returncode:
         raise RuntimeError(done.stdout)
-    *hours, end = [json.loads(line) for line in done.stdout.splitlines()]
+    *readings, end = [json.loads(line) for line in done.stdout.splitlines()]
     if end["faults"]:
         raise RuntimeError(end["fault"])
     # After two hours: then every node holds its second token secret, as it does for good.
-    return certain_growth([hour["heap"] for hour in hours[2:]]), end["datagrams"]
+    return [reading["heap"] for reading in readings[2:]], end["datagrams"]
 
 
 async def _observe(folder: Path) -> dict[str, float]:
@@ -112,11 +113,11 @@ def measure() -> Iterator[Row]:
         "bytes",
         method="the same window; whether it adds up over a day is discovery.heap.slope_24h",
     )
-    grown, datagrams = soak()
+    heaps, datagrams = soak()
     yield Row(
         "discovery.heap.slope_24h",
         "growth of the heap over a day of traffic and churn",
-        grown,
+        certain_growth(heaps),
         "bytes/hour",
         0,
         method=f"5 nodes, asyncio in virtual time, 5 % loss, a reboot an hour, {datagrams} datagrams; less 3 s.e.",
