@@ -23,7 +23,7 @@ from .measure import FIND_NODE, NEIGHBORS
 from .nat import Address
 
 _DATAGRAM = 512
-_OPENED = (0, 5)  # what Codec.open returns for a good datagram, and for one that was opened before
+_OPENED = (0, 5, 6)  # what Codec.open returns for a good datagram, for one that was opened before, and for an own one
 _RECORDS = 4  # as many as an honest answer has
 _NEAR_BYTES = 6  # of the target, that an invented id shares: nearer than any live node of a mesh below 2**40
 

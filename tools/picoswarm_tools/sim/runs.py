@@ -14,7 +14,7 @@ from typing import Any
 
 from . import compare, stream
 from .clock import MINUTE, SECOND
-from .liar import Lie
+from .liar import Liar, Lie
 from .measure import FIND_NODE, PING, Exchange, Exchanges, mean, named_ids
 from .mesh import BOOTSTRAP, Mesh, Node, Search
 from .nat import Address
@@ -155,11 +155,11 @@ def lossy(mesh: Mesh) -> None:
     internet.conditions = replace(internet.conditions, loss=LOSS)
 
 
-def corrupt(mesh: Mesh, *lies: Lie) -> None:
-    """Make a tenth of the live nodes lie, in turn in each of the ways given."""
+def corrupt(mesh: Mesh, *lies: Lie) -> list[Liar]:
+    """Make a tenth of the live nodes lie, in turn in each of the ways given; returns those."""
     boards = [node for node in mesh.nodes[1:] if node.is_on]
-    for number, node in enumerate(stream(mesh.seed, "liars").sample(boards, round(len(boards) * LIARS))):
-        mesh.make_liar(node, lies[number % len(lies)])
+    chosen = stream(mesh.seed, "liars").sample(boards, round(len(boards) * LIARS))
+    return [mesh.make_liar(node, lies[number % len(lies)]) for number, node in enumerate(chosen)]
 
 
 def join(mesh: Mesh, joins: int) -> Joins:
