@@ -1,4 +1,4 @@
-"""Hours of a small mesh on 32-bit MicroPython in virtual time: lost datagrams, reboots and lookups, and no fault (issue 3)."""
+"""Hours of a small mesh on 32-bit MicroPython in virtual time: lost datagrams, reboots and lookups, no fault (issue 3)."""
 
 from __future__ import annotations
 

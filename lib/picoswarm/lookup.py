@@ -6,7 +6,8 @@ records, kept in order of distance in a list of their numbers.
 
 An answer has few records, and all who are near the target would give the same ones. So under the full rule a node is asked
 for a stretch, the nodes beyond some distance, and each gap between two candidates must be covered by the answers of three
-of the closest: only who is near the target knows all that are. Who answered covers what is kept as one bit a candidate.
+of the closest, or of two where the owner's upkeep looks, which comes again: only who is near the target knows all that
+are. Who answered covers what is kept as one bit a candidate.
 
 A liar can name ids that do not exist, near the target, at no cost to itself. So candidates are taken in turn by who named
 them, and of each naming peer only two may leave a ping unanswered before its others are passed over. Nobody is given up
@@ -218,7 +219,7 @@ class Lookup:
                 while cover:
                     cover &= cover - 1
                     count += 1
-                if count < _COVERS:
+                if count < _COVERS - (self.purpose > 0):
                     return self._key(slot)
         return -1
 
