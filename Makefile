@@ -34,8 +34,8 @@ report: setup micropython ## measure, print a table, write build/report.json (RO
 lint: setup ## style, as CONTRIBUTING asks
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check tools gateway host_tests --exclude host_tests/unit
 
-mpy: setup micropython ## the device library as .mpy (ARCH=armv6m ...) in build/mpy
-	@$(VENV)/python -m picoswarm_tools.mpy --arch $(or $(ARCH),armv6m)
+mpy: setup micropython ## the device library as small .mpy files in build/mpy/$ARCH-O3 (ARCH=armv6m ...)
+	@$(VENV)/python -m picoswarm_tools.mpy --arch $(or $(ARCH),armv6m) -O 3
 
 docs: setup ## pages and files that are generated: docs/boards.md, package.json
 	@$(VENV)/python -m picoswarm_tools.boards && $(VENV)/python -m picoswarm_tools.package
