@@ -8,13 +8,14 @@ import json
 import sys
 from binascii import hexlify, unhexlify
 
-from picoswarm import Node, Profile
+from picoswarm import Node
 from picoswarm.compat import readable
 
 
 async def main(folder, port, *numbers):
-    profile = Profile(**{name: int(value) for name, value in [number.split("=") for number in numbers]})
-    async with Node(folder, profile=profile, host="127.0.0.1", port=int(port)) as node:
+    changes = {name: int(value) for name, value in [number.split("=") for number in numbers]}
+    async with Node(folder, profile=changes, host="127.0.0.1", port=int(port)) as node:
+        del changes
         print(json.dumps({"id": hexlify(node.id).decode()}))
         while True:
             await readable(sys.stdin)
