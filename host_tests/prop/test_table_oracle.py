@@ -59,7 +59,7 @@ operations = st.lists(
 def test_the_table_does_what_the_oracle_does(steps):
     table = Table(
         OWN,
-        Profile(k=K, records=32, spares=16, replacements_per_bucket=SPARES, ip_per_table=99),
+        Profile(k=K, near=K, records=32, spares=16, replacements_per_bucket=SPARES, ip_per_table=99),
         lambda n: bytes(n),
     )
     oracle = Oracle()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from picoswarm.crypto import run
 from picoswarm.nodekey import Create
+from picoswarm_tools.demo import FAST
 from picoswarm_tools.sim import stream
 from picoswarm_tools.sim.clock import DAY, HOUR, MILLISECOND, MINUTE, SECOND
 from picoswarm_tools.sim.measure import Exchanges, Trace
@@ -145,6 +146,17 @@ def test_d22_a_silent_node_is_forgotten_within_the_table_entries_and_two_minutes
         assert gone.id not in {id32 for id32, _, _ in node.entries()}, f"{node} still has it"
     mesh.clock.run_until(max(limit_us.values()) + HOUR)
     assert holders(mesh, gone.id) == []  # nobody spread it again
+
+
+@pytest.mark.parametrize("seed", (4, 5, 6, 11))
+def test_lookups_do_not_keep_a_silent_node_in_a_small_busy_mesh(seed):
+    mesh = Mesh(seed, LAN, profile=FAST)
+    bootstrap = mesh.add(profile={**BOOTSTRAP, **FAST})
+    nodes = [mesh.add(know=[bootstrap], is_id_known=False, start_us=i * SECOND // 12) for i in range(6)]
+    mesh.clock.run_until(9 * SECOND)
+    nodes[0].power_off()
+    mesh.clock.run_for(25 * SECOND)
+    assert [node.name for node in mesh.live() if nodes[0].id in {id32 for id32, _, _ in node.entries()}] == []
 
 
 @pytest.mark.parametrize("seed", range(5 if LONG else 1))

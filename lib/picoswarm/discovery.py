@@ -395,7 +395,7 @@ class Discovery:
             table.set_address(record, *request.about)
             table.pool[record + _FLAGS] &= ~_HAS_TOKEN
             table.credit(record, self.uptime, 0)
-        elif why == _TO_REVALIDATE:
+        elif why == _TO_REVALIDATE or (request.is_telling and request.kind == _PING):
             misses = table.miss(record)
             if misses:
                 self.revalidation.suspect(record, misses, self.now)
@@ -530,7 +530,10 @@ class Discovery:
             if record < 0:
                 break
             if table.is_entry(record) and self.requests.begin(_TO_REVALIDATE, table.pool, record, None, 0) is None:
-                # Busy, or this very node is being asked: a little later, then.
+                # Busy, or this very node is being asked: that may tell, and if not, a little later.
+                request = self.requests.find(table.pool, record)
+                if request is not None:
+                    request.is_telling = True
                 self.revalidation.suspect(record, 0, now)
         self.upkeep.tick(now)
         self._drive()

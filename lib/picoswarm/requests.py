@@ -65,6 +65,7 @@ class Request:
         self.is_first = True  # first contact: the peer has a key agreement to do
         self.has_pair = self.has_token = self.is_repeated = self.is_lower = False
         self.is_answered = False  # a tagged PONG came
+        self.is_telling = False  # revalidation wanted to ask the same node meanwhile: no answer is a miss
         self.misses = 0
         self.parts = 0  # bit set of the parts of NEIGHBORS that came
         self.beyond = 0  # what FIND_NODE passed over
