@@ -129,10 +129,9 @@ def later(engine):
 def serve(engine, buf, n, ip, out):
     """All that an engine does for one datagram, up to its answer in `out`, whose size is then in `answer_n`."""
     engine.receive(buf, n, ip, PORT, engine.now)
-    n = engine.to_send(out)
-    while not n and engine.work():
-        n = engine.to_send(out)
-    engine.answer_n = n
+    while engine.work() and not engine.responder.kind:
+        pass
+    engine.answer_n = engine.to_send(out)
 
 
 class PingKernels:
