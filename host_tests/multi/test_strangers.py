@@ -78,7 +78,8 @@ def test_strangers_get_no_byte_and_cost_no_memory(tmp_path, record_property):
             drops = {name: n for name, n in stats.items() if n and name.startswith("drop")}
             heaps = f"heap {before['heap']:,} and {after['heap']:,} bytes before and after"
             record_property("measured", f"{COUNT:,} datagrams of strangers: {heaps}; {drops}")
-            assert after["heap"] == before["heap"]
+            # Not a block for each thousand; what the driver does each 10 s moves a reading by two blocks.
+            assert after["heap"] <= before["heap"] + 64
             for name in ("entries", "live", "sent", "key_agreements", "out_of_memory", "faults"):
                 assert stats[name] == 0, (name, stats, after["fault"])
 
