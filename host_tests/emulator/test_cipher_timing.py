@@ -4,33 +4,19 @@ takes one cycle on the RP2040, and what an address could cost (flash, bus conten
 since no secret is an index.
 """
 
-import json
-
-from picoswarm_tools import mpy, qemu
+from counting import counts
 
 MODULES = ("__init__", "compat", "errors", "cipher_viper", "aead_viper", "sha512_viper")
 
 PROGRAM = """
-import json
-from hashlib import sha256
-from instructions import start, stop
 from picoswarm.aead_viper import _differ, _mac
 from picoswarm.cipher_viper import Hmac, stream
 from picoswarm.cipher_viper import _compress as compress_256
 from picoswarm.sha512_viper import _compress as compress_512
 
-def patterns(n):
-    yield bytes(n)
-    yield bytes(n)  # again, because the first counts are not taken
-    yield b"\\xff" * n
-    for i in range(14):
-        part = sha256(bytes((i,))).digest()
-        yield (part * (n // 32 + 1))[:n]
-
 state, work, nonce, ad, text = bytearray(64), bytearray(184), bytearray(12), bytearray(20), bytearray(232)
 hash_work, states, other = bytearray(1344), bytearray(64), bytearray(32)
 mac = Hmac(b"")
-taken = {}
 VERIFY, WRITE, BARE = 0, 1, 3  # modes of _mac
 
 # Without arguments and native: a call then takes no memory, the search for which would be counted.
@@ -74,17 +60,6 @@ def sha256_block():
 def sha512_block():
     compress_512(0, 0, hash_work)
 
-def note(name, function):
-    begin, end = start, stop
-    function()
-    begin()
-    function()
-    n = end()
-    if name in taken:
-        taken[name].add(n)
-    else:
-        taken[name] = set()  # the first count differs: the firmware remembers where it found the last names
-
 for key in patterns(32):
     note("differ", differ)
     note("hmac key", rekey)
@@ -112,16 +87,11 @@ for words in patterns(1344):
     states[:] = words[:64]
     note("sha256", sha256_block)
     note("sha512", sha512_block)
-print(json.dumps({name: sorted(counts) for name, counts in taken.items()}))
 """
 
 
 def test_machine_code_of_the_ciphers_takes_the_same_instructions_for_every_key_and_text():
-    files = {}
-    for name in MODULES:
-        source = (mpy.LIBRARY / f"{name}.py").read_bytes()
-        files[f"picoswarm/{name}.mpy"] = mpy.compile_source(source, f"{name}.py", "armv6m", 3)
-    taken = json.loads(qemu.run("m0", files, PROGRAM, 120))
+    taken = counts(MODULES, PROGRAM)
     assert len(taken) == 13
     assert {name: counts for name, counts in taken.items() if len(counts) != 1} == {}
     # A comparison that stopped at the first difference would save some three hundred; the interpreter around it may take a

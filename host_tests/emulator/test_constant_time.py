@@ -3,27 +3,13 @@ hangs on a secret. Counted on the emulated Cortex-M0+, where equal instructions 
 multiplier takes one cycle on the RP2040, and no address depends on a secret (a table is read as a whole).
 """
 
-import json
-
-from picoswarm_tools import mpy, qemu
+from counting import counts, run
 
 MODULES = ("__init__", "compat", "errors", "cipher_viper", "field_viper", "curve_viper")
 MODULES += ("sha512", "sha512_viper", "ed25519_viper")
 
 PROGRAM = """
-import json
-from hashlib import sha256
-from instructions import start, stop
 from picoswarm import curve_viper, ed25519_viper, field_viper
-
-def patterns(n):
-    yield bytes(n)
-    yield bytes(n)  # again, because the first counts are not taken
-    yield b"\\xff" * n
-    yield b"\\x55" * n
-    for i in range(17):
-        part = sha256(bytes((i,))).digest()
-        yield (part * (n // 32 + 1))[:n]
 
 u = bytes(range(32))
 other = sha256(u).digest()
@@ -36,7 +22,6 @@ unpack, pack, repeat = field_viper.unpack, field_viper.pack, field_viper.repeat
 bit, sum_of_column = curve_viper._BIT, ed25519_viper._COLUMN
 comb_digits, pick = ed25519_viper._comb_digits, ed25519_viper._pick
 multiply_add, modulo_l = ed25519_viper._multiply_add, ed25519_viper._modulo_l
-taken = {}
 
 # Without arguments and native: a call then takes no memory, the search for which would be counted.
 @micropython.native
@@ -75,17 +60,6 @@ def product():
 def remainder():
     modulo_l(limbs, 0, result, ell)
 
-def note(name, function):
-    begin, end = start, stop
-    function()
-    begin()
-    function()
-    n = end()
-    if name in taken:
-        taken[name].add(n)
-    else:
-        taken[name] = set()  # the first count differs: the firmware remembers where it found the last names
-
 for pattern in patterns(32):
     bits = bytearray(pattern)
     bits[31] &= 127
@@ -111,7 +85,6 @@ for pattern in patterns(32):
     note("product", product)
     multiply_add(limbs, 0, 32, other, pattern, wide)
     note("remainder", remainder)
-print(json.dumps({name: sorted(counts) for name, counts in taken.items()}))
 """
 
 # Whole jobs, the Python around the machine code included, step by step.
@@ -133,22 +106,14 @@ print(json.dumps([any_point[1:], base_point[1:]]))
 """
 
 
-def run(program):
-    files = {}
-    for name in MODULES:
-        source = (mpy.LIBRARY / f"{name}.py").read_bytes()
-        files[f"picoswarm/{name}.mpy"] = mpy.compile_source(source, f"{name}.py", "armv6m", 3)
-    return json.loads(qemu.run("m0", files, program, 120))
-
-
 def test_machine_code_of_the_curve_takes_the_same_instructions_for_every_key_and_point():
-    taken = run(PROGRAM)
+    taken = counts(MODULES, PROGRAM)
     assert len(taken) == 12
     assert {name: counts for name, counts in taken.items() if len(counts) != 1} == {}
 
 
 def test_an_agreement_takes_the_same_instructions_for_every_key_and_point():
-    for jobs in run(JOBS):
+    for jobs in run(MODULES, JOBS):
         assert len(jobs) >= 20
         *ladder, inversion = zip(*jobs, strict=True)
         assert len(ladder) == 12
