@@ -56,6 +56,15 @@ class Profile:
     proof_s = 43200
     token_s = 7200
 
+    # Sessions
+    record = 768  # bytes of plaintext in a sealed record; the lower of both sides' limits holds
+    streams = 4  # open at once, those of both sides together
+    stream_window = 256  # bytes of a stream that wait to be read
+    stream_queue = 512  # bytes of a stream that wait to be sent, in at most 4 parts
+    flush_ms = 20  # between records that nothing urgent asks for
+    keepalive_s = 30  # of silence before a PING
+    silent_s = 20  # more before the session is closed
+
     datagram = 308  # bytes of the longest datagram that is read: four times the longest FIND_NODE of its own
     beacon = 1  # 1: sends a beacon while it knows no live node
     bootstrap = 0  # 1: answers untagged PINGs of members whose id it does not know

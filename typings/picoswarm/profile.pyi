@@ -36,6 +36,13 @@ class Profile:
     start_ms: int
     proof_s: int
     token_s: int
+    record: int
+    streams: int
+    stream_window: int
+    stream_queue: int
+    flush_ms: int
+    keepalive_s: int
+    silent_s: int
     datagram: int
     beacon: int
     bootstrap: int
