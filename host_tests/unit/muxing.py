@@ -46,7 +46,7 @@ class End:
             event = self.mux.next_event()
         return found
 
-    def read(self, stream, n=4096):
+    def read(self, stream, n=256):
         """Bytes of a stream."""
         out = bytearray(n)
         return bytes(out[: self.mux.read(stream, out, 0, n)])

@@ -608,7 +608,7 @@ class Mux:
         """Let go of a stream that has come to its end: both halves closed or one side reset it, all read, all told."""
         state = self._state
         flags = state[i + _FLAGS]
-        if i < self._first or not flags or state[i + _FILL] or flags & (_EVENTS | _RESETTING):
+        if i < self._first or not flags or state[i + _FILL] or flags & (_EVENTS | _RESETTING | _MUTE):
             return
         if flags & _OURS:
             if flags & _DEAD:
