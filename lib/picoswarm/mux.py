@@ -205,7 +205,7 @@ class Mux:
         n = len(data)
         left = rows[i + _ROOM] - _PLACE - n
         if left < 0 or not left & _GUARD or n > rows[i + _LIMIT]:
-            return self._refuse(i, channel, n)
+            return self._refuse(channel, n)
         rows[i + _ROOM] = left
         (rows[i + _QUEUE] or self._wake(i)).append(data)
         return True
@@ -220,8 +220,9 @@ class Mux:
         self._ready.append(i)
         return rows[i + _QUEUE]
 
-    def _refuse(self, i, channel, n):
+    def _refuse(self, channel, n):
         """What cannot be queued."""
+        i = self._open_row(channel)
         if n > self._rows[i + _LIMIT] if self._rows[i + _FLAGS] else channel < _FIRST_STREAM:
             from .errors import LocalError
 
@@ -278,7 +279,7 @@ class Mux:
         if marks & (_HURRY | _OVER) != _HURRY and self.due(now):
             return at
         self._filled = now
-        self._marks = marks & ~_SAID
+        self._marks = marks & ~(_SAID | _HURRY)
         rows = self._rows
         ready = self._ready
         start = at
@@ -305,7 +306,7 @@ class Mux:
                 n = len(data)
                 if at + n + 3 > limit:
                     break
-                at = frame(out, at, flags >> 16 & 0xFF, _END, data, 0, n)
+                at = frame(out, at, data, 0, n, flags >> 16 & 0xFF, _END)
                 queue.pop(0)
                 freed += _PLACE - 3
                 if not is_alone:
@@ -323,8 +324,8 @@ class Mux:
                 at = self._fill_rest(out, at, end, i)
                 if at == before and i in ready:
                     break
-        if not ready:
-            self._marks &= ~_HURRY
+        if ready:
+            self._marks |= marks & _HURRY
         if at == start:
             at = self._fill_control(out, at, end)
         if self._marks & _AWAY:
@@ -370,7 +371,7 @@ class Mux:
                 return at
             n = min(room, credit)
             flags = 0
-        frame(out, at, rows[i + _FLAGS] >> 16 & 0xFF, flags, data, done, n)
+        frame(out, at, data, done, n, rows[i + _FLAGS] >> 16 & 0xFF, flags)
         rows[i + _DONE] = 0 if flags else done + n
         if flags == _CLOSE:
             self._ready.remove(i)
