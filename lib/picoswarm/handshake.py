@@ -15,6 +15,7 @@ _OPENS_MS = const(2000)  # from the socket, or from the challenge, to message 1
 _ANSWERS_MS = const(5000)  # to the next message
 _UNFINISHED_MS = const(60000)
 _UNFINISHED = const(2)  # so many opened handshakes without an end, and newcomers are challenged
+_KEPT = const(8)  # of those, at most
 _SEEN = const(64)  # bytes, the first 4 of each ephemeral key
 
 _BUSY = const(1)
@@ -53,12 +54,10 @@ class Reception:
         if self.is_full:
             return _BUSY
         unfinished = self.unfinished
-        while unfinished and not 0 <= ticks_diff(now, unfinished[0]) < _UNFINISHED_MS:
+        while unfinished and not (0 <= ticks_diff(now, unfinished[0]) < _UNFINISHED_MS and len(unfinished) < _KEPT):
             unfinished.pop(0)
-        if len(unfinished) >= _UNFINISHED:
-            if not is_challenged:
-                return -1
-            unfinished.pop(0)  # two of them are enough to know
+        if len(unfinished) >= _UNFINISHED and not is_challenged:
+            return -1
         unfinished.append(now)
         return 0
 
