@@ -151,8 +151,8 @@ class Node:
         self._sessions().handle(name, handler)
 
     def sessions(self):
-        """The open sessions: [(id, ip, is outbound, name)]."""
-        return self._sessions().sessions()
+        """The open sessions, as a list of (id, ip, is_outbound, name)."""
+        return self._services.sessions() if self._services else []
 
     def peers(self):
         """The live nodes of the table, as a list of Peers."""

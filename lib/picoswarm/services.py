@@ -5,7 +5,7 @@ user's coroutines and the `Swarm` engine with its reactors; `Node` hands its cal
 from asyncio import Event, create_task
 from collections import deque, namedtuple
 
-from .compat import collect, const, sleep_ms, ticks_add, ticks_diff, ticks_ms
+from .compat import collect, const, format_ip, sleep_ms, ticks_add, ticks_diff, ticks_ms
 from .pubsub import matches
 
 _OPENED = const(3)  # events of the swarm
@@ -267,6 +267,14 @@ class Services:
         stream = self._streams[session, channel] = Stream(self, session, channel, name)
         self.touch(session)
         return stream
+
+    def sessions(self):
+        """See `Node.sessions`."""
+        found = []
+        for session in self.swarm.peers.values():
+            if session.stage == _OPEN:
+                found.append((session.id, format_ip(session.ip), session.is_outbound, session.hello.name))
+        return found
 
     def handle(self, name, handler):
         """See `Node.handle`."""

@@ -132,31 +132,31 @@ class Links:
         swarm = self.swarm
         self._is_turning = True
         try:
-            event = swarm.next_event()
-            while event is not None:
-                if event[0] == _DIAL:
-                    self._dial(event[1])
-                elif event[0] == _HANG_UP:
-                    link = self._links.get(event[1])
-                    if link:
-                        self._close(link)
-                else:
-                    self._on_event(event)
+            while True:
                 event = swarm.next_event()
-                if event is None:
-                    self._on_turn()
-                    self._flush_all()
-                    event = swarm.next_event()  # the last record of a session is out
+                while event is not None:
+                    self._take(event)
+                    event = swarm.next_event()
+                self._on_turn()
+                session = swarm.next_unsent(ticks_ms())
+                while session is not None:
+                    self._flush(session)
+                    session = swarm.next_unsent(ticks_ms())
+                if not swarm.has_events:  # some end with their last record
+                    break
         except Exception as error:
             self._note(error)
         self._is_turning = False
 
-    def _flush_all(self):
-        swarm = self.swarm
-        session = swarm.next_unsent(ticks_ms())
-        while session is not None:
-            self._flush(session)
-            session = swarm.next_unsent(ticks_ms())
+    def _take(self, event):
+        if event[0] == _DIAL:
+            self._dial(event[1])
+        elif event[0] == _HANG_UP:
+            link = self._links.get(event[1])
+            if link:
+                self._close(link)
+        else:
+            self._on_event(event)
 
     def _after(self):
         """A turn that another task took; the timer must know what it left."""
