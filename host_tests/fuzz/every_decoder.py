@@ -10,7 +10,7 @@ import stored_fuzz
 
 
 def run(what, count, seed=1):
-    """Fuzz one of the types of datagram_fuzz, "raw", "stored" or "session"; returns the counters, or what stored_fuzz gives."""
+    """Fuzz one of the types of datagram_fuzz, "raw", "stored" or "session". Returns counters, or what stored_fuzz gives."""
     if what == "raw":
         return datagram_fuzz.raw(count, seed)
     if what == "stored":

@@ -99,7 +99,8 @@ class Meetings:
         dialed = self.nodes[chance[4] & 1 if is_odd else 1]
         rng = Same() if chance[4] == 255 else draw
         a = initiator(self.nodes[0], key, hellos[0][0], dialed.id, self.now, rng)
-        b = responder(self.nodes[chance[4] >> 1 & 1 if is_odd else 1], self.keys, hellos[1][0], self.reception, self.now, rng)
+        reached = self.nodes[chance[4] >> 1 & 1 if is_odd else 1]
+        b = responder(reached, self.keys, hellos[1][0], self.reception, self.now, rng)
         disturbed = chance[3] % 8  # the turn; none beyond those there are
         data = said(a)
         if chance[4] < 6 and self.recorded:
