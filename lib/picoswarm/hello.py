@@ -1,7 +1,7 @@
 """HELLO, what both sides of a session tell about themselves in the handshake (docs/protocol.md 4.3). Pure."""
 
 from .compat import const
-from .wire import put_u16, u16
+from .wire import u16
 
 _VERSIONS = const(0x11)  # the lowest (high nibble) and the highest that are spoken here
 _SHORTEST = const(21)
@@ -45,21 +45,22 @@ class Hello:
                 fixed |= 1 << channel
             else:
                 own += bytes((channel,))
-        head = bytearray(6)
-        head[0] = self.versions
-        head[1] = len(self.seen) > 6
-        put_u16(head, 2, self.capabilities)
-        put_u16(head, 4, self.port)
-        tail = bytearray(4)
-        put_u16(tail, 0, self.record)
-        tail[2] = self.streams
-        tail[3] = len(name)
-        out = bytes(head) + self.seen + fixed.to_bytes(4, "big") + tail + name + bytes((len(own),)) + own
-        if not _is_name(name) or len(out) > _LONGEST:
+        if not _is_name(name) or len(self.seen) + len(name) + len(own) > _LONGEST - _SHORTEST + 6:
             from .errors import LocalError
 
             raise LocalError("name or channels do not fit HELLO")
-        return out
+        port = self.port
+        bits = self.capabilities
+        limit = self.record
+        return (
+            bytes((self.versions, len(self.seen) > 6, bits >> 8, bits & 0xFF, port >> 8, port & 0xFF))
+            + self.seen
+            + fixed.to_bytes(4, "big")
+            + bytes((limit >> 8, limit & 0xFF, self.streams, len(name)))
+            + name
+            + bytes((len(own),))
+            + own
+        )
 
 
 def decode(buf, at, end):
@@ -71,15 +72,17 @@ def decode(buf, at, end):
     name = fixed + 8
     if name >= end:
         return None
+    limit = u16(buf, fixed + 4)
     own = name + buf[name - 1]
-    if own >= end or own + buf[own] >= end or u16(buf, fixed + 4) < _RECORD_LEAST or buf[at] >> 4 > buf[at] & 15:
+    if own >= end or own + buf[own] >= end or limit < _RECORD_LEAST or buf[at] >> 4 > buf[at] & 15:
         return None
     text = bytes(buf[name:own])
     of_applications = bytes(buf[own + 1 : own + 1 + buf[own]])
     if not _is_name(text) or not all([_FIXED <= channel < _STREAMS for channel in of_applications]):
         return None
     channels = bytes([i for i in range(_FIXED) if buf[fixed + 3 - (i >> 3)] >> (i & 7) & 1]) + of_applications
-    hello = Hello(u16(buf, at + 2), u16(buf, at + 4), bytes(buf[at + 6 : fixed]), channels, u16(buf, fixed + 4), buf[fixed + 6], text.decode())
+    seen = bytes(buf[at + 6 : fixed])
+    hello = Hello(u16(buf, at + 2), u16(buf, at + 4), seen, channels, limit, buf[fixed + 6], text.decode())
     hello.versions = buf[at]
     return hello
 

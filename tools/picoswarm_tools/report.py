@@ -27,6 +27,7 @@ from .runtimes import Missing
 # (module, what its rows' ids begin with), in the order in which they are printed.
 GROUPS = (
     ("picoswarm_tools.rows.kernel", ("kernel.",)),
+    ("picoswarm_tools.rows.handshake", ("handshake.", "session.setup.", "secure.overhead.", "secure.seal512.")),
     ("picoswarm_tools.rows.size", ("mpy.",)),
     (
         "picoswarm_tools.rows.discovery_device",
