@@ -47,6 +47,11 @@ LEVELS = (
         "upkeep",
         "nodedb",
         "discovery",
+        "door",
+        "connmgr",
+        "addrbook",
+        "bookfile",
+        "pex",
     ),
     # 4: all the I/O there is
     ("net", "files", "files_host", "store"),
