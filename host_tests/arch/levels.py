@@ -49,6 +49,11 @@ LEVELS = (
         "discovery",
         "handshake",
         "sealed",
+        "door",
+        "connmgr",
+        "addrbook",
+        "bookfile",
+        "pex",
     ),
     # 4: all the I/O there is
     ("net", "files", "files_host", "store"),

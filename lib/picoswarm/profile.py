@@ -56,6 +56,17 @@ class Profile:
     proof_s = 43200
     token_s = 7200
 
+    # Links: sessions with other nodes (rows B1, B24, T19). With fewer than the shares add up to, one inbound stays first.
+    links = 4
+    outbound = 2  # to nodes of our choice
+    inbound = 1
+    reserved = 1  # for permanent peers
+    dials = 1  # at a time
+
+    # Address book (row B11): records, in 8 and 4 buckets
+    book_new = 32
+    book_tried = 16
+
     datagram = 308  # bytes of the longest datagram that is read: four times the longest FIND_NODE of its own
     beacon = 1  # 1: sends a beacon while it knows no live node
     bootstrap = 0  # 1: answers untagged PINGs of members whose id it does not know
@@ -91,6 +102,10 @@ class Profile:
             raise LocalError("near must lie in 1..16")
         if not 1 <= self.neighbors_per_answer <= 16:
             raise LocalError("neighbors_per_answer must lie in 1..16")
+        if not 1 <= self.links <= 255 or self.outbound < 1 or self.dials < 1:
+            raise LocalError("links, outbound and dials must be 1 at least, links at most 255")
+        if self.book_new < 8 or self.book_tried < 4 or self.book_new % 8 or self.book_tried % 4:
+            raise LocalError("book_new must be a multiple of 8, book_tried one of 4")
         least = min(512, max(308, 35 + 53 * self.neighbors_per_answer))
         if not least <= self.datagram <= 512:
             raise LocalError("datagram must lie in %d..512 bytes" % least)

@@ -36,6 +36,13 @@ class Profile:
     start_ms: int
     proof_s: int
     token_s: int
+    links: int
+    outbound: int
+    inbound: int
+    reserved: int
+    dials: int
+    book_new: int
+    book_tried: int
     datagram: int
     beacon: int
     bootstrap: int
