@@ -31,7 +31,7 @@ LEVELS = (
         "entropy",
     ),
     # 2: who one is, and what goes over the wire
-    ("identity", "nodekey", "membership", "slots", "datagram"),
+    ("identity", "nodekey", "membership", "slots", "datagram", "channel"),
     # 3: engines without I/O
     (
         "counters",
@@ -47,6 +47,11 @@ LEVELS = (
         "upkeep",
         "nodedb",
         "discovery",
+        "pubsub",
+        "signing",
+        "topics",
+        "rpc",
+        "logstats",
     ),
     # 4: all the I/O there is
     ("net", "files", "files_host", "store"),
