@@ -5,7 +5,7 @@ A new module is added here first: the import test fails for one that has no plac
 
 LEVELS = (
     # 0: the runtime, the errors, the numbers
-    ("compat_unix", "compat_host", "compat", "errors", "reasons", "profile"),
+    ("compat_unix", "compat_host", "compat", "errors", "failures", "reasons", "profile"),
     # 1: bytes and cryptography
     (
         "wire_viper",
@@ -32,6 +32,7 @@ LEVELS = (
     ),
     # 2: who one is, and what goes over the wire
     ("identity", "nodekey", "membership", "slots", "datagram", "noise", "hello"),
+    ("identity", "nodekey", "membership", "slots", "datagram", "channel"),
     # 3: engines without I/O
     (
         "counters",
@@ -54,11 +55,16 @@ LEVELS = (
         "addrbook",
         "bookfile",
         "pex",
+        "pubsub",
+        "signing",
+        "topics",
+        "rpc",
+        "logstats",
     ),
     # 4: all the I/O there is
-    ("net", "files", "files_host", "store"),
+    ("net", "tcp", "files", "files_host", "store"),
     # 5: the composition root and the services
-    ("keys", "saves", "boot", "node", "__init__"),
+    ("keys", "saves", "services", "boot", "node", "__init__"),
 )
 
 assert len({name for level in LEVELS for name in level}) == sum(map(len, LEVELS)), "a module stands in one place"

@@ -72,6 +72,21 @@ class Profile:
     bootstrap = 0  # 1: answers untagged PINGs of members whose id it does not know
     ipv6 = 0  # 1: the gateway's tables carry IPv6
 
+    # Services (protocol.md 7)
+    publish_max = 400  # bytes of a published message, its origin and signature counted
+    publish_burst = 40  # messages of one peer at once, then one each publish_ms
+    publish_ms = 50
+    filters = 8  # subscriptions of a node, and of each peer, of 32 bytes each on average
+    hops = 12  # links that a published message crosses
+    relay = 0  # 1: hears and passes on whatever its peers want
+    seen = 64  # published messages that are known again
+    recent = 8  # kept for 10 s, for peers that come or have no room
+    deliveries = 8  # messages that the user did not fetch
+    signatures = 3  # signed messages that wait to be checked
+    requests = 8  # own ones that await their answer; and requests of others that are served at a time
+    request_max = 400  # bytes of a request or an answer
+    log_bytes = 1024
+
     def __init__(self, **changes):
         for name, value in changes.items():
             if name.startswith("_") or not isinstance(getattr(Profile, name, None), int):
@@ -109,6 +124,10 @@ class Profile:
         least = min(512, max(308, 35 + 53 * self.neighbors_per_answer))
         if not least <= self.datagram <= 512:
             raise LocalError("datagram must lie in %d..512 bytes" % least)
+        if not 1 <= self.recent <= 24 or not 1 <= self.hops <= 16:
+            raise LocalError("recent must lie in 1..24, hops in 1..16")
+        if not 32 * self.filters < self.publish_max:
+            raise LocalError("publish_max must exceed 32 * filters")
         if self.refresh_min_s > self.refresh_max_s:
             raise LocalError("refresh_min_s must not exceed refresh_max_s")
         return self

@@ -47,5 +47,18 @@ class Profile:
     beacon: int
     bootstrap: int
     ipv6: int
+    publish_max: int
+    publish_burst: int
+    publish_ms: int
+    filters: int
+    hops: int
+    relay: int
+    seen: int
+    recent: int
+    deliveries: int
+    signatures: int
+    requests: int
+    request_max: int
+    log_bytes: int
     def __init__(self, **changes: int) -> None: ...
     def check(self) -> Self: ...
