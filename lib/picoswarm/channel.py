@@ -11,3 +11,33 @@ class Channel:
         self.queue = queue
         self.queue_bytes = queue_bytes
         self.message = message
+
+
+class Reactor:
+    """What handles the messages of its `channels` (row T2). `now`, ticks, is set before each call. Peers are Sessions: `id`,
+    `hello`, `ip`, `is_outbound`, `try_send(channel, data)`, `can_send(channel)`, `close(reason)`. Nothing here may block."""
+
+    channels = ()
+    now = 0
+
+    def init_peer(self, peer):
+        """A session comes to be; messages may arrive before `add_peer`."""
+
+    def add_peer(self, peer):
+        """The peer can be sent to."""
+
+    def remove_peer(self, peer, reason):
+        """The session is over; called once for each `init_peer`."""
+
+    def receive(self, peer, channel, view):
+        """A message, a memoryview that holds during this call. Returns 0, or the reason to close the session."""
+
+    def next_time(self):
+        """Ticks when `tick` is due, or None."""
+
+    def tick(self, now):
+        """It is time."""
+
+    def work(self):
+        """One slice of work, less than 20 ms on a board. True: there is more."""
+        return False

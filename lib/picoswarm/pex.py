@@ -7,10 +7,10 @@ Pure.
 A peer that we dialed is asked when it comes, and each 45-75 s again while the book needs nodes. Everybody is answered, twice
 at once and then once in such a time. Who answers without having been asked gets 50 points.
 
-`channels` is what the owner makes of channel 1: messages of up to 425 bytes, a queue of 2. `score(id, ip, points)` is
-ConnManager.score: True means a ban.
+`score(id, ip, points)`, an attribute, is ConnManager.score: True means a ban.
 """
 
+from .channel import Channel, Reactor
 from .compat import const, ticks_add, ticks_diff
 
 _CHANNEL = const(1)
@@ -32,20 +32,20 @@ _ASKED = const(1)  # 1: it owes an answer
 _ALLOWED = const(2)  # answers that it may have now
 
 
-class PeerExchange:
+class PeerExchange(Reactor):
     """See the module."""
 
-    def __init__(self, book, score, channels, rng, now):
-        self.channels = channels
+    def __init__(self, book, rng, now):
+        self.channels = (Channel(_CHANNEL, 1, 2, 850, 1 + 53 * _RECORDS),)
+        self.now = now
+        self.score = None
         self._book = book
-        self._score = score
         self._rng = rng
-        self._now = now  # of the last tick
         self._peers = {}
 
     def init_peer(self, peer):
         """The peer is due at once: it is asked by the next tick."""
-        self._peers[peer] = [self._now, 0, _ANSWERS]
+        self._peers[peer] = [self.now, 0, _ANSWERS]
 
     def add_peer(self, peer):
         """Nothing to do."""
@@ -64,7 +64,6 @@ class PeerExchange:
 
     def tick(self, now):
         """Ask those that are due. One that gave no answer is passed over once."""
-        self._now = now
         for peer, kept in self._peers.items():
             if ticks_diff(now, kept[_DUE]) >= 0:
                 random = self._rng(2)
@@ -87,7 +86,7 @@ class PeerExchange:
         if kind != _ANSWER:
             return _MALFORMED
         if not kept[_ASKED]:
-            return _MALFORMED if self._score(peer.id, peer.ip, _UNASKED) else 0
+            return _MALFORMED if self.score(peer.id, peer.ip, _UNASKED) else 0
         kept[_ASKED] = 0
         return self._learn(peer, view)
 

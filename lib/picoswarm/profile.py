@@ -63,6 +63,18 @@ class Profile:
     reserved = 1  # for permanent peers
     dials = 1  # at a time
 
+    # Sessions
+    record = 768  # bytes of plaintext in a sealed record; the lower of both sides' limits holds
+    streams = 4  # open at once, those of both sides together
+    stream_window = 256  # bytes of a stream that wait to be read
+    stream_queue = 512  # bytes of a stream that wait to be sent, in at most 4 parts
+    flush_ms = 20  # between records that nothing urgent asks for
+    keepalive_s = 30  # of silence before a PING
+    silent_s = 20  # more before the session is closed
+    pex = 1  # 1: tells peers whom it knows, and asks them
+    pubsub = 1  # 1: publishes, subscribes and passes on
+    rpc = 1  # 1: requests and answers
+
     # Address book (row B11): records, in 8 and 4 buckets
     book_new = 32
     book_tried = 16

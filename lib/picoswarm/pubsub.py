@@ -10,7 +10,7 @@ until it returns None, and `tick` at `next_time`. Subscribing is the business of
 """
 
 from .budget import Budget
-from .channel import Channel
+from .channel import Channel, Reactor
 from .compat import const, sha256, ticks_add, ticks_diff
 from .identity import is_valid_id
 from .wire import copy, same
@@ -107,7 +107,7 @@ def kept(filters, most):
     return result
 
 
-class PubSub:
+class PubSub(Reactor):
     """See the module. `counts` has the numbers of PUBSUB_COUNTS, `peers` a list for each peer, whose sixth and seventh say how often
     it was flooding and how often stalled."""
 

@@ -4,7 +4,7 @@ Whoever drives it sets `now` before any call that takes no time; after each call
 `tick` at `next_time`. Events: (CALL, peer, id, method, payload), to be answered by `reply`, and (DONE, id, status, payload).
 """
 
-from .channel import Channel
+from .channel import Channel, Reactor
 from .compat import const, ticks_add, ticks_diff
 
 # Events
@@ -41,7 +41,7 @@ _RECENT = const(256)  # ids for which an answer counts as late
 _RETRY_MS = const(100)
 
 
-class Rpc:
+class Rpc(Reactor):
     """See the module. `methods`: name by its bytes, of what this node serves. `allow(peer, method)`, unless None, says who
     may call it. `counts` has the numbers of RPC_COUNTS."""
 

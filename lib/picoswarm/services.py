@@ -181,7 +181,9 @@ class Services:
 
     def subscribe(self, text, signed):
         subscription = Subscription(self, text, self.swarm.profile.deliveries)
-        self.pubsub.subscribe(text, ticks_ms(), signed)
+        from .topics import subscribe
+
+        subscribe(self.pubsub, text, ticks_ms(), signed)
         self._subscriptions.append(subscription)
         self.links.turn()
         return subscription
@@ -192,13 +194,17 @@ class Services:
             for other in self._subscriptions:
                 if other.filter == subscription.filter:
                     return
-            self.pubsub.unsubscribe(subscription.filter, ticks_ms())
+            from .topics import unsubscribe
+
+            unsubscribe(self.pubsub, subscription.filter, ticks_ms())
             self.links.turn()
 
     async def publish(self, topic, payload, seed):
         text = self.pubsub.compose(topic, payload, seed is not None)
         if seed is not None:
-            job = self.pubsub.sign(text, seed)
+            from .signing import sign
+
+            job = sign(text, seed)
             while job.step():
                 await sleep_ms(0)
             text[-64:] = job.result
@@ -398,7 +404,14 @@ def compose(node, profile, identity, membership, rng, engine, driver, reactors, 
 
     now = ticks_ms()
     reactors = list(reactors)
-    pubsub = rpc = None
+    pubsub = rpc = book = pex = None
+    if profile.pex:
+        from .addrbook import AddressBook
+        from .pex import PeerExchange
+
+        book = AddressBook(profile, rng(8), rng, [identity.id])
+        pex = PeerExchange(book, rng, now)
+        reactors.append(pex)
     if profile.pubsub:
         from .pubsub import PubSub
 
@@ -411,5 +424,7 @@ def compose(node, profile, identity, membership, rng, engine, driver, reactors, 
         reactors.append(rpc)
     links = Links(driver.ip, engine.codec.tcp_port, profile.record)
     links.open()
-    swarm = Swarm(profile, identity, membership, rng, now, reactors, engine, engine.codec.tcp_port, name)
+    swarm = Swarm(profile, identity, membership, rng, now, reactors, engine, book, engine.codec.tcp_port, name)
+    if pex:
+        pex.score = swarm.manager.score
     return Services(node, swarm, links, pubsub, rpc)

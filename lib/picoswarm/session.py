@@ -56,10 +56,11 @@ class Session:
         self.rival = None  # a newer session of the same peer, which waits whether this one lives
         self._sealer = self._opener = None
         self._partial_at = None
+        self._last = None  # a handshake that is done but for its last message, which is not sent yet
 
     def start(self, profile, channels, now):
         """Records take the place of handshake messages; bytes that came behind the last one are kept."""
-        handshake = self.handshake
+        handshake = self._last = self.handshake
         self.handshake = None
         self._sealer = Sealed(handshake.send_key)
         self._opener = Sealed(handshake.receive_key)
@@ -102,18 +103,24 @@ class Session:
 
     def to_send(self, out, now):
         """Write what is to be sent now to `out`; returns its size, 0 for nothing."""
+        n = 0
         if self.handshake:
             n = self.handshake.to_send(out)
+        elif self._last:
+            n = self._last.to_send(out)
+            self._last = None
+        if n or self.handshake:
+            pass
         elif self.mux and self.stage >= STARTED:
             n = self.mux.fill(out, _HEAD, len(out) - _TAG, now)
             n = self._sealer.seal(out, 0, n) if n > _HEAD else 0
-        else:
-            return 0
         self.bytes_out = (self.bytes_out + n) & _COUNT
         return n
 
     def due(self, now):
-        """Milliseconds until `to_send` will have something, -1 for nothing."""
+        """Milliseconds until `to_send` may have something, -1 for nothing."""
+        if self.handshake or self._last:
+            return 0
         return self.mux.due(now) if self.mux and self.stage >= STARTED else -1
 
     def overdue(self, now):

@@ -43,6 +43,8 @@ _FAILED = const(3)
 
 _GOAWAY = const(6)  # event of the mux
 _TCP = const(58)  # in a table record
+_NEW_PERCENT = const(30)  # of the picks from the book, untried ones (row T31)
+_USEFUL_MS = const(600_000)  # a session that lived so long was good (row T37)
 
 _SCAN_MS = const(1000)  # between two looks at the deadlines of all sessions
 _CONNECT_MS = const(10_000)
@@ -56,14 +58,15 @@ _USELESS = const(5)
 _DUPLICATE = const(6)
 _EPOCH = const(9)
 _TRIMMED = const(17)
+_SLOW = const(19)
 _LOST = const(20)
 
 
 class Swarm:
     """See the module. `reactors`: see docs/architecture.md; `discovery`: the engine that knows whom to dial; `port`: where
-    this node listens, 0 for nowhere; `name`: at most 16 characters that peers see."""
+    this node listens, 0 for nowhere; `book`: the AddressBook, where there is one; `name`: at most 16 characters that peers see."""
 
-    def __init__(self, profile, identity, membership, rng, now, reactors, discovery, port=0, name=""):
+    def __init__(self, profile, identity, membership, rng, now, reactors, discovery, book=None, port=0, name=""):
         self.now = now
         self.profile = profile
         self.membership = membership
@@ -76,10 +79,11 @@ class Swarm:
         self.opened = 0
         self._door = Door()
         self._at_door = None  # the session that waits there
-        self._reception = Reception(rng)
+        self._reception = Reception()
         self._identity = identity
         self._rng = rng
         self._discovery = discovery
+        self.book = book
         self._hello = Hello(discovery.codec.capabilities, port, b"", b"", profile.record, profile.streams, name)
         self._events = []
         self._scan_at = now
@@ -97,11 +101,17 @@ class Swarm:
                 self._channels.append(channel)
         self._hello.channels = bytes(sorted(self._by_channel))
 
+    def at(self, now):
+        """It is `now`, for all that happens until the next call."""
+        self.now = now
+        for reactor in self._reactors:
+            reactor.now = now
+
     # Sockets
 
     def accepted(self, ip, port, now):
         """Somebody connected. Returns the Session, or None: close the socket."""
-        self.now = now
+        self.at(now)
         answer = -1 if self._is_closing else self._door.knock(ip, now)
         if answer < 0:
             return None
@@ -123,12 +133,12 @@ class Swarm:
 
     def lost(self, session, now):
         """The socket could not be connected, failed, or ended."""
-        self.now = now
+        self.at(now)
         self._finish(session, _LOST)
 
     def received(self, session, n, now):
         """`n` new bytes were read to session.buf[session.fill:]."""
-        self.now = now
+        self.at(now)
         session.count_in(n)
         if session.handshake:
             session.handshake.receive(n, now)
@@ -198,7 +208,7 @@ class Swarm:
 
     def tick(self, now):
         """What is due by now: deadlines, keepalive, dials, the reactors' own business."""
-        self.now = now
+        self.at(now)
         if ticks_diff(now, self._scan_at) >= 0:
             self._scan_at = ticks_add(now, _SCAN_MS)
             for session in list(self.sessions):
@@ -209,6 +219,8 @@ class Swarm:
             if link is None:
                 break
             session = Session(self, link.ip, link.port, link, now)
+            if self.book:
+                self.book.attempt(link.id, self._discovery.uptime)
             session.limit(now, _CONNECT_NEAR_MS if self._discovery.site.is_onlink(link.ip) else _CONNECT_MS)
             self.sessions.append(session)
             self._events.append((DIAL, session))
@@ -218,7 +230,13 @@ class Swarm:
                 reactor.tick(now)
 
     def _pick(self, now):
-        """Somebody to dial: a live node of the table, from a random place on. (id, ip, TCP port), or None."""
+        """Somebody to dial: of the address book, or a live node of the table, from a random place on. (id, ip, TCP port), or
+        None."""
+        book = self.book
+        if book and self._rng(1)[0] & 1:
+            found = book.pick(_NEW_PERCENT, self._discovery.uptime)
+            if found:
+                return found
         table = self._discovery.table
         count = len(table.pool) // table.step
         first = u16(self._rng(2), 0)
@@ -277,7 +295,7 @@ class Swarm:
 
     def work(self, now):
         """One slice of public-key work, of one handshake at a time, inbound ones first. True: there is more."""
-        self.now = now
+        self.at(now)
         at_work = None
         for session in self.sessions:
             if session.handshake and session.has_work and (at_work is None or not session.is_outbound):
@@ -286,7 +304,9 @@ class Swarm:
                     break
         if at_work is None:
             self.is_busy = False
-            return False
+            for reactor in self._reactors:
+                self.is_busy |= reactor.work()
+            return self.is_busy
         self.is_busy = True
         handshake = at_work.handshake
         at_work.has_work = handshake.work()
@@ -385,7 +405,7 @@ class Swarm:
 
     def close(self, now):
         """Say goodbye to all peers, and take no more."""
-        self.now = now
+        self.at(now)
         self._is_closing = True
         for session in list(self.sessions):
             self.end(session, _BYE)
@@ -427,6 +447,8 @@ class Swarm:
             reactor.remove_peer(session, reason)
         del self.peers[session.id]
         self.manager.closed(session.link, reason, self.now)
+        if self.book and was_open and ticks_diff(self.now, session.since) >= _USEFUL_MS:
+            self.book.good(session.id, self._discovery.uptime)
         if was_open:
             self._events.append((CLOSED, session, reason))
         parked = session.rival
@@ -447,6 +469,8 @@ class Swarm:
             # Not a word after message 1: another one was served, or the keys differ.
             is_unanswered = handshake and handshake.stage == 0 and reason == _LOST
             self.manager.failed(session.link, _NO_ANSWER if is_unanswered else reason, self.now)
+            if self.book and session.is_outbound and (reason == _LOST or reason == _SLOW):
+                self.book.failed(session.link.id)
         session.stage = _OVER
         self.sessions.remove(session)
         self._leave_door(session)
@@ -481,6 +505,10 @@ class Swarm:
         """The peer has taken the session up."""
         session.stage = _OPEN
         self.opened += 1
+        if self.book:
+            hello = session.hello
+            port = session.port if session.is_outbound else hello.port
+            self.book.connected(hello.capabilities << 1 & 0x0E, session.id, session.ip, 0, port)
         for reactor in self._reactors:
             reactor.add_peer(session)
         self._events.append((OPENED, session))

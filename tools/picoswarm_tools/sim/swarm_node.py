@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from picoswarm.compat import ticks_diff
+from picoswarm.discovery import Discovery
 from picoswarm.membership import Membership
 from picoswarm.session import Session
 from picoswarm.swarm import DIAL, HANG_UP, Swarm
 
 from . import stream
 from .clock import MILLISECOND, SECOND, Timer
+from .host import Host
 from .mesh import Mesh, Node
 from .nat import Address
 from .tcp import End, TcpHost, TcpNetwork
@@ -67,7 +69,7 @@ class SwarmNode(Node):
         membership = Membership(self._mesh.network_key)
         port = self.endpoint.address[1]
         self.swarm = Swarm(
-            self.profile, self.identity, membership, rng, self.now, list(self.reactors), self.engine, port, ""
+            self.profile, self.identity, membership, rng, self.now, list(self.reactors), self.engine, None, port, ""
         )
         self.tcp_host.is_on = True
         self.swarm_turn()
@@ -81,6 +83,11 @@ class SwarmNode(Node):
                 link.end.vanish()
         self._links.clear()
         self.tcp_host.power_off()
+
+    def _boot_engine(self, host: Host, rng: Any, now: int) -> Discovery:
+        engine = super()._boot_engine(host, rng, now)
+        engine.codec.tcp_port = self.endpoint.address[1]
+        return engine
 
     def take(self, session: Session, data: bytes) -> None:
         """Bytes that came over a session's wire, in pieces as its buffer has room."""
