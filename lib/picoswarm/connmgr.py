@@ -138,7 +138,7 @@ class ConnManager:
         self._inbound = min(profile.inbound, left - 1)
         left -= self._inbound
         self._reserved = min(profile.reserved, left - 1)
-        self._outbound = min(profile.outbound, left - self._reserved)
+        self._outbound = min(profile.outbound, left)
         self._minute = ticks_add(now, _MINUTE_MS)
         self._pick_at = self._soon(now)
         self._brake = now

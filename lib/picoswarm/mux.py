@@ -530,7 +530,7 @@ class Mux:
 
     def _stream(self, channel, flags, buf, at, n):
         """OPEN, CLOSE or RESET of a stream."""
-        if channel < _FIRST_STREAM or flags not in (_OPEN, _CLOSE, _RESET) or (n != 1 if flags == _RESET else not n != (flags == _OPEN)):
+        if channel < _FIRST_STREAM or flags not in (_OPEN, _CLOSE, _RESET) or (n != 1 if flags == _RESET else (n > 0) != (flags == _OPEN)):
             return _MALFORMED
         state = self._state
         i = self._row(channel)

@@ -57,10 +57,11 @@ class Profile:
     token_s = 7200
 
     # Links: sessions with other nodes (rows B1, B24, T19). With fewer than the shares add up to, one inbound stays first.
+    # As many inbound as outbound: a mesh in which each node takes one only falls into pieces.
     links = 4
     outbound = 2  # to nodes of our choice
-    inbound = 1
-    reserved = 1  # for permanent peers
+    inbound = 2
+    reserved = 1  # held back while a permanent peer is missing
     dials = 1  # at a time
 
     # Sessions

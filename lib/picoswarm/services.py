@@ -62,7 +62,7 @@ class Stream:
         if self._reason >= 0:
             from .failures import StreamError
 
-            raise StreamError("the stream was given up", self._reason)
+            raise StreamError("the stream was given up, reason %d" % self._reason, self._reason)
 
     def on_event(self, kind, extra):
         """The mux has news."""
