@@ -31,8 +31,7 @@ LEVELS = (
         "entropy",
     ),
     # 2: who one is, and what goes over the wire
-    ("identity", "nodekey", "membership", "slots", "datagram", "noise", "hello"),
-    ("identity", "nodekey", "membership", "slots", "datagram", "channel"),
+    ("identity", "nodekey", "membership", "slots", "datagram", "noise", "hello", "channel"),
     # 3: engines without I/O
     (
         "counters",
@@ -50,6 +49,8 @@ LEVELS = (
         "discovery",
         "handshake",
         "sealed",
+        "mux",
+        "session",
         "door",
         "connmgr",
         "addrbook",
@@ -60,6 +61,7 @@ LEVELS = (
         "topics",
         "rpc",
         "logstats",
+        "swarm",
     ),
     # 4: all the I/O there is
     ("net", "tcp", "files", "files_host", "store"),

@@ -35,7 +35,7 @@ _AGAIN_MS = const(1000)  # after a listening socket failed
 _MOST_MS = const(10_000)  # between two turns of the timer
 
 
-class Link:
+class Connection:
     """One socket and its tasks."""
 
     def __init__(self, session, sock):
@@ -197,7 +197,7 @@ class Links:
             self.swarm.lost(session, ticks_ms())
 
     def _add(self, session, sock):
-        link = self._links[session] = Link(session, sock)
+        link = self._links[session] = Connection(session, sock)
         link.reader = create_task(self._read(link))
 
     def _close(self, link):

@@ -46,6 +46,11 @@ BUNDLES = {
         *("lookup", "requests", "agreement", "responder", "upkeep", "discovery"),
     ),
     "node": ("net", "node"),
+    "swarm": (
+        *("channel", "aead_viper", "aead", "keymap", "noise", "hello", "handshake", "sealed", "mux", "session"),
+        *("door", "connmgr", "swarm", "tcp", "services"),
+    ),
+    "pex": ("addrbook", "pex"),
 }
 # What `translate` must always be able to follow, although it has classes of its own.
 BESIDE = (

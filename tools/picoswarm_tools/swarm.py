@@ -70,6 +70,7 @@ class NodeProcess:
         self.state: dict = {}
         self.heap_max = 0
         self.finds: list[dict] = []
+        self.echoes: list[dict] = []
         self.said: list[str] = []  # the last lines that were no report: tracebacks
         self.reported_at = 0.0
         self.process: asyncio.subprocess.Process | None = None
@@ -128,6 +129,8 @@ class NodeProcess:
                 self.first_id = self.first_id or self.id
             elif "find" in facts:
                 self.finds.append(facts)
+            elif "echo" in facts:
+                self.echoes.append(facts)
             else:
                 self.state = facts.get("state") or facts["end"]
                 self.heap_max = max(self.heap_max, self.state["heap"])
@@ -135,9 +138,20 @@ class NodeProcess:
 
     def find(self, node_id: str) -> None:
         """Tell the node to look an id up; the outcome appears in `finds`."""
+        self._tell(f"find {node_id}")
+
+    def echo(self, node_id: str) -> None:
+        """Tell the node to send some bytes through a stream to another one and back; the outcome appears in `echoes`."""
+        self._tell(f"echo {node_id}")
+
+    def talk(self, every_ms: int) -> None:
+        """Tell the node to publish a message each so many milliseconds, 0 for no more."""
+        self._tell(f"talk {every_ms}")
+
+    def _tell(self, line: str) -> None:
         if self.is_up:
             assert self.process is not None and self.process.stdin is not None
-            self.process.stdin.write(f"find {node_id}\n".encode())
+            self.process.stdin.write(f"{line}\n".encode())
 
     async def kill(self) -> None:
         """Pull the plug: SIGKILL, nothing is said to anybody."""
