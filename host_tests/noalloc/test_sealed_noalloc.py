@@ -1,9 +1,7 @@
 """A record is sealed and opened without taking memory: under a locked heap, and by the byte count of an open one (see
 test_cipher_noalloc.py)."""
 
-import gc
-
-import micropython
+from locked_heap import takes_nothing
 from picoswarm.compat import KERNELS
 from support import Skip
 
@@ -41,30 +39,13 @@ def _refuse():
     assert _opener.open(_buf, 0, end) == 66
 
 
-def _takes_nothing(function):
-    function()  # what is made once, at the first call
-    gc.collect()
-    micropython.heap_lock()
-    try:
-        function()
-    finally:
-        micropython.heap_unlock()
-    gc.collect()
-    gc.disable()
-    before = gc.mem_alloc()
-    function()
-    taken = gc.mem_alloc() - before
-    gc.enable()
-    assert taken == 0, taken
-
-
 def test_records_take_nothing():
-    _takes_nothing(_pass_records)
+    takes_nothing(_pass_records)
 
 
-def test_a_carry_of_the_nonce_takes_nothing():
-    _takes_nothing(_carry)
+def test_a_carry_of_the_noncetakes_nothing():
+    takes_nothing(_carry)
 
 
-def test_a_refused_record_takes_nothing():
-    _takes_nothing(_refuse)
+def test_a_refused_recordtakes_nothing():
+    takes_nothing(_refuse)

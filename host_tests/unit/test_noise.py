@@ -9,13 +9,10 @@ RUNTIMES = ("cpython", "micropython")
 
 _PSK = b"p" * 32
 _P = 2**255 - 19
-_SMALL_ORDER = (
-    "00" * 32,
-    "01" + "00" * 31,
-    "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
-    "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
-    "ec" + "ff" * 30 + "7f",
-    "ed" + "ff" * 30 + "7f",
+_SMALL_ORDER = (  # one of each order; test_x25519.py has them all
+    bytes(32),
+    b"\x01" + bytes(31),
+    unhex("5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157"),
 )
 
 
@@ -104,10 +101,10 @@ def test_without_a_psk_another_prologue_is_noticed_with_message_2():
 def test_an_ephemeral_key_of_small_order_is_refused_by_whoever_agrees_with_it():
     for point in _SMALL_ORDER:
         a, b = _sides(None)
-        assert _read(b, unhex(point)) == b""
+        assert _read(b, point) == b""
         assert _write(b) is None
         _write(a)
-        assert _read(a, unhex(point) + bytes(64)) is None
+        assert _read(a, point + bytes(64)) is None
 
 
 def _with_static(u):

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from vectors.make_datagram import EPOCH, ID_A, ID_B, IPV4, IPV6, NETWORK_KEY, PRIVATE_A, PRIVATE_B, hkdf, public  # noqa: E402
+from vectors.make_datagram import EPOCH, ID_A, ID_B, IPV4, IPV6, NETWORK_KEY, PRIVATE_A, PRIVATE_B, hkdf, public, settle  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 PSK = hkdf(NETWORK_KEY, b"picoswarm session v1", 32)
@@ -281,12 +281,7 @@ def build() -> dict[Path, str]:
 
 
 def main(check: bool) -> int:
-    stale = [path for path, text in build().items() if not path.exists() or path.read_text() != text]
-    for path in stale:
-        if not check:
-            path.write_text(build()[path])
-        print(("differs: " if check else "written: ") + path.name)
-    return int(check and bool(stale))
+    return settle(build(), check)
 
 
 if __name__ == "__main__":

@@ -198,7 +198,7 @@ class Handshake:
         self.send_key = noise.keys[:32]
         self.receive_key = noise.keys[32:]
         if not is_initiator:
-            self.send_key, self.receive_key = self.receive_key, self.send_key
+            self.receive_key, self.send_key = self.send_key, self.receive_key
             if opened in reception.unfinished:
                 reception.unfinished.remove(opened)
         self.epoch = byte0 & 15

@@ -17,8 +17,10 @@ _PATTERN = (b"\x03\x04\x06", b"\x04\x00\x05\x01\x06", b"\x05\x02\x06")  # messag
 
 
 def _crypt(key, nonce, digest, buf, at, end, is_read):
-    """Encrypt buf[at:end] and put a tag behind it, or undo that. Returns the hash that follows `digest`, or None for what
-    does not open."""
+    """Encrypt buf[at:end] and put a tag behind it, or undo that; leave it as it is while there is no key. Returns the hash
+    that follows `digest`, or None for what does not open."""
+    if key is None:
+        return sha256(digest + buf[at:end]).digest()
     cipher = Aead(key)
     nonce = bytes((0, 0, 0, 0, nonce, 0, 0, 0, 0, 0, 0, 0))
     if not is_read:
@@ -88,21 +90,18 @@ class Noise:
                 if not self._psk:
                     secret = None
             elif token > _EPHEMERAL:
-                if not is_read:
-                    text = u_from_id(self._identity.id) if token == _STATIC else payload
-                    stop = at + len(text)
-                    buf[at:stop] = text
-                    tail = stop + (_TAG if key else 0)
-                else:
+                tag = _TAG if key else 0
+                if is_read:
                     tail = at + 32 + _TAG if token == _STATIC else end
-                    stop = tail - (_TAG if key else 0)
-                    if tail > end or stop < at:
+                    if tail > end or tail - tag < at:
                         return
-                if key:
-                    digest = _crypt(key, nonce, digest, buf, at, stop, is_read)
-                    nonce += 1
                 else:
-                    digest = sha256(digest + buf[at:stop]).digest()
+                    text = u_from_id(self._identity.id) if token == _STATIC else payload
+                    tail = at + len(text) + tag
+                    buf[at : tail - tag] = text
+                stop = tail - tag
+                digest = _crypt(key, nonce, digest, buf, at, stop, is_read)
+                nonce += 1
                 if digest is None:
                     return
                 if is_read and token == _STATIC:
