@@ -22,8 +22,7 @@ class Talk:
     """What this node says and hears."""
 
     every_ms = 0
-    sent = 0
-    heard = 0
+    sent = heard = asked = answered = 0
 
 
 def tell(**facts):
@@ -40,19 +39,28 @@ def state_of(node, rtt_ms=0):
         "heap": heap_used(),
         "sent": Talk.sent,
         "heard": Talk.heard,
+        "asked": Talk.asked,
+        "answered": Talk.answered,
         "sessions": len(node.sessions()),
         "stats": node.stats(),
     }
 
 
 async def talk(node):
-    """Publish, while there is somebody to hear it."""
+    """Publish, while there is somebody to hear it, and call a method of a peer after each fifth message."""
     topic = "demo/" + hexlify(node.id[:4]).decode()
     while True:
         await asyncio.sleep_ms(Talk.every_ms or 200)
-        if Talk.every_ms and node.sessions():
+        peers = node.sessions()
+        if Talk.every_ms and peers:
             Talk.sent += 1
             await node.publish(topic, b"reading %d" % Talk.sent)
+            if Talk.sent % 5 == 0:
+                Talk.asked += 1
+                try:
+                    Talk.answered += await node.request(peers[Talk.sent // 5 % len(peers)][0], "heap") > b""
+                except RequestError:
+                    pass
 
 
 async def hear(node):
@@ -140,6 +148,7 @@ async def main(folder, host, port, bootstrap, *numbers):
         tasks = [asyncio.create_task(report(node))]
         if changes.get("links") != 0:
             node.handle("/echo/1.0.0", answer)
+            node.handle("heap", lambda caller, payload: b"%d" % heap_used())
             tasks += [asyncio.create_task(talk(node)), asyncio.create_task(hear(node))]
         await obey(node)
         for task in tasks:

@@ -167,13 +167,17 @@ class Node:
         values = self._discovery.stats() if self._discovery else {}
         for name in _GAUGES if self._driver else ():
             values[name] = getattr(self._driver, name)
+        if self._services:
+            self._services.add_stats(values)
         values["unsaved"] = self._unsaved
         values["heap"] = heap_used()
         return values
 
     @property
     def fault(self):
-        """The last exception that a turn of the node ended with, or None. Each one is a bug: please report it."""
+        """The last exception that a turn of the node or a handler of yours ended with, or None."""
+        if self._services and self._services.last_fault():
+            return self._services.last_fault()
         return self._driver.fault if self._driver else None
 
     def _on_event(self, event):

@@ -6,7 +6,7 @@ from asyncio import Event, create_task
 from collections import deque, namedtuple
 
 from .compat import collect, const, format_ip, sleep_ms, ticks_add, ticks_diff, ticks_ms
-from .pubsub import matches
+from .pubsub import PUBSUB_COUNTS, matches
 
 _OPENED = const(3)  # events of the swarm
 _CLOSED = const(4)
@@ -281,6 +281,30 @@ class Services:
             if session.stage == _OPEN:
                 found.append((session.id, format_ip(session.ip), session.is_outbound, session.hello.name))
         return found
+
+    def add_stats(self, values):
+        """Put counters and gauges of sessions into a dict, by name."""
+        swarm = self.swarm
+        values["sessions"] = len(swarm.peers)
+        values["opened"] = swarm.opened
+        values["handler_faults"] = self.faults
+        values["faults"] += self.links.faults
+        values["out_of_memory"] += self.links.out_of_memory
+        if self.pubsub:
+            self._add_counts(values, "pubsub_", PUBSUB_COUNTS, self.pubsub.counts)
+        if self.rpc:
+            from .rpc import RPC_COUNTS
+
+            self._add_counts(values, "rpc_", RPC_COUNTS, self.rpc.counts)
+
+    def _add_counts(self, values, prefix, names, counts):
+        for name in names.split():
+            values[prefix + name] = counts[0]
+            counts = counts[1:]
+
+    def last_fault(self):
+        """The last exception that a turn, or a handler of the user, ended with."""
+        return self.links.fault or self.fault
 
     def handle(self, name, handler):
         """See `Node.handle`."""

@@ -71,6 +71,7 @@ class NodeProcess:
         self.heap_max = 0
         self.finds: list[dict] = []
         self.echoes: list[dict] = []
+        self._before: dict[str, int] = {}  # counts of the boots before
         self.said: list[str] = []  # the last lines that were no report: tracebacks
         self.reported_at = 0.0
         self.process: asyncio.subprocess.Process | None = None
@@ -96,6 +97,10 @@ class NodeProcess:
         """First 4 bytes, in hex, of the ids that the node holds for live."""
         return set(self.state.get("peers", ()))
 
+    def total(self, name: str) -> int:
+        """A count of the demo program, over all boots."""
+        return self._before.get(name, 0) + self.state.get(name, 0)
+
     def stat(self, name: str) -> int:
         return self.state.get("stats", {}).get(name, 0)
 
@@ -112,6 +117,8 @@ class NodeProcess:
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is for us
         )
+        for count in ("sent", "heard", "answered"):
+            self._before[count] = self.total(count)
         self.state, self.id, self.said, self.boots = {}, "", [], self.boots + 1
         self._is_ended = False
         self._listener = asyncio.create_task(self._listen(self.process))
