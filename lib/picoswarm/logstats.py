@@ -38,12 +38,15 @@ class LogStats:
     def write(self, line, now):
         """Add a line (text without its end). Of one that is longer than the ring, the end is kept."""
         ring = self._ring
-        text = (line + "\n").encode()[-len(ring) :]
+        text = (line + "\n").encode()
+        self._end = ticks_add(self._end, len(text))
+        text = text[max(0, len(text) - len(ring)) :]
+        if not text:
+            return
         n = min(len(text), len(ring) - self._at)
         copy(ring, self._at, text, 0, n)
         copy(ring, 0, text, n, len(text) - n)
         self._at = (self._at + len(text)) % len(ring)
-        self._end = ticks_add(self._end, len(text))
         self._n = min(self._n + len(text), len(ring))
         if self._waiting:
             self._due = now

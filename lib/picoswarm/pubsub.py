@@ -5,8 +5,9 @@ that wants it for itself passes it on, once: a ring of ids knows what was seen. 
 to every peer that wants them, also to one that connects, subscribes or has room in its queue only then. So what is published
 while nobody is there still goes out, and a full queue delays a message before it costs one.
 
-Whoever drives it sets `now` before any call that takes no time; after each calls `work` while it returns True, `next_event`
-until it returns None, and `tick` at `next_time`. Subscribing is the business of topics.py, signatures that of signing.py.
+Whoever drives it sets `now` before any call that takes no time; after each calls `checks.step` (unless `checks` is None)
+while it returns True, `next_event` until it returns None, and `tick` at `next_time`. Subscribing is the business of
+topics.py, signatures that of signing.py.
 """
 
 from .budget import Budget
@@ -61,7 +62,7 @@ _OUR_FILTERS = const(0x1000000)  # bit, above those of all kept messages
 
 
 def matches(filters, at, text, cursor):
-    """Whether the filter at filters[at] (length, then text) matches the topic at text[cursor], whose length stands before."""
+    """Whether the filter at filters[at] (length, text) matches the topic at text[cursor], whose length stands before."""
     end = at + 1 + (filters[at] & 0x7F)
     stop = cursor + text[cursor - 1]
     while True:
@@ -92,28 +93,26 @@ def found(filters, text, topic_at):
 
 def kept(filters, most):
     """How many bytes of a list of filters are kept, `most` filters and 32 * `most` bytes; -1 where it is malformed."""
-    at = result = 0
-    longest = 32 * most
-    while at < len(filters):
-        n = filters[at] & 0x7F
-        at += 1 + n
-        if not 0 < n <= _LONGEST or at > len(filters):
+    at = 0
+    for _ in range(most):
+        if at == len(filters):
+            break
+        end = at + 1 + (filters[at] & 0x7F)
+        if not at + 1 < end <= min(len(filters), at + 1 + _LONGEST):
             return -1
-        most -= 1
-        if at > longest or most < 0:
-            longest = 0  # nothing behind it either
-        else:
-            result = at
-    return result
+        if end > 32 * most:
+            break
+        at = end
+    return at
 
 
 class PubSub:
-    """See the module. `counts` has the numbers of PUBSUB_COUNTS, `peers` a list for each peer, whose sixth and seventh say how often
-    it was flooding and how often stalled."""
+    """See the module. `counts` has the numbers of PUBSUB_COUNTS, `peers` a list for each peer, whose sixth and seventh say how
+    often it was flooding and how often stalled."""
 
     def __init__(self, own_id, profile, rng, now, drop_new=False):
-        """`rng(n)`: n random bytes. A delivery that nobody fetched makes room for a new one; `drop_new`: it stays and the new
-        one is lost."""
+        """`rng(n)`: n random bytes. A delivery that nobody fetched makes room for a new one; `drop_new`: it stays and the
+        new one is lost."""
         self.channels = (Channel(_CHANNEL, 4, 8, 1024, profile.publish_max),)
         self.now = now
         self.peers = {}
@@ -142,14 +141,14 @@ class PubSub:
         self._due = now
 
     def compose(self, topic, payload, signed=False):
-        """A message for `publish`. A signed one is to be completed: signing.sign gives the job, whose result belongs into the
-        last 64 bytes. Raises LocalError for a topic that none can have, or a message beyond profile.publish_max."""
+        """A message for `publish`. A signed one is to be completed: signing.sign gives the job, whose result belongs into
+        the last 64 bytes. Raises LocalError for a topic that none can have, or a message beyond profile.publish_max."""
         topic = topic.encode()
         text = bytearray(_TOPIC_AT) + topic + payload + bytes(_SIGNATURE * signed)
         if not 0 < len(topic) <= _LONGEST or b"+" in topic or b"#" in topic or len(text) > self.profile.publish_max:
             from .errors import LocalError
 
-            raise LocalError("topic or message too long, or a topic with wildcards")
+            raise LocalError("topic or size")
         text[0] = signed << 7 | _HAS_ORIGIN
         copy(text, 1, self.own_id, 0, 32)
         copy(text, 33, self._rng(4), 0, 4)
@@ -343,7 +342,7 @@ class PubSub:
             state[_OWED] &= bit
             state[_GIVEN] &= bit
 
-    # Time and work
+    # Time
 
     def next_time(self):
         """The tick at which `tick` must be called at the latest, or None."""
@@ -365,7 +364,3 @@ class PubSub:
             self._offer(state, ())
             if state[_OWED]:
                 self._due = ticks_add(now, _RETRY_MS)
-
-    def work(self):
-        """One slice of checking a signature; True while more can be done at once."""
-        return self.checks is not None and self.checks.step()
