@@ -212,8 +212,8 @@ def counted(node, name):
 
 
 def say(world, end, data):
-    """Let the node that has this end of a session send bytes of its own choice on channel 2. Returns the reason for which the
-    other closed the session, or None."""
+    """Let the node that has this end of a session send bytes of its own choice on channel 2. Returns the reason for which
+    the other closed the session, or None."""
     end.other.hand_over(end.back, 2, data, world.now)
     world.settle()
     return end.back.reason

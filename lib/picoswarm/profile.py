@@ -66,7 +66,7 @@ class Profile:
     publish_burst = 40  # messages of one peer at once, then one each publish_ms
     publish_ms = 50
     filters = 8  # subscriptions of a node, and of each peer, of 32 bytes each on average
-    hops = 12  # links that a published message crosses
+    hops = 16  # links that a published message crosses; a ring of ids ends loops long before
     relay = 0  # 1: hears and passes on whatever its peers want
     seen = 64  # published messages that are known again
     recent = 8  # kept for 10 s, for peers that come or have no room

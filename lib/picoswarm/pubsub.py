@@ -2,8 +2,8 @@
 
 Each peer is told the filters of this node and tells its own. A message goes to the peers whose filters match, and a node
 that wants it for itself passes it on, once: a ring of ids knows what was seen. The last messages are kept for 10 s and owed
-to every peer that wants them, also to one that connects, subscribes or has room in its queue only then. So what is published
-while nobody is there still goes out, and a full queue delays a message before it costs one.
+to every peer that wants them, also to one that connects, subscribes or has room in its queue only then. So what is
+published while nobody is there still goes out, and a full queue delays a message before it costs one.
 
 Whoever drives it sets `now` before any call that takes no time; after each calls `checks.step` (unless `checks` is None)
 while it returns True, `next_event` until it returns None, and `tick` at `next_time`. Subscribing is the business of
@@ -107,8 +107,8 @@ def kept(filters, most):
 
 
 class PubSub:
-    """See the module. `counts` has the numbers of PUBSUB_COUNTS, `peers` a list for each peer, whose sixth and seventh say how
-    often it was flooding and how often stalled."""
+    """See the module. `counts` has the numbers of PUBSUB_COUNTS, `peers` a list for each peer: its sixth and seventh say
+    how often it was flooding and how often stalled."""
 
     def __init__(self, own_id, profile, rng, now, drop_new=False):
         """`rng(n)`: n random bytes. A delivery that nobody fetched makes room for a new one; `drop_new`: it stays and the
