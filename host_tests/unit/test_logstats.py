@@ -194,6 +194,14 @@ def test_answers_to_a_node_that_asks_nothing_are_dropped():
     assert world.to_reader.reason is None and not world.to_reader.queue
 
 
+def test_kinds_of_later_versions_are_ignored():
+    world = Readers()
+    world.teller.reactors[0].on_answer = world._on_answer
+    world.teller.hand_over(world.to_reader, LOG, b"\4\0\0\0\0", world.now)
+    world.teller.hand_over(world.to_reader, STATS, b"\5\0", world.now)
+    assert world.to_reader.reason is None and not world.to_reader.queue and not world.heard
+
+
 def test_short_questions_close_the_session():
     for channel, least in ((LOG, 5), (STATS, 2)):
         for n in range(least):

@@ -142,7 +142,7 @@ def test_a_forged_copy_that_comes_first_does_not_hide_the_true_one():
 
 def test_few_signatures_wait_and_one_peer_leaves_a_place_for_another():
     world = Checkers()
-    flooder, other, far = world.node(), world.node(), world.node()
+    flooder, other, far = world.node(), world.node(), world.node(signatures=3)
     world.subscribe(far, "#", True)
     world.connect(flooder, far)
     world.connect(other, far)

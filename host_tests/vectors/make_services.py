@@ -1,7 +1,7 @@
-"""Writes the test vectors of the services (docs/protocol.md 7.2 to 7.5); `--check` compares instead and fails on a difference.
+"""Writes the test vectors of the services (docs/protocol.md 7.2 to 7.5); `--check` compares instead and fails if they differ.
 
-    services-messages.json     published messages in both forms with their ids and signatures, lists of filters, requests and
-                               answers, questions to log and counters, and what closes the session
+    services-messages.json     published messages in both forms with their ids and signatures, lists of filters, requests
+                               and answers, questions to log and counters, and what closes the session
 
 The construction is written out here a second time, on the `cryptography` package: what the library makes must equal it
 byte for byte.

@@ -68,8 +68,8 @@ class LogStats:
         if n < 2 or (channel == _LOG and n < 5):
             return _MALFORMED
         n = view[0]
-        if n & _ANSWER:
-            if self.on_answer:
+        if n > 1:  # beyond the answers: of a later version
+            if self.on_answer and n < 4:
                 self.on_answer(peer, channel, view)
         elif channel == _LOG:
             self._waiting[peer] = n & 1, (u16(view, 1) & 0x3FFF) << 16 | u16(view, 3)

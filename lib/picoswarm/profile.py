@@ -71,7 +71,7 @@ class Profile:
     seen = 64  # published messages that are known again
     recent = 8  # kept for 10 s, for peers that come or have no room
     deliveries = 8  # messages that the user did not fetch
-    signatures = 3  # signed messages that wait to be checked
+    signatures = 6  # signed messages that wait to be checked
     requests = 8  # own ones that await their answer; and requests of others that are served at a time
     request_max = 400  # bytes of a request or an answer
     log_bytes = 1024

@@ -18,7 +18,7 @@ from .wire import copy, same
 
 # One text, taken apart when somebody asks: names of their own would cost a board four times as much.
 PUBSUB_COUNTS = """received repeated flooded bad unsigned forged unchecked overflowed sent stalled late unsent
-filters_refused"""
+filters_refused unwanted"""
 
 _RECEIVED = const(0)
 _REPEATED = const(1)
@@ -32,6 +32,7 @@ _STALLED = const(9)  # copies that met a full queue
 _LATE = const(10)  # of those, still owed when they were dropped
 _UNSENT = const(11)  # own messages that no peer took in time
 _FILTERS_REFUSED = const(12)
+_UNWANTED = const(13)  # what nobody here subscribed to: it must not push others out of the ring
 
 _CHANNEL = const(2)
 _MALFORMED = const(11)
@@ -116,7 +117,7 @@ class PubSub:
         self.channels = (Channel(_CHANNEL, 4, 8, 1024, profile.publish_max),)
         self.now = now
         self.peers = {}
-        self.counts = [0] * 13
+        self.counts = [0] * 14
         self.checks = None  # signing.Checks, where signed messages are subscribed to
         self.profile = profile
         self.own_id = own_id
@@ -233,12 +234,15 @@ class PubSub:
         if not 0 < n <= _LONGEST or _TOPIC_AT + n + (_SIGNATURE if text[0] & _HAS_SIGNATURE else 0) > len(text):
             return _MALFORMED
         self.counts[_RECEIVED] += 1
+        result = found(self.filters, text, _TOPIC_AT)
+        if not result and not self.profile.relay:
+            self.counts[_UNWANTED] += 1
+            return 0
         if same(text, 1, self.own_id, 0, 32) or self._is_repeated(text):
             self.counts[_REPEATED] += 1
             return 0
-        result = found(self.filters, text, _TOPIC_AT)
         n = view[0] & _HOPS
-        if n < self.profile.hops - 1 and (self.profile.relay or result & 1 or (result and text[0] & _HAS_SIGNATURE)):
+        if n < self.profile.hops - 1 and (self.profile.relay or result & 1 or text[0] & _HAS_SIGNATURE):
             text[0] |= n + 1
             self._spread(text, state)
         n = same(text, 1, peer_id, 0, 32)  # whether the session proves the origin
