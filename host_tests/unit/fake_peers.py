@@ -1,9 +1,9 @@
-"""A little world of reactors: nodes that hold sessions with bounded queues, under a clock that the test moves. A message that
-is queued arrives with `settle`, unless its peer is slow or cut off."""
+"""A little world of reactors: nodes that hold sessions with bounded queues, under a clock that the test moves. What is
+queued arrives with `settle`, unless its peer is slow or cut off."""
 
 from picoswarm.compat import ticks_add, ticks_diff
-from picoswarm.pubsub import PUBSUB_COUNTS, PubSub
 from picoswarm.profile import Profile
+from picoswarm.pubsub import PUBSUB_COUNTS, PubSub
 from picoswarm.topics import subscribe, unsubscribe
 
 LONGEST = 512
@@ -212,8 +212,8 @@ def counted(node, name):
 
 
 def say(world, end, data):
-    """Let the node behind `end` (which is its end of a session) send bytes of its own choice on channel 2. Returns the reason
-    for which the other closed the session, or None."""
+    """Let the node that has this end of a session send bytes of its own choice on channel 2. Returns the reason for which
+    the other closed the session, or None."""
     end.other.hand_over(end.back, 2, data, world.now)
     world.settle()
     return end.back.reason

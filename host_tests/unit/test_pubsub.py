@@ -215,6 +215,18 @@ def test_the_same_message_again_is_dropped_until_the_ring_has_forgotten_it():
     assert payloads(b) == [b"last", b"first"]
 
 
+def test_what_nobody_subscribed_to_does_not_push_others_out_of_the_ring():
+    world = Publishers()
+    a, b = world.node(), world.node("t", seen=4)
+    world.connect(a, b)
+    end = a.peers[1]
+    say(world, end, published("t", b"first"))
+    for i in range(8):
+        say(world, end, published("other", bytes((i,))))
+    say(world, end, published("t", b"first"))
+    assert payloads(b) == [b"first"] and counted(b, "unwanted") == 8 and counted(b, "repeated") == 1
+
+
 def test_hops_do_not_make_another_message_of_it():
     world = Publishers()
     a, b = world.node(), world.node("#")

@@ -38,12 +38,15 @@ class LogStats:
     def write(self, line, now):
         """Add a line (text without its end). Of one that is longer than the ring, the end is kept."""
         ring = self._ring
-        text = (line + "\n").encode()[-len(ring) :]
+        text = (line + "\n").encode()
+        self._end = ticks_add(self._end, len(text))
+        text = text[max(0, len(text) - len(ring)) :]
+        if not text:
+            return
         n = min(len(text), len(ring) - self._at)
         copy(ring, self._at, text, 0, n)
         copy(ring, 0, text, n, len(text) - n)
         self._at = (self._at + len(text)) % len(ring)
-        self._end = ticks_add(self._end, len(text))
         self._n = min(self._n + len(text), len(ring))
         if self._waiting:
             self._due = now
@@ -65,8 +68,8 @@ class LogStats:
         if n < 2 or (channel == _LOG and n < 5):
             return _MALFORMED
         n = view[0]
-        if n & _ANSWER:
-            if self.on_answer:
+        if n > 1:  # beyond the answers: of a later version
+            if self.on_answer and n < 4:
                 self.on_answer(peer, channel, view)
         elif channel == _LOG:
             self._waiting[peer] = n & 1, (u16(view, 1) & 0x3FFF) << 16 | u16(view, 3)

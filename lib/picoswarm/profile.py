@@ -90,12 +90,12 @@ class Profile:
     publish_burst = 40  # messages of one peer at once, then one each publish_ms
     publish_ms = 50
     filters = 8  # subscriptions of a node, and of each peer, of 32 bytes each on average
-    hops = 12  # links that a published message crosses
+    hops = 16  # links that a published message crosses; a ring of ids ends loops long before
     relay = 0  # 1: hears and passes on whatever its peers want
     seen = 64  # published messages that are known again
     recent = 8  # kept for 10 s, for peers that come or have no room
     deliveries = 8  # messages that the user did not fetch
-    signatures = 3  # signed messages that wait to be checked
+    signatures = 6  # signed messages that wait to be checked
     requests = 8  # own ones that await their answer; and requests of others that are served at a time
     request_max = 400  # bytes of a request or an answer
     log_bytes = 1024

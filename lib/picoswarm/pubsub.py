@@ -2,11 +2,12 @@
 
 Each peer is told the filters of this node and tells its own. A message goes to the peers whose filters match, and a node
 that wants it for itself passes it on, once: a ring of ids knows what was seen. The last messages are kept for 10 s and owed
-to every peer that wants them, also to one that connects, subscribes or has room in its queue only then. So what is published
-while nobody is there still goes out, and a full queue delays a message before it costs one.
+to every peer that wants them, also to one that connects, subscribes or has room in its queue only then. So what is
+published while nobody is there still goes out, and a full queue delays a message before it costs one.
 
-Whoever drives it sets `now` before any call that takes no time; after each calls `work` while it returns True, `next_event`
-until it returns None, and `tick` at `next_time`. Subscribing is the business of topics.py, signatures that of signing.py.
+Whoever drives it sets `now` before any call that takes no time; after each calls `checks.step` (unless `checks` is None)
+while it returns True, `next_event` until it returns None, and `tick` at `next_time`. Subscribing is the business of
+topics.py, signatures that of signing.py.
 """
 
 from .budget import Budget
@@ -17,7 +18,7 @@ from .wire import copy, same
 
 # One text, taken apart when somebody asks: names of their own would cost a board four times as much.
 PUBSUB_COUNTS = """received repeated flooded bad unsigned forged unchecked overflowed sent stalled late unsent
-filters_refused"""
+filters_refused unwanted"""
 
 _RECEIVED = const(0)
 _REPEATED = const(1)
@@ -31,6 +32,7 @@ _STALLED = const(9)  # copies that met a full queue
 _LATE = const(10)  # of those, still owed when they were dropped
 _UNSENT = const(11)  # own messages that no peer took in time
 _FILTERS_REFUSED = const(12)
+_UNWANTED = const(13)  # what nobody here subscribed to: it must not push others out of the ring
 
 _CHANNEL = const(2)
 _MALFORMED = const(11)
@@ -61,7 +63,7 @@ _OUR_FILTERS = const(0x1000000)  # bit, above those of all kept messages
 
 
 def matches(filters, at, text, cursor):
-    """Whether the filter at filters[at] (length, then text) matches the topic at text[cursor], whose length stands before."""
+    """Whether the filter at filters[at] (length, text) matches the topic at text[cursor], whose length stands before."""
     end = at + 1 + (filters[at] & 0x7F)
     stop = cursor + text[cursor - 1]
     while True:
@@ -92,32 +94,30 @@ def found(filters, text, topic_at):
 
 def kept(filters, most):
     """How many bytes of a list of filters are kept, `most` filters and 32 * `most` bytes; -1 where it is malformed."""
-    at = result = 0
-    longest = 32 * most
-    while at < len(filters):
-        n = filters[at] & 0x7F
-        at += 1 + n
-        if not 0 < n <= _LONGEST or at > len(filters):
+    at = 0
+    for _ in range(most):
+        if at == len(filters):
+            break
+        end = at + 1 + (filters[at] & 0x7F)
+        if not at + 1 < end <= min(len(filters), at + 1 + _LONGEST):
             return -1
-        most -= 1
-        if at > longest or most < 0:
-            longest = 0  # nothing behind it either
-        else:
-            result = at
-    return result
+        if end > 32 * most:
+            break
+        at = end
+    return at
 
 
 class PubSub(Reactor):
-    """See the module. `counts` has the numbers of PUBSUB_COUNTS, `peers` a list for each peer, whose sixth and seventh say how often
-    it was flooding and how often stalled."""
+    """See the module. `counts` has the numbers of PUBSUB_COUNTS, `peers` a list for each peer: its sixth and seventh say
+    how often it was flooding and how often stalled."""
 
     def __init__(self, own_id, profile, rng, now, drop_new=False):
-        """`rng(n)`: n random bytes. A delivery that nobody fetched makes room for a new one; `drop_new`: it stays and the new
-        one is lost."""
+        """`rng(n)`: n random bytes. A delivery that nobody fetched makes room for a new one; `drop_new`: it stays and the
+        new one is lost."""
         self.channels = (Channel(_CHANNEL, 4, 8, 1024, profile.publish_max),)
         self.now = now
         self.peers = {}
-        self.counts = [0] * 13
+        self.counts = [0] * 14
         self.checks = None  # signing.Checks, where signed messages are subscribed to
         self.profile = profile
         self.own_id = own_id
@@ -142,14 +142,14 @@ class PubSub(Reactor):
         self._due = now
 
     def compose(self, topic, payload, signed=False):
-        """A message for `publish`. A signed one is to be completed: signing.sign gives the job, whose result belongs into the
-        last 64 bytes. Raises LocalError for a topic that none can have, or a message beyond profile.publish_max."""
+        """A message for `publish`. A signed one is to be completed: signing.sign gives the job, whose result belongs into
+        the last 64 bytes. Raises LocalError for a topic that none can have, or a message beyond profile.publish_max."""
         topic = topic.encode()
         text = bytearray(_TOPIC_AT) + topic + payload + bytes(_SIGNATURE * signed)
         if not 0 < len(topic) <= _LONGEST or b"+" in topic or b"#" in topic or len(text) > self.profile.publish_max:
             from .errors import LocalError
 
-            raise LocalError("topic or message too long, or a topic with wildcards")
+            raise LocalError("topic or size")
         text[0] = signed << 7 | _HAS_ORIGIN
         copy(text, 1, self.own_id, 0, 32)
         copy(text, 33, self._rng(4), 0, 4)
@@ -234,12 +234,15 @@ class PubSub(Reactor):
         if not 0 < n <= _LONGEST or _TOPIC_AT + n + (_SIGNATURE if text[0] & _HAS_SIGNATURE else 0) > len(text):
             return _MALFORMED
         self.counts[_RECEIVED] += 1
+        result = found(self.filters, text, _TOPIC_AT)
+        if not result and not self.profile.relay:
+            self.counts[_UNWANTED] += 1
+            return 0
         if same(text, 1, self.own_id, 0, 32) or self._is_repeated(text):
             self.counts[_REPEATED] += 1
             return 0
-        result = found(self.filters, text, _TOPIC_AT)
         n = view[0] & _HOPS
-        if n < self.profile.hops - 1 and (self.profile.relay or result & 1 or (result and text[0] & _HAS_SIGNATURE)):
+        if n < self.profile.hops - 1 and (self.profile.relay or result & 1 or text[0] & _HAS_SIGNATURE):
             text[0] |= n + 1
             self._spread(text, state)
         n = same(text, 1, peer_id, 0, 32)  # whether the session proves the origin
@@ -343,7 +346,7 @@ class PubSub(Reactor):
             state[_OWED] &= bit
             state[_GIVEN] &= bit
 
-    # Time and work
+    # Time
 
     def next_time(self):
         """The tick at which `tick` must be called at the latest, or None."""
@@ -365,7 +368,3 @@ class PubSub(Reactor):
             self._offer(state, ())
             if state[_OWED]:
                 self._due = ticks_add(now, _RETRY_MS)
-
-    def work(self):
-        """One slice of checking a signature; True while more can be done at once."""
-        return self.checks is not None and self.checks.step()

@@ -73,7 +73,7 @@ class Rpc(Reactor):
         if not 0 < len(name) <= _LONGEST or len(text) > self._longest:
             from .errors import LocalError
 
-            raise LocalError("method or request too long")
+            raise LocalError("method or size")
         if len(self._calls) + len(self._events) >= self._most or not peer.try_send(_CHANNEL, text):
             return 0
         self._id = number

@@ -27,8 +27,8 @@ def _without(filters, text):
 
 
 def subscribe(pubsub, topic_filter, now, signed=False):
-    """Hear the topics that match (text, "+" one level, "#" all that follow); `signed`: only messages whose signature is good,
-    whatever other filters match them. Raises LocalError for a malformed filter, or one more than the profile has."""
+    """Hear the topics that match (text, "+" one level, "#" all that follow); `signed`: only messages whose signature is
+    good, whatever other filters match them. Raises LocalError for a malformed filter, or one more than the profile has."""
     text = topic_filter.encode()
     if not is_filter(text):
         raise LocalError("malformed filter")
