@@ -73,8 +73,8 @@ class Boot:
         self._goes = [name for name in sys.modules if name not in _before]
 
     async def start(self, node, reactors, name):
-        """(folder, host, own ip, engine, driver with its socket open, services or None). May be called again where it failed.
-        `reactors`: those of the user."""
+        """(folder, host, own ip, engine, driver with its socket open, services or None). May be called again where it
+        failed. `reactors`: those of the user."""
         # What lives long then stands together, and large blocks stay to be had. Only MicroPython counts in bytes.
         if hasattr(gc, "mem_alloc") and gc.threshold() < 0:
             gc.threshold(_GARBAGE)

@@ -123,7 +123,8 @@ class Node:
 
     def subscribe(self, topics, signed=False):
         """Hear the topics that match a filter ("+" stands for one level, "#" for the rest), as an async iterator of Messages
-        (topic, payload, origin, is_proven). `signed`: only those that their origin signed, or sent itself. Raises LocalError."""
+        (topic, payload, origin, is_proven). `signed`: only those that their origin signed, or sent itself. Raises
+        LocalError."""
         return self._sessions().subscribe(topics, signed)
 
     async def publish(self, topic, payload, signed=False):

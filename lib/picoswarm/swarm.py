@@ -5,7 +5,8 @@ Whoever owns the sockets calls `accepted`, `connected`, `received` and `lost`; a
 that is over says so by an event, once, and its socket is then closed.
 
 Reactors are told in one order only: `init_peer` before the session can carry anything, `add_peer` when the peer has taken
-it up, `remove_peer` once for each `init_peer`, before anybody else hears of it (rows T3, L15, B42).
+it up, `remove_peer` once for each `init_peer`, before anybody else hears of it (rows T3, L15, B42). A reactor hears of those
+peers only that take part in one of its channels (row T15).
 """
 
 from .compat import const, ticks_add, ticks_diff
@@ -336,12 +337,11 @@ class Swarm:
         if not session.is_outbound:
             self._leave_door(session)
             session.link = Link(session.id, session.ip, hello.port, False)
-        reason = handshake.reason
-        if not reason:
-            reason = _USELESS
-            for channel in hello.channels:
-                if channel in self._by_channel:
-                    reason = 0
+        for channel in hello.channels:
+            reactor = self._by_channel.get(channel)
+            if reactor and reactor not in session.reactors:
+                session.reactors.append(reactor)
+        reason = handshake.reason or (0 if session.reactors else _USELESS)
         if not reason:
             return self._admit(session)
         if session.is_outbound:
@@ -371,7 +371,7 @@ class Swarm:
                     self._finish(other, manager.rival_reason)
         session.is_kept = True
         self.peers[session.id] = session
-        for reactor in self._reactors:
+        for reactor in session.reactors:
             reactor.init_peer(session)
         self._start(session)
         session.stage = _STARTED
@@ -443,7 +443,7 @@ class Swarm:
         was_open = session.stage == _OPEN
         session.stage = _CLOSING
         session.reason = reason
-        for reactor in self._reactors:
+        for reactor in session.reactors:
             reactor.remove_peer(session, reason)
         del self.peers[session.id]
         self.manager.closed(session.link, reason, self.now)
@@ -509,7 +509,7 @@ class Swarm:
             hello = session.hello
             port = session.port if session.is_outbound else hello.port
             self.book.connected(hello.capabilities << 1 & 0x0E, session.id, session.ip, 0, port)
-        for reactor in self._reactors:
+        for reactor in session.reactors:
             reactor.add_peer(session)
         self._events.append((OPENED, session))
 

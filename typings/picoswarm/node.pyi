@@ -2,7 +2,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NamedTuple, Self
 
 from .channel import Reactor
-
 from .membership import Membership
 from .profile import Profile
 from .services import Stream, Subscription
