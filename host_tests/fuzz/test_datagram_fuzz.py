@@ -38,6 +38,9 @@ DECODERS = {
     "NEIGHBORS": ("discovery.py", ("Discovery._on_neighbors",)),
     "node database": ("nodedb.py", ("decode_nodes",)),
     "slot": ("slots.py", ("decode_slot",)),
+    "peer exchange": ("pex.py", ("PeerExchange.receive", "PeerExchange._learn")),
+    "address book": ("addrbook.py", ("AddressBook.add", "AddressBook.is_credible")),
+    "saved address book": ("bookfile.py", ("decode_book",)),
 }
 
 
@@ -55,7 +58,7 @@ def environment() -> dict[str, str]:
 
 def fuzz_on_micropython(what: str, count: int, folder: Path) -> dict[str, int]:
     library = mpy.compile_library("x86")
-    own = [HERE / f"{name}.py" for name in ("every_decoder", "datagram_fuzz", "stored_fuzz", "fuzz_draw")]
+    own = [HERE / f"{name}.py" for name in ("every_decoder", "datagram_fuzz", "stored_fuzz", "exchange_fuzz", "fuzz_draw")]
     mpy.compile_beside([*own, UNIT / "forms.py", UNIT / "link.py", UNIT / "support.py"], folder, "x86")
     program = f"import json, every_decoder; print(json.dumps(every_decoder.run({what!r}, {count}, 4)))"
     done = runtimes.run_micropython(["-c", program], HEAP_KB, {"MICROPYPATH": f"{library}:{folder}:.frozen"}, folder, 3000)
@@ -99,6 +102,16 @@ def test_mutated_files_are_decoded_or_refused():
 
 def test_mutated_files_are_decoded_or_refused_on_a_board(tmp_path):
     assert min(fuzz_on_micropython("stored", COUNT, tmp_path)) > COUNT // 20
+
+
+@pytest.mark.parametrize("what", ["messages", "books"])
+def test_mutants_of_peer_exchange_and_of_saved_books_are_taken_or_refused(what):
+    assert min(fuzz_on_cpython(what, COUNT)) > COUNT // 10
+
+
+@pytest.mark.parametrize("what", ["messages", "books"])
+def test_mutants_of_peer_exchange_and_of_saved_books_are_taken_or_refused_on_a_board(what, tmp_path):
+    assert min(fuzz_on_micropython(what, COUNT, tmp_path)) > COUNT // 10
 
 
 @pytest.fixture(scope="module")

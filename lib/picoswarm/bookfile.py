@@ -62,6 +62,10 @@ def decode_book(book, payload):
         ip = bytes(payload[at + 33 : end - 4])
         tcp = payload[end - 2] << 8 | payload[end - 1]
         if book.is_credible(id32, ip, tcp) and book.find(id32) < 0:
-            at = book.tried_place(id32, ip, 0) if i < payload[8] else book.place(flags >> 5)
+            if i < payload[8]:
+                flags |= _PROVEN
+                at = book.tried_place(id32, ip, 0)
+            else:
+                at = book.place(flags >> 5)
             if at >= 0 and not book.pool[at]:
                 book.write(at, flags & _PROVEN, flags, id32, ip, payload[end - 4] << 8 | payload[end - 3], tcp)

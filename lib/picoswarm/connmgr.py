@@ -419,6 +419,7 @@ class ConnManager:
                 if other.state == _ESTABLISHED:
                     self.rival = other
                     self.rival_reason = _DUPLICATE
+                    link.callers += 1  # it takes the place of the old one, whichever side that was dialed from
                     return duplicate(self._id, id32, other.is_outbound, ticks_diff(now, other.at), link.is_outbound)
         if not self._fits(link, link.is_outbound, is_wish, now):
             return _BUSY
