@@ -1,6 +1,6 @@
 """What of the address book is saved (row B21), and what a damaged or poisoned file does (A26)."""
 
-from booking import SOURCE, book, buckets_of, fill, hear, meet, picks, place, shared
+from booking import book, buckets_of, fill, hear, meet, picks, place, shared
 from linking import id_of, world
 from picoswarm.bookfile import decode_book, encode_book
 from picoswarm.errors import Malformed

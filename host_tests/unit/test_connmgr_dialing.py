@@ -322,15 +322,23 @@ def test_connected_dialing_and_waiting_peers_are_no_candidates():
 
 
 def test_an_address_that_turned_out_to_be_this_node_is_never_dialed_again():
-    """T24, A20: and a permanent peer at it is given up."""
+    """T24, A20."""
     owner = Owner([(id_of(1), lan(1), 5000)])
     owner.fail(owner.dial(), SELF)
     assert owner.dial(within=180 * MINUTE) is None
     assert owner.manager.want(id_of(2), lan(1), 5000, owner.now).reason == SELF
-    link = owner.manager.add(None, lan(5), 5000, owner.now)
-    assert owner.dial() is link
-    assert owner.manager.established(link, OWN, owner.now) == SELF
-    assert owner.manager.links == []
+
+
+def test_who_leads_our_own_words_back_to_us_takes_no_permanent_peer_away():
+    """A20: somebody on the way answers our dial with our own listener."""
+    owner = Owner()
+    for id32, i in ((None, 5), (id_of(6), 6)):
+        link = owner.manager.add(id32, lan(i), 5000, owner.now)
+        assert owner.dial() is link
+        assert owner.manager.established(link, OWN, owner.now) == SELF
+        assert owner.dial() is link
+        owner.manager.established(link, id_of(i), owner.now)
+        assert link.state == ESTABLISHED
 
 
 def test_who_answers_under_another_id_is_refused():

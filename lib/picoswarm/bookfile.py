@@ -43,7 +43,7 @@ def encode_book(book):
 
 
 def decode_book(book, payload):
-    """Fill an empty book. Raises Malformed, and leaves the book as it is, unless records fill the payload to the byte; one
+    """Fill an empty book. Raises Malformed, and leaves the book as it is, unless records fill the payload to the byte. One
     that cannot be true is left out."""
     n = len(payload)
     found = []
