@@ -1,5 +1,6 @@
 """All the fuzzing in one process: `every_decoder.py COUNT` sends COUNT mutants of each message type, a tenth of that in
-raw bytes, and decodes COUNT mutants of what flash holds and of what peers tell. On MicroPython `run` is called instead, for one of them at a time."""
+raw bytes, and decodes COUNT mutants of what flash holds and of what peers tell. On MicroPython `run` is called instead, for
+one of them at a time."""
 
 import sys
 

@@ -26,6 +26,7 @@ from linking import (
     world,
 )
 from picoswarm.compat import ticks_add, ticks_diff
+from picoswarm.connmgr import Link
 
 RUNTIMES = ("cpython", "micropython", "qemu")
 
@@ -118,6 +119,18 @@ def test_the_wait_begins_anew_after_a_link_that_lasted_a_minute():
     owner.wait(MINUTE)
     owner.close(link, LOST)
     assert owner.waited(owner.dial) < 10 * SECOND
+
+
+def test_what_happens_to_others_does_not_shorten_the_wait_for_a_permanent_peer():
+    owner = Owner()
+    owner.manager.add(id_of(1), lan(1), 5000, owner.now)
+    for _ in range(20):
+        owner.fail(owner.dial(), BUSY)
+    before = owner.manager.links[0].at
+    owner.manager.failed(Link(None, lan(2), 0, False), LOST, owner.now)
+    for i in range(3, 6):
+        owner.close(owner.enter(id_of(i), lan(i))[0], LOST)
+    assert owner.manager.links[0].at == before
 
 
 def test_a_permanent_peer_that_was_removed_is_dialed_no_more():
@@ -242,6 +255,16 @@ def test_a_cancelled_dial_counts_as_a_socket_until_it_ended_and_never_as_a_failu
         assert owner.manager.links == []
     owner.manager.want(id_of(50), lan(50), 5000, owner.now)
     assert owner.waited(owner.dial) <= 3 * SECOND
+
+
+def test_a_cancelled_dial_takes_the_place_of_a_link_until_it_ended():
+    owner = Owner(lan_nodes(1, 9), dials=2, links=1)
+    link = owner.manager.want(id_of(50), lan(50), 5000, owner.now)
+    assert owner.dial() is link
+    owner.manager.cancel(link)
+    assert owner.dial(within=MINUTE) is None
+    owner.fail(link)
+    assert owner.dial() is not None
 
 
 def test_later_callers_join_a_dial_and_one_of_them_cannot_cancel_it():

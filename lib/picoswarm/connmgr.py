@@ -356,13 +356,9 @@ class ConnManager:
     def _fits(self, link, is_outbound, is_wish, now):
         """Whether there is a place for one more link, `link` itself not counted. A wish may take that of another, the
         `rival`."""
-        links = outbound = inbound = permanent = missing = 0
+        links = outbound = inbound = permanent = 0
         for each in self.links:
-            if each is link:
-                pass
-            elif each.state <= _FAILING:
-                missing += each.is_permanent > 0
-            else:
+            if each is not link and each.state > _FAILING:
                 links += 1
                 if each.is_permanent:
                     permanent += 1
@@ -374,7 +370,7 @@ class ConnManager:
             self.rival = None if links < self._links else self.worst(now, False)
             self.rival_reason = _TRIMMED
             return links < self._links or self.rival is not None
-        if links + min(missing, max(0, self._reserved - permanent)) >= self._links:
+        if links >= self._links:
             return False
         return outbound + max(0, permanent - self._reserved) < self._outbound if is_outbound else inbound < self._inbound
 
