@@ -4,7 +4,7 @@ from picoswarm.compat import ticks_add, ticks_diff
 from picoswarm.connmgr import ConnManager, Link
 from picoswarm.profile import Profile
 
-DISCONNECTED, PENDING, FAILING, CANCELED, ESTABLISHED = range(5)
+DISCONNECTED, FAILING, CANCELED, PENDING, ESTABLISHED = range(5)
 KEEP, ASK_OLD = -1, -2
 NO_ANSWER = -1
 BYE, BUSY, INCOMPATIBLE = 0, 1, 2
