@@ -87,7 +87,8 @@ def messages(count, seed=1):
     for i in range(count):
         if i % 256 == 0:
             book = AddressBook(Profile(ipv6=i >> 8 & 1), b"secret00", draw, (OWN,))
-            pex = PeerExchange(book, lambda id32, ip, points: False, (), draw, now)
+            pex = PeerExchange(book, draw, now)
+            pex.score = lambda id32, ip, points: False
             pex.init_peer(peer)
         now = (now + 76000) & 0x3FFFFFFF
         pex.tick(now)

@@ -43,7 +43,8 @@ class Exchange:
         self.book = AddressBook(Profile(), b"secret00", Dice(3), private)
         self.scores = []
         self.bans = set()
-        self.pex = PeerExchange(self.book, self._score, ("channel 1",), Dice(4), now)
+        self.pex = PeerExchange(self.book, Dice(4), now)
+        self.pex.score = self._score
         for peer in peers:
             self.pex.init_peer(peer)
             self.pex.add_peer(peer)

@@ -23,7 +23,8 @@ _STREAM_REASON = const(14)
 _MEMORY = const(16)
 
 _OPEN = const(4)  # a session's stage
-_FAILING = const(2)  # a link's state
+_FAILING = const(1)  # states of a link, see connmgr.py
+_ESTABLISHED = const(4)
 _RETRY_MS = const(50)
 _CHUNK = const(256)
 _SEND_MS = const(3000)  # a write waits so long for room (row T13)
@@ -230,7 +231,7 @@ class Services:
                     _fail(_TIMEOUT + 2, "no session with this node")
                 await sleep_ms(_RETRY_MS)
         finally:
-            if link and link.state != 4:
+            if link and link.state != _ESTABLISHED:
                 swarm.manager.cancel(link)
 
     async def _want(self, id32):
