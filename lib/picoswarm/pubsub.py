@@ -160,7 +160,6 @@ class PubSub(Reactor):
         """Send a composed message. Returns for how many peers it was queued; whoever wants it within 10 s gets it too. It is
         not delivered to this node."""
         self.now = now
-        self._is_repeated(text)
         short = text[_ORIGIN:]  # what comes from its origin need not name it
         short[0] = text[0] & _HAS_SIGNATURE
         return self._spread(short, None)
