@@ -44,10 +44,12 @@ class Dice:
 
 
 class Owner:
-    """A connection manager and the clock; what the swarm does with it, in words."""
+    """A connection manager and the clock; what the swarm does with it, in words. It has one inbound place unless told
+    otherwise."""
 
     def __init__(self, candidates=(), now=5000, seed=1, own=OWN, **numbers):
         self.now = now
+        numbers = dict({"inbound": 1}, **numbers)
         self.manager = ConnManager(Profile(**numbers), own, Dice(seed), now)
         self.candidates = list(candidates)
         self.manager.pick = self._pick

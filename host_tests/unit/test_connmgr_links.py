@@ -22,6 +22,7 @@ from linking import (
     world,
 )
 from picoswarm.connmgr import duplicate, offence
+from picoswarm.profile import Profile
 
 RUNTIMES = ("cpython", "micropython", "qemu")
 
@@ -46,13 +47,13 @@ def test_inbound_links_never_take_what_outbound_ones_need():
 
 
 def test_few_links_are_shared_so_that_a_mesh_can_form():
-    for links, outbound, inbound in ((1, 1, 0), (2, 1, 1), (3, 1, 1), (4, 2, 1)):
-        owner = Owner(lan_nodes(1, 9), links=links)
+    for links, outbound, inbound in ((1, 1, 0), (2, 1, 1), (3, 1, 2), (4, 2, 2)):
+        owner = Owner(lan_nodes(1, 9), links=links, inbound=Profile.inbound)
         for _ in range(outbound):
             owner.connect()
         assert owner.dial() is None
-        verdicts = [owner.enter(id_of(i), lan(i))[1] for i in (20, 21)]
-        assert verdicts == [KEEP, BUSY][1 - inbound : 3 - inbound] or verdicts == [BUSY, BUSY] and not inbound
+        verdicts = [owner.enter(id_of(i), lan(i))[1] for i in (20, 21, 22)]
+        assert verdicts == [KEEP] * inbound + [BUSY] * (3 - inbound)
 
 
 def test_the_reserved_place_is_for_a_permanent_peer():

@@ -347,6 +347,10 @@ class PubSub(Reactor):
 
     # Time
 
+    def work(self):
+        """One slice of checking a signature; True while there is more."""
+        return bool(self.checks and self.checks.step())
+
     def next_time(self):
         """The tick at which `tick` must be called at the latest, or None."""
         return self._due
