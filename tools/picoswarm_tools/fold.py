@@ -16,10 +16,11 @@ Known = Mapping[str, object]
 
 def known_on(arch: str) -> dict[str, object]:
     """What the runtime-dependent names of compat.py are where code for `arch` (mpy.ARCHES) runs."""
+    board = {"MICROPYTHON": True, "FILES": "board"}
     if arch == "bytecode":  # on words of any size
-        return {"MICROPYTHON": True, "KERNELS": "int"}
+        return {**board, "KERNELS": "int"}
     kernels, words = ("int", 64) if arch == "x64" else ("viper", 32)
-    return {"MICROPYTHON": True, "KERNELS": kernels, "sys.maxsize": (1 << words - 1) - 1}
+    return {**board, "KERNELS": kernels, "sys.maxsize": (1 << words - 1) - 1}
 
 
 class Edits:

@@ -46,6 +46,9 @@ BUNDLES = {
         *("lookup", "requests", "agreement", "responder", "upkeep", "discovery"),
     ),
     "node": ("net", "node"),
+    # Of the start, and gone after it. Each module leaves its name and path behind, which no collection frees.
+    "keys": ("entropy", "nodekey", "keys"),
+    "store": ("slots", "files", "nodedb", "store"),
 }
 # What `translate` must always be able to follow, although it has classes of its own.
 BESIDE = (
