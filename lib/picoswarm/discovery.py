@@ -560,15 +560,14 @@ class Discovery:
             self.count(_AGREEMENTS)
             if not isinstance(subject, Deferred):
                 self.requests.agreed(subject, agreements.pair)
-            elif subject.n:
+            else:
                 # A kept datagram is in hand again, now with the key of its sender.
                 d = self.codec
-                d.lay_out(subject.buf, subject.n)
+                d.lay_out(subject.buf, len(subject.buf))
                 d.ip = subject.ip
                 d.scope = scope(d.ip)
                 d.port = subject.port
                 d.key = subject.key
                 self.responder.on_agreed(agreements.pair)
-                subject.n = 0
             self._drive()
         return agreements.is_ready(self.now)

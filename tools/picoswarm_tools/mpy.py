@@ -138,7 +138,8 @@ def _small_library(arch: str, level: int, _ages: tuple[int, ...]) -> tuple[dict[
     known = fold.known_on(arch)
     modules = {path.stem: fold.fold(path.read_text(), known) for path in _library_sources(arch)}
     if level == 3:
-        modules = bundle.bundle(modules, BUNDLES)
+        unix = ("compat_unix",) if arch in fold.UNIX else ()  # what a board has in compat itself
+        modules = bundle.bundle(modules, {**BUNDLES, "compat": BUNDLES["compat"] + unix})
     keep = set(shrink.runtime_names())
     for path in sorted(STUBS.glob("*.pyi")):
         keep |= shrink.names_in_stub(path.read_text())
