@@ -53,17 +53,17 @@ class Request:
         self.state = _FREE
         self.start(0, None, 0, None, -1)
 
-    def start(self, why, ip, port, lookup, candidate):
+    def start(self, why, ip, port, about, candidate):
         self.why = why
         self.kind = _PING
         self.ip = ip
         self.port = port
-        self.lookup = lookup  # and the offset of its candidate
-        self.candidate = candidate
+        self.about = about  # the lookup, or the anchor that this is for, or (ip, port) where a moving node proved itself
+        self.candidate = candidate  # its offset in the lookup; -1: this is for none
         self.key = None  # the NetworkKey that it was sent under last
-        self.has_id = self.is_full = True  # is_full: send the own id whole
+        self.has_pair = self.is_full = True  # has_pair: the id is known, and in READY its pair key; is_full: of the own id
         self.is_first = True  # first contact: the peer has a key agreement to do
-        self.has_pair = self.has_token = self.is_repeated = self.is_lower = False
+        self.has_token = self.is_repeated = self.is_lower = False
         self.is_answered = False  # a tagged PONG came
         self.is_telling = False  # revalidation wanted to ask the same node meanwhile: no answer is a miss
         self.misses = 0
@@ -72,7 +72,6 @@ class Request:
         self.last = 0  # the first 24 bits of the distance of the farthest node named
         self.records = 0  # how many were named
         self.due = 0  # when waiting ends
-        self.about = None  # the anchor that this is for, or (ip, port) where a moving node proved itself
 
 
 class Requests:
@@ -89,10 +88,10 @@ class Requests:
     def find(self, buf, at):
         """The running request for the id buf[at:at+32], or None."""
         for request in self.pool:
-            if request.state and request.has_id and same(request.peer, 0, buf, at, 32):
+            if request.state and request.has_pair and same(request.peer, 0, buf, at, 32):
                 return request
 
-    def begin(self, why, buf, at, ip, port, lookup=None, candidate=-1):
+    def begin(self, why, buf, at, ip, port, about=None, candidate=-1):
         """Begin to deal with the id buf[at:at+32] (`buf` None: with whoever is at the address). What the table knows of it
         goes before what the caller heard. Returns the Request, or None: no room, or one for this id is running."""
         request = None
@@ -101,9 +100,9 @@ class Requests:
                 request = each
         if request is None or (buf is not None and self.find(buf, at) is not None):
             return None
-        request.start(why, ip, port, lookup, candidate)
+        request.start(why, ip, port, about, candidate)
         if buf is None:
-            request.has_id = False
+            request.has_pair = False
             request.state = _READY
         else:
             self.identify(request, buf, at)
@@ -115,7 +114,7 @@ class Requests:
         table = node.table
         pool = table.pool
         copy(request.peer, 0, buf, at, 32)
-        request.has_id = True
+        request.has_pair = True
         record = table.find(buf, at, 32)
         if record < 0:
             request.state = _KEYLESS
@@ -124,7 +123,6 @@ class Requests:
             return
         request.state = _READY
         copy(request.peer, 32, pool, record + 32, 16)
-        request.has_pair = True
         if pool[record + _STATE] & 3 != _CACHED:
             flags = pool[record + _FLAGS]
             request.ip = table.ip(record)
@@ -134,8 +132,7 @@ class Requests:
             request.is_first = False
             request.is_full = bool(flags & _FORGETS or pool[record + _STATE] & _MISSES)
             request.is_lower = flags & _LOWER_EPOCH != 0
-            lookup = request.lookup
-            if request.has_token and lookup is not None and lookup.wants(request.candidate):
+            if request.has_token and request.candidate >= 0 and request.about.wants(request.candidate):
                 request.kind = _FIND_NODE
 
     def agreed(self, request, pair):
@@ -144,7 +141,6 @@ class Requests:
             self.end(request, False)
             return
         copy(request.peer, 32, pair, 0, 16)
-        request.has_pair = True
         request.state = _READY
 
     # Sending
@@ -165,7 +161,7 @@ class Requests:
     def write(self, out, request):
         """Write a request to `out`. Returns the size."""
         node = self._node
-        lookup = request.lookup
+        lookup = request.about
         request.key = (request.is_lower and node.membership.lower) or node.membership.highest
         copy(request.peer, _BEFORE, request.peer, _REQUEST_ID, 4)
         copy(request.peer, _REQUEST_ID, node.rng(4), 0, 4)
@@ -214,7 +210,7 @@ class Requests:
     def drop(self, lookup):
         """A lookup is over: what was still asked for it is given up."""
         for request in self.pool:
-            if request.state and request.lookup is lookup:
+            if request.state and request.about is lookup:
                 self._node.agreements.forget(request)
                 request.state = _FREE
 
