@@ -69,12 +69,15 @@ class Agreements:
 
     def _may_ask(self, ip, now):
         """Whether this address, one of many behind a router, may have a key agreement now; if so it is remembered."""
-        kept = [each for each in self._asked if 0 <= ticks_diff(now, each[1]) < self._per_ip_ms]
-        for each in kept:
+        asked = self._asked
+        while asked and not 0 <= ticks_diff(now, asked[0][1]) < self._per_ip_ms:
+            asked.pop(0)
+        for each in asked:
             if each[0] == ip:
                 return False
-        kept.append((ip, now))
-        self._asked = kept[-_IPS:]
+        if len(asked) >= _IPS:
+            asked.pop(0)
+        asked.append((ip, now))
         return True
 
     def ask(self, request):

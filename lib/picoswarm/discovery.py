@@ -146,8 +146,11 @@ class Discovery:
     def nodes(self):
         """The ids of the live table entries."""
         table = self.table
-        every = range(0, len(table.pool), table.step)
-        return [bytes(table.pool[record : record + 32]) for record in every if table.is_live(record)]
+        ids = []
+        for record in range(0, len(table.pool), table.step):
+            if table.is_live(record):
+                ids.append(bytes(table.pool[record : record + 32]))
+        return ids
 
     def stats(self):
         """Counters and gauges by name."""

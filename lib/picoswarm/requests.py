@@ -83,7 +83,9 @@ class Requests:
         self._reply_ms = profile.reply_ms
         self._first_ms = profile.first_contact_ms
         self._per_answer = profile.neighbors_per_answer
-        self.pool = [Request() for _ in range(profile.pending)]
+        self.pool = []
+        for _ in range(profile.pending):
+            self.pool.append(Request())
 
     def find(self, buf, at):
         """The running request for the id buf[at:at+32], or None."""
