@@ -445,14 +445,14 @@ class Discovery:
             lookup = lookups[i]
             at = lookup.next() if lookup.is_running else -1
             if at == -2:
+                if not lookup.purpose:
+                    self.event((LOOKUP_DONE, lookup))  # first: where the heap is full, the next time ends it
                 lookup.is_running = False
                 self.requests.drop(lookup)
                 if i:
                     lookups.pop(i)
                 if lookup.purpose:
                     self.upkeep.lookup_ended(lookup)
-                else:
-                    self.event((LOOKUP_DONE, lookup))
                 i = 0  # that may have begun another one
                 continue
             if at >= 0:
@@ -520,6 +520,7 @@ class Discovery:
     def tick(self, now):
         """Do what is due at `now`."""
         self._advance(now)
+        self._is_driving = False  # a full heap may have ended it half done
         self.requests.tick(now)
         table = self.table
         while True:

@@ -41,10 +41,8 @@ BUNDLES = {
     "compat": (
         *("compat", "address", "wire", "wire_viper", "cipher_viper", "field_viper", "curve_viper", "crypto", "identity"),
     ),
-    "discovery": (
-        *("datagram", "counters", "budget", "tokens", "table", "revalidation"),
-        *("lookup", "requests", "agreement", "responder", "upkeep", "discovery"),
-    ),
+    "table": ("datagram", "counters", "budget", "tokens", "table", "revalidation", "lookup"),
+    "discovery": ("requests", "agreement", "responder", "upkeep", "discovery"),
     "node": ("net", "node"),
     # Of the start, and gone after it. Each module leaves its name and path behind, which no collection frees.
     "keys": ("entropy", "nodekey", "keys"),
