@@ -87,8 +87,8 @@ class Discovery:
         self.membership = membership
         self.counts = [0] * _COUNTERS
         self.table = Table(self.own_id, profile, rng, pool)
-        self._lookups = [Lookup(profile)]
-        self._lookups_max = profile.lookups
+        self._profile = profile
+        self._lookups = []  # those that run
         self.codec = Codec(membership, self.own_id, profile.repeats, tcp_port, capabilities)
         self.tokens = Tokens(rng, profile.token_s)
         self.agreements = Agreements(identity, profile, now)
@@ -98,7 +98,6 @@ class Discovery:
         self.upkeep = Upkeep(self, profile, now)
         self._events = []
         self._id = bytearray(32)
-        self._per_answer = profile.neighbors_per_answer
         self._is_driving = False
         self.to_ip = None  # where the datagram that `to_send` wrote goes
         self.to_port = 0
@@ -312,7 +311,7 @@ class Discovery:
             at = end
         if request.parts == (1 << total) - 1:
             # Fewer than there was room for: there is nobody farther.
-            last = request.last if request.records >= self._per_answer else 0x1000000
+            last = request.last if request.records >= self._profile.neighbors_per_answer else 0x1000000
             lookup.covered(request.candidate, request.beyond, last)
             self.requests.end(request, True)
 
@@ -407,23 +406,19 @@ class Discovery:
     # Lookups
 
     def look_up(self, target32, is_full, purpose=0):
-        """Start a lookup; None: none is free, or upkeep wants a second one: after the first minute that is the user's. The
-        first one's memory is there all the time, others take theirs for as long as they run."""
+        """Start a lookup; None: as many run as may, there is no memory for it, or upkeep wants a second one: after the first
+        minute that is the user's."""
         lookups = self._lookups
-        lookup = None
         for each in lookups:
-            if not each.is_running:
-                lookup = each
-            elif purpose and each.purpose and (each.purpose == purpose or self.uptime >= 60):
+            if purpose and each.purpose and (each.purpose == purpose or self.uptime >= 60):
                 return None
-        if lookup is None:
-            if len(lookups) >= self._lookups_max:
-                return None
-            try:
-                lookup = Lookup(lookups[0])
-            except MemoryError:
-                return None
-            lookups.append(lookup)
+        if len(lookups) >= self._profile.lookups:
+            return None
+        try:
+            lookup = Lookup(self._profile)
+        except MemoryError:
+            return None
+        lookups.append(lookup)
         lookup.start(target32, is_full, purpose)
         table = self.table
         pool = table.pool
@@ -443,14 +438,13 @@ class Discovery:
         i = 0
         while i < len(lookups):
             lookup = lookups[i]
-            at = lookup.next() if lookup.is_running else -1
+            at = lookup.next()
             if at == -2:
                 if not lookup.purpose:
                     self.event((LOOKUP_DONE, lookup))  # first: where the heap is full, the next time ends it
                 lookup.is_running = False
                 self.requests.drop(lookup)
-                if i:
-                    lookups.pop(i)
+                lookups.pop(i)
                 if lookup.purpose:
                     self.upkeep.lookup_ended(lookup)
                 i = 0  # that may have begun another one
