@@ -15,10 +15,12 @@ class Channel:
 
 class Reactor:
     """What handles the messages of its `channels` (row T2). `now`, ticks, is set before each call. Peers are Sessions: `id`,
-    `hello`, `ip`, `is_outbound`, `try_send(channel, data)`, `can_send(channel)`, `close(reason)`. Nothing here may block."""
+    `hello`, `ip`, `is_outbound`, `try_send(channel, data)`, `can_send(channel)`, `close(reason)`. Nothing here may block.
+    What raises costs the peer that it was about, and nobody else."""
 
     channels = ()
     now = 0
+    is_busy = False  # set by `receive`: there is `work`
 
     def init_peer(self, peer):
         """A session comes to be; messages may arrive before `add_peer`."""
