@@ -18,11 +18,13 @@ class Channel:
 class Reactor:
     """What handles the messages of its `channels` (row T2). `now`, in ticks, is set before each call; `tick` is called once
     it is `due` (ticks, or None), and may be called earlier. Peers are Sessions: `id`, `hello`, `ip`, `is_outbound`,
-    `try_send(channel, data)`, `can_send(channel)`, `close(reason)`. Nothing here may block."""
+    `try_send(channel, data)`, `can_send(channel)`, `close(reason)`. Nothing here may block. What raises costs the peer that
+    it was about, and nobody else."""
 
     channels = ()
     now = 0
     due = None
+    is_busy = False  # set by `receive`: there is `work`
 
     def after(self, ms):
         """Ticks `ms` milliseconds from now."""

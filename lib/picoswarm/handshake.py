@@ -67,7 +67,7 @@ class Handshake:
     HELLO; `reception` None where there is nothing inbound; `dialed_id` None where any id will do.
 
     The owner reads at most len(buf) - fill bytes into `buf` at `fill`, says so to `receive`, and calls `work` as long as it
-    returns True; after each slice it sends what `to_send` has, and looks at `stage`: 0 waiting (the responder: a mere
+    returns True (`has_work` says so before); after each slice it sends what `to_send` has, and looks at `stage`: 0 waiting (the responder: a mere
     socket), 1 the peer's first message opened, 2 done, 3 failed, for `reason`. At `deadline` (ticks) it closes the socket.
     When done, `peer_id` (32), `hello` (the peer's), `send_key`, `receive_key` (32 each) and `epoch` are set, and buf[:fill]
     is what came after the last message. A `reason` that is not 0 then must be told the peer in a GOAWAY, and the session
@@ -78,6 +78,7 @@ class Handshake:
         self.fill = self.stage = self.reason = 0
         self.deadline = ticks_add(now, _ANSWERS_MS if is_initiator else _OPENS_MS)
         self.peer_id = self.hello = self.send_key = self.receive_key = self.epoch = None
+        self.has_work = is_initiator
         self._now = now
         self._out = b""
         self._job = self._run(identity, keys, rng, hello, is_initiator, reception, dialed_id)
@@ -86,13 +87,16 @@ class Handshake:
         """`n` bytes more are at buf[fill:]. Returns 0, or the reason why this set-up has failed."""
         self.fill += n
         self._now = now
+        self.has_work = True
         return self.reason if self.stage == _FAILED else 0
 
     def work(self):
         """One slice of work, less than 20 ms on a board; True while more can be done without the peer."""
+        self.has_work = False
         for more in self._job:
-            return more
-        return False
+            self.has_work = more
+            break
+        return self.has_work
 
     def to_send(self, out):
         """Put what is to be sent into `out` (at least 163 bytes); returns the number of bytes, 0 for nothing."""

@@ -118,6 +118,7 @@ class PubSub(Reactor):
         self.now = now
         self.peers = {}
         self.counts = [0] * 14
+        self.is_busy = False
         self.checks = None  # signing.Checks, where signed messages are subscribed to
         self.profile = profile
         self.own_id = own_id
@@ -252,7 +253,9 @@ class PubSub(Reactor):
             self.counts[_UNSIGNED] += 1
         elif n:
             self.deliver(text, n)
-        elif not (self.checks and self.checks.add(text, state)):
+        elif self.checks and self.checks.add(text, state):
+            self.is_busy = True
+        else:
             self.counts[_UNCHECKED] += 1
         return 0
 

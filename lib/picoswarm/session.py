@@ -14,7 +14,7 @@ CONNECTING = 0  # the socket is on its way
 GREETING = 1  # handshake
 PARKED = 2  # proven, but waits whether an older session of this peer is alive
 STARTED = 3  # records may be sent; the peer may still refuse
-OPEN = 4  # known to the reactors
+OPEN = 4  # a record came: known to the reactors
 CLOSING = 5  # the last record waits to be sent
 OVER = 6  # the socket is to be closed
 
@@ -22,17 +22,15 @@ _HEAD = const(2)  # before a record: its length
 _TAG = const(16)
 _FRAME = const(3)  # the shortest plaintext
 _PARTIAL_MS = const(10_000)
-_COUNT = const(0x3FFFFFFF)
 
 _MALFORMED = const(11)  # see reasons.py
-_SLOW = const(19)
 _FORGED = const(21)
 
 
 class Session:
     """See the module. `link` is the ConnManager's, None where the peer dialed, until it is proven who."""
 
-    def __init__(self, swarm, ip, port, link, now):
+    def __init__(self, swarm, ip, port, link):
         self.swarm = swarm
         self.ip = ip
         self.port = port
@@ -44,38 +42,39 @@ class Session:
         self.epoch = 0
         self.stage = CONNECTING
         self.reason = 0  # why it is over
-        self.since = now
-        self.deadline = None  # of this stage
+        self.deadline = None  # ticks: of this stage, or of the rest of a record; None: there is none
         self.handshake = self.mux = None
         self.buf = b""
         self.fill = 0
-        self.bytes_in = self.bytes_out = 0  # modulo 2**30
         self.is_unsent = False  # in the swarm's list of sessions to flush
-        self.has_work = True  # its handshake can go on
-        self.is_greeted = False  # the one inbound handshake that is at work
-        self.is_kept = False  # in the swarm's peers
-        self.rival = None  # a newer session of the same peer, which waits whether this one lives
         self._sealer = self._opener = None
-        self._partial_at = None
-        self._last = None  # a handshake that is done but for its last message, which is not sent yet
 
     def start(self, profile, channels, now):
-        """Records take the place of handshake messages; bytes that came behind the last one are kept."""
-        handshake = self._last = self.handshake
-        self.handshake = None
+        """Records follow the handshake messages; bytes that came behind the last one are kept."""
+        handshake = self.handshake
         self._sealer = Sealed(handshake.send_key)
         self._opener = Sealed(handshake.receive_key)
         self.mux = Mux(profile, channels, self.is_outbound, now)
         self.mux.on_message = self._on_message
-        buf = bytearray(_HEAD + profile.record + _TAG)
-        copy(buf, 0, handshake.buf, 0, handshake.fill)
+        self.buf = bytearray(_HEAD + profile.record + _TAG)
         self.fill = handshake.fill
-        self.buf = buf
+        copy(self.buf, 0, handshake.buf, 0, self.fill)
         self.mux.start(self.hello.channels, min(self.hello.record, profile.record), now)
 
-    def receive(self, n, now):
-        """Take `n` new bytes at buf[fill:]: every whole record is opened in place and its frames handed on. Returns 0, or
-        the reason for which the session has to end."""
+    def end(self, reason, now, ms):
+        """The next record is the last one and says why; it has `ms` to go."""
+        if self.mux:
+            self.mux.go_away(reason)
+        else:
+            self._sealer = Sealed(self.handshake.send_key)
+        self.stage = CLOSING
+        self.reason = reason
+        self.limit(now, ms)
+        self.touch()
+
+    def receive(self, n):
+        """Take `n` new bytes at buf[fill:]: every whole record is opened in place and its frames handed on. Returns 0, -1
+        where no record was whole, or the reason for which the session has to end."""
         buf = self.buf
         end = self.fill + n
         at = 0
@@ -86,55 +85,52 @@ class Session:
             n += at + _HEAD
             if n > end:
                 break
-            at += _HEAD
-            end_of_text = self._opener.open(buf, at - _HEAD, n)
-            if end_of_text < 0:
-                return _FORGED
-            at = self.mux.receive(buf, at, end_of_text, now)
+            at = self._take(at, n)
             if at:
                 return at
             at = n
-            self._partial_at = None
-        if at and at < end:
-            copy(buf, 0, buf, at, end - at)
-        self.fill = end = end - at
-        if end and self._partial_at is None:
-            self._partial_at = now
-        return 0
+        end -= at
+        self.fill = end
+        if at:
+            copy(buf, 0, buf, at, end)
+            self.deadline = None
+        if end and self.deadline is None:
+            self.limit(self.swarm.now, _PARTIAL_MS)
+        return 0 if at else -1
+
+    def _take(self, at, end):
+        """Open the record buf[at:end] and hand its frames on. Returns 0, or a reason."""
+        end = self._opener.open(self.buf, at, end)
+        return self.mux.receive(self.buf, at + _HEAD, end, self.swarm.now) if end >= 0 else _FORGED
 
     def to_send(self, out, now):
         """Write what is to be sent now to `out`; returns its size, 0 for nothing."""
         n = 0
         if self.handshake:
             n = self.handshake.to_send(out)
-        elif self._last:
-            n = self._last.to_send(out)
-            self._last = None
-        if n or self.handshake:
-            pass
-        elif self.mux and self.stage >= STARTED:
-            n = self.mux.fill(out, _HEAD, len(out) - _TAG, now)
+            if self.stage >= STARTED:
+                self.handshake = None  # that was its last message
+        if not n and self._sealer:
+            if self.mux:
+                n = self.mux.fill(out, _HEAD, len(out) - _TAG, now)
+            else:  # refused before there was any channel: GOAWAY alone
+                copy(out, _HEAD, b"\0\x10\2\4", 0, 4)
+                out[_HEAD + 4] = self.reason
+                n = _HEAD + 5
             n = self._sealer.seal(out, 0, n) if n > _HEAD else 0
-        self.bytes_out = (self.bytes_out + n) & _COUNT
+            if not self.mux:
+                self._sealer = None
         return n
 
     def due(self, now):
         """Milliseconds until `to_send` may have something, -1 for nothing."""
-        if self.handshake or self._last:
+        if self.handshake or not self.mux:
             return 0
-        return self.mux.due(now) if self.mux and self.stage >= STARTED else -1
+        return self.mux.due(now)
 
-    def overdue(self, now):
-        """The reason for which time is up, or 0."""
-        if self.deadline is not None and ticks_diff(now, self.deadline) >= 0:
-            return _SLOW
-        if self._partial_at is not None and ticks_diff(now, self._partial_at) >= _PARTIAL_MS:
-            return _SLOW
-        return 0
-
-    def count_in(self, n):
-        """Count bytes that were read."""
-        self.bytes_in = (self.bytes_in + n) & _COUNT
+    def is_overdue(self, now):
+        """Whether time is up."""
+        return self.deadline is not None and ticks_diff(now, self.deadline) >= 0
 
     def limit(self, now, ms):
         """This stage may last `ms`."""

@@ -9,7 +9,7 @@ from typing import Any
 from picoswarm.compat import ticks_diff
 from picoswarm.discovery import Discovery
 from picoswarm.membership import Membership
-from picoswarm.session import Session
+from picoswarm.session import PARKED, Session
 from picoswarm.swarm import DIAL, HANG_UP, Swarm
 
 from . import stream
@@ -26,23 +26,49 @@ MakeReactors = Callable[["SwarmNode", int], Sequence[Any]]
 
 
 class _Link:
-    """A session's wire."""
+    """A session's socket. What arrives waits here, as in the socket's own buffer, until the session has room."""
 
-    def __init__(self, node: SwarmNode) -> None:
+    def __init__(self, node: SwarmNode, session: Session) -> None:
         self.node = node
-        self.session: Session | None = None
+        self.session = session
         self.end: End | None = None
+        self._waiting = bytearray()
+        self._has_ended = False
+        self._is_reading = False
 
     def connected(self) -> None:
         self.node.swarm.connected(self.session, self.node.now)
         self.node.swarm_turn()
 
     def arrived(self, data: bytes) -> None:
-        self.node.take(self.session, data)
+        self._waiting += data
+        self._read()
 
     def ended(self) -> None:
-        self.node.swarm.lost(self.session, self.node.now)
-        self.node.swarm_turn()
+        self._has_ended = True
+        self._read()
+
+    def _read(self) -> None:
+        """What one turn of `picoswarm.tcp` reads."""
+        node, session = self.node, self.session
+        if self._is_reading or not node.holds(self):
+            return
+        room = len(session.buf) - session.fill if session.stage != PARKED else 0
+        if self._waiting and room:
+            n = min(room, len(self._waiting))
+            session.buf[session.fill : session.fill + n] = self._waiting[:n]
+            del self._waiting[:n]
+            node.swarm.received(session, n, node.now)
+        elif self._has_ended and not self._waiting:
+            node.swarm.lost(session, node.now)
+        if node.holds(self) and (self._waiting or self._has_ended):
+            self._is_reading = True
+            node.clock.after((0 if room else 20) * MILLISECOND, self._read_on)
+        node.swarm_turn()
+
+    def _read_on(self) -> None:
+        self._is_reading = False
+        self._read()
 
 
 class SwarmNode(Node):
@@ -89,21 +115,9 @@ class SwarmNode(Node):
         engine.codec.tcp_port = self.endpoint.address[1]
         return engine
 
-    def take(self, session: Session, data: bytes) -> None:
-        """Bytes that came over a session's wire, in pieces as its buffer has room."""
-        at = 0
-        while at < len(data) and session in self._links:
-            room = len(session.buf) - session.fill
-            if not room:
-                self.clock.after(20 * MILLISECOND, self.take, session, data[at:])
-                return
-            n = min(room, len(data) - at)
-            session.buf[session.fill : session.fill + n] = data[at : at + n]
-            self.swarm.received(session, n, self.now)
-            at += n
-            while session.handshake is not None and self.swarm.work(self.now):
-                pass
-        self.swarm_turn()
+    def holds(self, link: _Link) -> bool:
+        """Whether a session's socket is open."""
+        return self._links.get(link.session) is link
 
     def swarm_turn(self) -> None:
         """What each turn of `picoswarm.tcp` does: events, writes, the timer. Call it after every call from outside."""
@@ -149,15 +163,14 @@ class SwarmNode(Node):
         self.swarm_turn()
 
     def _dial(self, session: Session) -> None:
-        link = self._links[session] = _Link(self)
-        link.session = session
+        link = self._links[session] = _Link(self, session)
         link.end = self.tcp.connect(self.tcp_host, (bytes(session.ip), session.port), link)
 
     def _accept(self, end: End, seen: Address) -> _Link | None:
         session = self.swarm.accepted(seen[0], seen[1], self.now)
         if session is None:
             return None
-        link = self._links[session] = _Link(self)
-        link.session, link.end = session, end
+        link = self._links[session] = _Link(self, session)
+        link.end = end
         self.clock.after(0, self.swarm_turn)
         return link

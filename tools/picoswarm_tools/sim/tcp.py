@@ -1,17 +1,22 @@
 """TCP in the virtual network, by a model that is stated here and not more: what loss and outages do to a byte stream.
 
-Each write travels as one segment. A segment that a network segment loses is sent again after RTO_MS, then after twice that
-and so on, as a sender does that has no other segments under way; after TRIES it gives up, and both ends see a reset. Bytes
-arrive in order: a late segment holds back those behind it. Bandwidth, windows and slow start are not modelled, so writes
-are never refused: with records of 786 bytes at most, and credit of one or two thousand, what is under way stays small.
+Each write travels as one segment. A segment that is lost is sent again after RTO_MS, then after twice that and so on, as a
+sender does that hears nothing meanwhile: no fast retransmit, which needs three segments behind the lost one, and a node
+seldom has them under way. After TRIES repeats (two minutes) the sender gives up: its end is reset, and the other end too
+where a packet still gets through. Bytes arrive in order: a late segment holds back those behind it. Lost acknowledgements
+delay nothing and are not modelled; nor are bandwidth, windows and slow start, so writes are never refused: with records of
+786 bytes at most, and credit of one or two thousand, what is under way stays small.
 
-A connection is made in one and a half round trips whose packets are lost and repeated alike. Nobody listening: refused
-after one way there and back. Nobody there: the caller's own time-out. A node without power forgets its connections without
-a word; once it is back, the first segment for one of them earns a reset. A router lets its LAN dial out and nobody in.
+A connection is made in one round trip, whose packets are lost and repeated alike. As with real sockets, a caller is
+connected before anybody looks at it, and hears afterwards that it was not wanted. Nobody there, or nobody who listens: the
+caller's own time-out, or a refusal. A node without power forgets its connections without a word; what is sent to it
+meanwhile is repeated, and once it is back the next segment for a connection of before earns a reset. A router lets its LAN
+dial out and nobody in.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from random import Random
 from typing import Protocol
@@ -22,7 +27,7 @@ from .nat import Address
 from .network import Conditions, Lan, Network, Segment
 
 RTO_MS = 1000  # the first time-out of a board's TCP; a computer's is a fifth of it
-TRIES = 6  # 1 + 2 + 4 + 8 + 16 + 32 s: the stream is given up after about a minute without an answer
+TRIES = 6  # 1 + 2 + 4 + 8 + 16 + 32 + 64 s
 
 
 class Taker(Protocol):
@@ -45,6 +50,7 @@ class End:
         self.sent_bytes = 0
         self.is_open = True
         self._free_us = 0  # when the last segment that was sent arrives
+        self._under_way: deque[Callable[[End], object]] = deque()  # what each segment does where it arrives
 
     def send(self, data: bytes) -> None:
         """Let `data` travel to the other end."""
@@ -56,44 +62,58 @@ class End:
         """Close; what was sent still arrives, and then the end of the stream."""
         if self.is_open:
             self.is_open = False
+            self.host.ends.discard(self)
             self._travel(End._end)
+
+    def reset(self) -> None:
+        """Close at once, both ends, and what is under way is lost: what a router does that forgot the connection."""
+        self._end()
+        if self.other is not None:
+            self.other._end()
 
     def vanish(self) -> None:
         """The power is gone."""
         self.is_open = False
         self.taker = None
+        self._under_way.clear()
 
     def _travel(self, arrive: Callable[[End], object]) -> None:
         clock = self.wire.clock
         delay_us, is_given_up = self.wire.delay_us()
         at_us = max(self._free_us, clock.now_us + delay_us)
         self._free_us = at_us
-        clock.at(at_us, self._lose if is_given_up else self._arrive, arrive)
+        self._under_way.append(arrive)
+        clock.at(at_us, self._lose if is_given_up else self._arrive)
 
-    def _arrive(self, arrive: Callable[[End], object], tries: int = 0) -> None:
+    def _arrive(self, tries: int = 0) -> None:
+        """The oldest segment under way is there, or nobody is."""
         other = self.other
-        if other is None:
+        if other is None or not self._under_way:
             return
-        if other.is_open and self.wire.is_passing(self, other):
-            arrive(other)
-        elif other.is_open or not other.host.is_on:  # cut, or without power: repeated until it is given up
+        if not self.wire.is_passing(self, other):  # repeated until it is given up
             if tries < TRIES:
                 delay_us = (RTO_MS << tries) * MILLISECOND
                 self._free_us = max(self._free_us, self.wire.clock.now_us + delay_us)
-                self.wire.clock.after(delay_us, self._arrive, arrive, tries + 1)
+                self.wire.clock.after(delay_us, self._arrive, tries + 1)
             else:
-                self._lose(arrive)
+                self._lose()
+            return
+        arrive = self._under_way.popleft()
+        if other.is_open:
+            arrive(other)
         else:  # it knows nothing of this connection (any more)
             self._end()
 
-    def _lose(self, arrive: Callable[[End], object]) -> None:
+    def _lose(self) -> None:
         self._end()
-        if self.other is not None:
+        if self.other is not None and self.wire.is_passing(self, self.other):
             self.other._end()
 
     def _end(self) -> None:
         taker, self.taker = self.taker, None
         was_open, self.is_open = self.is_open, False
+        self.host.ends.discard(self)
+        self._under_way.clear()
         if was_open and taker is not None:
             taker.ended()
 
@@ -118,8 +138,8 @@ class Wire:
         return round(delay_ms * MILLISECOND), True
 
     def is_passing(self, a: End, b: End) -> bool:
-        """Whether no partition lies between the two ends."""
-        return a.host.side == b.host.side
+        """Whether both ends have power, and no partition lies between them."""
+        return a.host.is_on and b.host.is_on and a.host.side == b.host.side
 
 
 class TcpHost:
@@ -131,14 +151,14 @@ class TcpHost:
         self.accept = accept
         self.is_on = True
         self.side = 0
-        self.ends: list[End] = []
+        self.ends: set[End] = set()
 
     def power_off(self) -> None:
         """Every connection is forgotten."""
         self.is_on = False
         for end in self.ends:
             end.vanish()
-        self.ends = []
+        self.ends.clear()
 
 
 class TcpNetwork:
@@ -165,31 +185,29 @@ class TcpNetwork:
             return near  # nothing answers
         far = End(wire, target, seen)
         near.other, far.other = far, near
-        host.ends.append(near)
+        host.ends.add(near)
         delay_us, is_given_up = wire.delay_us()
         if not is_given_up:
             self.clock.after(delay_us, self._arrive, near, far, target, seen)
         return near
 
     def _arrive(self, near: End, far: End, target: TcpHost, seen: Address) -> None:
-        if not target.is_on or not far.wire.is_passing(near, far):
+        if not near.is_open or not near.wire.is_passing(near, far):
             return
         back_us, is_given_up = near.wire.delay_us()
-        taker = target.accept(far, seen) if near.is_open else None
-        if taker is None:
-            far.is_open = False
-            self.clock.after(back_us, near._end)
-            return
-        far.taker = taker
-        target.ends.append(far)
-        self.clock.after(back_us, self._complete, near, is_given_up)
-
-    def _complete(self, near: End, is_given_up: bool) -> None:
         if is_given_up:
-            near._lose(End._end)
-        elif near.is_open and near.taker is not None:
+            return
+        target.ends.add(far)
+        far._free_us = self.clock.now_us + back_us
+        self.clock.at(far._free_us, self._complete, near)
+        far.taker = target.accept(far, seen)
+        if far.taker is None:
+            far.close()
+
+    def _complete(self, near: End) -> None:
+        if near.is_open and near.taker is not None:
             near.taker.connected()
-        elif near.other is not None:
+        elif near.other is not None and near.host.is_on:
             near.other._end()  # the caller hung up meanwhile
 
     def _route(self, host: TcpHost, to: Address) -> tuple[tuple[Conditions, ...], TcpHost | None, Address]:
