@@ -289,7 +289,7 @@ class Services:
         values["sessions"] = len(swarm.peers)
         values["opened"] = swarm.opened
         values["handler_faults"] = self.faults
-        values["faults"] += self.links.faults
+        values["faults"] += self.links.faults + swarm.faults
         values["out_of_memory"] += self.links.out_of_memory
         if self.pubsub:
             self._add_counts(values, "pubsub_", PUBSUB_COUNTS, self.pubsub.counts)
@@ -305,7 +305,7 @@ class Services:
 
     def last_fault(self):
         """The last exception that a turn, or a handler of the user, ended with."""
-        return self.links.fault or self.fault
+        return self.links.fault or self.swarm.fault or self.fault
 
     def handle(self, name, handler):
         """See `Node.handle`."""

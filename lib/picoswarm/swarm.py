@@ -37,7 +37,7 @@ _OVER = const(6)
 _KEEP = const(-1)  # see connmgr.py
 _ASK_OLD = const(-2)
 _NO_ANSWER = const(-1)
-_CANCELED = const(3)
+_CANCELED = const(2)
 _ESTABLISHED = const(4)
 
 _OPENED = const(1)  # stages of a handshake
