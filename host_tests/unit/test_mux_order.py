@@ -95,7 +95,7 @@ def test_a_full_record_does_not_wait():
     for _ in range(2):
         pair.a.mux.try_send(BULK, bytes(380))
     assert pair.a.mux.due(pair.now) == 20
-    pair.a.mux.try_send(SLOW, bytes(5))
+    pair.a.mux.try_send(SLOW, bytes(8))
     assert pair.a.mux.due(pair.now) == 0
 
 

@@ -21,7 +21,7 @@ def opened(pair):
 
 def rows_in_use(end):
     """Streams that an end has not forgotten."""
-    return [i for i in range(end.mux._plan.first, len(end.mux._rows), 8) if end.mux._rows[i + 6]]
+    return [i for i in range(end.mux._plan.first, len(end.mux._rows), 9) if end.mux._rows[i + 6]]
 
 
 def assert_forgotten(pair):

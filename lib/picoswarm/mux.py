@@ -8,20 +8,21 @@ in a record travels in one frame, so other channels need no memory.
 
     SCORE   sent of late: bytes * 16 / priority, less a fifth each 2 s
     CREDIT  bytes that may be sent; of a stream that the peer has reset, its reason
-    ROOM    bytes that fit in the queue, -1 in a row that nobody uses
+    ROOM    what fits in the queue: bytes, then a one, from bit 21 messages; -1 in a row that nobody uses
     DONE    bytes of the first queued message that are sent, -1 where it is the name of a stream; of a stream that the peer
             has just opened, its name; of one that is to be reset, the reason
     FILL    bytes in the pool
     LEFT    credit that the peer has left; window - LEFT - FILL can be given back
     FLAGS   bits, see below; id << 16; priority << 24
     QUEUE   list of the messages to be sent, or () until there was one
+    LIMIT   bytes of the longest message that may be sent
 """
 
 from .channel import Channel
 from .compat import const, ticks_diff
-from .wire import copy, put_u16, u16
+from .wire import copy, frame, put_u16, u16
 
-_STEP = const(8)
+_STEP = const(9)
 _SCORE = const(0)
 _CREDIT = const(1)
 _ROOM = const(2)
@@ -30,6 +31,9 @@ _FILL = const(4)
 _LEFT = const(5)
 _FLAGS = const(6)
 _QUEUE = const(7)
+_LIMIT = const(8)
+_PLACE = const(0x200000)  # in ROOM: a message more
+_GUARD = const(0x100000)  # in ROOM: lent by the places where bytes are lacking
 
 # Of a row
 _USED = const(1)  # the peer listed this channel; this stream is open, or not yet forgotten
@@ -95,7 +99,7 @@ class _Plan:
     """What the sessions of one node share: descriptor and half a window of each row, number of the row of each fixed id."""
 
     def __init__(self, channels, profile):
-        row_of = bytearray(_FIRST_STREAM)
+        row_of = bytearray(256)
         self.given = channels
         self.profile = profile
         self.lanes = [Channel(0, 0, 0, 0, 0)]
@@ -109,6 +113,8 @@ class _Plan:
                 not (0 < n < _FIRST_STREAM and 0 < channel.priority <= 16 and half < 0x8000)
                 or row_of[n]
                 or min(channel.message, channel.queue, channel.queue_bytes) < 1
+                or channel.queue > 255
+                or channel.queue_bytes >= _GUARD
             ):
                 from .errors import LocalError
 
@@ -135,7 +141,7 @@ class Mux:
             _plan = _Plan(channels, profile)
         self._plan = _plan
         self._parity = 0 if is_initiator else 1  # of the ids that this side gives
-        self._rows = [0, 0, -1, 0, 0, 0, 0, ()] * len(_plan.lanes)
+        self._rows = [0, 0, -1, 0, 0, 0, 0, (), 0] * len(_plan.lanes)
         self._ready = []  # rows that have something to send, and credit for it
         self._refused = None  # a bit for each id of the peer's streams that is to hear `busy`
         self._pool = self._view = self._buf = None
@@ -157,11 +163,18 @@ class Mux:
             if channel.id in remote_channels:
                 i = plan.row_of[channel.id] * _STEP
                 rows[i + _FLAGS] = _USED | channel.id << 16 | channel.priority << 24
-                rows[i + _ROOM] = channel.queue_bytes
+                self._empty(i)
                 self._marks |= _CREDITS
                 if channel.message > remote_record - 3:
                     size += channel.message
         self._pool = bytearray(size)
+
+    def _empty(self, i):
+        """Nothing is queued."""
+        lane = self._plan.lanes[i // _STEP]
+        self._rows[i + _LIMIT] = min(lane.message, lane.queue_bytes)
+        self._rows[i + _ROOM] = lane.queue * _PLACE | _GUARD | lane.queue_bytes
+        self._rows[i + _QUEUE] = ()
 
     def _row(self, channel):
         """The row of a channel in use; 0, which is nobody's, for none."""
@@ -188,35 +201,28 @@ class Mux:
         stream takes no more. Raises LocalError for a channel that the peer did not list, and for too long a message."""
         # Few names and flat expressions: else MicroPython takes the memory of each call from the heap.
         rows = self._rows
-        i = self._plan.row_of[channel] * _STEP if channel < _FIRST_STREAM else self._open_row(channel)
-        lane = self._plan.lanes[i >> 3]
+        i = self._plan.row_of[channel] * _STEP or self._open_row(channel)
         n = len(data)
-        if n > rows[i + _ROOM] or n > lane.message or len(rows[i + _QUEUE]) >= lane.queue:
-            return self._refuse(channel, n)
-        rows[i + _ROOM] = rows[i + _ROOM] - n
-        if rows[i + _QUEUE]:
-            rows[i + _QUEUE].append(data)
-        else:
-            self._first(i, data)
+        left = rows[i + _ROOM] - _PLACE - n
+        if left < 0 or not left & _GUARD or n > rows[i + _LIMIT]:
+            return self._refuse(i, channel, n)
+        rows[i + _ROOM] = left
+        (rows[i + _QUEUE] or self._wake(i)).append(data)
         return True
 
-    def _first(self, i, data):
-        """Put the first thing in an empty queue."""
+    def _wake(self, i):
+        """Something will be in an empty queue, which this returns."""
         rows = self._rows
         if rows[i + _QUEUE] == ():
-            rows[i + _QUEUE] = [data]
-        else:
-            rows[i + _QUEUE].append(data)
-        if rows[i + _CREDIT]:
-            self._ready.append(i)
-            if rows[i + _FLAGS] >= _URGENT << 24:
-                self._marks |= _HURRY
+            rows[i + _QUEUE] = []
+        if rows[i + _FLAGS] >= _URGENT << 24:
+            self._marks |= _HURRY
+        self._ready.append(i)
+        return rows[i + _QUEUE]
 
-    def _refuse(self, channel, n):
+    def _refuse(self, i, channel, n):
         """What cannot be queued."""
-        i = self._open_row(channel)
-        lane = self._plan.lanes[i >> 3]
-        if n > min(lane.message, lane.queue_bytes) if i else channel < _FIRST_STREAM:
+        if n > self._rows[i + _LIMIT] if self._rows[i + _FLAGS] else channel < _FIRST_STREAM:
             from .errors import LocalError
 
             raise LocalError("%d bytes cannot be sent on channel %d" % (n, channel))
@@ -228,9 +234,8 @@ class Mux:
         return self._has_room(self._open_row(channel))
 
     def _has_room(self, i):
-        lane = self._plan.lanes[i >> 3]
-        rows = self._rows
-        return len(rows[i + _QUEUE]) < lane.queue and rows[i + _ROOM] >= min(lane.message, lane.queue_bytes)
+        left = self._rows[i + _ROOM] - _PLACE - self._rows[i + _LIMIT]
+        return left >= 0 and left & _GUARD > 0
 
     def flush(self):
         """Let what is queued go at once."""
@@ -264,49 +269,59 @@ class Mux:
         """Whether enough is queued for a whole record."""
         n = self._record
         for i in self._ready:
-            n += self._rows[i + _ROOM] - self._plan.lanes[i >> 3].queue_bytes - 3
+            n += (self._rows[i + _ROOM] & _GUARD - 1) - self._plan.lanes[i // _STEP].queue_bytes
         return n <= 0
 
     def fill(self, out, at, end, now):
         """Put the frames of one record into out[at:end] if one is due. Returns its end, `at` for none."""
-        if self.due(now):
+        marks = self._marks
+        if marks & (_HURRY | _OVER) != _HURRY and self.due(now):
             return at
         self._filled = now
+        self._marks = marks & ~_SAID
         rows = self._rows
         ready = self._ready
-        marks = self._marks
-        self._marks = marks & ~_SAID
-        end = min(end, at + self._record) - (5 if marks & _AWAY else 0)
         start = at
+        if end > at + self._record:
+            end = at + self._record
+        if marks & _AWAY:
+            end -= 5
         if marks & _TALK and not (marks & _SAID and ready):
             at = self._fill_control(out, at, end)
         while ready:
-            i = ready[0] if len(ready) == 1 else self._next()
+            is_alone = len(ready) == 1
+            i = ready[0] if is_alone else self._next()
             queue = rows[i + _QUEUE]
-            credit = rows[i + _CREDIT]
-            freed = at
-            channel = rows[i + _FLAGS] >> 16 & 0xFF
-            while queue and not rows[i + _DONE]:
+            flags = rows[i + _FLAGS]
+            before = at
+            freed = 0
+            limit = at + rows[i + _CREDIT]
+            if limit > end:
+                limit = end
+            if rows[i + _DONE]:
+                limit = 0
+            while queue:
                 data = queue[0]
                 n = len(data)
-                if n + 3 > credit or at + n + 3 > end:
+                if at + n + 3 > limit:
                     break
-                out[at] = channel
-                out[at + 1] = _END | n >> 8
-                out[at + 2] = n & 0xFF
-                copy(out, at + 3, data, 0, n)
-                n += 3
-                at += n
-                credit -= n
-                freed += 3
+                at = frame(out, at, flags >> 16 & 0xFF, _END, data, 0, n)
                 queue.pop(0)
-                if len(ready) > 1:
+                freed += _PLACE - 3
+                if not is_alone:
                     break
-            if at > freed or credit < rows[i + _CREDIT]:
-                self._sent(i, credit, at - freed)
+            n = at - before
+            if n:
+                rows[i + _CREDIT] -= n
+                rows[i + _ROOM] += freed + n
+                rows[i] += (n << 4) // (flags >> 24)
+                if queue or flags & (_WANTS | _CLOSING):
+                    self._sent(i)
+                else:
+                    ready.remove(i)
             else:
                 at = self._fill_rest(out, at, end, i)
-                if at == freed and i in ready:
+                if at == before and i in ready:
                     break
         if not ready:
             self._marks &= ~_HURRY
@@ -355,10 +370,7 @@ class Mux:
                 return at
             n = min(room, credit)
             flags = 0
-        out[at] = rows[i + _FLAGS] >> 16 & 0xFF
-        out[at + 1] = flags | n >> 8
-        out[at + 2] = n & 0xFF
-        copy(out, at + 3, data, done, n)
+        frame(out, at, rows[i + _FLAGS] >> 16 & 0xFF, flags, data, done, n)
         rows[i + _DONE] = 0 if flags else done + n
         if flags == _CLOSE:
             self._ready.remove(i)
@@ -366,27 +378,24 @@ class Mux:
             self._settle(i)
         elif flags:
             queue.pop(0)
-            if flags == _OPEN:
-                self._sent(i, credit + 3, 0)
-                if not queue:
-                    rows[i + _QUEUE] = ()
-            else:
-                self._sent(i, credit - n, len(data))
-        else:
-            self._sent(i, credit - n, 0)
+            if flags == _END:
+                rows[i + _ROOM] += _PLACE + len(data)
+            elif not queue:
+                rows[i + _QUEUE] = ()
+        if flags != _OPEN and flags != _CLOSE:
+            rows[i + _CREDIT] = credit - n
+            rows[i] += (n + 3 << 4) // (rows[i + _FLAGS] >> 24)
+        self._sent(i)
         return at + n + 3
 
-    def _sent(self, i, credit, freed):
-        """Frames of a row were written: `credit` is left, `freed` bytes have left its queue."""
+    def _sent(self, i):
+        """Frames of a row were written."""
         rows = self._rows
         flags = rows[i + _FLAGS]
-        rows[i] += (rows[i + _CREDIT] - credit << 4) // (flags >> 24)
-        rows[i + _CREDIT] = credit
-        rows[i + _ROOM] += freed
         if flags & _WANTS and self._has_room(i):
             rows[i + _FLAGS] ^= _WANTS
             self._event(i, _WRITABLE)
-        if not rows[i + _QUEUE] and not flags & _CLOSING:
+        if not rows[i + _QUEUE] and not flags & _CLOSING and i in self._ready:
             self._ready.remove(i)
         if rows[i] > _TOP:
             self._decay()
@@ -410,7 +419,7 @@ class Mux:
                     else:
                         self._forget(i)
                 elif flags and self._owes(i):
-                    n = self._plan.halves[i >> 3] * 2 - rows[i + _LEFT] - rows[i + _FILL]
+                    n = self._plan.halves[i // _STEP] * 2 - rows[i + _LEFT] - rows[i + _FILL]
                     rows[i + _LEFT] += n
                     at = self._put(out, at, 0, _END, _CREDIT_KIND, flags >> 16 & 0xFF, n)
                 i += _STEP
@@ -441,7 +450,7 @@ class Mux:
     def _owes(self, i):
         """Whether half a window can be given back."""
         rows = self._rows
-        return rows[i + _LEFT] + rows[i + _FILL] <= self._plan.halves[i >> 3] and not rows[i + _FLAGS] & (_ENDED | _DEAD)
+        return rows[i + _LEFT] + rows[i + _FILL] <= self._plan.halves[i // _STEP] and not rows[i + _FLAGS] & (_ENDED | _DEAD)
 
     # Receiving
 
@@ -461,14 +470,14 @@ class Mux:
             at += 3
             if at + n > end:
                 return _MALFORMED
-            i = plan.row_of[channel] * _STEP if channel < _FIRST_STREAM else plan.first
-            if flags == 1 and 0 < i < plan.first and not rows[i + _FILL]:
+            i = plan.row_of[channel] * _STEP
+            if flags == 1 and i and not rows[i + _FILL]:
                 # As nearly always: a whole message
                 left = rows[i + _LEFT] - n - 3
-                if left < 0 or n > plan.lanes[i >> 3].message:
+                if left < 0 or n > plan.lanes[i // _STEP].message:
                     return self._breach(i, left)
                 rows[i + _LEFT] = left
-                if left <= plan.halves[i >> 3]:
+                if left <= plan.halves[i // _STEP]:
                     self._marks |= _CREDITS
                 # A view costs two objects, so the last one is used again where the length is the same: the message moves
                 # to where it looks.
@@ -504,7 +513,7 @@ class Mux:
         if not n and not flags:
             return _MALFORMED
         left = rows[i + _LEFT] - n - 3
-        if left < 0 or channel < _FIRST_STREAM and n > self._plan.lanes[i >> 3].message - rows[i + _FILL]:
+        if left < 0 or channel < _FIRST_STREAM and n > self._plan.lanes[i // _STEP].message - rows[i + _FILL]:
             return self._breach(i, left)
         rows[i + _LEFT] = left
         reason = self._take(i, buf, at, n) if channel >= _FIRST_STREAM else self._join(i, buf, at, n, flags)
@@ -519,14 +528,14 @@ class Mux:
             return (i - self._plan.first) // _STEP * profile.stream_window
         at = profile.streams * profile.stream_window
         for row in range(_STEP, i, _STEP):
-            if self._rows[row + _FLAGS] and self._plan.lanes[row >> 3].message > self._record - 3:
-                at += self._plan.lanes[row >> 3].message
+            if self._rows[row + _FLAGS] and self._plan.lanes[row // _STEP].message > self._record - 3:
+                at += self._plan.lanes[row // _STEP].message
         return at
 
     def _join(self, i, buf, at, n, flags):
         """A part of a message of a fixed channel."""
         rows = self._rows
-        if self._plan.lanes[i >> 3].message <= self._record - 3:
+        if self._plan.lanes[i // _STEP].message <= self._record - 3:
             return _MALFORMED  # it would have gone in one frame
         place = self._place(i)
         copy(self._pool, place + rows[i + _FILL], buf, at, n)
@@ -609,7 +618,7 @@ class Mux:
         while i < len(rows):
             if not rows[i + _FLAGS]:
                 rows[i + _FLAGS] = _USED | channel << 16 | priority << 24
-                rows[i + _ROOM] = self._plan.profile.stream_queue
+                self._empty(i)
                 rows[i + _LEFT] = rows[i + _CREDIT] = self._plan.profile.stream_window
                 return i
             i += _STEP
@@ -618,13 +627,15 @@ class Mux:
     def _forget(self, i):
         """Free the row of a stream."""
         self._drop(i)
-        self._rows[i] = self._rows[i + _DONE] = self._rows[i + _FLAGS] = 0
+        rows = self._rows
+        rows[i] = rows[i + _DONE] = rows[i + _FLAGS] = 0
+        rows[i + _ROOM] = -1
 
     def _drop(self, i):
         """Give up what a stream has queued and received."""
-        rows = self._rows
-        rows[i + _QUEUE] = ()
-        rows[i + _FILL] = 0
+        self._empty(i)
+        self._rows[i + _FILL] = 0
+        self._rows[i + _FLAGS] &= ~_WANTS
         if i in self._ready:
             self._ready.remove(i)
 
@@ -710,7 +721,7 @@ class Mux:
         """End our half of a stream, behind what is queued."""
         i = self._open_row(channel)
         if i:
-            self._rows[i + _FLAGS] |= _CLOSING
+            self._rows[i + _FLAGS] = self._rows[i + _FLAGS] & ~_WANTS | _CLOSING
             if i not in self._ready:
                 self._ready.append(i)
             self._marks |= _HURRY

@@ -7,12 +7,21 @@ is assigned to.
 from .compat import KERNELS
 
 if KERNELS == "viper":
-    from .wire_viper import copy, find, nearest, same  # noqa: F401
+    from .wire_viper import copy, find, frame, nearest, same  # noqa: F401
 else:
 
     def copy(to, at, source, start, n):
         """Copy source[start:start+n] to to[at:at+n]."""
         to[at : at + n] = source[start : start + n]
+
+    def frame(out, at, channel, flags, data, start, n):
+        """Write the header of a mux frame and data[start:start+n] to out[at:]. Returns where that ends."""
+        out[at] = channel
+        out[at + 1] = flags | n >> 8
+        out[at + 2] = n & 0xFF
+        at += 3
+        out[at : at + n] = data[start : start + n]
+        return at + n
 
     def same(a, at, b, start, n):
         """Whether a[at:at+n] equals b[start:start+n]. For public bytes: it stops at the first difference."""
