@@ -340,7 +340,7 @@ class Discovery:
             return False
         elif table.admit(record, self.codec, self.uptime):
             table.credit(record, self.uptime)
-            self.event((ADDED, bytes(table.pool[record : record + 32])))
+            self._tell(ADDED, record)
         return True
 
     def _move(self, record):
@@ -351,12 +351,12 @@ class Discovery:
     def _remove(self, record):
         """Give up an entry; a replacement that moves up is asked soon."""
         table = self.table
-        self.event((REMOVED, bytes(table.pool[record : record + 32])))
+        self._tell(REMOVED, record)
         self.upkeep.lost(table, record)
         self.revalidation.forget(record)
         risen = table.remove(record)
         if risen >= 0:
-            self.event((ADDED, bytes(table.pool[risen : risen + 32])))
+            self._tell(ADDED, risen)
             self.revalidation.suspect(risen, 0, self.now)
 
     def ended(self, request, is_answered):
@@ -495,6 +495,9 @@ class Discovery:
             self._events.append(event)
         else:
             self.count(_EVENTS_LOST)
+
+    def _tell(self, kind, record):
+        self.event((kind, bytes(self.table.pool[record : record + 32])))
 
     def count(self, what):
         """Count one of counters.py."""

@@ -287,7 +287,6 @@ class Services:
         """Put counters and gauges of sessions into a dict, by name."""
         swarm = self.swarm
         values["sessions"] = len(swarm.peers)
-        values["opened"] = swarm.opened
         values["handler_faults"] = self.faults
         values["faults"] += self.links.faults + swarm.faults
         values["out_of_memory"] += self.links.out_of_memory
