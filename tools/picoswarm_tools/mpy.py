@@ -58,6 +58,7 @@ BESIDE = (
     "host_tests/noalloc/*.py",
     "host_tests/fuzz/*_fuzz.py",
     "host_tests/prop/*_cases.py",
+    "tools/picoswarm_tools/unix/session_*.py",
     "tools/picoswarm_tools/unix/soak.py",
     "tools/picoswarm_tools/device/engine_parts.py",
 )

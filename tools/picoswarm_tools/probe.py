@@ -72,7 +72,7 @@ class Probe:
         self.born: dict = {}
         self.process: asyncio.subprocess.Process | None = None
         programs = mpy.library_folder("x86", level).with_name(f"x86-O{level}-programs")
-        mpy.compile_files([PROGRAMS / f"{program}.py"], programs, "x86", level)
+        mpy.compile_beside([PROGRAMS / f"{program}.py"], programs, "x86", level)
         library = [] if is_frozen else [str(mpy.compile_library("x86", level))]
         self._environment = {**os.environ, "MICROPYPATH": ":".join([*library, str(programs), ".frozen"])}
         binary = frozen_micropython() if is_frozen else runtimes.find("micropython")
