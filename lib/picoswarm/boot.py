@@ -84,6 +84,9 @@ class Boot:
             unload(stays)
             collect()
         identity, keyring, rng, nodes = self._keys
+        from .table import Table  # noqa: F401
+
+        collect()
         from .discovery import Discovery
         from .net import Driver
 

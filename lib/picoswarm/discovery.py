@@ -8,8 +8,6 @@ millisecond ticks; ages are seconds of uptime, counted here from tick difference
 It never raises on what a peer sent: a datagram that is not right is dropped and counted (counters.py).
 """
 
-from array import array
-
 from .address import Site, is_open_port, may_name, scope, unwrap
 from .agreement import Agreements, Deferred
 from .compat import const, ticks_add, ticks_diff
@@ -100,7 +98,6 @@ class Discovery:
         self.upkeep = Upkeep(self, profile, now)
         self._events = []
         self._id = bytearray(32)
-        self._found = array("i", bytes(4 * profile.lookup_result))
         self._per_answer = profile.neighbors_per_answer
         self._is_driving = False
         self.to_ip = None  # where the datagram that `to_send` wrote goes
@@ -149,8 +146,11 @@ class Discovery:
     def nodes(self):
         """The ids of the live table entries."""
         table = self.table
-        every = range(0, len(table.pool), table.step)
-        return [bytes(table.pool[record : record + 32]) for record in every if table.is_live(record)]
+        ids = []
+        for record in range(0, len(table.pool), table.step):
+            if table.is_live(record):
+                ids.append(bytes(table.pool[record : record + 32]))
+        return ids
 
     def stats(self):
         """Counters and gauges by name."""
@@ -195,7 +195,7 @@ class Discovery:
         if (
             request is None
             or (not is_pong and request.kind != _FIND_NODE)
-            or (request.has_id and not same(d.buf, d.sender, request.peer, 0, d.sender_n))
+            or (request.has_pair and not same(d.buf, d.sender, request.peer, 0, d.sender_n))
         ):
             self.count(_UNASKED)
         elif not d.is_tagged:
@@ -215,7 +215,7 @@ class Discovery:
         """A PONG that proves nothing. It has a token, with which the next PING goes before others. A bootstrap node names
         its id, too, which that PING puts to the test."""
         d = self.codec
-        if request.has_id:
+        if request.has_pair:
             if request.kind == _PING and self.requests.repeat(request):
                 self._take_token(request)
             return
@@ -254,11 +254,10 @@ class Discovery:
                 flags |= _FORGETS  # it has no key of ours: the next word carries the whole id
             pool[record + _FLAGS] = flags
         request.is_full = False
-        lookup = request.lookup
-        if lookup is None or not lookup.wants(request.candidate):
+        if request.candidate < 0 or not request.about.wants(request.candidate):
             return self.requests.end(request, True)
         # Proven: now the question itself.
-        lookup.pool[request.candidate + 36] |= 0x40  # it lives, whatever becomes of the rest
+        request.about.pool[request.candidate + 36] |= 0x40  # it lives, whatever becomes of the rest
         request.kind = _FIND_NODE
         request.state = _READY
         request.is_answered = True
@@ -291,7 +290,7 @@ class Discovery:
         total = buf[at] & 15
         if not 1 <= total <= 2 or part >= total or request.parts & (1 << part):
             return self.count(_BAD_RECORD)
-        lookup = request.lookup
+        lookup = request.about
         target = lookup.target
         request.parts |= 1 << part
         at += 1
@@ -347,9 +346,7 @@ class Discovery:
 
     def _move(self, record):
         """An entry proved another address. The old one is asked first: two silences, and the entry moves."""
-        request = self.requests.begin(_TO_MOVE, self.table.pool, record, None, 0)
-        if request is not None:
-            request.about = self.codec.ip, self.codec.port
+        self.requests.begin(_TO_MOVE, self.table.pool, record, None, 0, (self.codec.ip, self.codec.port))
         return False
 
     def _remove(self, record):
@@ -366,13 +363,13 @@ class Discovery:
     def ended(self, request, is_answered):
         """A request is over (called by requests.py)."""
         table = self.table
-        record = table.find(request.peer, 0, 32) if request.has_id else -1
+        record = table.find(request.peer, 0, 32) if request.has_pair else -1
         is_blamed = not is_answered and request.misses >= 0
         if is_blamed:
             self.count(_MISSES)
         why = request.why
         if why == _FOR_LOOKUP:
-            request.lookup.ended(request.candidate, is_answered)
+            request.about.ended(request.candidate, is_answered)
             if is_blamed and request.is_first:
                 self.upkeep.ended(request, False)
             if record >= 0 and request.kind == _FIND_NODE and is_answered:
@@ -430,8 +427,8 @@ class Discovery:
         lookup.start(target32, is_full, purpose)
         table = self.table
         pool = table.pool
-        found = self._found
-        for i in range(table.closest(lookup.target, found, len(found))):
+        found = table.found
+        for i in range(table.closest(lookup.target, found, lookup.lookup_result)):
             at = found[i]
             lookup.offer(pool, at, table.ip(at), u16(pool, at + _UDP), u16(pool, at + _TCP), pool[at + _FLAGS])
         self._drive()
@@ -448,14 +445,14 @@ class Discovery:
             lookup = lookups[i]
             at = lookup.next() if lookup.is_running else -1
             if at == -2:
+                if not lookup.purpose:
+                    self.event((LOOKUP_DONE, lookup))  # first: where the heap is full, the next time ends it
                 lookup.is_running = False
                 self.requests.drop(lookup)
                 if i:
                     lookups.pop(i)
                 if lookup.purpose:
                     self.upkeep.lookup_ended(lookup)
-                else:
-                    self.event((LOOKUP_DONE, lookup))
                 i = 0  # that may have begun another one
                 continue
             if at >= 0:
@@ -523,6 +520,7 @@ class Discovery:
     def tick(self, now):
         """Do what is due at `now`."""
         self._advance(now)
+        self._is_driving = False  # a full heap may have ended it half done
         self.requests.tick(now)
         table = self.table
         while True:
@@ -560,15 +558,14 @@ class Discovery:
             self.count(_AGREEMENTS)
             if not isinstance(subject, Deferred):
                 self.requests.agreed(subject, agreements.pair)
-            elif subject.n:
+            else:
                 # A kept datagram is in hand again, now with the key of its sender.
                 d = self.codec
-                d.lay_out(subject.buf, subject.n)
+                d.lay_out(subject.buf, len(subject.buf))
                 d.ip = subject.ip
                 d.scope = scope(d.ip)
                 d.port = subject.port
                 d.key = subject.key
                 self.responder.on_agreed(agreements.pair)
-                subject.n = 0
             self._drive()
         return agreements.is_ready(self.now)

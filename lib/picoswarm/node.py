@@ -186,10 +186,10 @@ class Node:
             return
         waiting = self._lookups.pop(event[1], None)
         if waiting:
+            waiting[0].set()  # who waits goes on after this turn, whatever happens in it
             # Copied now: the engine uses its lookups again.
             for id32, ip, port, tcp_port in event[1].results():
                 waiting[1].append(Peer(id32, format_ip(ip), port, tcp_port))
-            waiting[0].set()
 
     def _on_check(self):
         """Every 10 s: True when the interface has another address than before. One without address is waited for."""

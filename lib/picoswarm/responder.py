@@ -8,8 +8,6 @@ The one answer that an input may cause is written when the driver asks for it, b
 for that by itself.)
 """
 
-from array import array
-
 from .address import may_name, scope
 from .budget import Budget, spend
 from .compat import const
@@ -49,7 +47,6 @@ class Responder:
         self._is_bootstrap = profile.bootstrap
         self._proven = Budget(profile.proven_per_second, max(1, 1000 // profile.proven_per_second), now)
         self._others = Budget(profile.stranger_per_second, max(1, 1000 // profile.stranger_per_second), now)
-        self._found = array("i", bytes(64))
         self._target = bytearray(8)
         self.kind = 0  # of the answer that waits, 0: none
         self.peer = bytearray(60)
@@ -202,7 +199,7 @@ class Responder:
         skip = fit * self._part
         asker_scope = scope(self.ip)
         at = start_neighbors(node.codec, out, self, self._part, total)
-        found = self._found
+        found = table.found
         for i in range(table.closest(self._target, found, 16, self._beyond)):
             record = found[i]
             if (

@@ -41,16 +41,17 @@ BUNDLES = {
     "compat": (
         *("compat", "address", "wire", "wire_viper", "cipher_viper", "field_viper", "curve_viper", "crypto", "identity"),
     ),
-    "discovery": (
-        *("datagram", "counters", "budget", "tokens", "table", "revalidation"),
-        *("lookup", "requests", "agreement", "responder", "upkeep", "discovery"),
-    ),
+    "table": ("datagram", "counters", "budget", "tokens", "table", "revalidation", "lookup"),
+    "discovery": ("requests", "agreement", "responder", "upkeep", "discovery"),
     "node": ("net", "node"),
     "swarm": (
         *("channel", "aead_viper", "aead", "keymap", "noise", "hello", "handshake", "sealed", "mux", "session"),
         *("door", "connmgr", "swarm", "tcp", "services"),
     ),
     "pex": ("addrbook", "pex"),
+    # Of the start, and gone after it. Each module leaves its name and path behind, which no collection frees.
+    "keys": ("entropy", "nodekey", "keys"),
+    "store": ("slots", "files", "nodedb", "store"),
 }
 # What `translate` must always be able to follow, although it has classes of its own.
 BESIDE = (
@@ -141,7 +142,8 @@ def _small_library(arch: str, level: int, _ages: tuple[int, ...]) -> tuple[dict[
     known = fold.known_on(arch)
     modules = {path.stem: fold.fold(path.read_text(), known) for path in _library_sources(arch)}
     if level == 3:
-        modules = bundle.bundle(modules, BUNDLES)
+        unix = ("compat_unix",) if arch in fold.UNIX else ()  # what a board has in compat itself
+        modules = bundle.bundle(modules, {**BUNDLES, "compat": BUNDLES["compat"] + unix})
     keep = set(shrink.runtime_names())
     for path in sorted(STUBS.glob("*.pyi")):
         keep |= shrink.names_in_stub(path.read_text())
