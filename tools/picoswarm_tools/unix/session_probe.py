@@ -55,16 +55,17 @@ def note(error):
 
 def comb(longest):
     """Fill every free piece of the heap that is longer, and leave every second one of that size free."""
-    pins = []
-    holes = []
+    teeth = [None] * (gc.mem_free() // longest + 1)
+    gc.collect()
     try:
-        while True:
-            holes.append(bytearray(longest))
-            pins.append(bytearray(16))
+        for i in range(len(teeth)):
+            teeth[i] = bytearray(longest)
     except MemoryError:
         pass
-    del holes
-    return pins
+    for i in range(1, len(teeth), 2):
+        teeth[i] = None
+    gc.collect()
+    return teeth
 
 
 def tell(**facts):
@@ -97,7 +98,7 @@ async def main(folder, port, *numbers):
     node.register(LogStats(1024, (("", ()),), ticks_ms()))
     if own_channels:
         node.register(Deaf(own_channels))
-    pins = None
+    teeth = None
     async with node:
         services = node._services
         services.links._note = note
@@ -113,11 +114,14 @@ async def main(folder, port, *numbers):
             if words[0] == "meet":
                 tell(answered=await meet(node, words[1:]))
             elif words[0] == "heap":
-                channels = [len(session.hello.channels) for session in services.swarm.peers.values()]
+                served = services.swarm._by_channel
+                channels = []
+                for session in services.swarm.peers.values():
+                    channels.append(sum([channel in served for channel in session.hello.channels]))
                 tell(heap=used() - bare, channels=channels, stats=node.stats())
             elif words[0] == "comb":
-                pins = comb(int(words[1]))
-                tell(pins=len(pins))
+                teeth = comb(int(words[1]))
+                tell(free=gc.mem_free())
             elif words[0] == "wanted":
                 tell(wanted=Wanted.most, sessions=len(node.sessions()), stats=node.stats())
 
