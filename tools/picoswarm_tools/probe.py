@@ -72,7 +72,7 @@ class Probe:
         self.born: dict = {}
         self.process: asyncio.subprocess.Process | None = None
         programs = mpy.library_folder("x86", level).with_name(f"x86-O{level}-programs")
-        mpy.compile_files([PROGRAMS / f"{program}.py"], programs, "x86", level)
+        mpy.compile_beside([PROGRAMS / f"{program}.py"], programs, "x86", level)
         if not is_frozen:  # under a path about as long as a board's /lib: each module keeps its own on the heap
             folder.joinpath("lib").symlink_to(mpy.compile_library("x86", level))
         library = "" if is_frozen else "./lib:"
