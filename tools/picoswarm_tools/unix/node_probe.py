@@ -46,7 +46,7 @@ async def window(node, seconds):
 
 
 async def main(folder, port, *numbers):
-    changes = {}
+    changes = {"links": 0}  # discovery alone
     for number in numbers:
         name, value = number.split("=")
         changes[name] = int(value)

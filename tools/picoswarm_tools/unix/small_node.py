@@ -18,7 +18,7 @@ def tell(**facts):
 
 
 async def main(folder, port, *numbers):
-    changes = {name: int(value) for name, value in [number.split("=") for number in numbers]}
+    changes = {name: int(value) for name, value in [number.split("=") for number in ("links=0",) + numbers]}
     async with Node(folder, profile=changes, host="127.0.0.1", port=int(port)) as node:
         del changes
         tell(id=hexlify(node.id).decode())
