@@ -5,7 +5,8 @@ a board it prints to the serial console.
 
 BOOTSTRAP is ip:port, several with commas between them, or - for none. name=value changes a number of the profile. FOLDER
 holds the network key (`picoswarm provision`) and gets the node's own key at the first boot. Commands on standard input:
-`find ID` looks an id up. The end of the input ends the node.
+`find ID` looks an id up, `echo ID` sends 32 bytes through a stream to a node and back, `talk MS` publishes a message each MS
+milliseconds (0: no more). The end of the input ends the node.
 """
 
 import asyncio
@@ -13,8 +14,15 @@ import json
 import sys
 from binascii import hexlify, unhexlify
 
-from picoswarm import Node
+from picoswarm import Node, RequestError, StreamError
 from picoswarm.compat import collect, heap_used, readable, ticks_diff, ticks_ms
+
+
+class Talk:
+    """What this node says and hears."""
+
+    every_ms = 0
+    sent = heard = asked = answered = 0
 
 
 def tell(**facts):
@@ -29,8 +37,62 @@ def state_of(node, rtt_ms=0):
         "peers": [hexlify(peer.id[:4]).decode() for peer in node.peers()],
         "rtt_ms": rtt_ms,
         "heap": heap_used(),
+        "sent": Talk.sent,
+        "heard": Talk.heard,
+        "asked": Talk.asked,
+        "answered": Talk.answered,
+        "sessions": len(node.sessions()),
         "stats": node.stats(),
     }
+
+
+async def talk(node):
+    """Publish, while there is somebody to hear it, and call a method of a peer after each fifth message."""
+    topic = "demo/" + hexlify(node.id[:4]).decode()
+    while True:
+        await asyncio.sleep_ms(Talk.every_ms or 200)
+        peers = node.sessions()
+        if Talk.every_ms and peers:
+            Talk.sent += 1
+            await node.publish(topic, b"reading %d" % Talk.sent)
+            if Talk.sent % 5 == 0:
+                Talk.asked += 1
+                try:
+                    Talk.answered += await node.request(peers[Talk.sent // 5 % len(peers)][0], "heap") > b""
+                except RequestError:
+                    pass
+
+
+async def hear(node):
+    """Count what the others say."""
+    async for _message in node.subscribe("demo/#"):
+        Talk.heard += 1
+
+
+async def answer(stream):
+    """The protocol /echo/1.0.0: give back what comes."""
+    data = await stream.read()
+    while data:
+        await stream.write(data)
+        data = await stream.read()
+
+
+async def echo(node, peer):
+    """Send some bytes through a stream and back, and tell what came of it."""
+    began = ticks_ms()
+    data = bytes(range(32))
+    back = b""
+    try:
+        stream = await node.open_stream(peer, "/echo/1.0.0")
+        await stream.write(data)
+        stream.close()
+        part = await stream.read()
+        while part:
+            back += part
+            part = await stream.read()
+    except (RequestError, StreamError):
+        pass
+    tell(echo=hexlify(peer[:4]).decode(), ok=back == data, ms=ticks_diff(ticks_ms(), began))
 
 
 async def report(node):
@@ -68,6 +130,10 @@ async def obey(node):
             return
         if words[0] == "find":
             asyncio.create_task(find(node, unhexlify(words[1])))
+        elif words[0] == "echo":
+            asyncio.create_task(echo(node, unhexlify(words[1])))
+        elif words[0] == "talk":
+            Talk.every_ms = int(words[1])
 
 
 async def main(folder, host, port, bootstrap, *numbers):
@@ -79,9 +145,14 @@ async def main(folder, host, port, bootstrap, *numbers):
     began = ticks_ms()
     async with Node(folder, profile=changes, host=host, port=int(port), bootstrap=known) as node:
         tell(id=hexlify(node.id).decode(), ms=ticks_diff(ticks_ms(), began))
-        reporter = asyncio.create_task(report(node))
+        tasks = [asyncio.create_task(report(node))]
+        if changes.get("links") != 0:
+            node.handle("/echo/1.0.0", answer)
+            node.handle("heap", lambda caller, payload: b"%d" % heap_used())
+            tasks += [asyncio.create_task(talk(node)), asyncio.create_task(hear(node))]
         await obey(node)
-        reporter.cancel()
+        for task in tasks:
+            task.cancel()
         tell(end=state_of(node))
 
 

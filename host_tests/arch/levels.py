@@ -5,7 +5,7 @@ A new module is added here first: the import test fails for one that has no plac
 
 LEVELS = (
     # 0: the runtime, the errors, the numbers
-    ("compat_unix", "compat_host", "compat", "errors", "reasons", "profile"),
+    ("compat_unix", "compat_host", "compat", "errors", "failures", "reasons", "profile"),
     # 1: bytes and cryptography
     (
         "wire_viper",
@@ -31,7 +31,7 @@ LEVELS = (
         "entropy",
     ),
     # 2: who one is, and what goes over the wire
-    ("identity", "nodekey", "membership", "slots", "datagram", "channel"),
+    ("identity", "nodekey", "membership", "slots", "datagram", "noise", "hello", "channel"),
     # 3: engines without I/O
     (
         "counters",
@@ -47,12 +47,26 @@ LEVELS = (
         "upkeep",
         "nodedb",
         "discovery",
+        "handshake",
+        "sealed",
         "mux",
+        "session",
+        "door",
+        "connmgr",
+        "addrbook",
+        "bookfile",
+        "pex",
+        "pubsub",
+        "signing",
+        "topics",
+        "rpc",
+        "logstats",
+        "swarm",
     ),
     # 4: all the I/O there is
-    ("net", "files", "files_host", "store"),
+    ("net", "tcp", "files", "files_host", "store"),
     # 5: the composition root and the services
-    ("keys", "saves", "boot", "node", "__init__"),
+    ("keys", "saves", "services", "boot", "node", "__init__"),
 )
 
 assert len({name for level in LEVELS for name in level}) == sum(map(len, LEVELS)), "a module stands in one place"

@@ -1,11 +1,10 @@
 """Decoding a datagram, the table and a lookup take no memory: under a locked heap, and by the byte count of an open one
 (see test_cipher_noalloc.py). Hash objects are not ours and are left out."""
 
-import gc
 from array import array
 
-import micropython
 from forms import At
+from locked_heap import takes_nothing
 from picoswarm.datagram import Codec, beyond_of
 from picoswarm.lookup import Lookup
 from picoswarm.membership import Membership, NetworkKey
@@ -69,31 +68,14 @@ def _look():
         at = _lookup.next()
 
 
-def _takes_nothing(function):
-    function()  # the first call may grow what stays
-    gc.collect()
-    micropython.heap_lock()
-    try:
-        function()
-    finally:
-        micropython.heap_unlock()
-    gc.collect()
-    gc.disable()
-    before = gc.mem_alloc()
-    function()
-    taken = gc.mem_alloc() - before
-    gc.enable()
-    assert taken == 0, taken
-
-
-def test_decoding_takes_nothing():
-    _takes_nothing(_decode)
+def test_decodingtakes_nothing():
+    takes_nothing(_decode)
 
 
 def test_table_updates_take_nothing():
-    _takes_nothing(_update)
+    takes_nothing(_update)
 
 
-def test_a_lookup_takes_nothing():
+def test_a_lookuptakes_nothing():
     _update()
-    _takes_nothing(_look)
+    takes_nothing(_look)

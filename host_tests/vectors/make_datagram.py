@@ -181,13 +181,18 @@ def build() -> dict[Path, str]:
     }
 
 
-def main(check: bool) -> int:
-    stale = [path for path, text in build().items() if not path.exists() or path.read_text() != text]
+def settle(files: dict[Path, str], check: bool) -> int:
+    """Write the files that differ from what they should hold, or with `check` only name them; 1 if there are any then."""
+    stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
     for path in stale:
         if not check:
-            path.write_text(build()[path])
+            path.write_text(files[path])
         print(("differs: " if check else "written: ") + path.name)
     return int(check and bool(stale))
+
+
+def main(check: bool) -> int:
+    return settle(build(), check)
 
 
 if __name__ == "__main__":

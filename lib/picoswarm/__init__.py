@@ -15,6 +15,10 @@ _HOMES = {
     "EntropyError": "errors",
     "LocalError": "errors",
     "StoreError": "errors",
+    "RequestError": "failures",
+    "StreamError": "failures",
+    "Channel": "channel",
+    "Reactor": "channel",
 }
 handed_out = []  # modules that a user has a name from: `compat.unload` leaves them, or a class would be there twice
 

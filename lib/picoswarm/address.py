@@ -51,6 +51,12 @@ def may_name(namer_scope, ip_scope):
     return ip_scope == _GLOBAL or ip_scope == namer_scope == _LOOPBACK
 
 
+def group(ip):
+    """The part of an unwrapped address that one owner is likely to hold whole: /16 of IPv4 and /32 of IPv6 beyond the LAN,
+    one address in it (row B13)."""
+    return bytes(ip if scope(ip) != _GLOBAL else ip[: 2 if len(ip) == 4 else 4])
+
+
 def is_open_port(port):
     """Whether a datagram may go to this port: the well-known ports belong to services that never asked for it."""
     return port > _LOW_PORTS

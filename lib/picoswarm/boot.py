@@ -72,8 +72,9 @@ class Boot:
         self._keys = None
         self._goes = [name for name in sys.modules if name not in _before]
 
-    async def start(self):
-        """(folder, host, own ip, engine, driver with its socket open). May be called again where it failed."""
+    async def start(self, node, reactors, name):
+        """(folder, host, own ip, engine, driver with its socket open, services or None). May be called again where it
+        failed. `reactors`: those of the user."""
         # What lives long then stands together, and large blocks stay to be had. Only MicroPython counts in bytes.
         if hasattr(gc, "mem_alloc") and gc.threshold() < 0:
             gc.threshold(_GARBAGE)
@@ -83,6 +84,9 @@ class Boot:
             unload(stays)
             collect()
         identity, keyring, rng, nodes = self._keys
+        from .table import Table  # noqa: F401
+
+        collect()
         from .discovery import Discovery
         from .net import Driver
 
@@ -95,14 +99,20 @@ class Boot:
             driver.open()
         except OSError as error:
             raise OSError(error.errno, "UDP port %d cannot be opened; another program may have it" % self._port)
-        engine = Discovery(profile, identity, keyring, rng, ticks_ms(), ip, driver.port, pool=self._pool)
+        tcp_port = driver.port if profile.links else 0
+        engine = Discovery(profile, identity, keyring, rng, ticks_ms(), ip, driver.port, tcp_port, pool=self._pool)
         if is_loopback:
             engine.beacon_ip = _LOCAL_BROADCAST
         for ip_of, port in self._bootstrap:
             engine.add_bootstrap(ip_of, port)
         for id32, ip_of, port in nodes:
             engine.add_seed(id32, ip_of, port)
-        return self._folder, self._host, ip, engine, driver
+        services = None
+        if profile.links:
+            from .services import compose
+
+            services = compose(node, profile, identity, keyring, rng, engine, driver, reactors, name)
+        return self._folder, self._host, ip, engine, driver, services
 
     async def _take_keys(self):
         """(identity, keyring, rng, known nodes) from the store; the node key is made where there is none. Each is of a class

@@ -70,7 +70,7 @@ def from_sockaddr(address):
 
 
 async def readable(sock):
-    """Wait until a datagram waits in `sock`."""
+    """Wait until something can be read from `sock`."""
     loop = asyncio.get_running_loop()
     ready = loop.create_future()
     fd = sock.fileno()  # as a number: whoever cancels this wait may have closed the socket already
@@ -79,6 +79,85 @@ async def readable(sock):
         await ready
     finally:
         loop.remove_reader(fd)
+
+
+async def writable(sock):
+    """Wait until `sock` takes bytes, is connected, or failed."""
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    fd = sock.fileno()
+    loop.add_writer(fd, lambda: ready.done() or ready.set_result(None))
+    try:
+        await ready
+    finally:
+        loop.remove_writer(fd)
+
+
+def forget_socket(sock):
+    """Close a socket on which tasks may wait."""
+    loop = asyncio.get_running_loop()
+    if sock.fileno() >= 0:
+        loop.remove_reader(sock.fileno())
+        loop.remove_writer(sock.fileno())
+    sock.close()
+
+
+def _tcp(sock):
+    sock.settimeout(0)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def listen_tcp(ip, port):
+    """A non-blocking listening socket, for IPv4 too where `ip` has 16 bytes. Raises OSError."""
+    sock = socket.socket(socket.AF_INET6 if len(ip) == 16 else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if len(ip) == 16:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        sock.bind((format_ip(ip), port))
+        sock.listen(128)
+        sock.settimeout(0)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def accept_tcp(sock):
+    """(socket, ip, port) of a connection that waits. Raises OSError where none does."""
+    link, address = sock.accept()
+    return (_tcp(link), *from_sockaddr(address))
+
+
+def connect_tcp(ip, port):
+    """A socket on its way to ip:port; it is connected when it takes bytes. Raises OSError."""
+    sock = _tcp(socket.socket(socket.AF_INET6 if len(ip) == 16 else socket.AF_INET, socket.SOCK_STREAM))
+    try:
+        sock.connect((format_ip(ip), port))
+    except BlockingIOError:
+        pass
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def read_into(sock, view):
+    """Read what is there into `view`. Returns the count of bytes, 0 at the end, None where nothing is there. Raises
+    OSError."""
+    try:
+        return sock.recv_into(view)
+    except BlockingIOError:
+        return None
+
+
+def write_from(sock, view):
+    """Hand bytes to the socket. Returns how many it took, None for none. Raises OSError."""
+    try:
+        return sock.send(view)
+    except BlockingIOError:
+        return None
 
 
 def own_ip():

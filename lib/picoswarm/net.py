@@ -44,6 +44,7 @@ class Driver:
     def __init__(self, ip, port, heard, open_socket=open_udp):
         """`ip`: the address to bind, all zeros for every interface. `heard`: bytes of the longest datagram that is read."""
         self.port = port
+        self.ip = ip
         self.engine = None
         self.received = 0
         self.unsent = 0  # datagrams that the network refused
@@ -53,7 +54,6 @@ class Driver:
         self.faults = 0  # turns cut short by any other exception: a bug, kept in `fault`
         self.fault = None
         self.hold_ms = 0  # the longest turn: what every other task had to wait
-        self._ip = ip
         self._open_socket = open_socket
         self._sock = None
         self._is_broken = False  # only a new socket helps
@@ -72,7 +72,7 @@ class Driver:
         if self._sock is not None:
             self._sock.close()
             self._sock = None
-        self._sock = self._open_socket(self._ip, self.port)
+        self._sock = self._open_socket(self.ip, self.port)
         self._is_broken = False
         if not self.port:
             self.port = self._sock.getsockname()[1]  # CPython only: on a board, name a port

@@ -32,17 +32,19 @@ def _refuse(text):
 class Node:
     """One node of a mesh. Nothing happens before `start`, or `async with`, which starts it and closes it."""
 
-    def __init__(self, folder, network=None, profile=None, host="", port=PORT, bootstrap=()):
+    def __init__(self, folder, network=None, profile=None, host="", port=PORT, bootstrap=(), name=""):
         """`folder`: path of the node's folder, or a Store. `network`: 32-byte network key or Membership; None: the folder
         has it. `profile`: a Profile, or a dict of the numbers in which it differs from the default one, which leaves less
         in memory. `host`: own address, where it cannot be found out. `bootstrap`: texts "ip:port"; not needed where
-        another node is on the same LAN. Raises LocalError."""
+        another node is on the same LAN. `name`: at most 16 characters that peers see. Raises LocalError."""
         from .boot import Boot
 
         self.id = None  # 32 bytes, once started
         self.events = Events()
         self._boot = Boot(folder, network, profile, host, port, bootstrap, PORT)
-        self._discovery = self._driver = None
+        self._discovery = self._driver = self._services = None
+        self._reactors = []
+        self._name = name
         self._is_saved = network is None  # the folder holds the network keys, and follows them
         self._unsaved = 0  # changes of the network keys that the folder did not take
         self._save_at = _SAVE_S  # uptime
@@ -61,12 +63,16 @@ class Node:
         be had."""
         if self._boot is None:
             _refuse("a node starts once")
-        self._folder, self._host, self._ip, self._discovery, driver = await self._boot.start()
+        parts = await self._boot.start(self, self._reactors, self._name)
+        self._folder, self._host, self._ip, self._discovery, driver, services = parts
         self.id = self._discovery.own_id
         self._boot = None
         collect()
         driver.start(self._discovery, self._on_event, self._on_check)
         self._driver = driver
+        self._services = services
+        if services:
+            services.links.start(services.swarm, services.on_event, services.on_turn)
 
     async def close(self):
         """Leave: end the tasks, close the socket, wake who waits for a lookup or event. A second call does nothing."""
@@ -74,6 +80,8 @@ class Node:
             return
         self._driver.stop()
         self._driver = None
+        if self._services:
+            self._services.close()
         for waiting in self._lookups.values():
             waiting[0].set()
         self.events.put(None)
@@ -96,6 +104,57 @@ class Node:
         await waiting[0].wait()
         return waiting[1]
 
+    def contact(self, id32):
+        """(ip, UDP port, TCP port) of a node that the table knows, or None."""
+        return self._discovery.contact(id32)
+
+    # Sessions. A profile with links=0 has none of this.
+
+    def _sessions(self):
+        if self._services is None:
+            _refuse("the node is not running, or its profile has links=0")
+        return self._services
+
+    def register(self, reactor):
+        """Add a Reactor of your own, before `start`."""
+        if self._boot is None:
+            _refuse("reactors are registered before the start")
+        self._reactors.append(reactor)
+
+    def subscribe(self, topics, signed=False):
+        """Hear the topics that match a filter ("+" stands for one level, "#" for the rest), as an async iterator of Messages
+        (topic, payload, origin, is_proven). `signed`: only those that their origin signed, or sent itself. Raises
+        LocalError."""
+        return self._sessions().subscribe(topics, signed)
+
+    async def publish(self, topic, payload, signed=False):
+        """Send a message to whoever hears the topic. Returns to how many peers it went at once; it is kept for those that
+        come within 10 s. `signed` takes a board a second and lets nodes far away believe who sent it. Raises LocalError."""
+        seed = None
+        if signed:
+            from .saves import load_seed
+
+            seed = load_seed(self._folder)
+        return await self._sessions().publish(topic, payload, seed)
+
+    async def request(self, id32, method, payload=b"", timeout_ms=10000):
+        """Call a method of another node and return its answer, bytes. Raises a RequestError: NoMethod, Refused,
+        HandlerFailed, Busy, TooLong, TimedOut, SessionLost, Unreachable."""
+        return await self._sessions().request(id32, method, payload, timeout_ms)
+
+    async def open_stream(self, id32, protocol, timeout_ms=10000):
+        """A Stream to another node, by the name of a protocol such as "/echo/1.0.0". Raises a RequestError."""
+        return await self._sessions().open_stream(id32, protocol, timeout_ms)
+
+    def handle(self, name, handler):
+        """Serve a protocol ("/echo/1.0.0": a coroutine function of one Stream), or a method ("temperature": a function, or
+        coroutine function, of the caller's id and the payload, that returns bytes)."""
+        self._sessions().handle(name, handler)
+
+    def sessions(self):
+        """The open sessions, as a list of (id, ip, is_outbound, name)."""
+        return self._services.sessions() if self._services else []
+
     def peers(self):
         """The live nodes of the table, as a list of Peers."""
         live = []
@@ -109,13 +168,17 @@ class Node:
         values = self._discovery.stats() if self._discovery else {}
         for name in _GAUGES if self._driver else ():
             values[name] = getattr(self._driver, name)
+        if self._services:
+            self._services.add_stats(values)
         values["unsaved"] = self._unsaved
         values["heap"] = heap_used()
         return values
 
     @property
     def fault(self):
-        """The last exception that a turn of the node ended with, or None. Each one is a bug: please report it."""
+        """The last exception that a turn of the node or a handler of yours ended with, or None."""
+        if self._services and self._services.last_fault():
+            return self._services.last_fault()
         return self._driver.fault if self._driver else None
 
     def _on_event(self, event):
@@ -124,10 +187,10 @@ class Node:
             return
         waiting = self._lookups.pop(event[1], None)
         if waiting:
+            waiting[0].set()  # who waits goes on after this turn, whatever happens in it
             # Copied now: the engine uses its lookups again.
             for id32, ip, port, tcp_port in event[1].results():
                 waiting[1].append(Peer(id32, format_ip(ip), port, tcp_port))
-            waiting[0].set()
 
     def _on_check(self):
         """Every 10 s: True when the interface has another address than before. One without address is waited for."""

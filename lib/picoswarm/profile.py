@@ -56,6 +56,14 @@ class Profile:
     proof_s = 43200
     token_s = 7200
 
+    # Links: sessions with other nodes (rows B1, B24, T19). With fewer than the shares add up to, one inbound stays first.
+    # As many inbound as outbound: a mesh in which each node takes one only falls into pieces.
+    links = 4
+    outbound = 2  # to nodes of our choice
+    inbound = 2
+    reserved = 1  # held back while a permanent peer is missing
+    dials = 1  # at a time
+
     # Sessions
     record = 768  # bytes of plaintext in a sealed record; the lower of both sides' limits holds
     streams = 4  # open at once, those of both sides together
@@ -64,11 +72,33 @@ class Profile:
     flush_ms = 20  # between records that nothing urgent asks for
     keepalive_s = 30  # of silence before a PING
     silent_s = 20  # more before the session is closed
+    pex = 1  # 1: tells peers whom it knows, and asks them
+    pubsub = 1  # 1: publishes, subscribes and passes on
+    rpc = 1  # 1: requests and answers
+
+    # Address book (row B11): records, in 8 and 4 buckets
+    book_new = 32
+    book_tried = 16
 
     datagram = 308  # bytes of the longest datagram that is read: four times the longest FIND_NODE of its own
     beacon = 1  # 1: sends a beacon while it knows no live node
     bootstrap = 0  # 1: answers untagged PINGs of members whose id it does not know
     ipv6 = 0  # 1: the gateway's tables carry IPv6
+
+    # Services (protocol.md 7)
+    publish_max = 400  # bytes of a published message, its origin and signature counted
+    publish_burst = 40  # messages of one peer at once, then one each publish_ms
+    publish_ms = 50
+    filters = 8  # subscriptions of a node, and of each peer, of 32 bytes each on average
+    hops = 16  # links that a published message crosses; a ring of ids ends loops long before
+    relay = 0  # 1: hears and passes on whatever its peers want
+    seen = 64  # published messages that are known again
+    recent = 8  # kept for 10 s, for peers that come or have no room
+    deliveries = 8  # messages that the user did not fetch
+    signatures = 6  # signed messages that wait to be checked
+    requests = 8  # own ones that await their answer; and requests of others that are served at a time
+    request_max = 400  # bytes of a request or an answer
+    log_bytes = 1024
 
     def __init__(self, **changes):
         for name, value in changes.items():
@@ -100,9 +130,17 @@ class Profile:
             raise LocalError("near must lie in 1..16")
         if not 1 <= self.neighbors_per_answer <= 16:
             raise LocalError("neighbors_per_answer must lie in 1..16")
+        if not 0 <= self.links <= 255 or self.outbound < 1 or self.dials < 1:
+            raise LocalError("links must lie in 0..255, outbound and dials be 1 at least")
+        if self.book_new < 8 or self.book_tried < 4 or self.book_new % 8 or self.book_tried % 4:
+            raise LocalError("book_new must be a multiple of 8, book_tried one of 4")
         least = min(512, max(308, 35 + 53 * self.neighbors_per_answer))
         if not least <= self.datagram <= 512:
             raise LocalError("datagram must lie in %d..512 bytes" % least)
+        if not 1 <= self.recent <= 24 or not 1 <= self.hops <= 16:
+            raise LocalError("recent must lie in 1..24, hops in 1..16")
+        if not 32 * self.filters < self.publish_max:
+            raise LocalError("publish_max must exceed 32 * filters")
         if self.refresh_min_s > self.refresh_max_s:
             raise LocalError("refresh_min_s must not exceed refresh_max_s")
         return self

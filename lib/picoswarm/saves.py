@@ -33,3 +33,14 @@ def save(folder, uptime_s, keyring=None, table=None):
     finally:
         unload(_before)
     return is_saved
+
+
+def load_seed(folder):
+    """The seed of the node key, which a running node does not keep. Raises StoreError."""
+    from .keys import load_identity
+    from .store import Store
+
+    try:
+        return load_identity(Store(folder) if isinstance(folder, str) else folder).seed
+    finally:
+        unload(_before)

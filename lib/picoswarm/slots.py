@@ -45,6 +45,7 @@ IDENTITY = Kind(1, "identity")
 NETWORK = Kind(2, "network")
 NODES = Kind(3, "nodes", interval_s=1800, copies=1)  # flash wears: half an hour apart, and only on change
 SEED = Kind(4, "seed")
+BOOK = Kind(5, "book", interval_s=1800, copies=1)
 
 
 def _crc(head, payload):

@@ -7,7 +7,7 @@ is assigned to.
 from .compat import KERNELS
 
 if KERNELS == "viper":
-    from .wire_viper import copy, find, frame, nearest, same  # noqa: F401
+    from .wire_viper import copy, find, frame, nearest, put_u16, same, u16  # noqa: F401
 else:
 
     def copy(to, at, source, start, n):
@@ -53,13 +53,11 @@ else:
             found[i] = near[i][1]
         return len(near)
 
+    def u16(buf, at):
+        """The big-endian 16-bit number at buf[at:at+2]."""
+        return buf[at] << 8 | buf[at + 1]
 
-def u16(buf, at):
-    """The big-endian 16-bit number at buf[at:at+2]."""
-    return buf[at] << 8 | buf[at + 1]
-
-
-def put_u16(buf, at, value):
-    """Write `value` (0-65535) big-endian to buf[at:at+2]."""
-    buf[at] = value >> 8
-    buf[at + 1] = value & 0xFF
+    def put_u16(buf, at, value):
+        """Write `value` (0-65535) big-endian to buf[at:at+2]."""
+        buf[at] = value >> 8
+        buf[at + 1] = value & 0xFF

@@ -75,6 +75,19 @@ def same(a: ptr8, at: int, b: ptr8, start: int, n: int) -> bool:  # noqa: F821
 
 
 @micropython.viper
+def u16(buf: ptr8, at: int) -> int:  # noqa: F821
+    """The big-endian 16-bit number at buf[at:at+2]."""
+    return buf[at] << 8 | buf[at + 1]
+
+
+@micropython.viper
+def put_u16(buf: ptr8, at: int, value: int):  # noqa: F821
+    """Write `value` (0-65535) big-endian to buf[at:at+2]."""
+    buf[at] = value >> 8
+    buf[at + 1] = value
+
+
+@micropython.viper
 def find(pool, step: int, buf: ptr8, at: int, n: int) -> int:  # noqa: F821
     """The offset of the record in use whose id begins as buf[at:at+n], or -1."""
     record = 0

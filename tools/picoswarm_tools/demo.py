@@ -19,6 +19,7 @@ import time
 import tty
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 from picoswarm import Node, Profile
@@ -38,6 +39,9 @@ from .swarm import HOST, NodeProcess, Store, Trouble, board_heap, free_ports, kn
 FAST = {"revalidate_s": 1, "refresh_min_s": 8, "refresh_max_s": 15, "bootstrap_ping_s": 5}
 SHOWN_EVERY_S = 0.5
 FIND_EVERY_S = 2.0
+TALK_MS = 500  # between two messages of a node
+RATE_S = 5.0
+HUSH_S = 3.0  # before the end nobody speaks any more, so that what was said is heard
 WIDE = 100  # columns from which on the table has more air
 HELP = "k 3 kills node 3, r 3 starts it again"
 JOINED_FOR_S = 5.0  # one lost ping hides a neighbour for a second or two: that does not undo a join
@@ -59,18 +63,77 @@ class Demo:
         save(store, membership)
         self.profile = gateway_profile(**FAST)
         self.bootstrap = Node(store, profile=self.profile, host=HOST, port=self.ports[0])
+        self.expected = 0  # deliveries: for each message, one at every other node that was up
+        self.sent = 0  # messages published by all
+        self.heard = 0  # by the bootstrap node
+        self._seen_sent: dict[str, int] = {}
+        self._tasks: list[asyncio.Task] = []
+        self._marks: list[tuple[float, int, int, int]] = []
+        self._talking: set[str] = set()  # nodes, by process, that were told to talk
         self.nodes = [
             NodeProcess(str(i), folder / f"node{i}", self.ports[i], membership, self.heap_bytes) for i in range(1, count + 1)
         ]
 
     async def start(self) -> None:
         await self.bootstrap.start()
+        self.bootstrap.handle("/echo/1.0.0", echo)
+        self.bootstrap.handle("heap", lambda _caller, _payload: b"0")
+        self._tasks = [asyncio.create_task(self._hear())]
         await asyncio.gather(*(self.start_node(node) for node in self.nodes))
 
     async def start_node(self, node: NodeProcess) -> None:
         await node.start(f"{HOST}:{self.ports[0]}", FAST)
 
+    async def _hear(self) -> None:
+        async for _message in self.bootstrap.subscribe("demo/#"):
+            self.heard += 1
+
+    def converse(self, is_ending: bool) -> None:
+        """Let nodes that have sessions talk, and send bytes through a stream now and then; count what is to be heard."""
+        up = [node for node in self.nodes if node.is_up and node.id]
+        for node in up:
+            key = f"{node.name}/{node.boots}"
+            if is_ending and key in self._talking:
+                node.talk(0)
+            elif not is_ending and key not in self._talking and node.state.get("sessions") and self.joined() > len(up):
+                self._talking.add(key)
+                node.talk(TALK_MS)
+            new = node.state.get("sent", 0) - self._seen_sent.get(key, 0)
+            self._seen_sent[key] = node.state.get("sent", 0)
+            self.sent += new
+            self.expected += new * len(up)  # the others, and the bootstrap node
+
+    def rates(self) -> tuple[float, float, float]:
+        """Messages published, messages delivered and requests answered, each a second, over the last few seconds."""
+        now = time.monotonic()
+        answered = sum(node.total("answered") for node in self.nodes)
+        self._marks.append((now, self.sent, self.delivered, answered))
+        while len(self._marks) > 1 and self._marks[0][0] < now - RATE_S:
+            self._marks.pop(0)
+        first, last = self._marks[0], self._marks[-1]
+        span = max(last[0] - first[0], 0.5)
+        published, delivered, asked = ((b - a) / span for a, b in zip(first[1:], last[1:], strict=True))
+        return published, delivered, asked
+
+    def echo(self) -> None:
+        """Let a random node send bytes through a stream to another one and back."""
+        up = [node for node in self.nodes if node.is_up and node.id]
+        if len(up) > 1:
+            asker, peer = random.sample(up, 2)
+            asker.echo(peer.id)
+
+    @property
+    def delivered(self) -> int:
+        """Messages that a subscriber got."""
+        return self.heard + sum(node.total("heard") for node in self.nodes)
+
+    @property
+    def echoes(self) -> list[dict]:
+        return [each for node in self.nodes for each in node.echoes]
+
     async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
         await asyncio.gather(*(node.stop() for node in self.nodes))
         await self.bootstrap.close()
 
@@ -104,16 +167,17 @@ class Demo:
         return sum(find["ok"] for find in ended), len(ended)
 
     def summary(self) -> dict:
-        """The JSON line. Messages are counted from sessions on, which this version does not have yet."""
+        """The JSON line. `loss` is the share of the deliveries that were to be expected and did not come."""
         nodes, joined = len(self.nodes) + 1, self.joined()
         return {
             "nodes": nodes,
             "micropython_nodes": len(self.nodes),
             "joined": joined,
             "lookups_ok": self.lookups()[0],
-            "messages_sent": 0,
-            "messages_delivered": 0,
-            "loss": 0,
+            "messages_sent": self.sent,
+            "messages_delivered": self.delivered,
+            "loss": round(max(0.0, 1 - self.delivered / self.expected), 4) if self.expected else 0,
+            "echoes_ok": sum(each["ok"] for each in self.echoes),
             "heap_max": max((node.heap_max for node in self.nodes), default=0),
             "seconds": round(time.monotonic() - self.started, 1),
             "ok": joined >= nodes,
@@ -145,24 +209,33 @@ def table(demo: Demo, width: int) -> Group:
     heap = f"{demo.heap_bytes / 1024:.0f} KB"
     title = f"picoswarm: {demo.joined()} of {len(demo.nodes) + 1} nodes know their nearest; heaps of {heap}"
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 2 if width >= WIDE else 1, 0, 0), show_edge=False)
-    for heading in ("node", "id", "state", "peers", "table", "rtt", "sent", "received", "heap"):
+    for heading in ("node", "id", "state", "peers", "table", "links", "said", "heard", "asked", "heap"):
         grid.add_column(heading, justify="left" if heading in ("node", "id", "state") else "right", no_wrap=True)
     hub = demo.bootstrap
-    grid.add_row("CPython", hub.id.hex()[:8], "bootstrap", str(len(hub.peers())), *figures(hub.stats(), demo.profile, 0), "")
+    fill = f"{hub.stats()['entries']}/{demo.profile.records}"
+    links = str(len(hub.sessions()))
+    grid.add_row("CPython", hub.id.hex()[:8], "bootstrap", str(len(hub.peers())), fill, links, "", f"{demo.heard:,}", "", "")
     for node in demo.nodes:
         state = "down" if not node.is_up else "up" if node.id else "new key" if node.boots == 1 else "starting"
-        seen = figures(node.state.get("stats", {}), Profile, node.state.get("rtt_ms", 0))
-        peers, heap = str(len(node.peers)), f"{node.state.get('heap', 0) / 1024:.1f} KB"
+        told = node.state
+        seen = [f"{node.stat('entries')}/{Profile.records}", str(told.get("sessions", 0))]
+        seen += [f"{told.get(name, 0):,}" for name in ("sent", "heard", "answered")]
+        peers, heap = str(len(node.peers)), f"{told.get('heap', 0) / 1024:.1f} KB"
         grid.add_row(node.name, node.first_id[:8], state, peers if node.is_up else "", *seen, heap)
     found, ended = demo.lookups()
     facts = f"{time.monotonic() - demo.started:5.0f} s   lookups {found} of {ended} found   {demo.typed or demo.note}"
-    return Group(title, grid, Text("\n".join([facts, *troubles(demo)])))
+    return Group(title, grid, Text("\n".join([facts, channels(demo), *troubles(demo)])))
 
 
-def figures(stats: dict[str, int], profile: Profile | type[Profile], rtt_ms: int) -> tuple[str, str, str, str]:
-    """Table fill, round trip, sent and received datagrams, as the table shows them."""
-    fill = f"{stats.get('entries', 0)}/{profile.records}"
-    return fill, f"{rtt_ms} ms" if rtt_ms else "", f"{stats.get('sent', 0):,}", f"{stats.get('received', 0):,}"
+def channels(demo: Demo) -> str:
+    """What goes over the sessions now, by channel."""
+    published, delivered, asked = demo.rates()
+    done = sorted(each["ms"] for each in demo.echoes if each["ok"])
+    middle = f"{done[len(done) // 2]} ms" if done else "none yet"
+    return (
+        f"publish {published:.1f}/s, delivered {delivered:.1f}/s   requests {asked:.1f}/s   "
+        f"stream echoes {len(done)} of {len(demo.echoes)}, {middle}"
+    )
 
 
 def troubles(demo: Demo) -> list[str]:
@@ -178,9 +251,16 @@ def line(demo: Demo) -> str:
     heap = max((node.state.get("heap", 0) for node in up), default=0)
     return (
         f"{time.monotonic() - demo.started:5.1f} s  up {len(up)} of {len(demo.nodes)}  joined {demo.joined()} of "
-        f"{len(demo.nodes) + 1}  peers {min(peers)}-{max(peers)}  lookups {found} of {ended} found  heap {heap:,} B"
+        f"{len(demo.nodes) + 1}  peers {min(peers)}-{max(peers)}  lookups {found} of {ended} found  {channels(demo)}  "
+        f"heap {heap:,} B"
         + "".join(f"  {trouble}" for trouble in troubles(demo))
     )
+
+
+async def echo(stream: Any) -> None:
+    """The protocol /echo/1.0.0 of the bootstrap node."""
+    while data := await stream.read():
+        await stream.write(data)
 
 
 class Keyboard:
@@ -223,8 +303,11 @@ async def show(demo: Demo, seconds: float, console: Console) -> None:
             while keyboard and keyboard.lines:
                 await demo.obey(keyboard.lines.pop(0))
             demo.watch()
+            demo.converse(now >= end - HUSH_S)
             if now >= find_at:
                 demo.look_up()
+                if now < end - HUSH_S:
+                    demo.echo()
                 find_at = now + FIND_EVERY_S
             if live is not None:
                 live.update(table(demo, console.width), refresh=True)

@@ -27,6 +27,7 @@ from .runtimes import Missing
 # (module, what its rows' ids begin with), in the order in which they are printed.
 GROUPS = (
     ("picoswarm_tools.rows.kernel", ("kernel.",)),
+    ("picoswarm_tools.rows.handshake", ("handshake.", "session.setup.", "secure.overhead.", "secure.seal512.")),
     ("picoswarm_tools.rows.size", ("mpy.",)),
     (
         "picoswarm_tools.rows.discovery_device",
@@ -50,6 +51,7 @@ GROUPS = (
         ),
     ),
     ("picoswarm_tools.rows.discovery_small_heap", ("discovery.heap.import_frozen", "discovery.heap.smallest")),
+    ("picoswarm_tools.rows.session_heap", ("heap.",)),
     (
         "picoswarm_tools.rows.discovery_sim",
         ("lookup.", "join.", "idle.", "liveness.", "sim.", "table.", "discovery.datagram", "discovery.pong"),

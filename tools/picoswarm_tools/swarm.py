@@ -70,6 +70,8 @@ class NodeProcess:
         self.state: dict = {}
         self.heap_max = 0
         self.finds: list[dict] = []
+        self.echoes: list[dict] = []
+        self._before: dict[str, int] = {}  # counts of the boots before
         self.said: list[str] = []  # the last lines that were no report: tracebacks
         self.reported_at = 0.0
         self.process: asyncio.subprocess.Process | None = None
@@ -95,6 +97,10 @@ class NodeProcess:
         """First 4 bytes, in hex, of the ids that the node holds for live."""
         return set(self.state.get("peers", ()))
 
+    def total(self, name: str) -> int:
+        """A count of the demo program, over all boots."""
+        return self._before.get(name, 0) + self.state.get(name, 0)
+
     def stat(self, name: str) -> int:
         return self.state.get("stats", {}).get(name, 0)
 
@@ -111,6 +117,8 @@ class NodeProcess:
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is for us
         )
+        for count in ("sent", "heard", "answered"):
+            self._before[count] = self.total(count)
         self.state, self.id, self.said, self.boots = {}, "", [], self.boots + 1
         self._is_ended = False
         self._listener = asyncio.create_task(self._listen(self.process))
@@ -128,6 +136,8 @@ class NodeProcess:
                 self.first_id = self.first_id or self.id
             elif "find" in facts:
                 self.finds.append(facts)
+            elif "echo" in facts:
+                self.echoes.append(facts)
             else:
                 self.state = facts.get("state") or facts["end"]
                 self.heap_max = max(self.heap_max, self.state["heap"])
@@ -135,9 +145,20 @@ class NodeProcess:
 
     def find(self, node_id: str) -> None:
         """Tell the node to look an id up; the outcome appears in `finds`."""
+        self._tell(f"find {node_id}")
+
+    def echo(self, node_id: str) -> None:
+        """Tell the node to send some bytes through a stream to another one and back; the outcome appears in `echoes`."""
+        self._tell(f"echo {node_id}")
+
+    def talk(self, every_ms: int) -> None:
+        """Tell the node to publish a message each so many milliseconds, 0 for no more."""
+        self._tell(f"talk {every_ms}")
+
+    def _tell(self, line: str) -> None:
         if self.is_up:
             assert self.process is not None and self.process.stdin is not None
-            self.process.stdin.write(f"find {node_id}\n".encode())
+            self.process.stdin.write(f"{line}\n".encode())
 
     async def kill(self) -> None:
         """Pull the plug: SIGKILL, nothing is said to anybody."""

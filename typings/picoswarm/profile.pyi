@@ -36,6 +36,11 @@ class Profile:
     start_ms: int
     proof_s: int
     token_s: int
+    links: int
+    outbound: int
+    inbound: int
+    reserved: int
+    dials: int
     record: int
     streams: int
     stream_window: int
@@ -43,9 +48,27 @@ class Profile:
     flush_ms: int
     keepalive_s: int
     silent_s: int
+    pex: int
+    pubsub: int
+    rpc: int
+    book_new: int
+    book_tried: int
     datagram: int
     beacon: int
     bootstrap: int
     ipv6: int
+    publish_max: int
+    publish_burst: int
+    publish_ms: int
+    filters: int
+    hops: int
+    relay: int
+    seen: int
+    recent: int
+    deliveries: int
+    signatures: int
+    requests: int
+    request_max: int
+    log_bytes: int
     def __init__(self, **changes: int) -> None: ...
     def check(self) -> Self: ...

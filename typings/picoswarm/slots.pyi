@@ -13,3 +13,4 @@ IDENTITY: Kind
 NETWORK: Kind
 NODES: Kind
 SEED: Kind
+BOOK: Kind

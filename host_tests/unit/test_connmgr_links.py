@@ -1,0 +1,340 @@
+"""Whom the connection manager lets in, keeps and lets go (rows B5, B8, B24-B27, L11, L14, L17, T19, T23, T25)."""
+
+from linking import (
+    ASK_OLD,
+    BANNED,
+    BUSY,
+    DISCONNECTED,
+    DUPLICATE,
+    ESTABLISHED,
+    GATED,
+    KEEP,
+    LOST,
+    MINUTE,
+    OWN,
+    SECOND,
+    SELF,
+    TRIMMED,
+    Owner,
+    id_of,
+    lan,
+    lan_nodes,
+    world,
+)
+from picoswarm.connmgr import duplicate, offence
+from picoswarm.profile import Profile
+
+RUNTIMES = ("cpython", "micropython", "qemu")
+
+SMALLER = bytes(32)  # than OWN
+LARGER = b"\xff" + bytes(31)
+
+
+def test_one_inbound_link_and_the_next_is_told_that_we_are_busy():
+    owner = Owner()
+    assert owner.enter(id_of(1), lan(1))[1] == KEEP
+    link, verdict = owner.enter(id_of(2), lan(2))
+    assert verdict == BUSY and link not in owner.manager.links
+    assert not owner.manager.may_enter(lan(3))
+
+
+def test_inbound_links_never_take_what_outbound_ones_need():
+    """B24: and the other way round."""
+    owner = Owner(lan_nodes(1, 9), inbound=3, outbound=2, reserved=0, links=4)
+    assert [owner.enter(id_of(i), lan(i))[1] for i in (20, 21, 22, 23)] == [KEEP, KEEP, KEEP, BUSY]
+    owner.connect()
+    assert owner.dial() is None
+
+
+def test_few_links_are_shared_so_that_a_mesh_can_form():
+    for links, outbound, inbound in ((1, 1, 0), (2, 1, 1), (3, 1, 2), (4, 2, 2)):
+        owner = Owner(lan_nodes(1, 9), links=links, inbound=Profile.inbound)
+        for _ in range(outbound):
+            owner.connect()
+        assert owner.dial() is None
+        verdicts = [owner.enter(id_of(i), lan(i))[1] for i in (20, 21, 22)]
+        assert verdicts == [KEEP] * inbound + [BUSY] * (3 - inbound)
+
+
+def test_the_reserved_place_is_for_a_permanent_peer():
+    owner = Owner(lan_nodes(1, 9))
+    owner.connect()
+    owner.connect()
+    assert owner.enter(id_of(20), lan(20))[1] == KEEP
+    permanent = owner.manager.add(id_of(30), lan(30), 5000, owner.now)
+    assert owner.dial() is permanent
+    assert owner.manager.established(permanent, permanent.id, owner.now) == KEEP
+    assert owner.manager.rival is None and len(owner.manager.links) == 4
+
+
+def test_a_permanent_peer_that_comes_by_itself_takes_the_reserved_place_and_is_not_dialed():
+    owner = Owner()
+    wish = owner.manager.add(id_of(30), lan(30), 5000, owner.now)
+    assert owner.enter(id_of(20), lan(20))[1] == KEEP
+    assert owner.manager.may_enter(lan(30))
+    link, verdict = owner.enter(id_of(30), lan(31), port=6000)
+    assert verdict == KEEP and link.is_permanent
+    assert owner.dial() is None
+    for seconds in (1, 10, 30):
+        assert owner.dial(within=seconds * SECOND) is None
+        owner.close(link, LOST)
+        assert owner.waited(owner.dial) <= 3 * SECOND
+        owner.fail(wish, DUPLICATE)
+        link, verdict = owner.enter(id_of(30), lan(31), port=6000)
+    assert (wish.ip, wish.port) == (lan(31), 6000)  # T23: where it says it listens now
+
+
+def test_a_peer_that_is_connected_can_be_made_permanent():
+    owner = Owner()
+    link, _ = owner.enter(id_of(1), lan(1))
+    wish = owner.manager.add(id_of(1), lan(1), 5000, owner.now)
+    assert link.is_permanent and wish is not link
+    assert owner.dial() is None
+    owner.close(link, LOST)
+    assert owner.dial() is wish
+
+
+def test_more_permanent_peers_than_reserved_places_use_those_of_candidates():
+    owner = Owner(lan_nodes(1, 9))
+    for i in (30, 31, 32):
+        owner.manager.add(id_of(i), lan(i), 5000, owner.now)
+    for _ in range(3):
+        assert owner.connect().is_permanent
+    assert owner.dial() is None
+
+
+def test_a_leaf_has_one_link_and_gives_it_to_its_permanent_peer():
+    owner = Owner(lan_nodes(1, 9), links=1)
+    first = owner.connect()
+    assert owner.dial() is None and not owner.manager.may_enter(lan(50))
+    permanent = owner.manager.add(id_of(30), lan(30), 5000, owner.now)
+    owner.wait(MINUTE)
+    assert owner.dial() is permanent
+    assert owner.manager.established(permanent, permanent.id, owner.now) == KEEP
+    assert (owner.manager.rival, owner.manager.rival_reason) == (first, TRIMMED)
+
+
+# Duplicate links (protocol 6)
+
+
+def test_the_rule_of_duplicate_links_is_the_same_at_both_ends():
+    for ids in ((SMALLER, LARGER), (LARGER, SMALLER)):
+        for old_is_outbound in (False, True):
+            for new_is_outbound in (False, True):
+                for age in (0, 9999, 10000, 86400000):
+                    here = duplicate(ids[0], ids[1], old_is_outbound, age, new_is_outbound)
+                    there = duplicate(ids[1], ids[0], not old_is_outbound, age, not new_is_outbound)
+                    assert here == there
+                    if old_is_outbound == new_is_outbound:
+                        assert here == KEEP  # it rebooted
+                    elif age >= 10000:
+                        assert here == ASK_OLD
+                    else:
+                        assert here == (KEEP if new_is_outbound == (ids[0] < ids[1]) else DUPLICATE)
+
+
+def test_when_both_dial_at_once_one_link_is_left_and_it_is_the_same_one():
+    """L11, B42: whichever session is proven first at either end."""
+    for mine_first in (False, True):
+        for theirs_first in (False, True):
+            kept = []
+            for own, peer, own_first in ((OWN, LARGER, mine_first), (LARGER, OWN, theirs_first)):
+                owner = Owner([(peer, lan(1), 5000)], own=own)
+                link = owner.dial()
+                if own_first:
+                    assert owner.manager.established(link, peer, owner.now) == KEEP
+                    _, verdict = owner.enter(peer, lan(1))
+                else:
+                    assert owner.enter(peer, lan(1))[1] == KEEP
+                    verdict = owner.manager.established(link, peer, owner.now)
+                if verdict == KEEP:
+                    assert owner.manager.rival_reason == DUPLICATE
+                    owner.close(owner.manager.rival, DUPLICATE)
+                else:
+                    assert verdict == DUPLICATE
+                (left,) = owner.manager.links
+                assert left.state == ESTABLISHED
+                kept.append(left.is_outbound == (own == OWN))
+            assert kept[0] == kept[1]  # seen from OWN, the same connection
+
+
+def test_a_peer_that_rebooted_replaces_its_old_link():
+    owner = Owner()
+    old, _ = owner.enter(id_of(1), lan(1))
+    owner.wait(MINUTE)
+    assert owner.manager.may_enter(lan(1))  # although there is no place for anybody else
+    new, verdict = owner.enter(id_of(1), lan(1))
+    assert verdict == KEEP and owner.manager.rival is old
+    owner.close(old, DUPLICATE)
+    assert owner.manager.links == [new]
+
+
+def test_an_old_link_from_the_other_side_is_asked_first():
+    owner = Owner(lan_nodes(1, 1))
+    old = owner.connect()
+    owner.wait(MINUTE)
+    new, verdict = owner.enter(id_of(1), lan(1))
+    assert verdict == ASK_OLD and owner.manager.rival is old and new not in owner.manager.links
+    owner.fail(new, DUPLICATE)  # it answered
+    assert owner.manager.links == [old]
+    new, verdict = owner.enter(id_of(1), lan(1))
+    owner.close(old, LOST)  # it did not
+    assert verdict == ASK_OLD and owner.manager.established(new, id_of(1), owner.now) == KEEP
+    assert owner.manager.links == [new]
+
+
+def test_a_link_of_last_week_is_no_young_one():
+    owner = Owner(lan_nodes(1, 1))
+    owner.connect()
+    owner.wait(12 * 24 * 60 * MINUTE + 10 * MINUTE)  # ticks are where they were
+    assert owner.enter(id_of(1), lan(1))[1] == ASK_OLD
+
+
+def test_own_id_is_refused():
+    owner = Owner()
+    assert owner.enter(OWN, lan(1))[1] == SELF
+
+
+# Gates and bans
+
+
+def test_the_gate_is_asked_at_the_door_and_once_the_id_is_proven():
+    """L14."""
+    owner = Owner()
+    asked = []
+
+    def allow(stage, id32, ip):
+        asked.append((stage, id32))
+        return ip != lan(7) and id32 != id_of(2)
+
+    owner.manager.allow = allow
+    assert not owner.manager.may_accept(lan(7)) and owner.manager.may_accept(lan(2))
+    assert owner.enter(id_of(2), lan(2))[1] == GATED
+    assert owner.enter(id_of(3), lan(3))[1] == KEEP
+    assert asked == [("accept", None), ("accept", None), ("secured", id_of(2)), ("secured", id_of(3))]
+
+
+def test_small_offences_are_forgotten_and_many_make_a_ban():
+    """B26: one byte, halved each minute."""
+    owner = Owner()
+    for _ in range(20):
+        assert not owner.manager.score(id_of(1), lan(1), 49)
+        owner.wait(MINUTE)
+    assert not owner.manager.score(id_of(2), lan(2), 60)
+    assert owner.manager.score(id_of(2), lan(2), 60)
+
+
+def test_a_ban_lasts_an_hour_and_survives_reconnects():
+    """A25, B25: by id, and on the LAN by nothing else."""
+    owner = Owner(lan_nodes(1, 1))
+    link = owner.connect()
+    assert not owner.manager.score(link.id, link.ip, 60)
+    owner.close(link)
+    link, _ = owner.enter(id_of(1), lan(1))
+    assert owner.manager.score(link.id, link.ip, 60)
+    owner.close(link, BANNED)
+    assert owner.enter(id_of(1), lan(2))[1] == BANNED
+    assert owner.manager.want(id_of(1), lan(1), 5000, owner.now).reason == BANNED
+    assert owner.manager.may_accept(lan(1))
+    owner.wait(59 * MINUTE)
+    assert owner.enter(id_of(1), lan(1))[1] == BANNED
+    owner.wait(2 * MINUTE)
+    assert owner.enter(id_of(1), lan(1))[1] == KEEP
+
+
+def test_beyond_the_lan_the_address_is_banned_too():
+    owner = Owner()
+    owner.manager.score(id_of(1), world(1), 100)
+    assert not owner.manager.may_accept(world(1)) and owner.manager.may_accept(world(2))
+    assert owner.manager.want(id_of(2), world(1), 5000, owner.now).reason == BANNED
+
+
+def test_a_banned_peer_is_not_freed_by_the_small_offences_of_many_others():
+    """A25: the notes are few, and a ban is the last to give way."""
+    owner = Owner()
+    owner.manager.score(id_of(1), lan(1), 100)
+    for i in range(2, 200):
+        owner.manager.score(id_of(i), lan(2), 99)
+    assert owner.manager.is_banned(id_of(1), lan(1))
+
+
+def test_a_permanent_peer_is_never_banned():
+    owner = Owner()
+    owner.manager.add(id_of(1), lan(1), 5000, owner.now)
+    assert not owner.manager.score(id_of(1), lan(1), 250)
+    assert not owner.manager.is_banned(id_of(1), lan(1))
+
+
+def test_what_only_an_offender_does_costs_points_and_bad_luck_does_not():
+    """B27."""
+    assert offence(13) == 100 and offence(15) == offence(11) == 50 and offence(21) == 20
+    assert [offence(reason) for reason in (-1, 0, 1, 6, 10, 16, 17, 19, 20, 22, 200)] == [0] * 11
+
+
+# Trimming (L17)
+
+
+def full_house():
+    """An owner with two outbound links and an inbound one, all older than a minute."""
+    owner = Owner(lan_nodes(1, 9), reserved=0, links=3)
+    links = [owner.connect(), owner.connect(), owner.enter(id_of(20), lan(20))[0]]
+    owner.wait(2 * MINUTE)
+    return owner, links
+
+
+def test_the_link_of_least_value_goes_first_then_an_inbound_one_then_the_youngest():
+    owner, (first, second, inbound) = full_house()
+    assert owner.manager.worst(owner.now, False) is inbound
+    inbound.value = 1
+    assert owner.manager.worst(owner.now, False) is second
+    second.value = 2
+    assert owner.manager.worst(owner.now, False) is first
+
+
+def test_a_protected_link_is_never_trimmed_and_a_permanent_one_only_for_want_of_memory():
+    owner, (first, second, inbound) = full_house()
+    second.is_protected = inbound.is_protected = True
+    first.is_permanent = 1
+    assert owner.manager.worst(owner.now, False) is None
+    assert owner.manager.worst(owner.now, True) is first
+    first.is_protected = True
+    assert owner.manager.worst(owner.now, True) is None
+
+
+def test_a_link_has_a_minute_of_grace():
+    owner = Owner(lan_nodes(1, 9))
+    link = owner.connect()
+    owner.wait(59 * SECOND)
+    assert owner.manager.worst(owner.now, False) is None and owner.manager.worst(owner.now, True) is link
+    owner.wait(SECOND)
+    assert owner.manager.worst(owner.now, False) is link
+
+
+def test_a_wanted_peer_takes_the_place_of_the_least_valued_link():
+    owner, (_, _, inbound) = full_house()
+    link = owner.manager.want(id_of(40), lan(40), 5000, owner.now)
+    assert owner.dial() is link
+    assert owner.manager.established(link, link.id, owner.now) == KEEP
+    assert (owner.manager.rival, owner.manager.rival_reason) == (inbound, TRIMMED)
+    owner.close(inbound, TRIMMED)
+    assert inbound.state == DISCONNECTED and len(owner.manager.links) == 3
+
+
+def test_without_a_place_a_wanted_peer_is_refused_at_once():
+    owner, links = full_house()
+    for link in links:
+        link.is_protected = True
+    assert owner.manager.want(id_of(40), lan(40), 5000, owner.now).reason == BUSY
+
+
+def test_no_more_links_than_the_profile_says():
+    owner = Owner(lan_nodes(1, 50))
+    for i in range(60, 70):
+        owner.manager.add(id_of(i), lan(i), 5000, owner.now)
+    for i in range(40):
+        link = owner.dial(within=MINUTE)
+        if link and owner.manager.established(link, link.id, owner.now) == KEEP and owner.manager.rival:
+            owner.close(owner.manager.rival, TRIMMED)
+        _, verdict = owner.enter(id_of(100 + i), lan(100 + i))
+        assert verdict in (KEEP, BUSY)
+        assert sum(link.state == ESTABLISHED for link in owner.manager.links) <= 4

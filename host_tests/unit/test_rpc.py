@@ -1,0 +1,259 @@
+"""Requests to a peer: what is answered, what is turned away, and what is never answered."""
+
+from fake_peers import World
+from picoswarm.compat import ticks_add
+from picoswarm.errors import LocalError
+from picoswarm.profile import Profile
+from picoswarm.rpc import RPC_COUNTS, Rpc
+from support import raises
+
+RUNTIMES = ("cpython", "micropython", "qemu")
+
+CALL, DONE = 1, 2
+OK, NO_METHOD, REFUSED, FAILED, BUSY, TOO_LONG = range(6)
+TIMEOUT, LOST = 128, 129
+
+
+class Callers(World):
+    """Two nodes with a session: the first asks, the second serves "echo"."""
+
+    def __init__(self, room=8, **numbers):
+        super().__init__()
+        self.asker, self.server = [self.add(Rpc(Profile(**numbers).check(), self.now)) for _ in range(2)]
+        self.connect(self.asker, self.server, room)
+        self.to_server = self.asker.peers[1]
+        self.to_asker = self.server.peers[0]
+        self.server.reactors[0].register("echo")
+
+    def call(self, payload=b"hello", method="echo", ms=10000):
+        """Ask; returns the id."""
+        number = self.asker.reactors[0].call(self.to_server, method, payload, self.now, ms)
+        self.settle()
+        return number
+
+    def reply(self, event, status=OK, payload=b"world"):
+        """Answer a call."""
+        done = self.server.reactors[0].reply(event[1], event[2], status, payload)
+        self.settle()
+        return done
+
+    def say(self, data):
+        """The asker sends bytes of its own choice. Returns the reason for which the server closes the session."""
+        self.server.hand_over(self.to_asker, 3, data, self.now)
+        self.settle()
+        return self.to_asker.reason
+
+
+def event(node):
+    return node.reactors[0].next_event()
+
+
+def counted(node, name):
+    return node.reactors[0].counts[RPC_COUNTS.split().index(name)]
+
+
+def test_a_call_reaches_its_method_and_the_answer_the_caller():
+    world = Callers()
+    number = world.call(b"hello")
+    call = event(world.server)
+    assert call == (CALL, world.to_asker, number, "echo", b"hello")
+    assert world.reply(call, OK, b"world")
+    assert event(world.asker) == (DONE, number, OK, b"world")
+    assert event(world.asker) is None and event(world.server) is None
+
+
+def test_answers_may_come_in_any_order():
+    world = Callers()
+    numbers = [world.call(bytes((i,))) for i in range(3)]
+    calls = [event(world.server) for _ in range(3)]
+    for i in (2, 0, 1):
+        world.reply(calls[i], OK, calls[i][4])
+    assert [event(world.asker) for _ in range(3)] == [(DONE, numbers[i], OK, bytes((i,))) for i in (2, 0, 1)]
+
+
+def test_a_handler_that_fails_says_why():
+    world = Callers()
+    number = world.call()
+    world.reply(event(world.server), FAILED, b"no such pin")
+    assert event(world.asker) == (DONE, number, FAILED, b"no such pin")
+
+
+def test_an_unknown_method_is_answered_at_once():
+    world = Callers()
+    for method in ("reboot", "ech", "echoo"):
+        number = world.call(method=method)
+        assert event(world.asker) == (DONE, number, NO_METHOD, b"")
+    assert event(world.server) is None and counted(world.server, "turned_away") == 3
+
+
+def test_who_may_not_call_a_method_is_refused():
+    world = Callers()
+    asked = []
+
+    def allow(peer, method):
+        asked.append((peer, method))
+        return False
+
+    world.server.reactors[0].allow = allow
+    number = world.call()
+    assert event(world.asker) == (DONE, number, REFUSED, b"")
+    assert asked == [(world.to_asker, "echo")] and event(world.server) is None
+
+
+def test_a_fifth_request_of_a_peer_is_answered_busy():
+    world = Callers()
+    numbers = [world.call() for _ in range(5)]
+    assert event(world.asker) == (DONE, numbers[4], BUSY, b"")
+    world.reply(event(world.server))
+    assert event(world.asker) == (DONE, numbers[0], OK, b"world")
+    world.call()
+    assert event(world.asker) is None
+
+
+def test_so_is_one_beyond_what_the_node_serves_in_all():
+    world = Callers(requests=2)
+    other = world.add(Rpc(Profile(), world.now))
+    to_server = world.connect(other, world.server)[0]
+    world.call()
+    other.reactors[0].call(to_server, "echo", b"", world.now)
+    number = other.reactors[0].call(to_server, "echo", b"", world.now)
+    world.settle()
+    assert event(other) == (DONE, number, BUSY, b"")
+
+
+def test_no_more_calls_are_on_the_way_than_the_profile_allows():
+    world = Callers(requests=3)
+    assert [world.call() > 0 for _ in range(4)] == [True, True, True, False]
+    world.reply(event(world.server))
+    assert world.call() == 0  # until the answer is fetched
+    assert event(world.asker) and world.call() > 0
+
+
+def test_a_full_queue_refuses_the_call():
+    world = Callers(room=1)
+    world.to_server.is_slow = True
+    assert world.call() > 0 and world.call() == 0
+    world.pass_ms(10000)
+    assert event(world.asker)[2] == TIMEOUT and event(world.asker) is None
+
+
+def test_a_call_ends_at_its_deadline_and_a_late_answer_is_counted():
+    world = Callers()
+    number = world.call(ms=500)
+    world.pass_ms(499)
+    assert event(world.asker) is None
+    world.pass_ms(1)
+    assert event(world.asker) == (DONE, number, TIMEOUT, b"")
+    assert world.reply(event(world.server))
+    assert event(world.asker) is None and counted(world.asker, "late") == 1
+
+
+def test_the_next_deadline_is_the_earliest():
+    world = Callers()
+    for ms in (3000, 700, 9000):
+        world.call(ms=ms)
+    assert world.asker.reactors[0].next_time() == ticks_add(world.now, 700)
+    world.pass_ms(20000)
+    assert world.asker.reactors[0].next_time() is None
+
+
+def test_when_the_session_ends_its_calls_are_lost_and_others_go_on():
+    world = Callers()
+    other = world.add(Rpc(Profile(), world.now))
+    other.reactors[0].register("echo")
+    lost = world.call()
+    kept = world.asker.reactors[0].call(world.connect(world.asker, other)[0], "echo", b"", world.now)
+    world.settle()
+    call = event(world.server)
+    world.cut(world.asker, world.server)
+    assert event(world.asker) == (DONE, lost, LOST, b"") and event(world.asker) is None
+    assert not world.reply(call)
+    served = event(other)
+    other.reactors[0].reply(served[1], served[2], OK, b"")
+    world.settle()
+    assert event(world.asker) == (DONE, kept, OK, b"")
+
+
+def test_an_answer_that_nobody_asked_for_is_counted_and_dropped():
+    world = Callers()
+    assert world.say(b"\x80\x12\x34") is None
+    assert event(world.server) is None and counted(world.server, "unasked") == 1
+
+
+def test_another_peer_cannot_answer_in_the_place_of_the_one_that_was_asked():
+    world = Callers()
+    posing = world.add(Rpc(Profile(), world.now))
+    world.connect(world.asker, posing)
+    number = world.call()
+    world.asker.hand_over(world.asker.peers[2], 3, bytes((0x80, number >> 8, number & 0xFF)) + b"false", world.now)
+    assert event(world.asker) is None and counted(world.asker, "unasked") == 1
+    world.reply(event(world.server), OK, b"true")
+    assert event(world.asker) == (DONE, number, OK, b"true")
+
+
+def test_a_peer_cannot_send_what_only_the_own_node_may_say():
+    """Above 127 a status would mean: nobody answered."""
+    world = Callers()
+    number = world.call()
+    world.asker.hand_over(world.to_server, 3, bytes((0xFF, number >> 8, number & 0xFF)), world.now)
+    assert event(world.asker) == (DONE, number, 127, b"")
+
+
+def test_an_answer_is_given_once():
+    world = Callers()
+    world.call()
+    call = event(world.server)
+    assert world.reply(call) and not world.reply(call)
+
+
+def test_an_answer_that_is_too_long_becomes_that_status():
+    world = Callers()
+    for n, status in ((397, OK), (398, TOO_LONG)):
+        number = world.call()
+        world.reply(event(world.server), OK, bytes(n))
+        assert event(world.asker) == (DONE, number, status, bytes(n) if status == OK else b"")
+
+
+def test_an_answer_waits_for_room_in_the_queue():
+    world = Callers(room=1)
+    numbers = [world.call(), world.call()]
+    world.to_asker.is_slow = True
+    for _ in range(2):
+        call = event(world.server)
+        assert world.reply(call)
+    assert not world.reply(call)  # it waits already
+    assert len(world.to_asker.queue) == 1
+    world.pass_ms(1000)
+    world.to_asker.is_slow = False
+    world.settle()
+    world.pass_ms(100)
+    assert [event(world.asker)[1] for _ in range(2)] == numbers
+
+
+def test_a_request_that_is_too_long_is_the_callers_mistake():
+    world = Callers()
+    world.server.reactors[0].register("m" * 64)
+    for method in ("", "m" * 65):
+        raises(LocalError, world.call, b"", method)
+    raises(LocalError, world.call, bytes(393))
+    assert world.call(bytes(392)) and event(world.server)[4] == bytes(392)
+    assert world.call(b"", "m" * 64) and event(world.server)[3] == "m" * 64
+
+
+def test_malformed_messages_close_the_session():
+    good = b"\0\x12\x34\x04echo"
+    for n in range(8):
+        world = Callers()
+        assert world.say(good[:n]) == 11, n
+    world = Callers()
+    assert world.say(good) is None and world.say(good) == 11  # an id that is being served
+    for data in (b"\0\x12\x34\0", b"\0\x12\x34\x41" + b"m" * 65, b"\x80", b"\x80\x12"):
+        assert Callers().say(data) == 11, data
+    assert Callers().say(b"\x01\x12\x34") is None  # of a later version
+
+
+def test_ids_go_round_and_leave_out_those_on_the_way():
+    world = Callers()
+    first = world.call(ms=100000)
+    world.asker.reactors[0]._id = 0xFFFE
+    assert [world.call(), world.call()] == [0xFFFF, first % 0xFFFF + 1] and first == 1

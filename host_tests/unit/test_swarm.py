@@ -1,0 +1,254 @@
+"""The swarm's order of things: what reactors are told and when, and how sessions end (rows T2-T4, L15, B41, B42, A9)."""
+
+from picoswarm.membership import Membership, NetworkKey
+from support import raises
+from swarming import (
+    BYE,
+    CHANNEL,
+    EPOCH,
+    LOST,
+    MEMORY,
+    MINUTE,
+    SECOND,
+    SILENT,
+    TRIMMED,
+    USELESS,
+    A,
+    B,
+    Node,
+    Recorder,
+    World,
+)
+
+RUNTIMES = ("cpython", "micropython")
+
+_C = Node(bytes(range(1, 33)))
+
+
+def _send(world, member, other, data):
+    assert member.session(other).try_send(CHANNEL, data)
+    world.run(100)
+
+
+def test_reactors_hear_of_a_peer_in_order_and_once():
+    world = World()
+    a, b = world.pair()
+    _send(world, a, b, b"hello")
+    a.session(b).close()
+    world.settle()
+    assert a.recorder.words() == ["init", "add", "remove"]
+    assert b.recorder.told == [("init", A.id, None), ("add", A.id, None), ("message", A.id, b"hello"), ("remove", A.id, BYE)]
+    assert a.closed() == b.closed() == [BYE]
+    world.run(10 * SECOND)
+    assert a.is_at_rest() and b.is_at_rest()
+
+
+def test_a_message_may_come_before_the_peer_is_added():
+    world = World()
+    a, b = world.add(A, 1), world.add(B, 2)
+    b.recorder.greeting = b"first"
+    world.join(a, b)
+    assert a.recorder.words() == ["init", "message", "add"]
+
+
+def test_a_peer_that_nobody_has_a_channel_for_is_useless():
+    world = World()
+    a, b = world.add(A, 1), world.add(B, 2, reactors=[Recorder(41)])
+    a.wants(b)
+    world.run(4 * SECOND)
+    assert a.is_at_rest() and b.is_at_rest() and a.recorder.told == []
+    assert a.ends(USELESS) == 1
+
+
+def test_two_reactors_never_share_a_channel():
+    from picoswarm.errors import LocalError
+
+    raises(LocalError, lambda: World().add(A, 1, reactors=[Recorder(), Recorder()]))
+
+
+def test_a_reactor_that_raises_costs_that_peer_only():
+    for method in ("init", "add", "message"):
+        world = World()
+        a, b, c = world.add(A, 1), world.add(B, 2), world.add(_C, 3)
+        world.join(c, a)
+        a.recorder.fails_in = method
+        b.wants(a)
+        world.run(4 * SECOND)
+        if method == "message":
+            _send(world, b, a, b"x")
+        assert b.session(a) is None and a.session(c)
+        assert a.recorder.words(B.id)[-1] == "remove" and a.recorder.words(B.id).count("remove") == 1
+        assert a.swarm.faults == 1
+        a.recorder.fails_in = None
+        _send(world, c, a, b"still here")
+        assert a.recorder.told[-1] == ("message", _C.id, b"still here")
+
+
+def test_one_that_raises_in_remove_peer_keeps_no_other_from_hearing_of_it():
+    world = World()
+    first, second = Recorder(), Recorder(41)
+    a, b = world.add(A, 1, reactors=[first, second]), world.add(B, 2, reactors=[Recorder(), Recorder(41)])
+    world.join(a, b)
+    first.fails_in = "remove"
+    b.session(a).close()
+    world.run(SECOND)
+    assert second.words() == ["init", "add", "remove"] and a.swarm.sessions == [] and a.swarm.peers == {}
+
+
+def test_a_reactor_may_close_a_peer_in_any_call():
+    for method in ("init", "add", "message"):
+        world = World()
+        first, second = Recorder(), Recorder(41)
+        a, b = world.add(A, 1, reactors=[first, second]), world.add(B, 2, reactors=[Recorder(), Recorder(41)])
+        first.closes_in = method
+        b.wants(a)
+        world.run(4 * SECOND)
+        if method == "message":
+            _send(world, b, a, b"x")
+        assert second.words() == (["init", "remove"] if method == "init" else ["init", "add", "remove"])
+        assert first.words().count("remove") == 1 and a.swarm.peers == {}
+        assert b.ends(USELESS) == 1
+
+
+def test_a_reason_that_a_reactor_returns_closes_that_peer():
+    world = World()
+    a, b = world.pair()
+    b.recorder.reason = USELESS
+    _send(world, a, b, b"what is this")
+    assert a.closed() == b.closed() == [USELESS]
+
+
+def test_a_reactor_whose_own_business_fails_is_asked_again_a_second_later():
+    class Clumsy(Recorder):
+        ticks = 0
+
+        def next_time(self):
+            return self.now
+
+        def tick(self, now):
+            self.ticks += 1
+            raise MemoryError()
+
+    world = World()
+    reactor = Clumsy()
+    a = world.add(A, 1, reactors=[reactor])
+    world.run(10 * SECOND)
+    assert 5 < reactor.ticks < 15 and a.swarm.faults == reactor.ticks
+
+
+def test_close_says_goodbye_to_all():
+    world = World()
+    a, b, c = world.add(A, 1), world.add(B, 2), world.add(_C, 3)
+    world.join(a, b)
+    world.join(c, a)
+    a.swarm.close(world.now)
+    world.settle()
+    assert b.closed() == c.closed() == [BYE]
+    assert a.swarm.sessions == [] and a.recorder.words().count("remove") == 2
+    assert a.swarm.accepted(b"\x0a\0\0\x07", 1, world.now) is None
+
+
+def test_a_session_ends_with_the_network_key_of_its_epoch():
+    world = World()
+    old, new = NetworkKey(bytes(range(32)), 1), NetworkKey(bytes(range(1, 33)), 2)
+    keys = Membership(old, new)
+    a, b = world.add(A, 1, keys=keys), world.add(B, 2, keys=Membership(old))
+    c = world.add(_C, 3, keys=Membership(old, new))
+    world.join(b, a)
+    world.join(c, a)
+    assert a.session(b).epoch == 1 and a.session(c).epoch == 2
+    keys.drop_lower()
+    a.swarm.end_epoch(1, world.now)
+    world.settle()
+    assert b.closed() == [EPOCH] and a.session(c) and not a.session(b)
+
+
+def test_trimming_takes_the_peer_that_is_worth_least():
+    world = World()
+    a, b, c = world.add(A, 1), world.add(B, 2), world.add(_C, 3)
+    world.join(a, b)
+    world.join(c, a)
+    assert a.swarm.trim(world.now)
+    world.settle()
+    assert a.closed() == c.closed() == [TRIMMED] and a.session(b)
+    assert a.swarm.trim(world.now) and not a.swarm.trim(world.now)
+
+
+def test_a_silent_peer_is_gone_after_fifty_seconds():
+    for numbers, least, most in (({}, 50, 52), ({"keepalive_s": 5, "silent_s": 5}, 10, 12)):
+        world = World()
+        a, b = world.pair(**numbers)
+        a.socket(b).is_stalled = True
+        world.run((least - 6) * SECOND)
+        assert a.session(b)
+        world.run(8 * SECOND)
+        assert a.closed() == [SILENT], a.closed()
+
+
+def test_an_idle_session_stays():
+    world = World()
+    a, b = world.pair()
+    session = a.session(b)
+    world.run(10 * MINUTE)
+    assert a.session(b) is session and a.closed() == b.closed() == []
+
+
+def test_a_reset_in_the_middle_of_a_record():
+    world = World()
+    a, b = world.pair()
+    socket = b.socket(a)
+    assert a.session(b).try_send(CHANNEL, bytes(200))
+    socket.is_stalled = True
+    world.run(100)
+    socket.inbox = socket.inbox[:100]
+    socket.is_stalled = False
+    world.settle()
+    world.cut(socket)
+    assert a.closed() == b.closed() == [LOST] and "message" not in b.recorder.words()
+    world.run(SECOND)
+    assert b.is_at_rest()
+
+
+def test_the_socket_may_end_at_any_byte_of_the_set_up():
+    for n in (0, 1, 30, 51, 60, 170, 171, 200, 256, 257, 270, 290):
+        world = World()
+        a, b = world.add(A, 1), world.add(B, 2)
+        world.is_held = True
+        link = a.wants(b)
+        world.run(4 * SECOND)
+        near = world.dial(a, a.dials.pop())
+        near.is_stalled = near.other.is_stalled = True
+        left = n
+        while left > 0:  # so many bytes pass, both ways counted together
+            world.settle()
+            waiting = near.other if near.other.inbox else near
+            data = waiting.inbox
+            if not data:
+                break
+            waiting.inbox = data[:left]
+            waiting.is_stalled = False
+            world.settle()
+            waiting.is_stalled = True
+            waiting.inbox += data[left:]
+            left -= len(data)
+        near.is_stalled = near.other.is_stalled = False
+        world.cut(near)
+        world.run(2 * SECOND)
+        assert a.is_at_rest() and b.is_at_rest(), n
+        assert link.state in (0, 1)  # over, whether it was a session for a moment or not
+        for member in (a, b):
+            words = member.recorder.words()
+            assert words.count("init") == words.count("remove") <= 1
+            assert member.opened() == len(member.closed())
+
+
+def test_memory_that_runs_out_in_a_handler_closes_that_peer_with_memory():
+    world = World()
+    a, b = world.pair()
+
+    def fail(peer, channel, view):
+        raise MemoryError()
+
+    b.recorder.receive = fail
+    _send(world, a, b, b"x")
+    assert a.closed() == b.closed() == [MEMORY]

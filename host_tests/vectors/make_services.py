@@ -1,0 +1,130 @@
+"""Writes the test vectors of the services (docs/protocol.md 7.2 to 7.5); `--check` only compares.
+
+    services-messages.json     published messages in both forms with their ids and signatures, lists of filters, requests
+                               and answers, questions to log and counters, and what closes the session
+
+The construction is written out here a second time, on the `cryptography` package: what the library makes must equal it
+byte for byte.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+HERE = Path(__file__).resolve().parent
+SEED = bytes((1,)) * 32
+KEY = Ed25519PrivateKey.from_private_bytes(SEED)
+ID = KEY.public_key().public_bytes_raw()
+assert ID[31] < 0x80
+
+# name, topic, payload, nonce, signed, hops of the long form
+PUBLISHED = [
+    ("a reading", "home/kitchen/temperature", b"21.5", "00112233", False, 0),
+    ("passed on twice", "home/kitchen/temperature", b"21.5", "00112233", False, 2),
+    ("the last that may be passed on", "a", b"", "ffffffff", False, 15),
+    ("signed", "door/front", b"open", "01020304", True, 0),
+    ("signed and passed on", "door/front", b"open", "01020304", True, 7),
+    ("empty levels, umlaut", "/\u00e4//", b"\x00\xff", "a0a0a0a0", False, 1),
+    ("the longest topic", "t" * 64, bytes(range(32)), "0a0b0c0d", False, 0),
+    ("the longest payload", "t", bytes(361), "0a0b0c0d", False, 0),
+    ("the longest signed payload", "t", bytes(297), "0a0b0c0d", True, 0),
+]
+
+# Filters, each with whether it is signed only; how many bytes of the list are kept
+FILTERS = [
+    ("none", [], 0),
+    ("one", [("home/#", False)], 7),
+    ("wildcards and signed only", [("+/kitchen/+", False), ("door/+", True), ("#", False)], 21),
+    ("nine, of which eight are kept", [(f"f{i}", False) for i in range(9)], 24),
+    ("too many bytes", [("x" * 63 + str(i), False) for i in range(4)], 195),
+]
+
+MALFORMED = [
+    ("publish", "nothing", b""),
+    ("publish", "no topic", bytes(6)),
+    ("publish", "topic of 65 bytes", bytes(5) + b"\x41" + b"x" * 65),
+    ("publish", "topic over the end", bytes(5) + b"\x03ab"),
+    ("publish", "long form without topic", b"\x40" + bytes(36)),
+    ("publish", "signature of 63 bytes", b"\x80" + bytes(4) + b"\x01t" + bytes(63)),
+    ("publish", "too long with its origin", bytes(5) + b"\x01t" + bytes(362)),
+    ("publish", "empty filter", b"\x10\x00"),
+    ("publish", "filter of 65 bytes", b"\x10\x41" + b"x" * 65),
+    ("publish", "filter over the end", b"\x10\x03ab"),
+    ("request", "two bytes", bytes(2)),
+    ("request", "no method", bytes(4)),
+    ("request", "method over the end", bytes(3) + b"\x05echo"),
+    ("request", "method of 65 bytes", bytes(3) + b"\x41" + b"m" * 65),
+    ("request", "answer of two bytes", b"\x80\x00"),
+    ("log", "four bytes", bytes(4)),
+    ("counters", "one byte", bytes(1)),
+]
+
+
+def published(topic: str, payload: bytes, nonce: str, signed: bool, hops: int) -> dict[str, str | None]:
+    first = 0x80 if signed else 0
+    name = topic.encode()
+    rest = bytes.fromhex(nonce) + bytes((len(name),)) + name + payload
+    signature = KEY.sign(b"picoswarm publish v1" + sha256(ID + rest).digest()) if signed else b""
+    return {
+        "topic": topic,
+        "payload": payload.hex(),
+        "nonce": nonce,
+        "signature": signature.hex(),
+        "short": (bytes((first,)) + rest + signature).hex() if not hops else None,
+        "long": (bytes((first | 0x40 | hops,)) + ID + rest + signature).hex(),
+        "id": sha256(bytes((first | 0x40,)) + ID + rest + signature).digest()[:8].hex(),
+    }
+
+
+def filters(each: list[tuple[str, bool]]) -> str:
+    return (b"\x10" + b"".join(bytes((len(f) | s << 7,)) + f.encode() for f, s in each)).hex()
+
+
+def build() -> str:
+    vectors = {
+        "origin_seed": SEED.hex(),
+        "origin": ID.hex(),
+        "published": [{"name": name, **published(*rest)} for name, *rest in PUBLISHED],
+        "filters": [
+            {"name": name, "filters": [list(f) for f in each], "message": filters(each), "kept": n}
+            for name, each, n in FILTERS
+        ],
+        "requests": [
+            {"id": 0x1234, "method": "echo", "payload": "6869", "message": "001234" + "04" + b"echo".hex() + "6869"},
+            {"id": 1, "method": "m" * 64, "payload": "", "message": "000001" + "40" + "6d" * 64},
+        ],
+        "answers": [
+            {"id": 0x1234, "status": 0, "payload": "6869", "message": "8012346869"},
+            {"id": 0x1234, "status": 5, "payload": "", "message": "851234"},
+        ],
+        "log": [
+            {"lines": ["one", "zwei"], "question": "0000000004", "answer": "0200000004" + b"zwei\n".hex()},
+            {"lines": ["one"], "question": "013fffffff", "answer": "0200000000" + b"one\n".hex()},
+        ],
+        "counters": [
+            {"names": "a b c", "counts": [0, 127, 300], "question": "0000", "answer": "0200007fac02"},
+            {"names": "a b c", "counts": [0, 127, 300], "question": "0100", "answer": "0300" + b"a b c".hex()},
+            {"names": "a b c", "counts": [0, 127, 300], "question": "0001", "answer": "0201"},
+        ],
+        "malformed": [{"of": of, "name": name, "message": data.hex()} for of, name, data in MALFORMED],
+    }
+    return json.dumps(vectors, indent=1) + "\n"
+
+
+def main(check: bool) -> int:
+    path = HERE / "services-messages.json"
+    is_stale = not path.exists() or path.read_text() != build()
+    if is_stale:
+        if not check:
+            path.write_text(build())
+        print(("differs: " if check else "written: ") + path.name)
+    return int(check and is_stale)
+
+
+if __name__ == "__main__":
+    sys.exit(main("--check" in sys.argv[1:]))

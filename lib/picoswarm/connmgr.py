@@ -1,0 +1,498 @@
+"""The connection manager: whom to dial and when, whom to let in, whom to let go (docs/protocol.md 6; rows B1-B9, B23-B27,
+L3-L19, T19-T27). Pure policy: it knows no sockets and no sessions; the owner has those and tells what happens.
+
+A `Link` is one connection, wished, dialed or established. Its `state`:
+
+    0 disconnected  waits until it is due: a wish not dialed yet, or a permanent one that was closed
+    1 failing       the dial failed; a permanent one waits and is dialed again, another one is forgotten
+    2 canceled      given up while it was dialed: a socket still, until `established` (which says: close it) or `failed`
+    3 pending       being dialed: `next_dial` registers it before anybody opens a socket
+    4 established   in use
+
+    add(id or None, ip, port, now)  a permanent peer: the link to it is dialed for ever. `remove(link)` undoes it
+    want(id, ip, port, now)         one that somebody waits for, dialed once and before candidates. Who wants what others
+                                    do joins in. State 1: it cannot be dialed, see `reason`. `cancel(link)` undoes it
+    next_dial(now)                  the link to dial now, or None; `tick` and `next_dial` have to do at `next_time(now)`
+    pick, allow                     set by the owner: pick(now) -> a candidate (id, ip, port) or None;
+                                    allow("dial", "accept" or "secured", id or None, ip) -> bool, or None
+    may_accept(ip)                  whether an inbound socket may stay at all
+    may_enter(ip)                   whether there is a place for whoever sent a message 1 that opened (else: close)
+    established(link, id, now)      the session is proven; an inbound one comes as Link(id, ip, listen port, False).
+                                    -1: kept. `rival` and `rival_reason` are those of this call: a link to close first, or
+                                    None.
+                                    -2: ping the session of `rival`, for 2 s. If it answers: failed(link, 6, now). Else
+                                    close it, tell `closed`, and ask `established` again.
+                                    Else the reason to close the new session for; it is forgotten.
+    failed(link, reason, now)       the dial or handshake ended. -1: the socket closed after message 1, without an answer
+    closed(link, reason, now)       an established link ended. To be told before a link that replaces it is announced
+    score(id, ip, points)           a peer broke a rule; True: it is banned from now on. `offence(reason)` gives points
+    worst(now, is_forced)           the link to let go when there are too many, or the memory is short; or None
+    links, ends                     all of them; how many ended, by reason
+
+So whoever was announced to reactors after -1 is taken back after `closed`, once each.
+"""
+
+from .address import group, is_open_port, scope
+from .compat import const, ticks_add, ticks_diff
+from .wire import copy, same
+
+_DISCONNECTED = const(0)
+_FAILING = const(1)
+_CANCELED = const(2)
+_PENDING = const(3)
+_ESTABLISHED = const(4)
+
+_KEEP = const(-1)
+_ASK_OLD = const(-2)
+_NO_ANSWER = const(-1)
+
+# Reasons (reasons.py)
+_BYE = const(0)
+_BUSY = const(1)
+_SELF = const(4)
+_USELESS = const(5)
+_DUPLICATE = const(6)
+_WRONG_ID = const(7)
+_BANNED = const(8)
+_TRIMMED = const(17)
+_GATED = const(18)
+_SLOW = const(19)
+_LOST = const(20)
+_REASONS = const(24)
+_LASTING = const(0x401AC)  # incompatible, downgrade, useless, wrong_id, banned, gated: will be so in an hour, too
+# Points by reason, from `malformed` on, for what only a peer that breaks the rules does (row B27).
+_POINTS = b"\x32\x32\x64\x32\x32\0\0\0\0\0\x14"
+_FIRST_OFFENCE = const(11)
+
+_GLOBAL = const(3)  # see address.scope
+
+_START_MS = const(3000)  # at random before each dial (row T21)
+_NOBODY_MS = const(10000)  # before candidates are looked for again
+_BACK_OFF_S = const(5)
+_TRIES_MAX = const(18)  # 5 + 18 * 18 s is beyond the longest wait
+_BACK_OFF_MAX_S = const(300)
+_BRAKE = const(8)  # failures in a row (row B4)
+_BRAKE_MS = const(30000)
+_DRAWS = const(16)  # of candidates at a time; the first half only from networks without a link (row B23)
+_MINUTE_MS = const(60000)  # a link that lived so long has succeeded; before, it is not trimmed
+_YOUNG_MS = const(10000)
+_DAY_MS = const(86400000)  # ages beyond are not told apart
+_SELVES = const(4)
+_NO_ANSWERS = const(3)
+
+# A note on a node: id 8 | IP 8 (zeros: none) | ban 1 and rest 1 (minutes left) | score 1 | handshakes without an answer 1
+_NOTES = const(16)
+_NOTE = const(20)
+_IP = const(8)
+_BAN = const(16)
+_REST = const(17)  # no new dial
+_SCORE = const(18)
+_UNANSWERED = const(19)
+_BAN_SCORE = const(100)
+_HOUR = const(61)  # the first minute is not a whole one
+_BUSY_MIN = const(6)
+_REDIAL_MIN = const(2)
+
+
+def duplicate(own_id, peer_id, old_is_outbound, old_ms, new_is_outbound):
+    """Of two sessions with one peer, the older `old_ms` old: -1 the new one stays, 6 the old one, -2 the old one if it
+    answers a PING within 2 s. Both ends come to the same result."""
+    if old_is_outbound == new_is_outbound:
+        return _KEEP
+    if old_ms >= _YOUNG_MS:
+        return _ASK_OLD
+    return _KEEP if new_is_outbound == (own_id < peer_id) else _DUPLICATE
+
+
+def offence(reason):
+    """Points, at most 100, for a peer whose session had to be closed for `reason`."""
+    reason -= _FIRST_OFFENCE
+    return _POINTS[reason] if 0 <= reason < len(_POINTS) else 0
+
+
+class Link:
+    """One connection. `id` 32 bytes or None, `ip` unwrapped, `port` the TCP port that the peer listens at; `reason`: why
+    it ended; `is_permanent` 0, 1, or 2: given by its address alone. `value` (0-255, 0 at first) and `is_protected` are the
+    owner's: `worst` goes by them."""
+
+    def __init__(self, id32, ip, port, is_outbound):
+        self.id = id32
+        self.ip = ip
+        self.port = port
+        self.is_outbound = is_outbound
+        self.is_protected = False
+        self.state = _DISCONNECTED
+        self.is_permanent = self.reason = self.value = self.tries = self.callers = 0
+        self.at = 0  # ticks: when it is dialed next; when it was established
+
+
+class ConnManager:
+    """See the module."""
+
+    def __init__(self, profile, own_id, rng, now):
+        self._id = own_id
+        self._rng = rng
+        self._dials = profile.dials
+        self._links = left = profile.links
+        self._inbound = min(profile.inbound, left - 1)
+        left -= self._inbound
+        self._reserved = min(profile.reserved, left - 1)
+        self._outbound = min(profile.outbound, left)
+        self._minute = ticks_add(now, _MINUTE_MS)
+        self._pick_at = self._soon(now)
+        self._brake = now
+        self._failures = 0  # in a row
+        self._notes = bytearray(_NOTE * _NOTES)
+        self._selves = []  # (ip, port) that turned out to be this node
+        self.links = []
+        self.pick = self.allow = self.rival = None
+        self.rival_reason = 0
+        self.ends = [0] * _REASONS
+
+    # Time
+
+    def _soon(self, now):
+        return ticks_add(now, self._rng(1)[0] * _START_MS >> 8)
+
+    def tick(self, now):
+        """Each minute bans and scores decay, and times of long ago come nearer: ticks tell six days only."""
+        while ticks_diff(now, self._minute) >= 0:
+            self._minute = ticks_add(self._minute, _MINUTE_MS)
+            notes = self._notes
+            for at in range(_BAN, len(notes), _NOTE):
+                notes[at] -= notes[at] > 0
+                notes[at + 1] -= notes[at + 1] > 0
+                notes[at + 2] >>= 1
+            for link in self.links:
+                if link.state == _ESTABLISHED and ticks_diff(now, link.at) > _DAY_MS:
+                    link.at = ticks_add(now, -_DAY_MS)
+            if ticks_diff(now, self._pick_at) > 0:
+                self._pick_at = now
+            if self._failures >= _BRAKE and ticks_diff(now, self._brake) > 0:
+                self._failures = _BRAKE - 1
+
+    def next_time(self, now):
+        """See the module."""
+        best = self._minute
+        if not self._is_free():
+            return best
+        for link in self.links:
+            if link.state <= _FAILING and ticks_diff(link.at, best) < 0:
+                best = link.at
+        if self.pick and ticks_diff(self._pick_at, best) < 0 and self._fits(None, True, False, now):
+            best = self._pick_at
+        if self._failures >= _BRAKE and ticks_diff(self._brake, best) > 0:
+            best = self._brake
+        return best
+
+    # Dialing
+
+    def _is_free(self):
+        """Whether one more dial may run."""
+        dials = 0
+        for link in self.links:
+            dials += link.state in (_CANCELED, _PENDING)
+        return dials < self._dials
+
+    def _find(self, id32, ip, port):
+        """The link to an id, or to an address: one that is established before one that is not; or None."""
+        found = None
+        for link in self.links:
+            if link.state != _CANCELED and (link.id == id32 if id32 else link.ip == ip and link.port == port):
+                if found is None or link.state == _ESTABLISHED:
+                    found = link
+        return found
+
+    def add(self, id32, ip, port, now):
+        """See the module."""
+        link = self._find(id32, ip, port)
+        if link and not link.is_outbound:
+            link.is_permanent = 1  # it came by itself; the wish is another link, for when this one has gone
+            link = None
+        if link is None:
+            link = Link(id32, ip, port, True)
+            link.at = self._soon(now)
+            self.links.append(link)
+        link.is_permanent = 1 if id32 else 2
+        return link
+
+    def want(self, id32, ip, port, now):
+        """See the module."""
+        link = self._find(id32, ip, port)
+        if link is None:
+            link = Link(id32, ip, port, True)
+            link.reason = self._refusal(link, 0)
+            if not (link.reason or self._fits(link, True, True, now)):
+                link.reason = _BUSY
+            if link.reason:
+                link.state = _FAILING
+                return link
+            self.links.append(link)
+        if link.state <= _FAILING:
+            link.at = self._soon(now)
+        link.callers += 1
+        return link
+
+    def cancel(self, link):
+        """See the module. A link in use, or wished by others, stays."""
+        link.callers -= 1
+        if link.callers > 0 or link.is_permanent or link not in self.links:
+            return
+        if link.state == _PENDING:
+            link.state = _CANCELED
+        elif link.state <= _FAILING:
+            self.links.remove(link)
+
+    def remove(self, link):
+        """See the module. A link in use stays until it is closed."""
+        link.is_permanent = 0
+        self.cancel(link)
+
+    def _refusal(self, link, draw):
+        """The reason not to dial this link, or 0. `draw`: 0 for a wish, else which candidate it is."""
+        id32 = link.id
+        ip = link.ip
+        kind = scope(ip)
+        if id32 == self._id or (ip, link.port) in self._selves:
+            return _SELF
+        if not (kind and is_open_port(link.port)):
+            return _USELESS
+        for other in self.links:
+            if other is not link and (draw or other.state >= _PENDING):
+                if id32 and other.id == id32 or other.ip == ip and other.port == link.port:
+                    return _DUPLICATE
+                if draw and kind == _GLOBAL:
+                    if other.ip == ip or (draw <= _DRAWS // 2 and other.is_outbound and group(other.ip) == group(ip)):
+                        return _DUPLICATE
+        if self.is_banned(id32, ip):
+            return _BANNED
+        note = self._find_note(id32, ip) if draw else -1
+        if note >= 0 and self._notes[note + _REST]:
+            return _BUSY
+        return 0 if self.allow is None or self.allow("dial", id32, ip) else _GATED
+
+    def next_dial(self, now):
+        """See the module."""
+        if not self._is_free() or (self._failures >= _BRAKE and ticks_diff(now, self._brake) < 0):
+            return None
+        for link in self.links:
+            if link.state <= _FAILING and ticks_diff(now, link.at) >= 0:
+                if not self._refusal(link, 0) and self._fits(link, True, True, now):
+                    link.state = _PENDING
+                    return link
+                link.at = ticks_add(now, _MINUTE_MS)
+        if not self.pick or ticks_diff(now, self._pick_at) < 0 or not self._fits(None, True, False, now):
+            return None
+        self._pick_at = self._soon(ticks_add(now, _NOBODY_MS))
+        for draw in range(1, _DRAWS + 1):
+            found = self.pick(now)
+            if found is None:
+                break
+            link = Link(found[0], found[1], found[2], True)
+            if not self._refusal(link, draw):
+                self._pick_at = self._soon(now)
+                link.callers = 1
+                link.state = _PENDING
+                self.links.append(link)
+                return link
+        return None
+
+    def failed(self, link, reason, now):
+        """See the module. What the other side refused, and what was cancelled, is no failure."""
+        if reason == _NO_ANSWER:
+            reason = _BUSY
+            note = self._note(link.id, link.ip) + _UNANSWERED
+            self._notes[note] += 1
+            if self._notes[note] >= _NO_ANSWERS:
+                self._notes[note] = 0
+                reason = _LOST
+        if reason == _SELF and not link.is_permanent:  # who leads our own words back to us takes no permanent peer away
+            self._selves = (self._selves + [(link.ip, link.port)])[-_SELVES:]
+        elif reason == _WRONG_ID and link.is_permanent == 2:
+            link.id = None  # another board stands there now
+        elif link.is_outbound and link.state == _PENDING and (reason == _LOST or reason == _SLOW):
+            self._failures = min(self._failures + 1, _BRAKE)
+            self._brake = ticks_add(now, _BRAKE_MS)
+        self._end(link, _FAILING, reason, now)
+
+    def _end(self, link, state, reason, now):
+        if reason >= _REASONS:
+            reason = _BYE  # of a later version
+        self.ends[reason] += 1
+        is_dropped = link.state == _CANCELED or not (link.is_permanent and link.is_outbound)
+        link.reason = reason
+        link.state = state
+        link.callers = 0
+        if link.is_outbound:
+            self._pick_at = self._soon(now)
+            rest = _HOUR if _LASTING >> reason & 1 else _REDIAL_MIN if reason == _LOST else _BUSY_MIN
+            note = self._note(link.id, link.ip) + _REST
+            self._notes[note] = max(self._notes[note], rest)
+        if not is_dropped:
+            wait = min(_BACK_OFF_MAX_S, _BACK_OFF_S + link.tries * link.tries) * 1000 >> 8
+            link.tries = min(link.tries + 1, _TRIES_MAX)
+            # A quarter more or less, and the random start of every dial.
+            link.at = self._soon(ticks_add(now, wait * (192 + (self._rng(1)[0] >> 1))))
+            return
+        if link in self.links:
+            self.links.remove(link)
+        for other in self.links:
+            if link.id and other.id == link.id and other.state != _ESTABLISHED:
+                other.at = self._soon(now)  # a permanent peer that had come by itself
+
+    # Established links
+
+    def may_accept(self, ip):
+        """See the module."""
+        return not self.is_banned(None, ip) and (self.allow is None or self.allow("accept", None, ip))
+
+    def may_enter(self, ip):
+        """See the module. A permanent peer that is missing may be at the door, or one that rebooted."""
+        for link in self.links:
+            if link.is_permanent and link.state != _ESTABLISHED or link.state == _ESTABLISHED and link.ip == ip:
+                return True
+        return self._fits(None, False, False, 0)
+
+    def _fits(self, link, is_outbound, is_wish, now):
+        """Whether there is a place for one more link, `link` itself not counted. A wish may take that of another, the
+        `rival`."""
+        links = outbound = inbound = permanent = 0
+        for each in self.links:
+            if each is not link and each.state > _FAILING:
+                links += 1
+                if each.is_permanent:
+                    permanent += 1
+                elif each.is_outbound:
+                    outbound += 1
+                else:
+                    inbound += 1
+        if is_wish:
+            self.rival = None if links < self._links else self.worst(now, False)
+            self.rival_reason = _TRIMMED
+            return links < self._links or self.rival is not None
+        if links >= self._links:
+            return False
+        return outbound + max(0, permanent - self._reserved) < self._outbound if is_outbound else inbound < self._inbound
+
+    def established(self, link, id32, now):
+        """See the module."""
+        self.rival = None
+        reason = _BYE
+        if link.state != _CANCELED:
+            reason = self._verdict(link, id32, now)
+        if reason >= 0:
+            self.rival = None
+            self.failed(link, reason, now)
+        elif reason == _KEEP:
+            if not link.is_outbound:
+                for wish in self.links:
+                    if wish.id == id32 and wish.is_permanent:  # it came by itself, and says where it listens (row T23)
+                        link.is_permanent = 1
+                        if is_open_port(link.port):
+                            wish.ip = link.ip
+                            wish.port = link.port
+                self.links.append(link)
+            link.state = _ESTABLISHED
+            link.at = now
+            link.callers = 0
+            self._failures = 0
+            note = self._find_note(id32, link.ip)
+            if note >= 0:
+                self._notes[note + _UNANSWERED] = 0
+        return reason
+
+    def _verdict(self, link, id32, now):
+        if id32 == self._id:
+            return _SELF
+        if link.id and link.id != id32:
+            return _WRONG_ID
+        link.id = id32
+        if self.is_banned(id32, link.ip):
+            return _BANNED
+        if self.allow and not self.allow("secured", id32, link.ip):
+            return _GATED
+        is_wish = link.is_permanent + link.callers > 0
+        for other in self.links:
+            if other is not link and other.id == id32:
+                is_wish |= other.is_permanent > 0
+                if other.state == _ESTABLISHED:
+                    self.rival = other
+                    self.rival_reason = _DUPLICATE
+                    link.callers += 1  # it takes the place of the old one, whichever side that was dialed from
+                    return duplicate(self._id, id32, other.is_outbound, ticks_diff(now, other.at), link.is_outbound)
+        if not self._fits(link, link.is_outbound, is_wish, now):
+            return _BUSY
+        return _KEEP
+
+    def closed(self, link, reason, now):
+        """See the module."""
+        if ticks_diff(now, link.at) >= _MINUTE_MS:
+            link.tries = 0
+        self._end(link, _DISCONNECTED, reason, now)
+
+    def worst(self, now, is_forced):
+        """See the module. Never a protected one; permanent ones and those of the last minute only if `is_forced`. The one
+        of least value, inbound before outbound, the youngest."""
+        worst = None
+        least = 0
+        for link in self.links:
+            if link.state == _ESTABLISHED and not link.is_protected:
+                age = ticks_diff(now, link.at)
+                rank = link.is_permanent << 28 | link.value << 20 | link.is_outbound << 19 | min(age, _DAY_MS) >> 8
+                if is_forced or (age >= _MINUTE_MS and not link.is_permanent):
+                    if worst is None or rank < least:
+                        worst = link
+                        least = rank
+        return worst
+
+    # Notes
+
+    def _find_note(self, id32, ip):
+        """The offset of the note on a node (without an id: on an address), or -1."""
+        key = id32 or ip + bytes(4)
+        for at in range(0, len(self._notes), _NOTE):
+            if same(self._notes, at, key, 0, 8):
+                return at
+        return -1
+
+    def _note(self, id32, ip):
+        """The offset of the note on a node, in the place of the one that matters least if it is new."""
+        notes = self._notes
+        best = self._find_note(id32, ip)
+        if best < 0:
+            best = least = 0x3FFFFFFF
+            for at in range(0, len(notes), _NOTE):
+                weight = notes[at + _BAN] << 16 | notes[at + _SCORE] << 8 | notes[at + _REST]
+                if weight < least:
+                    best = at
+                    least = weight
+            for at in range(best, best + _NOTE):
+                notes[at] = 0
+            copy(notes, best, id32 or ip + bytes(4), 0, 8)
+        return best
+
+    def score(self, id32, ip, points):
+        """See the module. Permanent peers are never banned."""
+        notes = self._notes
+        note = self._note(id32, ip)
+        notes[note + _SCORE] = min(255, notes[note + _SCORE] + points)
+        if notes[note + _SCORE] < _BAN_SCORE:
+            return False
+        for link in self.links:
+            if link.id == id32 and link.is_permanent:
+                return False
+        notes[note + _SCORE] = 0
+        notes[note + _BAN] = _HOUR
+        if scope(ip) == _GLOBAL:
+            copy(notes, note + _IP, ip + bytes(4), 0, 8)
+        return True
+
+    def is_banned(self, id32, ip):
+        """Whether an id (None: unknown) or its address is banned. On a LAN addresses are not: they change hands."""
+        notes = self._notes
+        is_global = scope(ip) == _GLOBAL
+        for at in range(0, len(notes), _NOTE):
+            if notes[at + _BAN]:
+                if id32 and same(notes, at, id32, 0, 8) or is_global and same(notes, at + _IP, ip + bytes(4), 0, 8):
+                    return True
+        return False

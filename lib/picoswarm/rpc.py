@@ -1,0 +1,196 @@
+"""Requests to a peer and their answers: the reactor on channel 3 (docs/protocol.md 7.3). Pure, without I/O.
+
+Whoever drives it sets `now` before any call that takes no time; after each calls `next_event` until it returns None, and
+`tick` at `next_time`. Events: (CALL, peer, id, method, payload), to be answered by `reply`, and (DONE, id, status, payload).
+"""
+
+from .channel import Channel, Reactor
+from .compat import const, ticks_add, ticks_diff
+
+# Events
+_CALL = const(1)
+_DONE = const(2)
+
+# The status of an answer. What stands above 127 comes from the own node only.
+_OK = const(0)
+_NO_METHOD = const(1)
+_REFUSED = const(2)
+# 3 failed: the handler raised; the payload is its text
+_BUSY = const(4)
+_TOO_LONG = const(5)  # the answer would be
+_TIMEOUT = const(128)
+_LOST = const(129)  # the session ended
+
+RPC_COUNTS = "called timed_out lost late unasked answered turned_away unsent"
+
+_N_CALLED = const(0)
+_N_TIMED_OUT = const(1)
+_N_LOST = const(2)
+_N_LATE = const(3)  # answers after the deadline
+_N_UNASKED = const(4)
+_N_ANSWERED = const(5)
+_N_TURNED_AWAY = const(6)  # by the engine itself, with a status
+_N_UNSENT = const(7)  # that status met a full queue
+
+_CHANNEL = const(3)
+_MALFORMED = const(11)
+_ANSWER = const(0x80)  # in the first byte, with the status
+_LONGEST = const(64)  # method
+_OF_ONE_PEER = const(4)  # requests that are served at a time
+_RECENT = const(256)  # ids for which an answer counts as late
+_RETRY_MS = const(100)
+
+
+class Rpc(Reactor):
+    """See the module. `methods`: name by its bytes, of what this node serves. `allow(peer, method)`, unless None, says who
+    may call it. `counts` has the numbers of RPC_COUNTS."""
+
+    def __init__(self, profile, now):
+        self.channels = (Channel(_CHANNEL, 6, 8, 1024, profile.request_max),)
+        self.now = now
+        self.methods = {}
+        self.allow = None
+        self.counts = [0] * 8
+        self._longest = profile.request_max
+        self._most = profile.requests
+        self._id = self._retry = 0
+        self._calls = []  # [id, peer, deadline] of own ones
+        self._served = []  # [peer, id, answer that waits for room or None]
+        self._events = []
+
+    def register(self, method):
+        """Serve a method (text of 1-64 bytes)."""
+        self.methods[method.encode()] = method
+
+    def call(self, peer, method, payload, now, ms=10000):
+        """Ask a peer; within `ms` (below 2**29) an event DONE tells its answer. Returns the id, or 0 where there is no room
+        now: too many calls, or the queue to the peer is full. Raises LocalError for what is too long."""
+        name = method.encode()
+        number = self._id % 0xFFFF + 1
+        while self._find(number):
+            number = number % 0xFFFF + 1
+        text = bytes((0, number >> 8, number & 0xFF, len(name) & 0xFF)) + name + payload
+        if not 0 < len(name) <= _LONGEST or len(text) > self._longest:
+            from .errors import LocalError
+
+            raise LocalError("method or size")
+        if len(self._calls) + len(self._events) >= self._most or not peer.try_send(_CHANNEL, text):
+            return 0
+        self._id = number
+        self._calls.append([number, peer, ticks_add(now, ms)])
+        self.counts[_N_CALLED] += 1
+        return number
+
+    def reply(self, peer, number, status, payload=b""):
+        """Answer a CALL. False: that peer is gone, or has the answer."""
+        for served in self._served:
+            if served[0] is peer and served[1] == number and served[2] is None:
+                if len(payload) > self._longest - 3:
+                    status = _TOO_LONG
+                    payload = b""
+                served[2] = bytes((_ANSWER | status, number >> 8, number & 0xFF)) + payload
+                self._send(served)
+                return True
+        return False
+
+    def _send(self, served):
+        if served[0].try_send(_CHANNEL, served[2]):
+            self._served.remove(served)
+            self.counts[_N_ANSWERED] += 1
+        else:
+            self._retry = ticks_add(self.now, _RETRY_MS)
+
+    def _find(self, number):
+        for call in self._calls:
+            if call[0] == number:
+                return call
+
+    def _end(self, call, status, payload=b""):
+        self._calls.remove(call)
+        self._events.append((_DONE, call[0], status, payload))
+
+    def next_event(self):
+        """The oldest event that was not fetched, or None."""
+        return self._events.pop(0) if self._events else None
+
+    # Reactor
+
+    def init_peer(self, peer):
+        """Nothing is kept of a peer that asks nothing."""
+
+    add_peer = init_peer
+
+    def remove_peer(self, peer, reason):
+        """The session ended: so did its calls, and nobody waits for what is served."""
+        for call in list(self._calls):
+            if call[1] is peer:
+                self.counts[_N_LOST] += 1
+                self._end(call, _LOST)
+        for served in list(self._served):
+            if served[0] is peer:
+                self._served.remove(served)
+
+    def receive(self, peer, channel, view):
+        """A message of a peer. Returns the reason to close it, or 0."""
+        n = len(view)
+        if n < 3:
+            return _MALFORMED
+        number = view[1] << 8 | view[2]
+        if view[0] & _ANSWER:
+            call = self._find(number)
+            if call and call[1] is peer:
+                self._end(call, view[0] & 0x7F, bytes(view[3:]))
+            else:
+                self.counts[_N_LATE if not call and (self._id - number) & 0xFFFF < _RECENT else _N_UNASKED] += 1
+            return 0
+        if view[0]:
+            return 0  # of a later version
+        end = n > 4 and 4 + view[3]
+        if not 4 < end <= min(n, 4 + _LONGEST):
+            return _MALFORMED
+        count = 0
+        for served in self._served:
+            if served[0] is peer:
+                if served[1] == number:
+                    return _MALFORMED
+                count += 1
+        method = self.methods.get(bytes(view[4:end]))
+        status = _OK
+        if method is None:
+            status = _NO_METHOD
+        elif self.allow and not self.allow(peer, method):
+            status = _REFUSED
+        elif count >= _OF_ONE_PEER or len(self._served) >= self._most:
+            status = _BUSY
+        else:
+            self._served.append([peer, number, None])
+            self._events.append((_CALL, peer, number, method, bytes(view[end:])))
+            return 0
+        self.counts[_N_TURNED_AWAY] += 1
+        if not peer.try_send(_CHANNEL, bytes((_ANSWER | status, view[1], view[2]))):
+            self.counts[_N_UNSENT] += 1
+        return 0
+
+    # Time
+
+    def next_time(self):
+        """The tick at which `tick` must be called at the latest, or None."""
+        best = None
+        for call in self._calls:
+            if best is None or ticks_diff(call[2], best) < 0:
+                best = call[2]
+        for served in self._served:
+            if served[2] and (best is None or ticks_diff(self._retry, best) < 0):
+                best = self._retry
+        return best
+
+    def tick(self, now):
+        """Do what is due at `now`."""
+        self.now = now
+        for call in list(self._calls):
+            if ticks_diff(now, call[2]) >= 0:
+                self.counts[_N_TIMED_OUT] += 1
+                self._end(call, _TIMEOUT)
+        for served in list(self._served):
+            if served[2]:
+                self._send(served)

@@ -1,0 +1,454 @@
+"""What applications get from sessions: publish/subscribe, requests, streams (docs/architecture.md). It stands between the
+user's coroutines and the `Swarm` engine with its reactors; `Node` hands its calls to it.
+"""
+
+from asyncio import Event, create_task
+from collections import deque, namedtuple
+
+from .compat import collect, const, format_ip, sleep_ms, ticks_add, ticks_diff, ticks_ms
+from .pubsub import PUBSUB_COUNTS, matches
+
+_OPENED = const(3)  # events of the swarm
+_CLOSED = const(4)
+_STREAM = const(5)
+_RESET = const(9)
+
+_CALL = const(1)  # events of rpc
+_OK = const(0)
+_FAILED = const(3)
+_TIMEOUT = const(128)
+
+_BYE = const(0)  # see reasons.py
+_STREAM_REASON = const(14)
+_MEMORY = const(16)
+
+_OPEN = const(4)  # a session's stage
+_FAILING = const(1)  # states of a link, see connmgr.py
+_ESTABLISHED = const(4)
+_RETRY_MS = const(50)
+_CHUNK = const(256)
+_SEND_MS = const(3000)  # a write waits so long for room (row T13)
+_STREAM_PRIORITY = const(5)
+
+Message = namedtuple("Message", ("topic", "payload", "origin", "is_proven"))
+
+
+def _refuse(text):
+    from .errors import LocalError
+
+    raise LocalError(text)
+
+
+def _fail(status, text=""):
+    from .failures import request_error
+
+    raise request_error(status, text)
+
+
+class Stream:
+    """Bytes both ways between two nodes, under the name of a protocol. Its methods raise StreamError once the other side, or
+    the connection, has given it up."""
+
+    def __init__(self, services, session, channel, name):
+        self.peer = session.id
+        self.name = name
+        self._services = services
+        self._session = session
+        self._channel = channel
+        self._changed = Event()
+        self._is_ended = False  # nothing more comes
+        self._reason = -1  # why it was given up
+
+    def _check(self):
+        if self._reason >= 0:
+            from .failures import StreamError
+
+            raise StreamError("the stream was given up, reason %d" % self._reason, self._reason)
+
+    def on_event(self, kind, extra):
+        """The mux has news."""
+        if kind == _RESET:
+            self._reason = extra
+        elif kind == _RESET - 1:
+            self._is_ended = True
+        self._changed.set()
+
+    async def read(self, n=_CHUNK):
+        """The bytes that are there, 1 to `n`, once there are some; b"" at the end."""
+        out = bytearray(n)
+        while True:
+            count = self._session.mux.read(self._channel, out, 0, n) if self._reason < 0 else 0
+            if count:
+                self._services.touch(self._session)
+                return bytes(out[:count])
+            self._check()
+            if self._is_ended:
+                return b""
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def write(self, data):
+        """Send bytes. It returns when the last of them stand in the queue, which waits for the peer to read."""
+        for at in range(0, len(data), _CHUNK):
+            chunk = bytes(data[at : at + _CHUNK])
+            while True:
+                self._check()
+                if self._session.try_send(self._channel, chunk):
+                    break
+                self._changed.clear()
+                await self._changed.wait()
+            self._services.touch(self._session)
+
+    def close(self):
+        """Send no more; reading goes on until the other side does the same."""
+        if self._reason < 0:
+            self._session.mux.close(self._channel)
+            self._services.touch(self._session)
+
+    def reset(self, reason=_BYE):
+        """Give the stream up, both ways."""
+        if self._reason < 0:
+            self._reason = reason
+            self._session.mux.reset(self._channel, reason)
+            self._services.forget(self._session, self._channel)
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, kind, *rest):
+        if kind is None:
+            self.close()
+        else:
+            self.reset()
+
+
+class Subscription:
+    """Messages on a topic filter, for `async for`; the last few wait, and `dropped` counts those that nobody fetched in
+    time. `close` ends it."""
+
+    def __init__(self, services, text, most):
+        self.dropped = 0
+        self.filter = text
+        self._services = services
+        self._raw = bytes((len(text.encode()),)) + text.encode()
+        self._most = most
+        self._waiting = deque((), most)
+        self._arrived = Event()
+
+    def offer(self, raw, message):
+        """Take a message whose topic matches; None: the node is closed."""
+        if message is None or matches(self._raw, 0, raw, 1):
+            self.dropped += message is not None and len(self._waiting) == self._most
+            self._waiting.append(message)
+            self._arrived.set()
+
+    def close(self):
+        """Hear no more."""
+        self._services.unsubscribe(self)
+        self.offer(None, None)
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+        message = self._waiting.popleft()
+        if message is None:
+            self._waiting.append(None)
+            self._arrived.set()
+            raise StopAsyncIteration
+        return message
+
+
+class Services:
+    """See the module. `pubsub`, `rpc`: the reactors, None where the profile leaves them out."""
+
+    def __init__(self, node, swarm, links, pubsub, rpc):
+        self.swarm = swarm
+        self.links = links
+        self.pubsub = pubsub
+        self.rpc = rpc
+        self.faults = 0  # handlers of the user that raised; the last one is `fault`
+        self.fault = None
+        self._node = node
+        self._handlers = {}  # by name: of streams and of requests
+        self._streams = {}  # by (session, channel)
+        self._subscriptions = []
+        self._calls = {}  # [Event, status, payload] by number
+
+    # Publish and subscribe
+
+    def subscribe(self, text, signed):
+        subscription = Subscription(self, text, self.swarm.profile.deliveries)
+        from .topics import subscribe
+
+        subscribe(self.pubsub, text, ticks_ms(), signed)
+        self._subscriptions.append(subscription)
+        self.links.turn()
+        return subscription
+
+    def unsubscribe(self, subscription):
+        if subscription in self._subscriptions:
+            self._subscriptions.remove(subscription)
+            for other in self._subscriptions:
+                if other.filter == subscription.filter:
+                    return
+            from .topics import unsubscribe
+
+            unsubscribe(self.pubsub, subscription.filter, ticks_ms())
+            self.links.turn()
+
+    async def publish(self, topic, payload, seed):
+        text = self.pubsub.compose(topic, payload, seed is not None)
+        if seed is not None:
+            from .signing import sign
+
+            job = sign(text, seed)
+            while job.step():
+                await sleep_ms(0)
+            text[-64:] = job.result
+        count = self.pubsub.publish(text, ticks_ms())
+        self.links.turn()
+        return count
+
+    # Sessions, requests and streams
+
+    async def session(self, id32, ms):
+        """An open session with a node: that which is there, or a new one. Raises a RequestError."""
+        deadline = ticks_add(ticks_ms(), ms)
+        swarm = self.swarm
+        link = None
+        try:
+            while True:
+                session = swarm.peers.get(id32)
+                if session and session.stage == _OPEN:
+                    return session
+                if link is None and session is None:
+                    link = await self._want(id32)
+                if (link and link.state == _FAILING) or ticks_diff(deadline, ticks_ms()) <= 0:
+                    _fail(_TIMEOUT + 2, "no session with this node")
+                await sleep_ms(_RETRY_MS)
+        finally:
+            if link and link.state != _ESTABLISHED:
+                swarm.manager.cancel(link)
+
+    async def _want(self, id32):
+        contact = self._node.contact(id32)
+        if contact is None:
+            await self._node.lookup(id32)
+            contact = self._node.contact(id32)
+        if contact is None or not contact[2]:
+            _fail(_TIMEOUT + 2, "no such node is known")
+        link = self.swarm.manager.want(id32, contact[0], contact[2], ticks_ms())
+        self.links.turn()
+        return link
+
+    async def request(self, id32, method, payload, ms):
+        deadline = ticks_add(ticks_ms(), ms)
+        session = await self.session(id32, ms)
+        while True:
+            left = ticks_diff(deadline, ticks_ms())
+            if left <= 0 or session.stage != _OPEN:
+                _fail(_TIMEOUT)
+            number = self.rpc.call(session, method, payload, ticks_ms(), left)
+            if number:
+                break
+            await sleep_ms(_RETRY_MS)
+        waiting = self._calls[number] = [Event(), _TIMEOUT, b""]
+        self.links.turn()
+        try:
+            await waiting[0].wait()
+        finally:
+            self._calls.pop(number, None)
+        if waiting[1] != _OK:
+            _fail(waiting[1], waiting[2])
+        return waiting[2]
+
+    async def open_stream(self, id32, name, ms):
+        session = await self.session(id32, ms)
+        channel = session.mux.open(name.encode(), _STREAM_PRIORITY)
+        if not channel:
+            _fail(4, "as many streams as there may be")
+        stream = self._streams[session, channel] = Stream(self, session, channel, name)
+        self.touch(session)
+        return stream
+
+    def sessions(self):
+        """See `Node.sessions`."""
+        found = []
+        for session in self.swarm.peers.values():
+            if session.stage == _OPEN:
+                found.append((session.id, format_ip(session.ip), session.is_outbound, session.hello.name))
+        return found
+
+    def add_stats(self, values):
+        """Put counters and gauges of sessions into a dict, by name."""
+        swarm = self.swarm
+        values["sessions"] = len(swarm.peers)
+        values["handler_faults"] = self.faults
+        values["faults"] += self.links.faults + swarm.faults
+        values["out_of_memory"] += self.links.out_of_memory
+        if self.pubsub:
+            self._add_counts(values, "pubsub_", PUBSUB_COUNTS, self.pubsub.counts)
+        if self.rpc:
+            from .rpc import RPC_COUNTS
+
+            self._add_counts(values, "rpc_", RPC_COUNTS, self.rpc.counts)
+
+    def _add_counts(self, values, prefix, names, counts):
+        for name in names.split():
+            values[prefix + name] = counts[0]
+            counts = counts[1:]
+
+    def last_fault(self):
+        """The last exception that a turn, or a handler of the user, ended with."""
+        return self.links.fault or self.swarm.fault or self.fault
+
+    def handle(self, name, handler):
+        """See `Node.handle`."""
+        self._handlers[name] = handler
+        if name[:1] != "/":
+            self.rpc.register(name)
+
+    def touch(self, session):
+        """Bytes of a session were read or written."""
+        session.touch()
+        self.links.turn()
+
+    def forget(self, session, channel):
+        """A stream is over."""
+        self._streams.pop((session, channel), None)
+        self.touch(session)
+
+    # What comes from below
+
+    def on_event(self, event):
+        """An event of the swarm."""
+        kind = event[0]
+        session = event[1]
+        if kind == _OPENED:
+            self._node.events.put(("connected", session.id))
+        elif kind == _CLOSED:
+            for key in list(self._streams):
+                if key[0] is session:
+                    self._streams.pop(key).on_event(_RESET, event[2])
+            self._node.events.put(("disconnected", session.id, event[2]))
+        elif kind == _STREAM:
+            name = str(event[3], "utf-8")
+            handler = self._handlers.get(name)
+            if handler is None:
+                session.mux.reset(event[2], _STREAM_REASON)
+            else:
+                stream = self._streams[session, event[2]] = Stream(self, session, event[2], name)
+                create_task(self._serve_stream(handler, stream))
+            session.touch()
+        else:
+            stream = self._streams.get((session, event[2]))
+            if stream:
+                stream.on_event(kind, event[3])
+                if kind == _RESET:
+                    self._streams.pop((session, event[2]))
+
+    def on_turn(self):
+        """Whatever the reactors have for the user."""
+        pubsub = self.pubsub
+        delivery = pubsub.next_event() if pubsub else None
+        while delivery is not None:
+            message = Message(*delivery)
+            raw = message.topic.encode()
+            raw = bytes((len(raw),)) + raw
+            for subscription in self._subscriptions:
+                subscription.offer(raw, message)
+            delivery = pubsub.next_event()
+        rpc = self.rpc
+        event = rpc.next_event() if rpc else None
+        while event is not None:
+            if event[0] == _CALL:
+                create_task(self._serve_call(*event[1:]))
+            else:
+                waiting = self._calls.get(event[1])
+                if waiting:
+                    waiting[1] = event[2]
+                    waiting[2] = event[3]
+                    waiting[0].set()
+            event = rpc.next_event()
+
+    async def _serve_call(self, peer, number, method, payload):
+        status = _OK
+        try:
+            result = self._handlers[method](peer.id, payload)
+            if hasattr(result, "send"):  # a coroutine
+                result = await result
+            result = b"" if result is None else bytes(result)
+        except Exception as error:
+            self._note(error, peer)
+            status = _FAILED
+            result = str(error).encode()[:64]
+        self.rpc.now = ticks_ms()
+        self.rpc.reply(peer, number, status, result)
+        self.links.turn()
+
+    async def _serve_stream(self, handler, stream):
+        try:
+            await handler(stream)
+            stream.close()
+        except Exception as error:
+            from .failures import StreamError
+
+            if not isinstance(error, StreamError):  # the peer went away: the handler's business, and no fault
+                self._note(error, stream._session)
+            stream.reset(_STREAM_REASON)
+
+    def _note(self, error, session):
+        """A handler raised. Where memory ran out, its peer goes and all others stay."""
+        if isinstance(error, MemoryError):
+            collect()
+            self.swarm.end(session, _MEMORY)
+        else:
+            self.faults += 1
+            self.fault = error
+
+    def close(self):
+        """Wake all who wait."""
+        for waiting in self._calls.values():
+            waiting[0].set()
+        for stream in self._streams.values():
+            stream.on_event(_RESET, _BYE)
+        for subscription in self._subscriptions:
+            subscription.offer(None, None)
+
+
+def compose(node, profile, identity, membership, rng, engine, driver, reactors, name):
+    """The Services of a node that has sessions, with the reactors that its profile asks for, and those of the user. The
+    sockets are open. Raises OSError, LocalError."""
+    from .swarm import Swarm
+    from .tcp import Links
+
+    now = ticks_ms()
+    reactors = list(reactors)
+    pubsub = rpc = book = pex = None
+    if profile.pex:
+        from .addrbook import AddressBook
+        from .pex import PeerExchange
+
+        book = AddressBook(profile, rng(8), rng, [identity.id])
+        pex = PeerExchange(book, rng, now)
+        reactors.append(pex)
+    if profile.pubsub:
+        from .pubsub import PubSub
+
+        pubsub = PubSub(identity.id, profile, rng, now)
+        reactors.append(pubsub)
+    if profile.rpc:
+        from .rpc import Rpc
+
+        rpc = Rpc(profile, now)
+        reactors.append(rpc)
+    links = Links(driver.ip, engine.codec.tcp_port, profile.record)
+    links.open()
+    swarm = Swarm(profile, identity, membership, rng, now, reactors, engine, book, engine.codec.tcp_port, name)
+    if pex:
+        pex.score = swarm.manager.score
+    return Services(node, swarm, links, pubsub, rpc)

@@ -1,0 +1,164 @@
+"""A session: the encrypted connection between two nodes, from the open socket to the last record (docs/protocol.md 4). Pure.
+
+Whoever owns the socket reads into buf[fill:], tells `Swarm.received`, and writes what `to_send` gives. Reactors see a
+session as their peer: `id`, `hello`, `ip`, `is_outbound`, `try_send`, `can_send`, `close`.
+"""
+
+from .compat import const, ticks_add, ticks_diff
+from .mux import Mux
+from .sealed import Sealed
+from .wire import copy
+
+# Stages, in order.
+CONNECTING = 0  # the socket is on its way
+GREETING = 1  # handshake
+PARKED = 2  # proven, but waits whether an older session of this peer is alive
+STARTED = 3  # records may be sent; the peer may still refuse
+OPEN = 4  # a record came: known to the reactors
+CLOSING = 5  # the last record waits to be sent
+OVER = 6  # the socket is to be closed
+
+_HEAD = const(2)  # before a record: its length
+_TAG = const(16)
+_FRAME = const(3)  # the shortest plaintext
+_PARTIAL_MS = const(10_000)
+
+_MALFORMED = const(11)  # see reasons.py
+_FORGED = const(21)
+
+
+class Session:
+    """See the module. `link` is the ConnManager's, None where the peer dialed, until it is proven who."""
+
+    def __init__(self, swarm, ip, port, link):
+        self.swarm = swarm
+        self.ip = ip
+        self.port = port
+        self.link = link
+        self.is_outbound = link is not None
+        self.id = None  # 32 bytes, once proven
+        self.hello = None
+        self.reactors = []  # those that share a channel with the peer
+        self.epoch = 0
+        self.stage = CONNECTING
+        self.reason = 0  # why it is over
+        self.deadline = None  # ticks: of this stage, or of the rest of a record; None: there is none
+        self.handshake = self.mux = None
+        self.buf = b""
+        self.fill = 0
+        self.is_unsent = False  # in the swarm's list of sessions to flush
+        self._sealer = self._opener = None
+
+    def start(self, profile, channels, now):
+        """Records follow the handshake messages; bytes that came behind the last one are kept."""
+        handshake = self.handshake
+        self._sealer = Sealed(handshake.send_key)
+        self._opener = Sealed(handshake.receive_key)
+        self.mux = Mux(profile, channels, self.is_outbound, now)
+        self.mux.on_message = self._on_message
+        self.buf = bytearray(_HEAD + profile.record + _TAG)
+        self.fill = handshake.fill
+        copy(self.buf, 0, handshake.buf, 0, self.fill)
+        self.mux.start(self.hello.channels, min(self.hello.record, profile.record), now)
+
+    def end(self, reason, now, ms):
+        """The next record is the last one and says why; it has `ms` to go."""
+        if self.mux:
+            self.mux.go_away(reason)
+        else:
+            self._sealer = Sealed(self.handshake.send_key)
+        self.stage = CLOSING
+        self.reason = reason
+        self.limit(now, ms)
+        self.touch()
+
+    def receive(self, n):
+        """Take `n` new bytes at buf[fill:]: every whole record is opened in place and its frames handed on. Returns 0, -1
+        where no record was whole, or the reason for which the session has to end."""
+        buf = self.buf
+        end = self.fill + n
+        at = 0
+        while end - at >= _HEAD:
+            n = buf[at] << 8 | buf[at + 1]
+            if n < _FRAME + _TAG or n > len(buf) - _HEAD:
+                return _MALFORMED
+            n += at + _HEAD
+            if n > end:
+                break
+            at = self._take(at, n)
+            if at:
+                return at
+            at = n
+        end -= at
+        self.fill = end
+        if at:
+            copy(buf, 0, buf, at, end)
+            self.deadline = None
+        if end and self.deadline is None:
+            self.limit(self.swarm.now, _PARTIAL_MS)
+        return 0 if at else -1
+
+    def _take(self, at, end):
+        """Open the record buf[at:end] and hand its frames on. Returns 0, or a reason."""
+        end = self._opener.open(self.buf, at, end)
+        return self.mux.receive(self.buf, at + _HEAD, end, self.swarm.now) if end >= 0 else _FORGED
+
+    def to_send(self, out, now):
+        """Write what is to be sent now to `out`; returns its size, 0 for nothing."""
+        n = 0
+        if self.handshake:
+            n = self.handshake.to_send(out)
+            if self.stage >= STARTED:
+                self.handshake = None  # that was its last message
+        if not n and self._sealer:
+            if self.mux:
+                n = self.mux.fill(out, _HEAD, len(out) - _TAG, now)
+            else:  # refused before there was any channel: GOAWAY alone
+                copy(out, _HEAD, b"\0\x10\2\4", 0, 4)
+                out[_HEAD + 4] = self.reason
+                n = _HEAD + 5
+            n = self._sealer.seal(out, 0, n) if n > _HEAD else 0
+            if not self.mux:
+                self._sealer = None
+        return n
+
+    def due(self, now):
+        """Milliseconds until `to_send` may have something, -1 for nothing."""
+        if self.handshake or not self.mux:
+            return 0
+        return self.mux.due(now)
+
+    def is_overdue(self, now):
+        """Whether time is up."""
+        return self.deadline is not None and ticks_diff(now, self.deadline) >= 0
+
+    def limit(self, now, ms):
+        """This stage may last `ms`."""
+        self.deadline = ticks_add(now, ms)
+
+    # What reactors and streams call
+
+    def try_send(self, channel, data):
+        """Queue a whole message (bytes). False: there is no room, or no session any more. Raises LocalError for a channel
+        that the peer does not serve, and for a message that it could not take."""
+        if self.stage not in (STARTED, OPEN) or not self.mux.try_send(channel, data):
+            return False
+        self.touch()
+        return True
+
+    def can_send(self, channel):
+        """Whether `try_send` would take a message now."""
+        return self.stage in (STARTED, OPEN) and self.mux.can_send(channel)
+
+    def close(self, reason=0):
+        """End the session; the peer is told why."""
+        self.swarm.end(self, reason)
+
+    def touch(self):
+        """Something may be to send."""
+        if not self.is_unsent:
+            self.is_unsent = True
+            self.swarm.unsent.append(self)
+
+    def _on_message(self, channel, view):
+        self.swarm.deliver(self, channel, view)

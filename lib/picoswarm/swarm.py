@@ -1,0 +1,626 @@
+"""The swarm: every session of a node, who may have one, and the reactors that use them (docs/protocol.md 6). Pure.
+
+Whoever owns the sockets calls `accepted`, `connected`, `received` and `lost`; after each of them, and after `tick` and
+`work`, takes `next_event` until None, writes what `next_unsent` and `to_send` give, and sleeps until `next_time`. A session
+that is over says so by an event, once, and its socket is then closed.
+
+Reactors are told in one order only: `init_peer` before the session can carry anything, `add_peer` when the peer has taken
+it up, `remove_peer` once for each `init_peer`, before anybody else hears of it (rows T3, L15, B42). A reactor hears of those
+peers only that take part in one of its channels (row T15).
+"""
+
+from .compat import collect, const, ticks_add, ticks_diff
+from .connmgr import ConnManager, Link, offence
+from .door import Door
+from .handshake import Handshake, Reception
+from .hello import Hello
+from .session import Session
+from .wire import same, u16
+
+# Events: (kind, session, ...)
+DIAL = 1  # a socket is to be opened to session.ip, session.port
+HANG_UP = 2  # the socket is to be closed
+OPENED = 3  # a peer is there
+CLOSED = 4  # (CLOSED, session, reason): a peer that was there is gone
+STREAM = 5  # (STREAM, session, channel, name): the peer opened a stream
+READABLE = 6  # (READABLE, session, channel, None): a stream has bytes, or room
+RESET = 7  # (RESET, session, channel, reason)
+
+_CONNECTING = const(0)  # stages, see session.py
+_GREETING = const(1)
+_PARKED = const(2)
+_STARTED = const(3)
+_OPEN = const(4)
+_CLOSING = const(5)
+_OVER = const(6)
+
+_KEEP = const(-1)  # see connmgr.py
+_ASK_OLD = const(-2)
+_NO_ANSWER = const(-1)
+_CANCELED = const(2)
+_ESTABLISHED = const(4)
+
+_OPENED = const(1)  # stages of a handshake
+_DONE = const(2)
+_FAILED = const(3)
+
+_GOAWAY = const(6)  # event of the mux
+_TCP = const(58)  # in a table record
+_NEW_PERCENT = const(30)  # of the picks from the book, untried ones (row T31)
+_USEFUL_MS = const(600_000)  # a session that lived so long was good (row T37)
+
+_SCAN_MS = const(1000)  # between two looks at all sessions
+_CONNECT_MS = const(10_000)
+_CONNECT_NEAR_MS = const(5_000)
+_TURN_MS = const(10_000)  # of a handshake whose turn has not come: as long as the one before it can take, and more
+_ANSWERS_MS = const(5_000)
+_PARKED_MS = const(2_000)
+_FIRST_MS = const(10_000)  # to the first record
+_CLOSING_MS = const(1_000)
+
+_INIT = const(0)  # what reactors are told of a session
+_ADD = const(1)
+_REMOVE = const(2)
+
+_BYE = const(0)  # see reasons.py
+_BUSY = const(1)
+_USELESS = const(5)
+_DUPLICATE = const(6)
+_EPOCH = const(9)
+_SILENT = const(10)
+_MEMORY = const(16)
+_TRIMMED = const(17)
+_SLOW = const(19)
+_LOST = const(20)
+_FORGED = const(21)
+
+
+class Swarm:
+    """See the module. `reactors`: see docs/architecture.md; `discovery`: the engine that knows whom to dial; `port`: where
+    this node listens, 0 for nowhere; `book`: the AddressBook, where there is one; `name`: at most 16 characters that peers see.
+    Raises LocalError where two reactors serve one channel."""
+
+    def __init__(self, profile, identity, membership, rng, now, reactors, discovery, book=None, port=0, name=""):
+        self.now = now
+        self.profile = profile
+        self.membership = membership
+        self.book = book
+        self.sessions = []  # all that have a socket
+        self.peers = {}  # by id: the one session that counts, from its start to its end
+        self.unsent = []  # sessions that may have something to send
+        self.is_busy = False  # `work` has more to do at once
+        self.faults = 0  # reactors that raised; the last one is `fault`
+        self.fault = None
+        self.manager = ConnManager(profile, identity.id, rng, now)
+        self.manager.pick = self._pick
+        self._door = Door()
+        self._at_door = None  # the session that waits there
+        self._greeted = None  # the inbound session whose handshake is at work
+        self._parked = []
+        self._reception = Reception()
+        self._identity = identity
+        self._rng = rng
+        self._discovery = discovery
+        self._events = []
+        self._scan_at = now
+        self._is_closing = False
+        self._is_resting = False  # a reactor raised in its own business: none has any before the next scan
+        self._told = None  # the session that the reactors hear of now
+        self._ending = -1  # the reason, where one of them closes it meanwhile
+        self._reactors = reactors
+        self._by_channel = {}
+        self._channels = []
+        for reactor in reactors:
+            for channel in reactor.channels:
+                if channel.id in self._by_channel:
+                    from .errors import LocalError
+
+                    raise LocalError("two reactors serve channel %d" % channel.id)
+                self._by_channel[channel.id] = reactor
+                self._channels.append(channel)
+        channels = bytes(sorted(self._by_channel))
+        self._hello = Hello(discovery.codec.capabilities, port, b"", channels, profile.record, profile.streams, name)
+
+    def at(self, now):
+        """It is `now`, for all that happens until the next call."""
+        self.now = now
+        for reactor in self._reactors:
+            reactor.now = now
+
+    def note(self, error):
+        """Something of this node failed, for want of memory or by a mistake. Returns the reason for which its peer goes."""
+        self.faults += 1
+        self.fault = error
+        if isinstance(error, MemoryError):
+            collect()
+        return _MEMORY
+
+    # Sockets
+
+    def accepted(self, ip, port, now):
+        """Somebody connected. Returns the Session, or None: close the socket."""
+        self.at(now)
+        if self._is_closing or not self.manager.may_accept(ip):
+            return None
+        answer = self._door.knock(ip, now)
+        if answer < 0:
+            return None
+        waited = self._at_door
+        if answer and waited:
+            self._at_door = None
+            self._finish(waited, _LOST)
+        session = Session(self, ip, port, None)
+        session.limit(now, _CLOSING_MS)  # it goes where memory is too short for a handshake
+        self._at_door = session
+        self.sessions.append(session)
+        self._greet(session)
+        return session
+
+    def connected(self, session, now):
+        """The socket that a DIAL event asked for is connected."""
+        self.at(now)
+        if session.stage == _CONNECTING and not self._is_given_up(session):
+            self._greet(session)
+
+    def lost(self, session, now):
+        """The socket could not be connected, failed, or ended."""
+        self.at(now)
+        self._finish(session, _LOST)
+
+    def received(self, session, n, now):
+        """`n` new bytes were read to session.buf[session.fill:]."""
+        self.at(now)
+        if session.stage == _STARTED or session.stage == _OPEN:
+            self._take(session, n)
+        elif session.stage == _GREETING or session.stage == _PARKED:
+            session.handshake.receive(n, now)
+            session.fill = session.handshake.fill
+            self.is_busy = True
+
+    def _take(self, session, n):
+        """Records of a session came."""
+        try:
+            n = session.receive(n)
+        except Exception as error:
+            n = self.note(error)
+        if n > 0:
+            return self.offend(session, n)
+        if n or session.stage > _OPEN:
+            return
+        event = session.mux.next_event()
+        if session.stage == _STARTED and not (event and event[0] == _GOAWAY):
+            self._open(session)
+        while event and session.stage == _OPEN and event[0] != _GOAWAY:
+            self._events.append((event[0] + STREAM - 1, session, event[1], event[2]))
+            event = session.mux.next_event()
+        if session.stage > _OPEN:
+            return
+        if event:
+            return self._finish(session, event[2])
+        if self._parked:  # this one lives: a newer session of the same peer is one too many
+            self._turn_away(session.id)
+        session.touch()
+
+    def to_send(self, session, out, now):
+        """Write to `out` what a session has to send now; returns its size, 0 for nothing."""
+        n = session.to_send(out, now)
+        if not n and session.stage == _CLOSING:
+            self.at(now)
+            self._finish(session, session.reason)
+        return n
+
+    def next_unsent(self, now):
+        """Take a session that has something to send now off the list, or None."""
+        unsent = self.unsent
+        i = 0
+        while i < len(unsent):
+            session = unsent[i]
+            due = session.due(now)
+            if due > 0:
+                i += 1
+                continue
+            unsent.pop(i)
+            session.is_unsent = False
+            if due == 0 and session.stage != _OVER:
+                return session
+        return None
+
+    def next_event(self):
+        """The next event, or None."""
+        return self._events.pop(0) if self._events else None
+
+    @property
+    def has_events(self):
+        """Whether an event waits."""
+        return bool(self._events)
+
+    # Time
+
+    def next_time(self, now):
+        """Ticks when `tick` is due."""
+        due = self.manager.next_time(now)
+        if (self.sessions or self._is_resting) and ticks_diff(self._scan_at, due) < 0:
+            due = self._scan_at
+        if not self._is_resting:
+            for reactor in self._reactors:
+                at = reactor.next_time()
+                if at is not None and ticks_diff(at, due) < 0:
+                    due = at
+        for session in self.unsent:
+            wait = session.due(now)
+            if 0 <= wait < ticks_diff(due, now):
+                due = ticks_add(now, wait)
+        return due
+
+    def tick(self, now):
+        """What is due by now: deadlines, keepalive, dials, the reactors' own business."""
+        self.at(now)
+        if ticks_diff(now, self._scan_at) >= 0:
+            self._scan_at = ticks_add(now, _SCAN_MS)
+            self._is_resting = False
+            for session in list(self.sessions):
+                self._look_after(session, now)
+        self.manager.tick(now)
+        while not self._is_closing:
+            link = self.manager.next_dial(now)
+            if link is None:
+                break
+            session = Session(self, link.ip, link.port, link)
+            if self.book and link.id:
+                self.book.attempt(link.id, self._discovery.uptime)
+            session.limit(now, _CONNECT_NEAR_MS if self._discovery.site.is_onlink(link.ip) else _CONNECT_MS)
+            self.sessions.append(session)
+            self._events.append((DIAL, session))
+        if not self._is_resting:
+            try:
+                for reactor in self._reactors:
+                    at = reactor.next_time()
+                    if at is not None and ticks_diff(now, at) >= 0:
+                        reactor.tick(now)
+            except Exception as error:
+                self._rest(error)
+
+    def _rest(self, error):
+        """A reactor raised in its own business. What it left undone would be due at once, again and again."""
+        self.note(error)
+        self._is_resting = True
+        if isinstance(error, MemoryError):
+            self.trim(self.now)
+
+    def _look_after(self, session, now):
+        """A second of one session has passed."""
+        if self._is_given_up(session):
+            return
+        if session.stage == _STARTED or session.stage == _OPEN:
+            reason = session.mux.tick(now)
+            session.touch()
+            if reason:
+                return self.end(session, reason)
+        if not session.is_overdue(now):
+            return
+        if session.stage == _PARKED and session.id in self.peers:  # the older session said nothing: this one takes its place
+            self.end(self.peers[session.id], _SILENT)
+        elif session.stage == _STARTED or session.stage == _OPEN:
+            self.end(session, _SLOW)
+        else:
+            self._finish(session, _SLOW)
+
+    def _is_given_up(self, session):
+        """Whether a dial was cancelled; then it ends here (row B5)."""
+        if session.stage >= _STARTED or not session.is_outbound or session.link.state != _CANCELED:
+            return False
+        self._finish(session, _BYE)
+        return True
+
+    # Whom to dial
+
+    def _pick(self, now):
+        """Somebody to dial: of the address book, or a live node of the table, from a random place on. (id, ip, TCP port), or
+        None."""
+        book = self.book
+        if book and self._rng(1)[0] & 1:
+            found = book.pick(_NEW_PERCENT, self._discovery.uptime)
+            if found:
+                return found
+        table = self._discovery.table
+        count = len(table.pool) // table.step
+        first = u16(self._rng(2), 0)
+        for i in range(count):
+            record = (first + i) % count * table.step
+            port = u16(table.pool, record + _TCP)
+            if port and table.is_live(record) and self.find(table.pool, record) is None:
+                return bytes(table.pool[record : record + 32]), table.ip(record), port
+        return None
+
+    def find(self, buf, at):
+        """The session whose peer has the id buf[at:at+32], or None."""
+        for session in self.sessions:
+            if session.id and same(buf, at, session.id, 0, 32):
+                return session
+        return None
+
+    # Handshakes
+
+    def _greet(self, session):
+        keys = self.membership
+        link = session.link
+        dialed_id = None
+        if link:
+            dialed_id = link.id
+            keys = keys.lower if link.tries & 1 and keys.lower else keys.highest
+        hello = self._hello
+        hello.seen = bytes(session.ip) + bytes((session.port >> 8, session.port & 0xFF))
+        session.handshake = handshake = Handshake(
+            self._identity, keys, self._rng, hello.encode(), session.is_outbound, self._reception, dialed_id, self.now
+        )
+        session.buf = handshake.buf
+        session.deadline = handshake.deadline
+        session.stage = _GREETING
+        session.touch()
+        self.is_busy = True
+
+    def work(self, now):
+        """One slice of public-key work, of one handshake at a time, inbound ones first. True: there is more."""
+        self.at(now)
+        chosen = None
+        for session in self.sessions:
+            if session.stage == _GREETING and session.handshake.has_work:
+                if session.is_outbound:
+                    chosen = chosen or session
+                elif session is self._greeted or not session.handshake.stage:
+                    chosen = session
+                    break
+        self.is_busy = True
+        try:
+            if chosen:
+                self._work_on(chosen)
+            elif not self._work_of_reactors():
+                self.is_busy = False
+        except Exception as error:
+            if chosen:
+                self._finish(chosen, self.note(error))
+            else:
+                self._rest(error)
+        return self.is_busy
+
+    def _work_of_reactors(self):
+        if not self._is_resting:
+            for reactor in self._reactors:
+                if reactor.work():
+                    return True
+        return False
+
+    def _work_on(self, session):
+        handshake = session.handshake
+        if session is self._at_door:
+            self._reception.is_full = not self.manager.may_enter(session.ip)
+        handshake.work()
+        session.fill = handshake.fill
+        session.deadline = handshake.deadline
+        session.touch()
+        # A message 1 that opened is let in, or at least keeps nobody waiting before the door.
+        if session is self._at_door and (handshake.stage == _OPENED or handshake.reason == _BUSY):
+            session.limit(self.now, _TURN_MS)
+            if self._door.opened(self.now):
+                self._let_in()
+        if handshake.stage == _FAILED:
+            self._finish(session, handshake.reason)
+        elif handshake.stage == _DONE:
+            self._prove(session)
+
+    def _let_in(self):
+        """The session at the door is the one whose handshake is at work now."""
+        self._greeted = session = self._at_door
+        self._at_door = None
+        session.handshake.deadline = session.deadline = ticks_add(self.now, _ANSWERS_MS)
+        self.is_busy = True
+
+    def _leave_door(self, session):
+        """The handshake of an inbound session came to its end, or its socket did before."""
+        if session is self._at_door:
+            self._at_door = None
+            self._door.left(self.now)
+        elif session is self._greeted:
+            self._greeted = None
+            if self._door.finished():
+                self._let_in()
+
+    def _prove(self, session):
+        """The handshake is done: who it is, is known."""
+        handshake = session.handshake
+        session.id = handshake.peer_id
+        session.hello = hello = handshake.hello
+        session.epoch = handshake.epoch
+        reason = handshake.reason
+        if not reason:
+            for channel in hello.channels:
+                reactor = self._by_channel.get(channel)
+                if reactor and reactor not in session.reactors:
+                    session.reactors.append(reactor)
+            if not session.reactors:
+                reason = _USELESS
+            if self.membership.find(session.epoch) is None:
+                reason = _EPOCH
+        if not session.is_outbound:
+            self._leave_door(session)
+            session.link = Link(session.id, session.ip, hello.port if hello else 0, False)
+        if not reason:
+            return self._admit(session)
+        if session.is_outbound:
+            self.manager.failed(session.link, reason, self.now)
+        session.end(reason, self.now, _CLOSING_MS)
+
+    def _admit(self, session):
+        """Let a proven session in, or say why not."""
+        manager = self.manager
+        reason = manager.established(session.link, session.id, self.now)
+        rival = manager.rival
+        if reason == _KEEP or reason == _ASK_OLD:  # of all that wait, the last one counts
+            self._turn_away(session.id)
+        if reason == _ASK_OLD:
+            session.stage = _PARKED
+            session.limit(self.now, _PARKED_MS)
+            self._parked.append(session)
+            old = self.peers[session.id]
+            old.mux.ping()
+            return old.touch()
+        if reason != _KEEP:
+            return session.end(reason, self.now, _CLOSING_MS)
+        if rival:
+            for other in self.sessions:
+                if other.link is rival:
+                    self.end(other, manager.rival_reason)
+                    break
+        session.start(self.profile, self._channels, self.now)
+        session.stage = _STARTED
+        session.limit(self.now, _FIRST_MS)
+        self.peers[session.id] = session
+        session.touch()
+        self._tell(session, _INIT, 0)
+        if session.fill and session.stage == _STARTED:
+            self._take(session, 0)
+
+    def _turn_away(self, id32):
+        """The newer sessions of a peer that wait whether the older one lives are one too many."""
+        for session in list(self._parked):
+            if session.id == id32:
+                self._parked.remove(session)
+                self.manager.failed(session.link, _DUPLICATE, self.now)
+                session.end(_DUPLICATE, self.now, _CLOSING_MS)
+
+    # The end of sessions
+
+    def end(self, session, reason=_BYE):
+        """Close a session; the peer is told why, where it can be."""
+        if session is self._told:
+            self._ending = reason
+        elif session.stage == _STARTED or session.stage == _OPEN:
+            self._part(session, reason)
+            session.end(reason, self.now, _CLOSING_MS)
+        elif session.stage != _CLOSING:
+            self._finish(session, reason)
+
+    def close(self, now):
+        """Say goodbye to all peers, and take no more."""
+        self.at(now)
+        self._is_closing = True
+        for session in list(self.sessions):
+            self.end(session, _BYE)
+
+    def end_epoch(self, epoch, now):
+        """A network key went: so do the sessions that were made under it."""
+        self.at(now)
+        for session in list(self.peers.values()):
+            if session.epoch == epoch:
+                self.end(session, _EPOCH)
+
+    def trim(self, now):
+        """Memory is short: let go of the session that is worth least (row L17). False: there is none."""
+        self.at(now)
+        link = self.manager.worst(now, True)
+        for session in self.peers.values():
+            if session.link is link:
+                self.end(session, _TRIMMED)
+                return True
+        return False
+
+    def _part(self, session, reason):
+        """Nobody knows this session any more: reactors first, the set of peers last (row T3)."""
+        if self.peers.get(session.id) is not session:
+            return
+        was_open = session.stage == _OPEN
+        session.stage = _CLOSING
+        session.reason = reason
+        self._tell(session, _REMOVE, reason)
+        del self.peers[session.id]
+        if self.book and was_open and ticks_diff(self.now, session.link.at) >= _USEFUL_MS:
+            self.book.good(session.id, self._discovery.uptime)
+        self.manager.closed(session.link, reason, self.now)
+        if was_open:
+            self._events.append((CLOSED, session, reason))
+        for parked in list(self._parked):
+            if parked.id == session.id:
+                self._parked.remove(parked)
+                if self._is_closing:
+                    self._finish(parked, reason)
+                else:
+                    self._admit(parked)
+
+    def _finish(self, session, reason):
+        """The socket of a session goes; the first call counts."""
+        if session.stage == _OVER:
+            return
+        self._part(session, reason)
+        if session.stage != _CLOSING:
+            session.reason = reason
+        link = session.link
+        handshake = session.handshake
+        if session.stage < _CLOSING and link in self.manager.links:
+            if link.state == _ESTABLISHED:  # but for want of memory it would be a peer by now
+                self.manager.closed(link, reason, self.now)
+            else:
+                # Not a word after message 1: another one was served, or the keys differ.
+                is_unanswered = handshake and handshake.stage == 0 and reason == _LOST
+                self.manager.failed(link, _NO_ANSWER if is_unanswered else reason, self.now)
+                if self.book and link.id and (reason == _LOST or reason == _SLOW):
+                    self.book.failed(link.id)
+        session.stage = _OVER
+        session.handshake = None
+        if session in self._parked:
+            self._parked.remove(session)
+        self.sessions.remove(session)
+        self._leave_door(session)
+        self._events.append((HANG_UP, session))
+
+    # Messages
+
+    def deliver(self, session, channel, view):
+        """A message came in. What its reactor says of it may cost the session."""
+        if session.stage <= _OPEN:
+            reactor = self._by_channel[channel]
+            reason = reactor.receive(session, channel, view)
+            if reason:
+                self.offend(session, reason)
+            if reactor.is_busy:
+                self.is_busy = True
+
+    def offend(self, session, reason):
+        """A peer broke a rule: it loses its session, and is not heard for a while where that happens again."""
+        if session.stage > _OPEN:
+            return
+        self.manager.score(session.id, session.ip, offence(reason))
+        if reason == _FORGED:  # nothing can be said to who speaks for it
+            self._finish(session, reason)
+        else:
+            self.end(session, reason)
+
+    def _open(self, session):
+        """The peer has taken the session up."""
+        session.stage = _OPEN
+        if self.book:
+            hello = session.hello
+            port = session.port if session.is_outbound else hello.port
+            self.book.connected(hello.capabilities << 1 & 0x0E, session.id, session.ip, 0, port)
+        self._events.append((OPENED, session))
+        self._tell(session, _ADD, 0)
+
+    def _tell(self, session, what, reason):
+        """Each reactor hears of a session, whatever becomes of the others; where one of them raises or closes it, it ends
+        when all have heard."""
+        told, self._told = self._told, session
+        ending, self._ending = self._ending, -1
+        for reactor in session.reactors:
+            try:
+                if what == _INIT:
+                    reactor.init_peer(session)
+                elif what == _ADD:
+                    reactor.add_peer(session)
+                else:
+                    reactor.remove_peer(session, reason)
+            except Exception as error:
+                self._ending = self.note(error)
+        reason = self._ending
+        self._told = told
+        self._ending = ending
+        if reason >= 0 and what != _REMOVE:
+            self.end(session, reason)

@@ -1,0 +1,280 @@
+"""The sockets of the swarm: listens, dials, reads and writes for a `Swarm` engine (docs/architecture.md). With net.py and
+store.py all the I/O there is.
+
+One task listens, one keeps the time, and one reads each socket: the swarm's reader is what holds a slow application back
+(row T4). A record leaves in one write. What a socket does not take at once is kept for it, and nothing more is asked of
+that session until it is gone.
+"""
+
+from asyncio import create_task
+
+from .compat import (
+    accept_tcp,
+    collect,
+    connect_tcp,
+    const,
+    forget_socket,
+    listen_tcp,
+    read_into,
+    readable,
+    sleep_ms,
+    ticks_add,
+    ticks_diff,
+    ticks_ms,
+    writable,
+    write_from,
+)
+
+_DIAL = const(1)  # events of the swarm
+_HANG_UP = const(2)
+_PARKED = const(2)  # a session's stage
+_MEMORY = const(16)  # see reasons.py
+_READS = const(2)  # in one turn of a link, so that others come to theirs
+_PAUSE_MS = const(20)  # of a reader whose session takes nothing
+_AGAIN_MS = const(1000)  # after a listening socket failed
+_MOST_MS = const(10_000)  # between two turns of the timer
+
+
+class Connection:
+    """One socket and its tasks."""
+
+    def __init__(self, session, sock):
+        self.session = session
+        self.sock = sock
+        self.rest = None  # what the socket did not take yet
+        self.reader = self.writer = None
+
+
+class Links:
+    """Runs one Swarm on TCP sockets. Who calls the swarm from outside then calls `turn`."""
+
+    def __init__(self, ip, port, record):
+        """`ip`, `port`: where to listen, port 0 for not at all. `record`: bytes of the longest plaintext of a record."""
+        self.port = port
+        self.swarm = None
+        self.out_of_memory = 0  # turns cut short because the heap was full
+        self.faults = 0  # turns cut short by any other exception: a bug, kept in `fault`
+        self.fault = None
+        self._ip = ip
+        self._listening = None
+        self._links = {}  # by session
+        self._out = bytearray(record + 18)  # every session writes through it
+        self._view = memoryview(self._out)
+        self._listener = self._timer = None
+        self._wake_at = 0
+        self._is_turning = False
+
+    def open(self):
+        """Listen. Raises OSError."""
+        if self.port:
+            self._listening = listen_tcp(self._ip, self.port)
+
+    def start(self, swarm, on_event, on_turn):
+        """Start the tasks. `on_event(event)` gets each event that is not for the sockets, `on_turn()` is called after each
+        turn; neither may block."""
+        self.swarm = swarm
+        self._on_event = on_event
+        self._on_turn = on_turn
+        self._wake_at = ticks_ms()
+        self._timer = create_task(self._run())
+        if self._listening:
+            self._listener = create_task(self._listen())
+
+    def stop(self):
+        """End every task and close every socket. What the sessions had to say last is sent if the sockets take it now."""
+        self._turn()
+        self._timer.cancel()
+        self._timer = None
+        if self._listener:
+            self._listener.cancel()
+            self._listening.close()
+        for link in list(self._links.values()):
+            self._close(link)
+
+    def turn(self):
+        """Have a turn soon."""
+        if self._timer is not None and not self._is_turning:
+            self._wake(ticks_ms())
+
+    def _wake(self, at):
+        if ticks_diff(at, self._wake_at) < 0:
+            self._wake_at = at
+            self._timer.cancel()
+            self._timer = create_task(self._run())
+
+    async def _run(self):
+        """The timer: ticks, slices of public-key work, and whatever else a turn does."""
+        swarm = self.swarm
+        while True:
+            await sleep_ms(max(0, ticks_diff(self._wake_at, ticks_ms())))
+            now = ticks_ms()
+            busy = False
+            self._is_turning = True
+            try:
+                swarm.tick(now)
+                busy = swarm.work(now)
+            except Exception as error:
+                self._note(error)
+            self._is_turning = False
+            self._turn()
+            now = ticks_ms()
+            self._wake_at = now if busy else self._next(now)
+
+    def _next(self, now):
+        due = self.swarm.next_time(now)
+        most = ticks_add(now, _MOST_MS)
+        if due is None or ticks_diff(due, most) > 0:
+            return most
+        return due if ticks_diff(due, now) > 0 else ticks_add(now, 1)
+
+    def _turn(self):
+        """Whatever the last input left: events, sockets to open and close, bytes to write."""
+        swarm = self.swarm
+        self._is_turning = True
+        try:
+            while True:
+                event = swarm.next_event()
+                while event is not None:
+                    self._take(event)
+                    event = swarm.next_event()
+                self._on_turn()
+                session = swarm.next_unsent(ticks_ms())
+                while session is not None:
+                    self._flush(session)
+                    session = swarm.next_unsent(ticks_ms())
+                if not swarm.has_events:  # some end with their last record
+                    break
+        except Exception as error:
+            self._note(error)
+        self._is_turning = False
+
+    def _take(self, event):
+        if event[0] == _DIAL:
+            self._dial(event[1])
+        elif event[0] == _HANG_UP:
+            link = self._links.get(event[1])
+            if link:
+                self._close(link)
+        else:
+            self._on_event(event)
+
+    def _after(self):
+        """A turn that another task took; the timer must know what it left."""
+        self._turn()
+        if self._timer is not None:
+            now = ticks_ms()
+            self._wake(now if self.swarm.is_busy else self._next(now))
+
+    def _note(self, error):
+        if isinstance(error, MemoryError):
+            self.out_of_memory += 1
+            collect()
+        else:
+            self.faults += 1
+            self.fault = error
+
+    # Sockets
+
+    async def _listen(self):
+        while True:
+            try:
+                await readable(self._listening)
+                sock, ip, port = accept_tcp(self._listening)
+            except OSError:
+                await sleep_ms(_AGAIN_MS)  # no socket was left, or the one who came is gone
+                continue
+            session = self.swarm.accepted(ip, port, ticks_ms())
+            if session is None:
+                sock.close()
+            else:
+                self._add(session, sock)
+            self._after()
+
+    def _dial(self, session):
+        try:
+            self._add(session, connect_tcp(session.ip, session.port))
+        except OSError:
+            self.swarm.lost(session, ticks_ms())
+
+    def _add(self, session, sock):
+        link = self._links[session] = Connection(session, sock)
+        link.reader = create_task(self._read(link))
+
+    def _close(self, link):
+        self._links.pop(link.session, None)
+        for task in (link.reader, link.writer):
+            if task is not None:
+                try:
+                    task.cancel()
+                except RuntimeError:
+                    pass  # the task that runs now: it ends by itself
+        forget_socket(link.sock)
+
+    async def _read(self, link):
+        """Read one socket until its session is over."""
+        session = link.session
+        swarm = self.swarm
+        if session.is_outbound:
+            await writable(link.sock)
+            swarm.connected(session, ticks_ms())
+            self._after()
+        left = 0
+        while session in self._links:
+            room = len(session.buf) - session.fill if session.stage != _PARKED else 0
+            if not room:
+                await sleep_ms(_PAUSE_MS)
+                continue
+            if not left:
+                await readable(link.sock)
+                left = _READS
+            left -= 1
+            try:
+                n = read_into(link.sock, memoryview(session.buf)[session.fill :])
+            except OSError:
+                n = 0
+            now = ticks_ms()
+            try:
+                if n is None:
+                    left = 0
+                    continue
+                if n:
+                    swarm.received(session, n, now)
+                else:
+                    swarm.lost(session, now)
+            except Exception as error:  # a peer that makes us fail loses its session, and nobody else's
+                self._note(error)
+                swarm.end(session, _MEMORY)
+            self._after()
+
+    def _flush(self, session):
+        """Write what the session has to send now, as far as the socket takes it."""
+        link = self._links.get(session)
+        if link is None or link.rest is not None:
+            return
+        swarm = self.swarm
+        try:
+            while True:
+                n = swarm.to_send(session, self._out, ticks_ms())
+                if not n:
+                    return
+                taken = write_from(link.sock, self._view[:n]) or 0
+                if taken < n:
+                    link.rest = bytes(self._view[taken:n])
+                    link.writer = create_task(self._write_rest(link))
+                    return
+        except OSError:
+            swarm.lost(session, ticks_ms())
+
+    async def _write_rest(self, link):
+        """The socket is full: go on when it takes bytes again."""
+        while link.rest is not None:
+            await writable(link.sock)
+            try:
+                taken = write_from(link.sock, link.rest) or 0
+            except OSError:
+                self.swarm.lost(link.session, ticks_ms())
+                break
+            link.rest = link.rest[taken:] if taken < len(link.rest) else None
+        link.writer = None
+        link.session.touch()
+        self._after()
