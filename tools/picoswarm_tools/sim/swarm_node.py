@@ -19,7 +19,7 @@ from picoswarm.topics import subscribe
 from . import stream
 from .clock import MILLISECOND, SECOND, Timer
 from .host import Host
-from .mesh import NONE, Changes, Mesh, Node
+from .mesh import BOOTSTRAP, NONE, Changes, Mesh, Node
 from .nat import Address
 from .network import INTERNET, Conditions
 from .tcp import End, TcpHost, TcpNetwork
@@ -281,3 +281,16 @@ class SwarmMesh(Mesh):
             sizes.append(len(piece))
             left -= piece
         return sorted(sizes, reverse=True)
+
+
+def time_to_one_piece(nodes: int, seed: object, limit_us: int, profile: Changes = NONE) -> int:
+    """Microseconds until sessions join a mesh of `nodes`, the first a bootstrap node on a host, to one piece; `limit_us` where
+    they do not."""
+    mesh = SwarmMesh(seed, profile=profile)
+    for number in range(nodes):
+        mesh.add(know=mesh.nodes[:1], profile=NONE if number else BOOTSTRAP, start_us=number * SECOND // 10)
+    while mesh.clock.now_us < limit_us:
+        mesh.clock.run_for(5 * SECOND)
+        if mesh.components() == [nodes]:
+            return mesh.clock.now_us
+    return limit_us
