@@ -33,8 +33,6 @@ PROGRAMS = (
     "firmware/*.py",
     "examples/*.py",
     "tools/picoswarm_tools/device/instructions.py",
-    "tools/picoswarm_tools/unix/node_probe.py",
-    "tools/picoswarm_tools/unix/small_node.py",
 )
 # Modules that become one file with -O3, under the name of one of them: what stays loaded together.
 BUNDLES = {
@@ -59,8 +57,7 @@ BESIDE = (
     "host_tests/noalloc/*.py",
     "host_tests/fuzz/*_fuzz.py",
     "host_tests/prop/*_cases.py",
-    "tools/picoswarm_tools/unix/session_*.py",
-    "tools/picoswarm_tools/unix/soak.py",
+    "tools/picoswarm_tools/unix/*.py",
     "tools/picoswarm_tools/device/engine_parts.py",
 )
 

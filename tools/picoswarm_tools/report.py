@@ -56,6 +56,7 @@ GROUPS = (
         "picoswarm_tools.rows.discovery_sim",
         ("lookup.", "join.", "idle.", "liveness.", "sim.", "table.", "discovery.datagram", "discovery.pong"),
     ),
+    ("picoswarm_tools.rows.publish", ("publish.", "swarm.one_piece.")),
 )
 
 NARROWEST = 130  # columns that the table needs to be readable; a narrower terminal wraps lines

@@ -193,8 +193,7 @@ class Mesh:
         its own /24."""
         number = len(self.nodes)
         address = bytes((20 + (number >> 16), number >> 8 & 255, number & 255, 1)) if ip is None else ip
-        node = Node(
-            self,
+        node = self._make(
             create_identity(self._identities),
             Profile(**{**self._profile, **profile}).check(),
             segment or self.network.internet,
@@ -209,6 +208,9 @@ class Mesh:
         self._by_address[node.endpoint.address] = node
         self.clock.at(start_us, node.power_on)
         return node
+
+    def _make(self, *arguments: Any, **options: Any) -> Node:
+        return Node(self, *arguments, **options)
 
     def live(self) -> list[Node]:
         """The nodes that are on."""

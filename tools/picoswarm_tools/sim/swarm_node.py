@@ -6,23 +6,28 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from picoswarm.addrbook import AddressBook
 from picoswarm.compat import ticks_diff
 from picoswarm.discovery import Discovery
 from picoswarm.membership import Membership
-from picoswarm.session import PARKED, Session
-from picoswarm.swarm import DIAL, HANG_UP, Swarm
+from picoswarm.pex import PeerExchange
+from picoswarm.pubsub import PubSub
+from picoswarm.session import OPEN, PARKED, Session
+from picoswarm.swarm import CLOSED, DIAL, HANG_UP, OPENED, Swarm
+from picoswarm.topics import subscribe
 
 from . import stream
 from .clock import MILLISECOND, SECOND, Timer
 from .host import Host
-from .mesh import Mesh, Node
+from .mesh import BOOTSTRAP, NONE, Changes, Mesh, Node
 from .nat import Address
+from .network import INTERNET, Conditions
 from .tcp import End, TcpHost, TcpNetwork
 
 _SLICE_MS = 5  # virtual time of one slice of public-key work, of which a handshake has a few with the host's kernels
 _TURNS = 1000  # records in one turn: more is an engine that never stops
 
-MakeReactors = Callable[["SwarmNode", int], Sequence[Any]]
+_SAVED = 8  # nodes in a node's database that are tried first
 
 
 class _Link:
@@ -72,48 +77,87 @@ class _Link:
 
 
 class SwarmNode(Node):
-    """See the module. `swarm` and `reactors` are made anew at each boot."""
+    """See the module. At each boot `swarm` and `reactors` are made anew, by what the profile asks for; `filters` are
+    subscribed to, and what comes is given to `on_message`."""
 
-    def __init__(self, mesh: Mesh, *arguments: Any, tcp: TcpNetwork, make_reactors: MakeReactors, **options: Any) -> None:
+    engine: Discovery | None
+
+    def __init__(self, mesh: SwarmMesh, *arguments: Any, **options: Any) -> None:
         super().__init__(mesh, *arguments, **options)
         self.swarm: Any = None
-        self.reactors: Sequence[Any] = ()
+        self.pubsub: Any = None
+        self.filters: list[str] = []
+        self.more_reactors: Callable[[SwarmNode], Sequence[Any]] = lambda _node: ()
         self.on_swarm_event: Callable[[SwarmNode, tuple[Any, ...]], None] | None = None
-        self.after_turn: Callable[[SwarmNode], None] | None = None
-        self.tcp = tcp
-        self.tcp_host: TcpHost = tcp.listen(self.endpoint.segment, self.endpoint.address, self._accept)
+        self.on_message: Callable[[SwarmNode, tuple[Any, ...]], None] | None = None
+        self.tcp = mesh.tcp
+        self.tcp_host: TcpHost = self.tcp.listen(self.endpoint.segment, self.endpoint.address, self._accept)
         self.tcp_host.is_on = False
-        self._make_reactors = make_reactors
         self._links: dict[Session, _Link] = {}
+        self._opened_us: dict[Session, int] = {}
         self._swarm_timer: Timer | None = None
         self._record = bytearray(self.profile.record + 18)
 
     def power_on(self) -> None:
         super().power_on()
-        self.reactors = self._make_reactors(self, self.now)
-        rng = stream(self._mesh.seed, "swarm", self.name, self.boots).randbytes
+        now, rng, port = self.now, stream(self._mesh.seed, "swarm", self.name, self.boots).randbytes, self.endpoint.address[1]
+        reactors = list(self.more_reactors(self))
+        book = pex = None
+        if self.profile.pex:
+            book = AddressBook(self.profile, rng(8), rng, [self.id])
+            pex = PeerExchange(book, rng, now)
+            reactors.append(pex)
+        if self.profile.pubsub:
+            self.pubsub = PubSub(self.id, self.profile, rng, now)
+            reactors.append(self.pubsub)
+            for text in self.filters:
+                subscribe(self.pubsub, text, now)
         membership = Membership(self._mesh.network_key)
-        port = self.endpoint.address[1]
-        self.swarm = Swarm(
-            self.profile, self.identity, membership, rng, self.now, list(self.reactors), self.engine, None, port, ""
-        )
+        self.swarm = Swarm(self.profile, self.identity, membership, rng, now, reactors, self.engine, book, port, "")
+        if pex is not None:
+            pex.score = self.swarm.manager.score
         self.tcp_host.is_on = True
         self.swarm_turn()
 
     def power_off(self) -> None:
+        """The plug is pulled. What a node has in flash stays: a few of the nodes that its table knew."""
+        self.saved = [(id32, address) for id32, address, is_live in self.entries() if is_live][:_SAVED]
         super().power_off()
-        self.swarm = None
+        self.swarm = self.pubsub = None
         self.clock.cancel(self._swarm_timer)
-        for link in self._links.values():
-            if link.end is not None:
-                link.end.vanish()
         self._links.clear()
+        self._opened_us.clear()
         self.tcp_host.power_off()
 
     def _boot_engine(self, host: Host, rng: Any, now: int) -> Discovery:
         engine = super()._boot_engine(host, rng, now)
         engine.codec.tcp_port = self.endpoint.address[1]
         return engine
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Send a message to whoever hears the topic."""
+        self.pubsub.publish(self.pubsub.compose(topic, payload), self.now)
+        self.swarm_turn()
+
+    def want(self, other: SwarmNode) -> Any:
+        """Somebody here waits for a session with `other`: the link."""
+        link = self.swarm.manager.want(other.id, *other.endpoint.address, self.now)
+        self.swarm_turn()
+        return link
+
+    def session(self, other: SwarmNode) -> Session | None:
+        """The open session with another node."""
+        session = self.swarm.peers.get(other.id) if self.swarm is not None else None
+        return session if session is not None and session.stage == OPEN else None
+
+    def end_of(self, session: Session) -> End | None:
+        """The socket of a session."""
+        link = self._links.get(session)
+        return None if link is None else link.end
+
+    def opened_us(self, session: Session) -> int:
+        """When a session opened."""
+        return self._opened_us[session]
 
     def holds(self, link: _Link) -> bool:
         """Whether a session's socket is open."""
@@ -132,10 +176,16 @@ class SwarmNode(Node):
                 if link is not None and link.end is not None:
                     link.end.taker = None
                     link.end.close()
-            elif self.on_swarm_event is not None:
-                self.on_swarm_event(self, event)
-        if self.after_turn is not None:
-            self.after_turn(self)
+            else:
+                if event[0] == OPENED:
+                    self._opened_us[event[1]] = self.clock.now_us
+                elif event[0] == CLOSED:
+                    self._opened_us.pop(event[1], None)
+                if self.on_swarm_event is not None:
+                    self.on_swarm_event(self, event)
+        while self.pubsub is not None and (message := self.pubsub.next_event()) is not None:
+            if self.on_message is not None:
+                self.on_message(self, message)
         for _ in range(_TURNS):
             session = swarm.next_unsent(self.now)
             if session is None:
@@ -169,8 +219,78 @@ class SwarmNode(Node):
     def _accept(self, end: End, seen: Address) -> _Link | None:
         session = self.swarm.accepted(seen[0], seen[1], self.now)
         if session is None:
+            self.clock.after(0, self.swarm_turn)
             return None
         link = self._links[session] = _Link(self, session)
         link.end = end
         self.clock.after(0, self.swarm_turn)
         return link
+
+
+class SwarmMesh(Mesh):
+    """A mesh of SwarmNodes."""
+
+    nodes: list[SwarmNode]  # type: ignore[assignment]
+
+    def __init__(self, seed: object, conditions: Conditions = INTERNET, profile: Changes = NONE) -> None:
+        super().__init__(seed, conditions, 0.0, profile)
+        self.tcp = TcpNetwork(self.network, seed)
+
+    def _make(self, *arguments: Any, **options: Any) -> SwarmNode:
+        return SwarmNode(self, *arguments, **options)
+
+    def neighbors(self, node: SwarmNode, since_us: int | None = None) -> list[SwarmNode]:
+        """The nodes with which `node` has a session, of which both ends think the same (and did at `since_us`)."""
+        found = []
+        for session in list(node.swarm.peers.values()) if node.swarm is not None else ():
+            other = self._by_id.get(session.id)
+            theirs = other.session(node) if other is not None else None
+            if session.stage != OPEN or other is None or theirs is None:
+                continue
+            end = node.end_of(session)
+            if end is None or end.other is not other.end_of(theirs):
+                continue
+            if since_us is None or max(node.opened_us(session), other.opened_us(theirs)) <= since_us:
+                found.append(other)
+        return found
+
+    @property
+    def _by_id(self) -> dict[bytes, SwarmNode]:
+        if len(self._ids) != len(self.nodes):
+            self._ids = {node.id: node for node in self.nodes}
+        return self._ids
+
+    _ids: dict[bytes, SwarmNode] = {}
+
+    def reached(self, start: SwarmNode, relays: Callable[[SwarmNode], bool], since_us: int | None = None) -> set[SwarmNode]:
+        """Every node to which a chain of sessions leads whose inner nodes relay."""
+        reached, todo = {start}, [start]
+        while todo:
+            for other in self.neighbors(todo.pop(), since_us):
+                if other not in reached:
+                    reached.add(other)
+                    if relays(other):
+                        todo.append(other)
+        return reached
+
+    def components(self) -> list[int]:
+        """Sizes of the pieces into which sessions join the nodes that are on, largest first."""
+        left, sizes = {node for node in self.nodes if node.is_on}, []
+        while left:
+            piece = self.reached(min(left, key=lambda node: node.name), lambda _node: True)
+            sizes.append(len(piece))
+            left -= piece
+        return sorted(sizes, reverse=True)
+
+
+def time_to_one_piece(nodes: int, seed: object, limit_us: int, profile: Changes = NONE) -> int:
+    """Microseconds until sessions join a mesh of `nodes`, the first a bootstrap node on a host, to one piece; `limit_us` where
+    they do not."""
+    mesh = SwarmMesh(seed, profile=profile)
+    for number in range(nodes):
+        mesh.add(know=mesh.nodes[:1], profile=NONE if number else BOOTSTRAP, start_us=number * SECOND // 10)
+    while mesh.clock.now_us < limit_us:
+        mesh.clock.run_for(5 * SECOND)
+        if mesh.components() == [nodes]:
+            return mesh.clock.now_us
+    return limit_us

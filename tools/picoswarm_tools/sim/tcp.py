@@ -1,11 +1,15 @@
 """TCP in the virtual network, by a model that is stated here and not more: what loss and outages do to a byte stream.
 
-Each write travels as one segment. A segment that is lost is sent again after RTO_MS, then after twice that and so on, as a
-sender does that hears nothing meanwhile: no fast retransmit, which needs three segments behind the lost one, and a node
-seldom has them under way. After TRIES repeats (two minutes) the sender gives up: its end is reset, and the other end too
-where a packet still gets through. Bytes arrive in order: a late segment holds back those behind it. Lost acknowledgements
-delay nothing and are not modelled; nor are bandwidth, windows and slow start, so writes are never refused: with records of
-786 bytes at most, and credit of one or two thousand, what is under way stays small.
+Each write travels as one segment. What a network segment loses is sent again
+
+* when three segments behind it have arrived: fast retransmit, once until the time-out;
+* after the time-out, RTO_MS after the oldest missing segment was sent or something arrived that was missing: then all that
+  is missing goes again, and the next time-out is twice as long. After TRIES in a row (two minutes) the sender gives up: its
+  end is reset, and the other one too where a packet still gets through.
+
+Bytes arrive in order: a late segment holds back those behind it. Lost acknowledgements delay nothing and are not modelled;
+nor are bandwidth, windows and slow start, so writes are never refused: with records of 786 bytes at most, and credit of one
+or two thousand, what is under way stays small.
 
 A connection is made in one round trip, whose packets are lost and repeated alike. As with real sockets, a caller is
 connected before anybody looks at it, and hears afterwards that it was not wanted. Nobody there, or nobody who listens: the
@@ -22,12 +26,13 @@ from random import Random
 from typing import Protocol
 
 from . import stream
-from .clock import MILLISECOND, Clock
+from .clock import MILLISECOND, Clock, Timer
 from .nat import Address
 from .network import Conditions, Lan, Network, Segment
 
 RTO_MS = 1000  # the first time-out of a board's TCP; a computer's is a fifth of it
 TRIES = 6  # 1 + 2 + 4 + 8 + 16 + 32 + 64 s
+FAST = 3  # segments behind a missing one
 
 
 class Taker(Protocol):
@@ -36,6 +41,16 @@ class Taker(Protocol):
     def connected(self) -> None: ...
     def arrived(self, data: bytes) -> None: ...
     def ended(self) -> None: ...  # by the other end, a reset, or a refused connection
+
+
+class _Segment:
+    """One write under way, and what it does where its turn has come."""
+
+    __slots__ = ("act", "has_arrived")
+
+    def __init__(self, act: Callable[[End], object]) -> None:
+        self.act = act
+        self.has_arrived = False
 
 
 class End:
@@ -49,21 +64,22 @@ class End:
         self.other: End | None = None
         self.sent_bytes = 0
         self.is_open = True
-        self._free_us = 0  # when the last segment that was sent arrives
-        self._under_way: deque[Callable[[End], object]] = deque()  # what each segment does where it arrives
+        self._under_way: deque[_Segment] = deque()
+        self._timer: Timer | None = None
+        self._tries = 0  # time-outs in a row
+        self._behind = 0  # segments that arrived behind a missing one; -1: it was sent again for that
 
     def send(self, data: bytes) -> None:
         """Let `data` travel to the other end."""
         if self.is_open and data:
             self.sent_bytes += len(data)
-            self._travel(lambda other: other.taker and other.taker.arrived(data))
+            self._begin(lambda other: other.taker and other.taker.arrived(data))
 
     def close(self) -> None:
         """Close; what was sent still arrives, and then the end of the stream."""
         if self.is_open:
             self.is_open = False
-            self.host.ends.discard(self)
-            self._travel(End._end)
+            self._begin(End._end)
 
     def reset(self) -> None:
         """Close at once, both ends, and what is under way is lost: what a router does that forgot the connection."""
@@ -73,47 +89,67 @@ class End:
 
     def vanish(self) -> None:
         """The power is gone."""
-        self.is_open = False
         self.taker = None
-        self._under_way.clear()
-
-    def _travel(self, arrive: Callable[[End], object]) -> None:
-        clock = self.wire.clock
-        delay_us, is_given_up = self.wire.delay_us()
-        at_us = max(self._free_us, clock.now_us + delay_us)
-        self._free_us = at_us
-        self._under_way.append(arrive)
-        clock.at(at_us, self._lose if is_given_up else self._arrive)
-
-    def _arrive(self, tries: int = 0) -> None:
-        """The oldest segment under way is there, or nobody is."""
-        other = self.other
-        if other is None or not self._under_way:
-            return
-        if not self.wire.is_passing(self, other):  # repeated until it is given up
-            if tries < TRIES:
-                delay_us = (RTO_MS << tries) * MILLISECOND
-                self._free_us = max(self._free_us, self.wire.clock.now_us + delay_us)
-                self.wire.clock.after(delay_us, self._arrive, tries + 1)
-            else:
-                self._lose()
-            return
-        arrive = self._under_way.popleft()
-        if other.is_open:
-            arrive(other)
-        else:  # it knows nothing of this connection (any more)
-            self._end()
-
-    def _lose(self) -> None:
         self._end()
-        if self.other is not None and self.wire.is_passing(self, self.other):
-            self.other._end()
+
+    def _begin(self, act: Callable[[End], object]) -> None:
+        segment = _Segment(act)
+        self._under_way.append(segment)
+        if len(self._under_way) == 1:
+            self._arm()
+        self._travel(segment)
+
+    def _travel(self, segment: _Segment) -> None:
+        way_us = self.wire.way_us(self)
+        if way_us is not None:
+            self.wire.clock.after(way_us, self._arrive, segment)
+
+    def _arm(self) -> None:
+        self.wire.clock.cancel(self._timer)
+        self._timer = None
+        if self._under_way:
+            self._timer = self.wire.clock.after((RTO_MS << self._tries) * MILLISECOND, self._time_out)
+
+    def _arrive(self, segment: _Segment) -> None:
+        other = self.other
+        if other is None or segment.has_arrived or not self._under_way or not self.wire.is_passing(self, other):
+            return
+        if not other.is_open:  # it knows nothing of this connection (any more)
+            return self._end()
+        segment.has_arrived = True
+        if segment is not self._under_way[0]:
+            if self._behind >= 0:
+                self._behind += 1
+                if self._behind == FAST:
+                    self._behind = -1
+                    self._travel(self._under_way[0])
+            return
+        self._tries = self._behind = 0
+        while self._under_way and self._under_way[0].has_arrived:
+            self._under_way.popleft().act(other)
+        self._arm()
+        if not self.is_open and not self._under_way:
+            self.host.ends.discard(self)
+
+    def _time_out(self) -> None:
+        self._tries += 1
+        if self._tries > TRIES:
+            self._end()
+            if self.other is not None and self.wire.is_passing(self, self.other):
+                self.other._end()
+            return
+        self._behind = 0
+        self._arm()
+        for segment in list(self._under_way):
+            if not segment.has_arrived:
+                self._travel(segment)
 
     def _end(self) -> None:
         taker, self.taker = self.taker, None
         was_open, self.is_open = self.is_open, False
         self.host.ends.discard(self)
         self._under_way.clear()
+        self._arm()
         if was_open and taker is not None:
             taker.ended()
 
@@ -126,16 +162,13 @@ class Wire:
         self.network = network
         self._path = path
 
-    def delay_us(self) -> tuple[int, bool]:
-        """(microseconds that a segment takes, whether it is given up)."""
+    def way_us(self, end: End) -> int | None:
+        """Microseconds that a packet from one end takes to the other, None where it is lost."""
+        if end.other is None or not self.is_passing(end, end.other):
+            return None
         random = self.network.random
-        delay_ms = 0.0
-        for tries in range(TRIES + 1):
-            way_ms = sum(c.latency_ms + c.jitter_ms * random.random() for c in self._path)
-            if all(random.random() >= c.loss for c in self._path):
-                return round((delay_ms + way_ms) * MILLISECOND), False
-            delay_ms += RTO_MS << tries
-        return round(delay_ms * MILLISECOND), True
+        way_ms = sum(c.latency_ms + c.jitter_ms * random.random() for c in self._path)
+        return round(way_ms * MILLISECOND) if all(random.random() >= c.loss for c in self._path) else None
 
     def is_passing(self, a: End, b: End) -> bool:
         """Whether both ends have power, and no partition lies between them."""
@@ -156,9 +189,8 @@ class TcpHost:
     def power_off(self) -> None:
         """Every connection is forgotten."""
         self.is_on = False
-        for end in self.ends:
+        for end in list(self.ends):
             end.vanish()
-        self.ends.clear()
 
 
 class TcpNetwork:
@@ -186,29 +218,36 @@ class TcpNetwork:
         far = End(wire, target, seen)
         near.other, far.other = far, near
         host.ends.add(near)
-        delay_us, is_given_up = wire.delay_us()
-        if not is_given_up:
-            self.clock.after(delay_us, self._arrive, near, far, target, seen)
+        self._call(near, far, target, 0)
         return near
 
-    def _arrive(self, near: End, far: End, target: TcpHost, seen: Address) -> None:
-        if not near.is_open or not near.wire.is_passing(near, far):
+    def _call(self, near: End, far: End, target: TcpHost, tries: int) -> None:
+        """Send a SYN, until an answer came or the caller gives up."""
+        if not near.is_open or far.taker is not None or tries > TRIES:
             return
-        back_us, is_given_up = near.wire.delay_us()
-        if is_given_up:
+        way_us = near.wire.way_us(near)
+        if way_us is not None:
+            self.clock.after(way_us, self._arrive, near, far, target)
+        near._timer = self.clock.after((RTO_MS << tries) * MILLISECOND, self._call, near, far, target, tries + 1)
+
+    def _arrive(self, near: End, far: End, target: TcpHost) -> None:
+        """A SYN arrived: its answer goes back, and where that arrives too the connection is there."""
+        back_us = near.wire.way_us(far)
+        if not near.is_open or not far.is_open or far in target.ends or back_us is None:
             return
         target.ends.add(far)
-        far._free_us = self.clock.now_us + back_us
-        self.clock.at(far._free_us, self._complete, near)
-        far.taker = target.accept(far, seen)
+        self.clock.cancel(near._timer)
+        self.clock.after(back_us, self._complete, near, far, target)
+
+    def _complete(self, near: End, far: End, target: TcpHost) -> None:
+        if not near.is_open or near.taker is None or not target.is_on:  # the caller hung up, or one of them is off
+            target.ends.discard(far)
+            far.is_open = False
+            return
+        near.taker.connected()
+        far.taker = target.accept(far, far.seen)
         if far.taker is None:
             far.close()
-
-    def _complete(self, near: End) -> None:
-        if near.is_open and near.taker is not None:
-            near.taker.connected()
-        elif near.other is not None and near.host.is_on:
-            near.other._end()  # the caller hung up meanwhile
 
     def _route(self, host: TcpHost, to: Address) -> tuple[tuple[Conditions, ...], TcpHost | None, Address]:
         segment = host.segment

@@ -1,0 +1,112 @@
+"""Whole nodes in virtual time: messages arrive under loss and power cuts, sessions join a mesh, and the same seed twice."""
+
+import os
+
+import pytest
+from picoswarm_tools.sim.clock import MINUTE, SECOND
+from picoswarm_tools.sim.delivery import Delivery
+from picoswarm_tools.sim.mesh import BOOTSTRAP
+from picoswarm_tools.sim.network import Conditions
+from picoswarm_tools.sim.swarm_node import SwarmMesh, time_to_one_piece
+
+LONG = os.environ.get("PICOSWARM_LONG") == "1"
+
+
+def mesh_of(n, seed=1, **more):
+    """A bootstrap node and `n` - 1 boards, after a minute."""
+    mesh = SwarmMesh(seed, **more)
+    for number in range(n):
+        mesh.add(know=mesh.nodes[:1], profile={} if number else BOOTSTRAP, start_us=number * SECOND // 10)
+    mesh.clock.run_for(MINUTE)
+    return mesh
+
+
+def test_published_messages_arrive_under_loss_and_power_cuts():
+    """publish.delivery, short: at least 0.99 of what is due within 10 s, and nothing twice."""
+    run = Delivery(nodes=50, seed=3)
+    run.run(minutes=20 if LONG else 3)
+    assert run.published >= 90 and run.due > 2000
+    assert run.share >= 0.99, [(when_us / SECOND, str(a), str(b), n) for when_us, a, b, n in run.missed]
+    assert run.repeated == 0
+
+
+def test_without_loss_everything_arrives():
+    run = Delivery(nodes=20, loss=0.0, every_us=0, seed=1)
+    run.run(minutes=2, gap_us=SECOND // 2)
+    assert run.delivered == run.due > 1000 and run.repeated == 0
+
+
+@pytest.mark.parametrize(("nodes", "limit_s"), [(12, 300), (30, 300), pytest.param(100, 300, id="100")])
+def test_sessions_join_a_mesh_of_boards_to_one_piece(nodes, limit_s):
+    for seed in range(1, 11 if LONG else 3):
+        assert time_to_one_piece(nodes, seed, 600 * SECOND) <= limit_s * SECOND, seed
+        if nodes == 100 and not LONG:
+            break
+
+
+def test_a_mesh_whose_nodes_have_lost_all_power_comes_back():
+    mesh = mesh_of(20)
+    for node in mesh.nodes:
+        node.power_off()
+    mesh.clock.run_for(10 * SECOND)
+    for node in mesh.nodes:
+        node.power_on()
+    mesh.clock.run_for(3 * MINUTE)
+    assert mesh.components() == [20]
+
+
+def test_the_same_seed_gives_the_same_sessions():
+    seen = []
+    for seed in (5, 5, 6):
+        mesh = mesh_of(10, seed, conditions=Conditions(20, 20, loss=0.1))
+        seen.append([[other.name for other in mesh.neighbors(node)] for node in mesh.nodes] + [mesh.clock.events])
+    assert seen[0] == seen[1] != seen[2]
+
+
+def test_a_node_that_goes_without_a_word_is_missed_within_a_minute_and_joins_again():
+    mesh = mesh_of(8)
+    gone = mesh.nodes[3]
+    gone.power_off()
+    mesh.clock.run_for(52 * SECOND)
+    assert not any(gone.id in node.swarm.peers for node in mesh.live())
+    gone.power_on()
+    mesh.clock.run_for(MINUTE)
+    assert mesh.neighbors(gone)
+
+
+def test_a_peer_that_reboots_at_once_is_back_long_before_it_was_missed():
+    mesh = mesh_of(4)
+    node = mesh.nodes[2]
+    node.power_off()
+    node.power_on()
+    mesh.clock.run_for(25 * SECOND)
+    assert mesh.components() == [4] and mesh.neighbors(node)
+
+
+def test_a_partition_that_heals_is_one_mesh_again():
+    """The two halves lose their sessions to each other by keepalive, and find each other again."""
+    mesh = mesh_of(16)
+    for node in mesh.nodes[8:]:
+        node.tcp_host.side = 1
+    mesh.partition(mesh.nodes[:8], mesh.nodes[8:])
+    mesh.clock.run_for(3 * MINUTE)
+    assert max(mesh.components()) <= 8
+    for node in mesh.nodes:
+        node.tcp_host.side = 0
+    mesh.network.heal()
+    mesh.clock.run_for(10 * MINUTE)
+    assert mesh.components() == [16]
+
+
+def test_two_that_dial_each_other_at_the_same_time_agree_on_one_session():
+    for seed in range(40 if LONG else 12):
+        mesh = SwarmMesh(seed, profile={"links": 4})
+        a, b = mesh.add(), mesh.add()
+        mesh.clock.run_for(SECOND)
+        a.want(b)
+        b.want(a)
+        mesh.clock.run_for(8 * SECOND)
+        ours, theirs = a.session(b), b.session(a)
+        assert ours is not None and theirs is not None and ours.is_outbound != theirs.is_outbound
+        assert a.end_of(ours).other is b.end_of(theirs)
+        assert len(a.swarm.sessions) == len(b.swarm.sessions) == 1
