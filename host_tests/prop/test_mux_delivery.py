@@ -42,8 +42,7 @@ class World:
             mux, peer = self.ends[side].mux, self.ends[other].mux
             for channel in (*IDS, *self.streams):
                 i, j = mux._row(channel), peer._row(channel)
-                window = peer._plan.halves[j // 9] * 2
-                rows[side, channel] = mux._rows[i + 1], window - peer._rows[j + 5] - peer._rows[j + 4]
+                rows[side, channel] = mux._rows[i + 1], peer._plan.halves[j // 9] - peer._rows[j + 5] - peer._rows[j + 4]
         return rows
 
     def data(self, n):

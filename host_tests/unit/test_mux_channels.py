@@ -60,7 +60,7 @@ def test_channels_begin_without_credit():
 def test_a_window_holds_twice_the_longest_message():
     a = End(Profile(), CHANNELS, True, 0)
     a.mux.start(b"\x20", 768, 0)
-    assert a.record(0) == frame(0, b"\x03\x20\x40\x00")  # or 16 KB
+    assert a.record(0) == frame(0, b"\x03\x20\x80\x00")  # or 32 KB
     channels = (Channel(BULK, 1, 4, 16000, 16000),)
     a = End(Profile(), channels, True, 0)
     a.mux.start(b"\x20", 768, 0)
@@ -70,13 +70,13 @@ def test_a_window_holds_twice_the_longest_message():
 def test_credit_comes_back_and_all_of_it():
     pair = Pair()
     before = pair.a.mux._rows[10]
-    assert before == 16384
+    assert before == 32768
     pair.b.forgets = True
-    for i in range(300):
-        assert pair.a.mux.try_send(BULK, bytes(i))
+    for i in range(500):
+        assert pair.a.mux.try_send(BULK, bytes(i % 400))
         pair.settle()
     lost = before - pair.a.mux._rows[10]
-    assert 0 <= lost < 8192  # what is not given back yet stays below half a window
+    assert 0 <= lost < 16384  # what is not given back yet stays below half a window
 
 
 def test_a_channel_that_the_peer_did_not_list_takes_nothing():
@@ -149,8 +149,8 @@ def test_a_peer_that_sends_beyond_its_credit_is_closed():
     assert reasons == [0] * 6 + [15] * 2
     pair = Pair()
     pair.b.forgets = True
-    reasons = [pair.b.hear(frame(BULK, bytes(397)), pair.now) for _ in range(41)]
-    assert reasons == [0] * 40 + [12]  # 41 times 400 bytes, and nothing was given back
+    reasons = [pair.b.hear(frame(BULK, bytes(397)), pair.now) for _ in range(82)]
+    assert reasons == [0] * 81 + [12]  # 82 times 400 bytes, and nothing was given back
 
 
 def test_headers_of_an_unfinished_message_are_given_back():

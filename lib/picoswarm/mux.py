@@ -12,14 +12,14 @@ record. A message that fits in a record travels in one frame, so other channels 
     DONE    bytes of the first queued message that are sent, -1 where it is the name of a stream; of a stream that the peer
             has just opened, its name; of one that is to be reset, the reason
     FILL    bytes in the pool
-    LEFT    credit that the peer has left; window - LEFT - FILL can be given back
+    LEFT    credit that the peer has left, less half a window; half a window - LEFT - FILL can be given back
     FLAGS   bits, see below; id << 16; priority << 24
     QUEUE   list of the messages to be sent, or () until there was one
     LIMIT   bytes of the longest message that may be sent
 """
 
 from .channel import Channel
-from .compat import const, ticks_diff
+from .compat import const, ticks_add, ticks_diff
 from .wire import copy, frame, put_u16, u16
 
 _STEP = const(9)
@@ -82,13 +82,12 @@ _GOAWAY_KIND = const(4)
 
 _FIRST_STREAM = const(128)
 _NAME = const(60)  # bytes of a stream's name: the smallest record holds it
-_LEAST_HALF = const(8192)  # bytes of half a window, which whole messages need no memory for: so credit is given seldom
+_LEAST_HALF = const(16384)  # bytes of half a window, which whole messages need no memory for: so credit is given seldom
 _LEAST = const(16)  # a part of a message has as many bytes, or is all that is left or allowed
 _URGENT = const(5)  # priority from which on nothing waits for more
 _PRIORITY = const(5)  # of the streams that the peer opens
 _PARTS = const(4)  # of a stream's queue
 _DECAY_MS = const(2000)
-_TOP = const(0x1FFFFFFF)
 
 _BUSY = const(1)  # see reasons.py
 _SILENT = const(10)
@@ -168,6 +167,7 @@ class Mux:
                 i = plan.row_of[channel.id] * _STEP
                 rows[i + _FLAGS] = _USED | channel.id << 16 | channel.priority << 24
                 self._empty(i)
+                rows[i + _LEFT] = -plan.halves[i // _STEP]
                 self._marks |= _CREDITS
                 if channel.message > remote_record - 3:
                     size += channel.message
@@ -221,6 +221,8 @@ class Mux:
             rows[i + _QUEUE] = []
         if rows[i + _FLAGS] >= _URGENT << 24:
             self._marks |= _HURRY
+        elif not self._ready:
+            self._marks &= ~_HURRY  # what was urgent is gone
         self._ready.append(i)
         return rows[i + _QUEUE]
 
@@ -332,8 +334,11 @@ class Mux:
             rows[i + _ROOM] = rows[i + _ROOM] + n + (_PLACE - 3)
             rows[i] = rows[i] + (n << 4) // (rows[i + _FLAGS] >> 24)
             rows[i + _QUEUE].pop(0)
-            if not rows[i + _QUEUE] or rows[i + _FLAGS] & _WANTS:
+            if rows[i + _FLAGS] & (_WANTS | _CLOSING):
                 self._sent(i)
+                return at
+            if not rows[i + _QUEUE]:
+                self._ready.remove(i)
                 return at
             if len(self._ready) > 1:
                 return at
@@ -393,8 +398,6 @@ class Mux:
         if flags & _WANTS and self._has_room(i):
             rows[i + _FLAGS] ^= _WANTS
             self._event(i, _WRITABLE)
-        if rows[i] > _TOP:
-            self._decay()
         if not rows[i + _QUEUE] and not flags & _CLOSING:
             self._rest(i)
 
@@ -402,8 +405,6 @@ class Mux:
         """A row has nothing to send, or no credit."""
         if i in self._ready:
             self._ready.remove(i)
-            if not self._ready:
-                self._marks &= ~_HURRY
 
     def _fill_control(self, at):
         """What channel 0 has to say, and RESETs, as far as there is room."""
@@ -427,7 +428,7 @@ class Mux:
                     else:
                         self._forget(i)
                 elif flags and self._owes(i):
-                    n = self._plan.halves[i // _STEP] * 2 - rows[i + _LEFT] - rows[i + _FILL]
+                    n = self._plan.halves[i // _STEP] - rows[i + _LEFT] - rows[i + _FILL]
                     rows[i + _LEFT] += n
                     at = self._put(at, 0, _END, _CREDIT_KIND, flags >> 16 & 0xFF, n)
                 i += _STEP
@@ -462,7 +463,7 @@ class Mux:
     def _owes(self, i):
         """Whether half a window can be given back."""
         rows = self._rows
-        return rows[i + _LEFT] + rows[i + _FILL] <= self._plan.halves[i // _STEP] and not rows[i + _FLAGS] & (_ENDED | _DEAD)
+        return rows[i + _LEFT] + rows[i + _FILL] <= 0 and not rows[i + _FLAGS] & (_ENDED | _DEAD)
 
     # Receiving
 
@@ -470,7 +471,6 @@ class Mux:
         """Take the frames of one record, buf[start:end]; what stands before `end` may be overwritten. Returns 0, or the
         reason for which the session has to end."""
         self._heard = now
-        self._marks &= ~_PINGED
         self._rows[_END_AT] = end
         while 0 <= start < end - 2:
             start = self._take_frame(buf, start)
@@ -488,10 +488,9 @@ class Mux:
         n &= 0xFFF
         at += 3
         self._rows[i + _LEFT] = self._rows[i + _LEFT] - n - 3
-        if at + n > self._rows[_END_AT] or self._rows[i + _LEFT] < 0 or n > self._plan.lanes[i // _STEP].message:
-            return self._breach(i, at + n)
-        if self._rows[i + _LEFT] <= self._plan.halves[i // _STEP]:
-            self._marks |= _CREDITS
+        if at + n > self._rows[_END_AT] or n > self._plan.lanes[i // _STEP].message or self._rows[i + _LEFT] <= 0:
+            if self._breach(i, at + n, n):
+                return self._breach(i, at + n, n)
         # A view is two objects, so the last one is used again where the length is the same: the message moves to where it
         # looks.
         if buf is not self._buf or at < self._at or n != len(self._view):
@@ -506,12 +505,18 @@ class Mux:
         self._at = at
         self._view = memoryview(buf)[at : at + n]
 
-    def _breach(self, i, end):
-        """Minus the reason for which the frame of a channel that ends there is refused."""
+    def _breach(self, i, end, n):
+        """Minus the reason for which a frame of `n` bytes of a channel, which ends there, is refused; 0 for none."""
         rows = self._rows
         if end > rows[_END_AT]:
             return -_MALFORMED
-        return -_TOO_LONG if rows[i + _LEFT] >= 0 else -_OVER_CREDIT if rows[i + _FLAGS] else -_UNLISTED
+        if rows[i + _LEFT] < -self._plan.halves[i // _STEP] or not rows[i + _FLAGS]:
+            return -_OVER_CREDIT if rows[i + _FLAGS] else -_UNLISTED
+        if i < self._plan.first and rows[i + _FILL] + n > self._plan.lanes[i // _STEP].message:
+            return -_TOO_LONG
+        if self._owes(i):
+            self._marks |= _CREDITS
+        return 0
 
     def _take_other(self, buf, at):
         """Take any frame but a whole message. Returns as above."""
@@ -542,9 +547,9 @@ class Mux:
         if not n and not flags:
             return _MALFORMED
         rows[i + _LEFT] -= n + 3
-        if rows[i + _LEFT] < 0 or channel < _FIRST_STREAM and n > self._plan.lanes[i // _STEP].message - rows[i + _FILL]:
-            return -self._breach(i, 0)
-        reason = self._take(i, buf, at, n) if channel >= _FIRST_STREAM else self._join(i, buf, at, n, flags)
+        reason = -self._breach(i, 0, n)
+        if not reason:
+            reason = self._take(i, buf, at, n) if channel >= _FIRST_STREAM else self._join(i, buf, at, n, flags)
         if self._owes(i):
             self._marks |= _CREDITS
         return reason
@@ -645,7 +650,8 @@ class Mux:
             if not rows[i + _FLAGS]:
                 rows[i + _FLAGS] = _USED | channel << 16 | priority << 24
                 self._empty(i)
-                rows[i + _LEFT] = rows[i + _CREDIT] = self._plan.profile.stream_window
+                rows[i + _CREDIT] = self._plan.profile.stream_window
+                rows[i + _LEFT] = self._plan.halves[i // _STEP]
                 return i
             i += _STEP
         return 0
@@ -766,20 +772,21 @@ class Mux:
 
     def tick(self, now):
         """To be called about once a second. Returns 0, or the reason for which the session has to end."""
-        if ticks_diff(now, self._rows[_DECAYED]) >= _DECAY_MS:
-            self._rows[_DECAYED] = now
-            self._decay()
-        silence = ticks_diff(now, self._heard)
-        if self._marks & _PINGED:
-            return _SILENT if silence >= (self._plan.profile.keepalive_s + self._plan.profile.silent_s) * 1000 else 0
-        if silence >= self._plan.profile.keepalive_s * 1000:
-            self._marks |= _PINGED | _PING
-        return 0
-
-    def _decay(self):
         rows = self._rows
-        for i in range(_STEP, len(rows), _STEP):
-            rows[i] -= rows[i] // 5
+        if ticks_diff(now, rows[_DECAYED]) >= _DECAY_MS:
+            rows[_DECAYED] = now
+            for i in range(_STEP, len(rows), _STEP):
+                rows[i] -= rows[i] // 5
+        patience = self._plan.profile.keepalive_s * 1000
+        silence = ticks_diff(now, self._heard) - patience
+        if silence < 0:
+            self._marks &= ~_PINGED
+        elif not self._marks & _PINGED:
+            self._marks |= _PINGED | _PING
+            self._heard = ticks_add(now, -patience)  # a node that has slept gives the answer its time
+        elif silence >= self._plan.profile.silent_s * 1000:
+            return _SILENT
+        return 0
 
     def _event(self, i, kind):
         self._rows[i + _FLAGS] |= 256 << kind
