@@ -14,7 +14,7 @@ record. A message that fits in a record travels in one frame, so other channels 
     FILL    bytes in the pool
     LEFT    credit that the peer has left, less half a window; half a window - LEFT - FILL can be given back
     FLAGS   bits, see below; id << 16; priority << 24
-    QUEUE   list of the messages to be sent, or () until there was one
+    QUEUE   list of the messages to be sent, or None until there was one
     LIMIT   bytes of the longest message that may be sent
 """
 
@@ -80,6 +80,7 @@ _ODD = const(1024)  # the ids that this side gives are; from bit 16 the reason o
 _CREDIT_KIND = const(3)
 _GOAWAY_KIND = const(4)
 
+_REFUSED = const(0x10000)  # beyond any offset
 _FIRST_STREAM = const(128)
 _NAME = const(60)  # bytes of a stream's name: the smallest record holds it
 _LEAST_HALF = const(16384)  # bytes of half a window, which whole messages need no memory for: so credit is given seldom
@@ -145,7 +146,7 @@ class Mux:
         if not _plan or _plan.given is not channels or _plan.profile is not profile:
             _plan = _Plan(channels, profile)
         self._plan = _plan
-        self._rows = [0, 0, -1, 0, 0, 0, 0, (), 0] * len(_plan.lanes)
+        self._rows = [0, 0, -1, 0, 0, 0, 0, None, 0] * len(_plan.lanes)
         self._ready = []  # rows that have something to send, and credit for it
         self._refused = None  # a bit for each id of the peer's streams that is to hear `busy`
         self._pool = self._out = self._view = self._buf = None
@@ -178,7 +179,7 @@ class Mux:
         lane = self._plan.lanes[i // _STEP]
         self._rows[i + _LIMIT] = min(lane.message, lane.queue_bytes)
         self._rows[i + _ROOM] = lane.queue * _PLACE | _GUARD | lane.queue_bytes
-        self._rows[i + _QUEUE] = ()
+        self._rows[i + _QUEUE] = None
 
     def _row(self, channel):
         """The row of a channel in use; 0, which is nobody's, for none."""
@@ -217,7 +218,7 @@ class Mux:
     def _wake(self, i):
         """Something will be in an empty queue, which this returns."""
         rows = self._rows
-        if rows[i + _QUEUE] == ():
+        if rows[i + _QUEUE] is None:
             rows[i + _QUEUE] = []
         if rows[i + _FLAGS] >= _URGENT << 24:
             self._marks |= _HURRY
@@ -281,7 +282,7 @@ class Mux:
 
     def fill(self, out, at, end, now):
         """Put the frames of one record into out[at:end] if one is due. Returns its end, `at` for none."""
-        if self._marks & (_HURRY | _OVER) != _HURRY and self.due(now):
+        if not self._ready and not self._marks & _TALK or self._marks & (_HURRY | _OVER) != _HURRY and self.due(now):
             return at
         self._filled = now
         self._out = out
@@ -384,7 +385,7 @@ class Mux:
             if flags == _END:
                 rows[i + _ROOM] += _PLACE + len(data)
             elif not queue:
-                rows[i + _QUEUE] = ()
+                rows[i + _QUEUE] = None
         if flags != _OPEN and flags != _CLOSE:
             rows[i + _CREDIT] = credit - n
             rows[i] += (n + 3 << 4) // (rows[i + _FLAGS] >> 24)
@@ -472,14 +473,15 @@ class Mux:
         reason for which the session has to end."""
         self._heard = now
         self._rows[_END_AT] = end
-        while 0 <= start < end - 2:
+        end -= 2
+        while start < end:
             start = self._take_frame(buf, start)
-        if start < 0:
-            return -start
-        return 0 if start == end or self._marks & _OVER else _MALFORMED
+        if start == end + 2:
+            return 0
+        return start - _REFUSED if start >= _REFUSED else _MALFORMED
 
     def _take_frame(self, buf, at):
-        """Take the frame at buf[at:]. Returns where the next one begins, or minus the reason for which it is refused."""
+        """Take the frame at buf[at:]. Returns where the next one begins, or _REFUSED + the reason."""
         i = self._plan.row_of[buf[at]] * _STEP
         n = buf[at + 1] << 8 | buf[at + 2]
         if n >> 12 != 1 or not i or self._rows[i + _FILL]:
@@ -490,7 +492,7 @@ class Mux:
         self._rows[i + _LEFT] = self._rows[i + _LEFT] - n - 3
         if at + n > self._rows[_END_AT] or n > self._plan.lanes[i // _STEP].message or self._rows[i + _LEFT] <= 0:
             if self._breach(i, at + n, n):
-                return self._breach(i, at + n, n)
+                return _REFUSED + self._breach(i, at + n, n)
         # A view is two objects, so the last one is used again where the length is the same: the message moves to where it
         # looks.
         if buf is not self._buf or at < self._at or n != len(self._view):
@@ -506,14 +508,14 @@ class Mux:
         self._view = memoryview(buf)[at : at + n]
 
     def _breach(self, i, end, n):
-        """Minus the reason for which a frame of `n` bytes of a channel, which ends there, is refused; 0 for none."""
+        """The reason for which a frame of `n` bytes of a channel, which ends there, is refused; 0 for none."""
         rows = self._rows
         if end > rows[_END_AT]:
-            return -_MALFORMED
+            return _MALFORMED
         if rows[i + _LEFT] < -self._plan.halves[i // _STEP] or not rows[i + _FLAGS]:
-            return -_OVER_CREDIT if rows[i + _FLAGS] else -_UNLISTED
+            return _OVER_CREDIT if rows[i + _FLAGS] else _UNLISTED
         if i < self._plan.first and rows[i + _FILL] + n > self._plan.lanes[i // _STEP].message:
-            return -_TOO_LONG
+            return _TOO_LONG
         if self._owes(i):
             self._marks |= _CREDITS
         return 0
@@ -527,7 +529,7 @@ class Mux:
         flags &= 0xF0
         at += 3
         if at + n > end:
-            return -_MALFORMED
+            return _REFUSED + _MALFORMED
         if not channel:
             reason = self._signal(buf, at, n, flags)
         elif flags > _END:
@@ -535,7 +537,7 @@ class Mux:
         else:
             reason = self._part(channel, flags, buf, at, n)
         if reason:
-            return -reason
+            return _REFUSED + reason
         return end if self._marks & _OVER else at + n
 
     def _part(self, channel, flags, buf, at, n):
@@ -547,7 +549,7 @@ class Mux:
         if not n and not flags:
             return _MALFORMED
         rows[i + _LEFT] -= n + 3
-        reason = -self._breach(i, 0, n)
+        reason = self._breach(i, 0, n)
         if not reason:
             reason = self._take(i, buf, at, n) if channel >= _FIRST_STREAM else self._join(i, buf, at, n, flags)
         if self._owes(i):

@@ -40,7 +40,6 @@ class PlainRecords:
         self.sock = sock
         self.write = sock.write if sys.implementation.name == "micropython" else write_on_host(sock)
         self.got = 0
-        self.reply = False
         channels = (Channel(CHANNEL, priority, 32, 16384, 4000),)
         self.mux = Mux(Profile(), channels, is_initiator, ticks_ms())
         self.mux.on_message = self.on_message
@@ -53,8 +52,6 @@ class PlainRecords:
 
     def on_message(self, channel, view):
         self.got += 1
-        if self.reply:
-            self.mux.try_send(channel, bytes(view))
 
     def flush(self):
         """Write what is due. False: nothing was, or the socket takes no more."""
@@ -133,13 +130,16 @@ async def send(link, count, size, is_each):
             n = 2 if is_each else mux.fill(out, 2, 2 + RECORD, ticks_ms())
 
 
-async def receive(link, count):
+async def receive(link, count, is_echo):
     """Take what comes, and answer in the same turn."""
     sock, mux, buf, out, space = link.sock, link.mux, link.buf, link.out, link.space
+    try_send = mux.try_send
+    if is_echo:
+        mux.on_message = lambda channel, view: try_send(channel, bytes(view))
     fill = 0
-    while link.got < count:
+    while is_echo or link.got < count:
         await readable(sock)
-        n = read_into(sock, space[fill:] if fill else space)
+        n = sock.readinto(space[fill:] if fill else space)
         if not n:
             return
         now = ticks_ms()
@@ -195,8 +195,7 @@ async def measured(what, port, count, size):
     if what.startswith("send"):
         await send(link, count, size, what == "send_each")
     else:
-        link.reply = what == "echo"
-        await receive(link, count)
+        await receive(link, count, what == "echo")
     sock.close()
 
 
