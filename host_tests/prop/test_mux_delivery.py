@@ -105,3 +105,14 @@ def test_what_is_sent_arrives_once_and_in_order(steps, record):
         before = sum(world.credit[side, channel])
         assert may + owed == before, (side, channel)
         assert may > before // 2, "half a window may wait, and no more"
+
+
+def test_the_largest_records_have_frames_of_twelve_bits():
+    pair = Pair((Channel(40, 1, 4, 4200, 4200),), record=4200, streams=0)
+    pair.b.forgets = True
+    lengths: list[int] = []
+    pair.b.mux.on_message = lambda channel, view: lengths.append(len(view))
+    for n in (4095, 4096):
+        assert pair.a.mux.try_send(40, bytes(n))
+        pair.settle()
+    assert lengths == [4095, 4096]

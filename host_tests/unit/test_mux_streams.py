@@ -350,3 +350,53 @@ def test_more_records_than_one_carry_what_control_has_to_say():
         assert len(record) <= 64
         refused += [channel for channel, flags, payload in frames(record)]
     assert refused == list(range(128, 256, 2))
+
+
+def test_a_node_with_memory_gives_streams_larger_windows():
+    """Every stream begins with 256 bytes each way; what a side has beyond is given as credit, after the stream is open."""
+    pair = Pair(stream_window=1000, stream_queue=2000)
+    for end, other in ((pair.a, pair.b), (pair.b, pair.a)):
+        stream = end.mux.open(NAME, 4)
+        end.mux.try_send(stream, bytes(2000))
+        pair.settle()
+        other.events()
+        assert other.mux.readable(stream) > 980
+        got = 0
+        while got < 2000:
+            n = len(other.read(stream))
+            assert n
+            got += n
+            pair.settle()
+        other.mux.try_send(stream, bytes(2000))
+        pair.settle()
+        assert end.mux.readable(stream) > 980
+
+
+def test_an_end_that_gives_little_serves_one_that_could_take_more():
+    pair = Pair()
+    large = Pair(stream_window=1000, stream_queue=2000)
+    pair.b = large.b
+    stream = pair.a.mux.open(NAME, 4)
+    pair.settle()
+    pair.b.events()
+    pair.a.mux.try_send(stream, bytes(500))
+    pair.b.mux.try_send(stream, bytes(1500))
+    pair.settle()
+    assert pair.b.mux.readable(stream) == 500
+    assert 240 < pair.a.mux.readable(stream) <= 256
+    got = 0
+    while got < 1500:
+        got += len(pair.a.read(stream))
+        pair.settle()
+
+
+def test_after_the_end_nothing_is_told():
+    pair = Pair()
+    stream = opened(pair)
+    pair.b.mux.try_send(stream, b"x")
+    late = pair.b.record(pair.now)
+    pair.a.mux.go_away(0)
+    assert pair.a.record(pair.now)
+    assert pair.a.hear(late, pair.now) == 0
+    assert all(event[0] != 6 for event in pair.a.events())
+    assert pair.a.record(pair.now) == b"" and pair.a.mux.due(pair.now) == -1

@@ -36,6 +36,7 @@ _RECORD = const(1)  # in the first row: bytes of a record
 _DECAYED = const(3)  # and when scores were made less
 _END_AT = const(0)  # and where the record that is received ends
 _LIMIT_AT = const(5)  # and where the record in hand has to end
+_FILLED = const(8)  # and when the last record went
 _PLACE = const(0x200000)  # in ROOM: a message more
 _GUARD = const(0x100000)  # in ROOM: lent by the places where bytes are lacking
 
@@ -82,6 +83,8 @@ _GOAWAY_KIND = const(4)
 
 _REFUSED = const(0x10000)  # beyond any offset
 _FIRST_STREAM = const(128)
+_RECORD_MOST = const(4098)  # bytes: the length of a frame has 12 bits
+_WINDOW = const(256)  # of a stream, before any credit is given
 _NAME = const(60)  # bytes of a stream's name: the smallest record holds it
 _LEAST_HALF = const(16384)  # bytes of half a window, which whole messages need no memory for: so credit is given seldom
 _LEAST = const(16)  # a part of a message has as many bytes, or is all that is left or allowed
@@ -151,7 +154,7 @@ class Mux:
         self._refused = None  # a bit for each id of the peer's streams that is to hear `busy`
         self._pool = self._out = self._view = self._buf = None
         self._at = 0  # where in _buf the view begins
-        self._heard = self._filled = self._rows[_DECAYED] = now
+        self._heard = self._rows[_FILLED] = self._rows[_DECAYED] = now
         self._marks = 0 if is_initiator else _ODD
         self.on_message = None
 
@@ -160,8 +163,8 @@ class Mux:
         that both take in a record, at least 64."""
         plan = self._plan
         rows = self._rows
-        self._heard = self._filled = rows[_DECAYED] = now
-        rows[_RECORD] = remote_record
+        self._heard = rows[_FILLED] = rows[_DECAYED] = now
+        rows[_RECORD] = remote_record = min(remote_record, _RECORD_MOST)
         size = self._plan.profile.streams * self._plan.profile.stream_window
         for channel in plan.given:
             if channel.id in remote_channels:
@@ -268,7 +271,8 @@ class Mux:
         if marks & _HURRY or self._is_full():
             return 0
         marks = self._plan.profile.flush_ms
-        return min(marks, max(0, marks - ticks_diff(now, self._filled)))
+        now = ticks_diff(now, self._rows[_FILLED])
+        return marks - now if 0 <= now < marks else 0
 
     def _is_full(self):
         """Whether enough is queued for a whole record."""
@@ -284,7 +288,7 @@ class Mux:
         """Put the frames of one record into out[at:end] if one is due. Returns its end, `at` for none."""
         if not self._ready and not self._marks & _TALK or self._marks & (_HURRY | _OVER) != _HURRY and self.due(now):
             return at
-        self._filled = now
+        self._rows[_FILLED] = now
         self._out = out
         if end > at + self._rows[_RECORD]:
             end = at + self._rows[_RECORD]
@@ -384,8 +388,10 @@ class Mux:
             queue.pop(0)
             if flags == _END:
                 rows[i + _ROOM] += _PLACE + len(data)
-            elif not queue:
-                rows[i + _QUEUE] = None
+            else:
+                self._marks |= _CREDITS if self._owes(i) else 0
+                if not queue:
+                    rows[i + _QUEUE] = None
         if flags != _OPEN and flags != _CLOSE:
             rows[i + _CREDIT] = credit - n
             rows[i] += (n + 3 << 4) // (rows[i + _FLAGS] >> 24)
@@ -445,7 +451,7 @@ class Mux:
                     at = self._put(at, _FIRST_STREAM + i * 2 + (self._marks & _ODD == 0), _RESET, _BUSY)
         if due & _AWAY:
             at = self._put(at, 0, _END, _GOAWAY_KIND, due >> 16)
-            self._marks = _OVER
+            self._marks = _OVER | _AWAY
         return at
 
     def _put(self, at, channel, flags, kind, value=-1, amount=-1):
@@ -464,7 +470,9 @@ class Mux:
     def _owes(self, i):
         """Whether half a window can be given back."""
         rows = self._rows
-        return rows[i + _LEFT] + rows[i + _FILL] <= 0 and not rows[i + _FLAGS] & (_ENDED | _DEAD)
+        if rows[i + _FLAGS] & (_ENDED | _DEAD) or rows[i + _DONE] == -1:
+            return False
+        return rows[i + _LEFT] + rows[i + _FILL] <= 0
 
     # Receiving
 
@@ -550,11 +558,24 @@ class Mux:
             return _MALFORMED
         rows[i + _LEFT] -= n + 3
         reason = self._breach(i, 0, n)
-        if not reason:
-            reason = self._take(i, buf, at, n) if channel >= _FIRST_STREAM else self._join(i, buf, at, n, flags)
+        if reason:
+            return reason
+        if channel >= _FIRST_STREAM:
+            if rows[i + _FLAGS] & _ENDED:
+                return _BAD_STREAM
+            self._event(i, _READABLE)
+        elif self._plan.lanes[i // _STEP].message <= rows[_RECORD] - 3:
+            return _MALFORMED  # it would have gone in one frame
+        place = self._place(i)
+        copy(self._pool, place + rows[i + _FILL], buf, at, n)
+        rows[i + _FILL] += n
+        if channel < _FIRST_STREAM and flags:
+            n = place + rows[i + _FILL]
+            rows[i + _FILL] = 0
+            self.on_message(channel, memoryview(self._pool)[place:n])
         if self._owes(i):
             self._marks |= _CREDITS
-        return reason
+        return 0
 
     def _place(self, i):
         """Where in the pool the bytes of a row are."""
@@ -566,30 +587,6 @@ class Mux:
             if self._rows[row + _FLAGS] and self._plan.lanes[row // _STEP].message > self._rows[_RECORD] - 3:
                 at += self._plan.lanes[row // _STEP].message
         return at
-
-    def _join(self, i, buf, at, n, flags):
-        """A part of a message of a fixed channel."""
-        rows = self._rows
-        if self._plan.lanes[i // _STEP].message <= self._rows[_RECORD] - 3:
-            return _MALFORMED  # it would have gone in one frame
-        place = self._place(i)
-        copy(self._pool, place + rows[i + _FILL], buf, at, n)
-        rows[i + _FILL] += n
-        n = rows[i + _FILL]
-        if flags:
-            rows[i + _FILL] = 0
-            self.on_message(rows[i + _FLAGS] >> 16 & 0xFF, memoryview(self._pool)[place : place + n])
-        return 0
-
-    def _take(self, i, buf, at, n):
-        """Bytes of a stream."""
-        rows = self._rows
-        if rows[i + _FLAGS] & _ENDED:
-            return _BAD_STREAM
-        copy(self._pool, self._place(i) + rows[i + _FILL], buf, at, n)
-        rows[i + _FILL] += n
-        self._event(i, _READABLE)
-        return 0
 
     def _signal(self, buf, at, n, flags):
         """A frame of channel 0."""
@@ -652,8 +649,9 @@ class Mux:
             if not rows[i + _FLAGS]:
                 rows[i + _FLAGS] = _USED | channel << 16 | priority << 24
                 self._empty(i)
-                rows[i + _CREDIT] = self._plan.profile.stream_window
-                rows[i + _LEFT] = self._plan.halves[i // _STEP]
+                rows[i + _CREDIT] = _WINDOW
+                rows[i + _LEFT] = _WINDOW - self._plan.halves[i // _STEP]
+                self._marks |= _CREDITS if rows[i + _LEFT] <= 0 else 0
                 return i
             i += _STEP
         return 0
@@ -729,8 +727,7 @@ class Mux:
 
     def readable(self, channel):
         """Bytes of a stream that can be read."""
-        i = self._row(channel)
-        return self._rows[i + _FILL]
+        return self._rows[self._row(channel) + _FILL]
 
     def read(self, channel, out, at, n):
         """Move up to `n` bytes of a stream to out[at:]. Returns how many."""

@@ -65,9 +65,9 @@ class Profile:
     dials = 1  # at a time
 
     # Sessions
-    record = 768  # bytes of plaintext in a sealed record; the lower of both sides' limits holds
+    record = 768  # bytes of plaintext in a sealed record, 64 to 4098; the lower of both sides' limits holds
     streams = 4  # open at once, those of both sides together
-    stream_window = 256  # bytes of a stream that wait to be read
+    stream_window = 256  # bytes of a stream that wait to be read, 256 or more
     stream_queue = 512  # bytes of a stream that wait to be sent, in at most 4 parts
     flush_ms = 20  # between records that nothing urgent asks for
     keepalive_s = 30  # of silence before a PING
