@@ -20,7 +20,7 @@ from swarming import (
     World,
 )
 
-RUNTIMES = ("cpython",)  # two swarms and this file take more than 64 KB
+RUNTIMES = ("cpython", "small")  # two swarms and this file take more than 64 KB
 
 _C = Node(bytes(range(1, 33)))
 

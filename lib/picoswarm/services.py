@@ -6,7 +6,6 @@ from asyncio import Event, create_task
 from collections import deque, namedtuple
 
 from .compat import collect, const, format_ip, sleep_ms, ticks_add, ticks_diff, ticks_ms
-from .pubsub import PUBSUB_COUNTS, matches
 
 _OPENED = const(3)  # events of the swarm
 _CLOSED = const(4)
@@ -127,8 +126,11 @@ class Subscription:
     time. `close` ends it."""
 
     def __init__(self, services, text, most):
+        from .pubsub import matches
+
         self.dropped = 0
         self.filter = text
+        self._matches = matches
         self._services = services
         self._raw = bytes((len(text.encode()),)) + text.encode()
         self._most = most
@@ -137,7 +139,7 @@ class Subscription:
 
     def offer(self, raw, message):
         """Take a message whose topic matches; None: the node is closed."""
-        if message is None or matches(self._raw, 0, raw, 1):
+        if message is None or self._matches(self._raw, 0, raw, 1):
             self.dropped += message is not None and len(self._waiting) == self._most
             self._waiting.append(message)
             self._arrived.set()
@@ -291,6 +293,8 @@ class Services:
         values["faults"] += self.links.faults + swarm.faults
         values["out_of_memory"] += self.links.out_of_memory
         if self.pubsub:
+            from .pubsub import PUBSUB_COUNTS
+
             self._add_counts(values, "pubsub_", PUBSUB_COUNTS, self.pubsub.counts)
         if self.rpc:
             from .rpc import RPC_COUNTS
