@@ -111,7 +111,7 @@ class Boot:
         if profile.links:
             from .services import compose
 
-            services = compose(node, profile, identity, keyring, rng, engine, driver, reactors, name)
+            services = compose(node, self._folder, profile, identity, keyring, rng, engine, driver, reactors, name)
         return self._folder, self._host, ip, engine, driver, services
 
     async def _take_keys(self):

@@ -75,6 +75,7 @@ class Profile:
     pex = 1  # 1: tells peers whom it knows, and asks them
     pubsub = 1  # 1: publishes, subscribes and passes on
     rpc = 1  # 1: requests and answers
+    logstats = 1  # 1: tells its log and its counters to whoever asks
 
     # Address book (row B11): records, in 8 and 4 buckets
     book_new = 32

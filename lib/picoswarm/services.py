@@ -165,13 +165,15 @@ class Subscription:
 
 
 class Services:
-    """See the module. `pubsub`, `rpc`: the reactors, None where the profile leaves them out."""
+    """See the module. `pubsub`, `rpc`, `logstats`: the reactors, None where the profile leaves them out."""
 
-    def __init__(self, node, swarm, links, pubsub, rpc):
+    def __init__(self, node, swarm, links, pubsub, rpc, logstats):
         self.swarm = swarm
         self.links = links
         self.pubsub = pubsub
         self.rpc = rpc
+        self.logstats = logstats
+        self.answers = None  # see asking.py
         self.faults = 0  # handlers of the user that raised; the last one is `fault`
         self.fault = None
         self._node = node
@@ -310,6 +312,12 @@ class Services:
         """The last exception that a turn, or a handler of the user, ended with."""
         return self.links.fault or self.swarm.fault or self.fault
 
+    def log(self, line):
+        """See `Node.log`."""
+        if self.logstats:
+            self.logstats.write(line, ticks_ms())
+            self.links.turn()
+
     def handle(self, name, handler):
         """See `Node.handle`."""
         self._handlers[name] = handler
@@ -325,6 +333,11 @@ class Services:
         """A stream is over."""
         self._streams.pop((session, channel), None)
         self.touch(session)
+
+    def end_epoch(self, epoch):
+        """A network key is no longer valid."""
+        self.swarm.end_epoch(epoch, ticks_ms())
+        self.links.turn()
 
     # What comes from below
 
@@ -415,7 +428,8 @@ class Services:
             self.fault = error
 
     def close(self):
-        """Wake all who wait."""
+        """Say goodbye to every peer, and wake all who wait."""
+        self.links.stop()
         for waiting in self._calls.values():
             waiting[0].set()
         for stream in self._streams.values():
@@ -424,35 +438,46 @@ class Services:
             subscription.offer(None, None)
 
 
-def compose(node, profile, identity, membership, rng, engine, driver, reactors, name):
+def compose(node, folder, profile, identity, membership, rng, engine, driver, reactors, name):
     """The Services of a node that has sessions, with the reactors that its profile asks for, and those of the user. The
     sockets are open. Raises OSError, LocalError."""
+    from .counters import NAMES
     from .swarm import Swarm
     from .tcp import Links
 
     now = ticks_ms()
     reactors = list(reactors)
-    pubsub = rpc = book = pex = None
+    pubsub = rpc = logstats = book = pex = None
+    sources = [(NAMES, engine.counts)]
     if profile.pex:
         from .addrbook import AddressBook
         from .pex import PeerExchange
+        from .saves import load_book
 
         book = AddressBook(profile, rng(8), rng, [identity.id])
+        load_book(folder, book)
         pex = PeerExchange(book, rng, now)
         reactors.append(pex)
     if profile.pubsub:
-        from .pubsub import PubSub
+        from .pubsub import PUBSUB_COUNTS, PubSub
 
         pubsub = PubSub(identity.id, profile, rng, now)
         reactors.append(pubsub)
+        sources.append((PUBSUB_COUNTS, pubsub.counts))
     if profile.rpc:
-        from .rpc import Rpc
+        from .rpc import RPC_COUNTS, Rpc
 
         rpc = Rpc(profile, now)
         reactors.append(rpc)
+        sources.append((RPC_COUNTS, rpc.counts))
+    if profile.logstats:
+        from .logstats import LogStats
+
+        logstats = LogStats(profile.log_bytes, sources, now)
+        reactors.append(logstats)
     links = Links(driver.ip, engine.codec.tcp_port, profile.record)
     links.open()
     swarm = Swarm(profile, identity, membership, rng, now, reactors, engine, book, engine.codec.tcp_port, name)
     if pex:
         pex.score = swarm.manager.score
-    return Services(node, swarm, links, pubsub, rpc)
+    return Services(node, swarm, links, pubsub, rpc, logstats)
