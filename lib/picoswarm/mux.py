@@ -1,10 +1,10 @@
 """The channels and streams of one session: frames inside records, fair shares, credit, keepalive (docs/protocol.md 5,
 rows T5-T15). Pure.
 
-All channels stand in rows of one list, `_STEP` places each: an empty row, the fixed channels of this node, its streams. The
-offset of a row is the name of its channel in here. The pool holds what was received and cannot be handed on yet: unread
-bytes of streams, and unfinished messages of the channels whose messages may be longer than a record. A message that fits
-in a record travels in one frame, so other channels need no memory.
+All channels stand in rows of one list, `_STEP` places each: first a row that is nobody's, then the fixed channels of this
+node, then its streams. The offset of a row is the name of its channel in here. The pool holds what was received and cannot
+be handed on yet: unread bytes of streams, and unfinished messages of the channels whose messages may be longer than a
+record. A message that fits in a record travels in one frame, so other channels need no memory.
 
     SCORE   sent of late: bytes * 16 / priority, less a fifth each 2 s
     CREDIT  bytes that may be sent; of a stream that the peer has reset, its reason
@@ -32,6 +32,8 @@ _LEFT = const(5)
 _FLAGS = const(6)
 _QUEUE = const(7)
 _LIMIT = const(8)
+_RECORD = const(1)  # in the first row: bytes of a record
+_DECAYED = const(3)  # and when scores were made less
 _PLACE = const(0x200000)  # in ROOM: a message more
 _GUARD = const(0x100000)  # in ROOM: lent by the places where bytes are lacking
 
@@ -72,6 +74,7 @@ _SAID = const(64)  # the last record had control frames
 _OVER = const(128)  # GOAWAY was said or heard
 _PINGED = const(256)  # and no answer
 _TOLD = const(512)  # events wait
+_ODD = const(1024)  # the ids that this side gives are; from bit 16 the reason of the GOAWAY
 _CREDIT_KIND = const(3)
 _GOAWAY_KIND = const(4)
 
@@ -140,15 +143,13 @@ class Mux:
         if not _plan or _plan.given is not channels or _plan.profile is not profile:
             _plan = _Plan(channels, profile)
         self._plan = _plan
-        self._parity = 0 if is_initiator else 1  # of the ids that this side gives
         self._rows = [0, 0, -1, 0, 0, 0, 0, (), 0] * len(_plan.lanes)
         self._ready = []  # rows that have something to send, and credit for it
         self._refused = None  # a bit for each id of the peer's streams that is to hear `busy`
         self._pool = self._view = self._buf = None
         self._at = 0  # where in _buf the view begins
-        self._record = self._marks = 0
-        self._reason = 0  # of the GOAWAY, either side's
-        self._heard = self._filled = self._decayed = now
+        self._heard = self._filled = self._rows[_DECAYED] = now
+        self._marks = 0 if is_initiator else _ODD
         self.on_message = None
 
     def start(self, remote_channels, remote_record, now):
@@ -156,8 +157,8 @@ class Mux:
         that both take in a record, at least 64."""
         plan = self._plan
         rows = self._rows
-        self._heard = self._filled = self._decayed = now
-        self._record = remote_record
+        self._heard = self._filled = rows[_DECAYED] = now
+        rows[_RECORD] = remote_record
         size = self._plan.profile.streams * self._plan.profile.stream_window
         for channel in plan.given:
             if channel.id in remote_channels:
@@ -205,7 +206,7 @@ class Mux:
         n = len(data)
         left = rows[i + _ROOM] - _PLACE - n
         if left < 0 or not left & _GUARD or n > rows[i + _LIMIT]:
-            return self._refuse(i, channel, n)
+            return self._refuse(channel, n)
         rows[i + _ROOM] = left
         (rows[i + _QUEUE] or self._wake(i)).append(data)
         return True
@@ -220,8 +221,9 @@ class Mux:
         self._ready.append(i)
         return rows[i + _QUEUE]
 
-    def _refuse(self, i, channel, n):
+    def _refuse(self, channel, n):
         """What cannot be queued."""
+        i = self._open_row(channel)
         if n > self._rows[i + _LIMIT] if self._rows[i + _FLAGS] else channel < _FIRST_STREAM:
             from .errors import LocalError
 
@@ -247,9 +249,8 @@ class Mux:
 
     def go_away(self, reason):
         """The next record is the last one, and ends with the reason."""
-        if not self._marks & _OVER:
-            self._reason = reason
-            self._marks |= _AWAY
+        if not self._marks & (_OVER | _AWAY):
+            self._marks |= _AWAY | reason << 16
 
     def due(self, now):
         """Milliseconds until `fill` has something, -1 for nothing."""
@@ -267,7 +268,7 @@ class Mux:
 
     def _is_full(self):
         """Whether enough is queued for a whole record."""
-        n = self._record
+        n = self._rows[_RECORD]
         for i in self._ready:
             n += (self._rows[i + _ROOM] & _GUARD - 1) - self._plan.lanes[i // _STEP].queue_bytes
         return n <= 0
@@ -278,12 +279,12 @@ class Mux:
         if marks & (_HURRY | _OVER) != _HURRY and self.due(now):
             return at
         self._filled = now
-        self._marks = marks & ~_SAID
+        self._marks = marks & ~(_SAID | _HURRY)
         rows = self._rows
         ready = self._ready
         start = at
-        if end > at + self._record:
-            end = at + self._record
+        if end > at + rows[_RECORD]:
+            end = at + rows[_RECORD]
         if marks & _AWAY:
             end -= 5
         if marks & _TALK and not (marks & _SAID and ready):
@@ -305,7 +306,7 @@ class Mux:
                 n = len(data)
                 if at + n + 3 > limit:
                     break
-                at = frame(out, at, flags >> 16 & 0xFF, _END, data, 0, n)
+                at = frame(out, at, data, 0, n, flags >> 16 & 0xFF, _END)
                 queue.pop(0)
                 freed += _PLACE - 3
                 if not is_alone:
@@ -323,12 +324,12 @@ class Mux:
                 at = self._fill_rest(out, at, end, i)
                 if at == before and i in ready:
                     break
-        if not ready:
-            self._marks &= ~_HURRY
+        if ready:
+            self._marks |= marks & _HURRY
         if at == start:
             at = self._fill_control(out, at, end)
         if self._marks & _AWAY:
-            at = self._put(out, at, 0, _END, _GOAWAY_KIND, self._reason)
+            at = self._put(out, at, 0, _END, _GOAWAY_KIND, self._marks >> 16)
             self._marks |= _OVER
         return at
 
@@ -358,7 +359,7 @@ class Mux:
                 return at
             flags = _OPEN if queue else _CLOSE
             done = 0
-        elif i < self._plan.first and len(data) <= self._record - 3:  # goes in one frame
+        elif i < self._plan.first and len(data) <= rows[_RECORD] - 3:  # goes in one frame
             if n > credit:
                 self._ready.remove(i)
             return at
@@ -370,7 +371,7 @@ class Mux:
                 return at
             n = min(room, credit)
             flags = 0
-        frame(out, at, rows[i + _FLAGS] >> 16 & 0xFF, flags, data, done, n)
+        frame(out, at, data, done, n, rows[i + _FLAGS] >> 16 & 0xFF, flags)
         rows[i + _DONE] = 0 if flags else done + n
         if flags == _CLOSE:
             self._ready.remove(i)
@@ -432,7 +433,7 @@ class Mux:
                         self._marks |= _RESETS
                         break
                     self._refused[i >> 3] ^= 1 << (i & 7)
-                    at = self._put(out, at, _FIRST_STREAM + i * 2 + 1 - self._parity, _RESET, _BUSY)
+                    at = self._put(out, at, _FIRST_STREAM + i * 2 + (self._marks & _ODD == 0), _RESET, _BUSY)
         return at
 
     def _put(self, out, at, channel, flags, kind, value=-1, amount=-1):
@@ -528,14 +529,14 @@ class Mux:
             return (i - self._plan.first) // _STEP * profile.stream_window
         at = profile.streams * profile.stream_window
         for row in range(_STEP, i, _STEP):
-            if self._rows[row + _FLAGS] and self._plan.lanes[row // _STEP].message > self._record - 3:
+            if self._rows[row + _FLAGS] and self._plan.lanes[row // _STEP].message > self._rows[_RECORD] - 3:
                 at += self._plan.lanes[row // _STEP].message
         return at
 
     def _join(self, i, buf, at, n, flags):
         """A part of a message of a fixed channel."""
         rows = self._rows
-        if self._plan.lanes[i // _STEP].message <= self._record - 3:
+        if self._plan.lanes[i // _STEP].message <= self._rows[_RECORD] - 3:
             return _MALFORMED  # it would have gone in one frame
         place = self._place(i)
         copy(self._pool, place + rows[i + _FILL], buf, at, n)
@@ -564,9 +565,7 @@ class Mux:
         if kind == _PING:
             self._marks |= _PONG
         elif kind == _GOAWAY_KIND:
-            self._reason = buf[at + 1]
-            self._marks |= _OVER
-            self._marks |= _TOLD
+            self._marks = _OVER | _TOLD | buf[at + 1] << 16
         elif kind == _CREDIT_KIND:
             i = self._row(buf[at + 1])
             if not i or self._rows[i + _FLAGS] & _DEAD:
@@ -589,7 +588,7 @@ class Mux:
         if flags == _OPEN:
             mark = 1 << (channel >> 1 & 7)
             refused = self._refused
-            if i or channel & 1 == self._parity or refused and refused[channel >> 4 & 7] & mark:
+            if i or bool(channel & 1) == bool(self._marks & _ODD) or refused and refused[channel >> 4 & 7] & mark:
                 return _BAD_STREAM
             if not 0 < n <= _NAME:
                 return _TOO_LONG if n else _MALFORMED
@@ -681,7 +680,7 @@ class Mux:
 
             raise LocalError("a stream needs a name of 1 to 60 bytes and a priority of 1 to 16")
         for n in range(64):
-            channel = _FIRST_STREAM + 2 * n + self._parity
+            channel = _FIRST_STREAM + 2 * n + (self._marks & _ODD > 0)
             if not self._row(channel):
                 i = self._new_row(channel, priority)
                 if not i:
@@ -741,8 +740,8 @@ class Mux:
 
     def tick(self, now):
         """To be called about once a second. Returns 0, or the reason for which the session has to end."""
-        if ticks_diff(now, self._decayed) >= _DECAY_MS:
-            self._decayed = now
+        if ticks_diff(now, self._rows[_DECAYED]) >= _DECAY_MS:
+            self._rows[_DECAYED] = now
             self._decay()
         silence = ticks_diff(now, self._heard)
         if self._marks & _PINGED:
@@ -785,5 +784,5 @@ class Mux:
             i += _STEP
         self._marks &= ~_TOLD
         if self._marks & (_OVER | _AWAY) == _OVER:
-            return _GOAWAY_EVENT, 0, self._reason
+            return _GOAWAY_EVENT, 0, self._marks >> 16
         return None

@@ -14,7 +14,7 @@ else:
         """Copy source[start:start+n] to to[at:at+n]."""
         to[at : at + n] = source[start : start + n]
 
-    def frame(out, at, channel, flags, data, start, n):
+    def frame(out, at, data, start, n, channel, flags):
         """Write the header of a mux frame and data[start:start+n] to out[at:]. Returns where that ends."""
         out[at] = channel
         out[at + 1] = flags | n >> 8

@@ -8,51 +8,58 @@ checked here: every caller passes offsets that it has taken from a length or fro
 @micropython.viper
 def copy(to: ptr8, at: int, source: ptr8, start: int, n: int):  # noqa: F821
     """Copy source[start:start+n] to to[at:at+n]."""
-    p = int(to) + at
-    q = int(source) + start
-    end = p + n
-    while p + 8 <= end:  # eight at a time: of a byte's cost, most is the loop's
-        ptr8(p)[0] = ptr8(q)[0]  # noqa: F821
-        ptr8(p)[1] = ptr8(q)[1]  # noqa: F821
-        ptr8(p)[2] = ptr8(q)[2]  # noqa: F821
-        ptr8(p)[3] = ptr8(q)[3]  # noqa: F821
-        ptr8(p)[4] = ptr8(q)[4]  # noqa: F821
-        ptr8(p)[5] = ptr8(q)[5]  # noqa: F821
-        ptr8(p)[6] = ptr8(q)[6]  # noqa: F821
-        ptr8(p)[7] = ptr8(q)[7]  # noqa: F821
-        p += 8
-        q += 8
-    while p < end:
-        ptr8(p)[0] = ptr8(q)[0]  # noqa: F821
-        p += 1
-        q += 1
+    # Eight bytes a turn: of what a byte costs, most is the loop. The first three arguments are in registers.
+    to = ptr8(int(to) + at)  # noqa: F821
+    source = ptr8(int(source) + start)  # noqa: F821
+    at = n
+    while at >= 8:
+        to[0] = source[0]
+        to[1] = source[1]
+        to[2] = source[2]
+        to[3] = source[3]
+        to[4] = source[4]
+        to[5] = source[5]
+        to[6] = source[6]
+        to[7] = source[7]
+        to = ptr8(int(to) + 8)  # noqa: F821
+        source = ptr8(int(source) + 8)  # noqa: F821
+        at -= 8
+    while at:
+        to[0] = source[0]
+        to = ptr8(int(to) + 1)  # noqa: F821
+        source = ptr8(int(source) + 1)  # noqa: F821
+        at -= 1
 
 
 @micropython.viper
-def frame(out: ptr8, at: int, channel: int, flags: int, data: ptr8, start: int, n: int) -> int:  # noqa: F821
+def frame(out: ptr8, at: int, data: ptr8, start: int, n: int, channel: int, flags: int) -> int:  # noqa: F821
     """Write the header of a frame and data[start:start+n] to out[at:]; returns where that ends."""
-    out[at] = channel
-    out[at + 1] = flags | n >> 8
-    out[at + 2] = n
-    p = int(out) + at + 3
-    q = int(data) + start
-    end = p + n
-    while p + 8 <= end:  # eight at a time: of a byte's cost, most is the loop's
-        ptr8(p)[0] = ptr8(q)[0]  # noqa: F821
-        ptr8(p)[1] = ptr8(q)[1]  # noqa: F821
-        ptr8(p)[2] = ptr8(q)[2]  # noqa: F821
-        ptr8(p)[3] = ptr8(q)[3]  # noqa: F821
-        ptr8(p)[4] = ptr8(q)[4]  # noqa: F821
-        ptr8(p)[5] = ptr8(q)[5]  # noqa: F821
-        ptr8(p)[6] = ptr8(q)[6]  # noqa: F821
-        ptr8(p)[7] = ptr8(q)[7]  # noqa: F821
-        p += 8
-        q += 8
-    while p < end:
-        ptr8(p)[0] = ptr8(q)[0]  # noqa: F821
-        p += 1
-        q += 1
-    return at + 3 + n
+    out = ptr8(int(out) + at)  # noqa: F821
+    out[0] = channel
+    out[1] = flags | n >> 8
+    out[2] = n
+    flags = at + 3 + n
+    out = ptr8(int(out) + 3)  # noqa: F821
+    data = ptr8(int(data) + start)  # noqa: F821
+    at = n
+    while at >= 8:
+        out[0] = data[0]
+        out[1] = data[1]
+        out[2] = data[2]
+        out[3] = data[3]
+        out[4] = data[4]
+        out[5] = data[5]
+        out[6] = data[6]
+        out[7] = data[7]
+        out = ptr8(int(out) + 8)  # noqa: F821
+        data = ptr8(int(data) + 8)  # noqa: F821
+        at -= 8
+    while at:
+        out[0] = data[0]
+        out = ptr8(int(out) + 1)  # noqa: F821
+        data = ptr8(int(data) + 1)  # noqa: F821
+        at -= 1
+    return flags
 
 
 @micropython.viper
