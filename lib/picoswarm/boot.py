@@ -84,6 +84,7 @@ class Boot:
             unload(stays)
             collect()
         identity, keyring, rng, nodes = self._keys
+        # First one half of the engine: loading leaves garbage between what it makes, and the other half goes there.
         from .table import Table  # noqa: F401
 
         collect()

@@ -29,7 +29,7 @@ class Profile:
     lookup_result = 8
     lookup_queries = 24
     lookup_candidates = 24  # nodes that a lookup keeps in mind
-    lookups = 2  # at once, the own upkeep's included; those beyond the first take their memory while they run
+    lookups = 2  # at once, the own upkeep's included; each takes its memory while it runs
     neighbors_per_answer = 4
 
     # Budgets per second
