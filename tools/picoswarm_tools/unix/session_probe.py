@@ -1,10 +1,10 @@
 # A whole node under measurement, on 32-bit MicroPython: session_probe.py FOLDER PORT [name=value ...]
-# It has log and counters for its peers, a reactor of the user with CHANNELS channels, and uses each service once. Says what
-# it costs, one JSON object a line, and obeys on standard input:
+# Its user adds own=N channels: those of log and counters, as far as there are two, and others that nobody speaks on. It uses
+# each service once. Says what it costs, one JSON object a line, and obeys on standard input:
 #   meet ID ...  a request to each of these nodes, which opens a session where there is none
 #   heap         what the library and the node hold after two collections; the channels of each open session
 #   comb N       from now on no free piece of the heap is longer than N bytes
-#   wanted       the largest piece that was not to be had, in bytes, and the counters
+#   wanted       the largest piece that was not to be had, in bytes, and how many sessions there are
 import gc
 import sys
 
@@ -23,8 +23,9 @@ from binascii import hexlify, unhexlify  # noqa: E402
 
 from picoswarm import Channel, Node, Reactor, RequestError  # noqa: E402
 from picoswarm.compat import readable, ticks_ms  # noqa: E402
-from picoswarm.logstats import LogStats  # noqa: E402
 
+imported = used()
+LOG_AND_STATS = 2  # channels
 OWN_CHANNEL = 40  # and those above it
 
 
@@ -92,10 +93,15 @@ async def meet(node, ids):
 
 async def main(folder, port, *numbers):
     changes = {name: int(value) for name, value in [number.split("=") for number in numbers]}
-    own_channels = changes.pop("channels")
+    own_channels = changes.pop("own")
+    program = used() - imported
     node = Node(folder, profile=changes, host="127.0.0.1", port=int(port))
     del changes
-    node.register(LogStats(1024, (("", ()),), ticks_ms()))
+    if own_channels >= LOG_AND_STATS:
+        own_channels -= LOG_AND_STATS
+        from picoswarm.logstats import LogStats
+
+        node.register(LogStats(1024, (("", ()),), ticks_ms()))
     if own_channels:
         node.register(Deaf(own_channels))
     teeth = None
@@ -118,12 +124,12 @@ async def main(folder, port, *numbers):
                 channels = []
                 for session in services.swarm.peers.values():
                     channels.append(sum([channel in served for channel in session.hello.channels]))
-                tell(heap=used() - bare, channels=channels, stats=node.stats())
+                tell(heap=used() - bare - program, channels=channels, stats=node.stats())
             elif words[0] == "comb":
                 teeth = comb(int(words[1]))
                 tell(free=gc.mem_free())
             elif words[0] == "wanted":
-                tell(wanted=Wanted.most, sessions=len(node.sessions()), stats=node.stats())
+                tell(wanted=Wanted.most, sessions=len(services.swarm.peers))
 
 
 asyncio.run(main(*sys.argv[1:]))
