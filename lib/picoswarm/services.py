@@ -55,7 +55,7 @@ class Stream:
         self._session = session
         self._channel = channel
         self._changed = Event()
-        self._is_ended = False  # nothing more comes
+        self._is_ended = self._is_closed = False  # nothing more comes; nothing more is sent
         self._reason = -1  # why it was given up
 
     def _check(self):
@@ -70,7 +70,13 @@ class Stream:
             self._reason = extra
         elif kind == _RESET - 1:
             self._is_ended = True
+            self._settle()
         self._changed.set()
+
+    def _settle(self):
+        """Both halves have ended: nobody asks for this stream any more."""
+        if self._is_ended and self._is_closed:
+            self._services.forget(self._session, self._channel)
 
     async def read(self, n=_CHUNK):
         """The bytes that are there, 1 to `n`, once there are some; b"" at the end."""
@@ -100,9 +106,11 @@ class Stream:
 
     def close(self):
         """Send no more; reading goes on until the other side does the same."""
-        if self._reason < 0:
+        if self._reason < 0 and not self._is_closed:
+            self._is_closed = True
             self._session.mux.close(self._channel)
             self._services.touch(self._session)
+            self._settle()
 
     def reset(self, reason=_BYE):
         """Give the stream up, both ways."""

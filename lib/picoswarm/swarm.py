@@ -77,8 +77,8 @@ _FORGED = const(21)
 
 class Swarm:
     """See the module. `reactors`: see docs/architecture.md; `discovery`: the engine that knows whom to dial; `port`: where
-    this node listens, 0 for nowhere; `book`: the AddressBook, where there is one; `name`: at most 16 characters that peers see.
-    Raises LocalError where two reactors serve one channel."""
+    this node listens, 0 for nowhere; `book`: the AddressBook, where there is one; `name`: at most 16 characters that peers
+    see. Raises LocalError where two reactors serve one channel."""
 
     def __init__(self, profile, identity, membership, rng, now, reactors, discovery, book=None, port=0, name=""):
         self.now = now
@@ -190,9 +190,7 @@ class Swarm:
         event = session.mux.next_event()
         if session.stage == _STARTED and not (event and event[0] == _GOAWAY):
             self._open(session)
-        while event and session.stage == _OPEN and event[0] != _GOAWAY:
-            self._events.append((event[0] + STREAM - 1, session, event[1], event[2]))
-            event = session.mux.next_event()
+        event = self._pass_on(session, event)
         if session.stage > _OPEN:
             return
         if event:
@@ -201,12 +199,21 @@ class Swarm:
             self._turn_away(session.id)
         session.touch()
 
+    def _pass_on(self, session, event):
+        """Events of a mux become those of the swarm. Returns the one that ends the session, or None."""
+        while event and session.stage == _OPEN and event[0] != _GOAWAY:
+            self._events.append((event[0] + STREAM - 1, session, event[1], event[2]))
+            event = session.mux.next_event()
+        return event
+
     def to_send(self, session, out, now):
         """Write to `out` what a session has to send now; returns its size, 0 for nothing."""
         n = session.to_send(out, now)
         if not n and session.stage == _CLOSING:
             self.at(now)
             self._finish(session, session.reason)
+        elif session.stage == _OPEN:
+            self._pass_on(session, session.mux.next_event())  # who waited for room has it now
         return n
 
     def next_unsent(self, now):

@@ -80,7 +80,8 @@ class Links:
         self._listener = create_task(self._listen())
 
     def stop(self):
-        """End every task and close every socket. What the sessions have to say last is sent as far as the sockets take it."""
+        """End every task and close every socket. What the sessions have to say last is sent as far as the sockets take
+        it."""
         self.swarm.close(ticks_ms())
         self._turn()
         self._timer.cancel()
