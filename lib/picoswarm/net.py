@@ -105,9 +105,13 @@ class Driver:
         """Let the timer task run at `at`, if it would sleep longer. A sleep cannot be shortened from outside, so another
         task takes over. (Waking early needs nothing.)"""
         if ticks_diff(at, self._wake_at) < 0:
+            try:
+                timer = create_task(self._run(_TICK))
+            except MemoryError:
+                return  # the present one comes later
             self._wake_at = at
             self._timer.cancel()
-            self._timer = create_task(self._run(_TICK))
+            self._timer = timer
 
     def _take(self):
         """Bytes of the next datagram, which is copied to the buffer; 0: not for us. Raises OSError where none waits."""
