@@ -65,7 +65,7 @@ async def talk(node):
 
 async def hear(node):
     """Count what the others say."""
-    async for message in node.subscribe("demo/#"):
+    async for _message in node.subscribe("demo/#"):
         Talk.heard += 1
 
 

@@ -42,6 +42,9 @@ DECODERS = {
     "HELLO": ("hello.py", ("decode", "_is_name")),
     "handshake": ("handshake.py", ("Handshake._arrive", "Handshake._run", "Handshake._meet", "Reception.judge")),
     "Noise": ("noise.py", ("_crypt", "Noise.message")),
+    "peer exchange": ("pex.py", ("PeerExchange.receive", "PeerExchange._learn")),
+    "address book": ("addrbook.py", ("AddressBook.add", "AddressBook.is_credible")),
+    "saved address book": ("bookfile.py", ("decode_book",)),
 }
 
 
@@ -61,6 +64,8 @@ def fuzz_on_micropython(what: str, count: int, folder: Path) -> dict[str, int]:
     library = mpy.compile_library("x86")
     own = [HERE / f"{name}.py" for name in ("every_decoder", "datagram_fuzz", "session_fuzz", "stored_fuzz", "fuzz_draw")]
     mpy.compile_beside([*own, *(UNIT / f"{name}.py" for name in ("forms", "link", "sessions", "support"))], folder, "x86")
+    own = [HERE / f"{name}.py" for name in ("every_decoder", "datagram_fuzz", "stored_fuzz", "exchange_fuzz", "fuzz_draw")]
+    mpy.compile_beside([*own, UNIT / "forms.py", UNIT / "link.py", UNIT / "support.py"], folder, "x86")
     program = f"import json, every_decoder; print(json.dumps(every_decoder.run({what!r}, {count}, 4)))"
     done = runtimes.run_micropython(["-c", program], HEAP_KB, {"MICROPYPATH": f"{library}:{folder}:.frozen"}, folder, 3000)
     assert done.returncode == 0, done.stdout
@@ -111,6 +116,14 @@ def test_disturbed_set_ups_give_no_keys():
 
 def test_disturbed_set_ups_give_no_keys_on_a_board(tmp_path):
     assert min(fuzz_on_micropython("session", COUNT, tmp_path).values()) > COUNT // 100
+@pytest.mark.parametrize("what", ["messages", "books"])
+def test_mutants_of_peer_exchange_and_of_saved_books_are_taken_or_refused(what):
+    assert min(fuzz_on_cpython(what, COUNT)) > COUNT // 10
+
+
+@pytest.mark.parametrize("what", ["messages", "books"])
+def test_mutants_of_peer_exchange_and_of_saved_books_are_taken_or_refused_on_a_board(what, tmp_path):
+    assert min(fuzz_on_micropython(what, COUNT, tmp_path)) > COUNT // 10
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ COMMAND = [sys.executable, "-c", "from picoswarm_tools.cli import main; main()",
 COLUMNS = 80
 WALL_S = 120
 FIELDS = ["nodes", "micropython_nodes", "joined", "lookups_ok", "messages_sent", "messages_delivered", "loss"]
-FIELDS += ["heap_max", "seconds", "ok"]
+FIELDS += ["echoes_ok", "heap_max", "seconds", "ok"]
 
 
 def summary_of(output: str) -> dict:
@@ -39,7 +39,8 @@ def test_demo_says_a_line_a_second_where_there_is_no_terminal():
     summary = summary_of(done.stdout)
     assert summary["ok"] and summary["joined"] == summary["nodes"] == 5 and summary["micropython_nodes"] == 4
     assert 0 < summary["heap_max"] < 205_312 and summary["lookups_ok"] > 0
-    assert summary["messages_sent"] == summary["messages_delivered"] == summary["loss"] == 0
+    assert summary["messages_sent"] > 0 and summary["messages_delivered"] > summary["messages_sent"]
+    assert summary["loss"] < 0.2 and summary["echoes_ok"] > 0
 
 
 class Terminal:

@@ -1,10 +1,13 @@
-"""The examples do what they say, on both runtimes. `first_node.py` runs in test_lan.py, where its beacon has a LAN."""
+"""The examples do what they say, on both runtimes. `first_node.py` runs in test_lan.py, where its beacon has a LAN. Those
+with sessions run twice against each other, once on each runtime."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 from mesh import HEAP, Mesh
@@ -48,6 +51,71 @@ def test_find_neighbors_tells_of_the_nodes_around(runtime, tmp_path):
             assert "neighbours" in said
 
     asyncio.run(scenario())
+
+
+class Program:
+    """An example as a process of its own; `said` is what it printed."""
+
+    def __init__(self, name: str, runtime: str, folder: Path, *arguments: str) -> None:
+        commands = {
+            "cpython": [sys.executable, "-u"],
+            "micropython": [str(runtimes.find("micropython")), "-X", f"heapsize={HEAP}"],
+        }
+        self.said = ""
+        self._command = [*commands[runtime], str(EXAMPLES / name), str(folder), *arguments]
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def __aenter__(self) -> Program:
+        path = {"PYTHONPATH": str(runtimes.ROOT / "lib"), "MICROPYPATH": f"{mpy.library_folder('x86')}:.frozen"}
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command,
+            env={**os.environ, **path},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        assert self._process is not None
+        self._process.kill()
+        await self._process.wait()
+
+    async def until_it_says(self, *words: str) -> None:
+        """Wait until each of the words was printed."""
+        assert self._process is not None and self._process.stdout is not None
+        while not all(word in self.said for word in words):
+            line = (await self._process.stdout.readline()).decode()
+            assert line, self.said
+            self.said += line
+
+
+WORDS = {
+    "sensor_topic.py": ("published to", "sensors/kitchen/temperature 21.5 from", "proven"),
+    "echo_stream.py": ("connected", "back: hello"),
+    "ask_a_node.py": ("says 42", "cannot: NoMethod"),
+    "counter_reactor.py": ("said hello 1", "said hello 3"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(WORDS))
+def test_an_example_with_sessions_does_what_it_says_on_both_runtimes(name, tmp_path):
+    async def scenario():
+        async with Mesh(tmp_path, 1) as mesh, AsyncExitStack() as stack:
+            programs = []
+            for runtime in ("cpython", "micropython"):
+                save(Store(str(tmp_path / runtime)), mesh.membership)
+                port = str(free_ports(1)[0])
+                program = Program(name, runtime, tmp_path / runtime, mesh.bootstrap_at, port)
+                programs.append(await stack.enter_async_context(program))
+            async with asyncio.timeout(90):
+                await asyncio.gather(*(program.until_it_says(*WORDS[name]) for program in programs))
+
+    asyncio.run(scenario())
+
+
+def test_every_example_is_short():
+    for path in EXAMPLES.glob("*.py"):
+        assert len(path.read_text().splitlines()) <= 60, path.name
 
 
 def test_the_program_in_the_readme_is_the_first_example():

@@ -4,7 +4,7 @@ from picoswarm.compat import ticks_add, ticks_diff
 from picoswarm.connmgr import ConnManager, Link
 from picoswarm.profile import Profile
 
-DISCONNECTED, PENDING, FAILING, CANCELED, ESTABLISHED = range(5)
+DISCONNECTED, FAILING, CANCELED, PENDING, ESTABLISHED = range(5)
 KEEP, ASK_OLD = -1, -2
 NO_ANSWER = -1
 BYE, BUSY, INCOMPATIBLE = 0, 1, 2
@@ -44,10 +44,12 @@ class Dice:
 
 
 class Owner:
-    """A connection manager and the clock; what the swarm does with it, in words."""
+    """A connection manager and the clock; what the swarm does with it, in words. It has one inbound place unless told
+    otherwise."""
 
     def __init__(self, candidates=(), now=5000, seed=1, own=OWN, **numbers):
         self.now = now
+        numbers = dict({"inbound": 1}, **numbers)
         self.manager = ConnManager(Profile(**numbers), own, Dice(seed), now)
         self.candidates = list(candidates)
         self.manager.pick = self._pick

@@ -26,6 +26,7 @@ from linking import (
     world,
 )
 from picoswarm.compat import ticks_add, ticks_diff
+from picoswarm.connmgr import Link
 
 RUNTIMES = ("cpython", "micropython", "qemu")
 
@@ -118,6 +119,18 @@ def test_the_wait_begins_anew_after_a_link_that_lasted_a_minute():
     owner.wait(MINUTE)
     owner.close(link, LOST)
     assert owner.waited(owner.dial) < 10 * SECOND
+
+
+def test_what_happens_to_others_does_not_shorten_the_wait_for_a_permanent_peer():
+    owner = Owner()
+    owner.manager.add(id_of(1), lan(1), 5000, owner.now)
+    for _ in range(20):
+        owner.fail(owner.dial(), BUSY)
+    before = owner.manager.links[0].at
+    owner.manager.failed(Link(None, lan(2), 0, False), LOST, owner.now)
+    for i in range(3, 6):
+        owner.close(owner.enter(id_of(i), lan(i))[0], LOST)
+    assert owner.manager.links[0].at == before
 
 
 def test_a_permanent_peer_that_was_removed_is_dialed_no_more():
@@ -244,6 +257,16 @@ def test_a_cancelled_dial_counts_as_a_socket_until_it_ended_and_never_as_a_failu
     assert owner.waited(owner.dial) <= 3 * SECOND
 
 
+def test_a_cancelled_dial_takes_the_place_of_a_link_until_it_ended():
+    owner = Owner(lan_nodes(1, 9), dials=2, links=1)
+    link = owner.manager.want(id_of(50), lan(50), 5000, owner.now)
+    assert owner.dial() is link
+    owner.manager.cancel(link)
+    assert owner.dial(within=MINUTE) is None
+    owner.fail(link)
+    assert owner.dial() is not None
+
+
 def test_later_callers_join_a_dial_and_one_of_them_cannot_cancel_it():
     """L4: N callers, one dial."""
     owner = Owner()
@@ -322,15 +345,23 @@ def test_connected_dialing_and_waiting_peers_are_no_candidates():
 
 
 def test_an_address_that_turned_out_to_be_this_node_is_never_dialed_again():
-    """T24, A20: and a permanent peer at it is given up."""
+    """T24, A20."""
     owner = Owner([(id_of(1), lan(1), 5000)])
     owner.fail(owner.dial(), SELF)
     assert owner.dial(within=180 * MINUTE) is None
     assert owner.manager.want(id_of(2), lan(1), 5000, owner.now).reason == SELF
-    link = owner.manager.add(None, lan(5), 5000, owner.now)
-    assert owner.dial() is link
-    assert owner.manager.established(link, OWN, owner.now) == SELF
-    assert owner.manager.links == []
+
+
+def test_who_leads_our_own_words_back_to_us_takes_no_permanent_peer_away():
+    """A20: somebody on the way answers our dial with our own listener."""
+    owner = Owner()
+    for id32, i in ((None, 5), (id_of(6), 6)):
+        link = owner.manager.add(id32, lan(i), 5000, owner.now)
+        assert owner.dial() is link
+        assert owner.manager.established(link, OWN, owner.now) == SELF
+        assert owner.dial() is link
+        owner.manager.established(link, id_of(i), owner.now)
+        assert link.state == ESTABLISHED
 
 
 def test_who_answers_under_another_id_is_refused():

@@ -55,14 +55,13 @@ def test_an_opened_message_is_never_held_back_by_its_address():
         assert not door.finished()
 
 
-def test_who_was_held_back_and_then_opened_a_message_is_held_back_no_more():
+def test_who_displaced_itself_and_then_opened_a_message_is_held_back_no_more():
     door = Door()
-    door.knock(lan(1), 0)
-    door.left(100)
-    door.knock(lan(1), 5100)
-    assert door.opened(5200)
+    door.knock(world(1), 0)
+    assert door.knock(world(1), 600) == DISPLACES
+    assert door.opened(700)
     door.finished()
-    assert door.knock(lan(1), 5300) == WAITS
+    assert door.knock(world(1), 800) == WAITS
 
 
 def test_an_opened_message_waits_its_turn_behind_a_handshake_undisturbed():

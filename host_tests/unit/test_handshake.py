@@ -1,9 +1,12 @@
 """The set-up of a session as one side sees it: from bytes to keys, or to the reason why not."""
 
+import sys
+
 from picoswarm.compat import ticks_add, ticks_diff
 from picoswarm.handshake import Reception
 from picoswarm.hello import Hello
 from picoswarm.membership import Membership, NetworkKey
+from picoswarm.noise import Noise
 from sessions import HELLO, KEY, SEEN, A, B, Draws, Node, answer, hear, initiator, responder, said, talk
 from support import unhex
 
@@ -13,6 +16,25 @@ _WAITING, _OPENED, _DONE, _FAILED = range(4)
 _BUSY, _INCOMPATIBLE, _SELF, _WRONG_ID, _EPOCH, _MALFORMED, _TOO_LONG = 1, 2, 4, 7, 9, 11, 15
 _FORGED, _REPLAYED = 21, 23
 _MINUTE = 60000
+
+
+class KeyAgreement:
+    """`with KeyAgreement(job)`: in the place of X25519, wherever the library has that name; a bundle has it elsewhere."""
+
+    def __init__(self, job):
+        self._job = job
+        self._changed = []
+
+    def __enter__(self):
+        for name in list(sys.modules):
+            module = sys.modules[name]
+            if name.startswith("picoswarm.") and hasattr(module, "X25519"):
+                self._changed.append((module, module.X25519))
+                module.X25519 = self._job
+
+    def __exit__(self, *exception):
+        for module, whole in self._changed:
+            module.X25519 = whole
 
 
 def _are_joined(a, b):
@@ -321,21 +343,15 @@ def test_a_full_node_closes_after_message_1_and_works_no_further():
 
 
 def test_opening_is_seen_before_the_first_key_agreement():
-    import picoswarm.noise as module
-
     def never(*args):
         raise AssertionError("public-key work")
 
     b = responder()
     hear(b, said(initiator()))
-    whole = module.X25519
-    module.X25519 = never
-    try:
-        slices = 1
+    slices = 1
+    with KeyAgreement(never):
         while b.work() and b.stage == _WAITING:
             slices += 1
-    finally:
-        module.X25519 = whole
     assert b.stage == _OPENED and slices < 8 and b.to_send(bytearray(200)) == 0
 
 
@@ -370,8 +386,6 @@ def test_a_handshake_that_is_given_up_works_no_further():
 def test_a_peer_with_an_ephemeral_key_of_small_order_gets_no_keys():
     # A member can write any ephemeral key into a message 1 that opens.
     point = unhex("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800")
-    import picoswarm.noise as module
-
     class Fixed:
         def __init__(self, private, u=None):
             self.result = point
@@ -379,15 +393,10 @@ def test_a_peer_with_an_ephemeral_key_of_small_order_gets_no_keys():
         def step(self):
             return False
 
-    whole = module.X25519
-    module.X25519 = Fixed
-    try:
-        noise = module.Noise(A, bytes(32), b"picoswarm/1\x11", KEY.psk, True)
-        out = bytearray(48)
-        for _ in noise.message(out, 0, 0, b""):
+    out = bytearray(48)
+    with KeyAgreement(Fixed):
+        for _ in Noise(A, bytes(32), b"picoswarm/1\x11", KEY.psk, True).message(out, 0, 0, b""):
             pass
-    finally:
-        module.X25519 = whole
     b = responder()
     assert answer(b, b"\x11\0\x30" + out) == b""
     _is_closed(b, _FORGED)

@@ -145,6 +145,7 @@ def test_positions_wrap_with_thirty_bits():
     world.write("ab")
     assert world.read(0x3FFFFFFF) == (0x3FFFFFFF, b"ab\n")
     assert world.read(1) == (1, b"\n")
+    assert world.read(0xC0000001) == (1, b"\n")
 
 
 def test_a_full_queue_delays_the_answer():
@@ -163,7 +164,7 @@ def test_a_reader_that_goes_is_forgotten():
     world.cut(world.reader, world.teller)
     world.write("hello")
     world.settle()
-    assert world.teller.reactors[0].next_time() is None
+    assert world.teller.reactors[0].next_time() is None and not world.to_reader.queue
 
 
 def test_counters_are_told_by_section_and_their_names_when_asked_for():

@@ -149,6 +149,15 @@ def test_who_subscribes_late_hears_the_last_ten_seconds():
     assert payloads(b) == [b"1", b"2"]
 
 
+def test_a_new_filter_brings_nothing_again():
+    world = Publishers()
+    a, b = world.line(2, "heat")
+    world.publish(a, "heat")
+    before = world.carried
+    world.subscribe(b, "#")
+    assert world.carried == before + 1 and len(heard(b)) == 1
+
+
 def test_a_relay_hands_recent_messages_to_who_comes_back_and_nothing_twice():
     world = Publishers()
     a, b, c = world.line(3, "#")

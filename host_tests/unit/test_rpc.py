@@ -219,7 +219,9 @@ def test_an_answer_waits_for_room_in_the_queue():
     numbers = [world.call(), world.call()]
     world.to_asker.is_slow = True
     for _ in range(2):
-        assert world.reply(event(world.server))
+        call = event(world.server)
+        assert world.reply(call)
+    assert not world.reply(call)  # it waits already
     assert len(world.to_asker.queue) == 1
     world.pass_ms(1000)
     world.to_asker.is_slow = False

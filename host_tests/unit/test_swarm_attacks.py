@@ -21,7 +21,7 @@ from swarming import (
     frame,
 )
 
-RUNTIMES = ("cpython",)  # two swarms and this file take more than 64 KB
+RUNTIMES = ("cpython", "small")  # two swarms and this file take more than 64 KB
 
 _C = Node(bytes(range(1, 33)))
 _WAN = b"\x29\1\2\3"

@@ -19,7 +19,7 @@ from swarming import (
     World,
 )
 
-RUNTIMES = ("cpython",)  # two swarms and this file take more than 64 KB
+RUNTIMES = ("cpython", "small")  # two swarms and this file take more than 64 KB
 
 _C = Node(bytes(range(1, 33)))
 # The id of B is smaller than that of A.
@@ -143,7 +143,7 @@ def test_a_peer_that_rebooted_takes_the_place_of_its_old_session():
 def test_a_node_that_dials_itself_says_so_and_remembers():
     world = World()
     a = world.add(A, 1)
-    assert a.swarm.manager.add(None, a.ip, 5000, world.now)
+    assert a.swarm.manager.want(None, a.ip, 5000, world.now)
     world.run(MINUTE)
     assert a.ends(SELF) >= 1 and a.is_at_rest() and a.recorder.told == []
     sent = a.ends(SELF)

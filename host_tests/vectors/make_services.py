@@ -1,4 +1,4 @@
-"""Writes the test vectors of the services (docs/protocol.md 7.2 to 7.5); `--check` compares instead and fails if they differ.
+"""Writes the test vectors of the services (docs/protocol.md 7.2 to 7.5); `--check` only compares.
 
     services-messages.json     published messages in both forms with their ids and signatures, lists of filters, requests
                                and answers, questions to log and counters, and what closes the session

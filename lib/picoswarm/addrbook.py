@@ -1,18 +1,19 @@
 """The address book: nodes to dial, known from others or from own sessions (docs/protocol.md 6; rows B11-B21, T31, T35-T39).
 Pure.
 
-Two parts of one pool: *new* nodes, of whom others told, in 8 buckets, and *tried* ones, whose sessions proved worth it, in 4.
-The bucket follows from the own secret and from the networks of the node and of who named it: one source reaches 2 buckets of
-the new, one network 1 of the tried, and nobody can tell which. A node stands in the book once.
+Two parts of one pool: *new* nodes, of whom others told, in 8 buckets, and *tried* ones, whose sessions were of use, in 4.
+The bucket follows from the own secret and from the networks of the node and of who named it: one source reaches 2 buckets
+of the new, one network 1 of the tried, and nobody can tell which. A node stands in the book once.
 
     add(flags, id, ip, udp, tcp, source id, source ip)  hearsay: True when it was taken. It moves nobody who is proven
     attempt(id, uptime)             a dial begins; `failed(id)` when it failed and was not refused
     connected(flags, id, ip, udp, tcp)  a session is proven: this is the address, whatever was heard; UDP 0: unknown
     good(id, uptime)                it was useful for a while: new -> tried
     bad(id)                         forget it
-    pick(percent, uptime)           (id, ip, tcp) at random, of the new ones with that chance, rather one that did not fail and
-                                    was not tried lately; or None
-    share(id, ip)                   what a peer may be told: up to 8 records, bytes, drawn at random of those whose last session came about
+    pick(percent, uptime)           (id, ip, tcp) at random, with that chance of the new ones, rather one that did not fail
+                                    and was not tried lately; or None
+    share(id, ip)                   what a peer may be told: up to 8 records, bytes, drawn at random of those that had a
+                                    session and did not fail since
     count, private                  nodes in the book; ids kept out of it and of answers, the own one first (row T38)
 
 A shared record is one of NEIGHBORS: flags 1 (1 IPv6, 2 gateway, 4 leaf, 8 relay) | id 32 | IP 4 or 16 | UDP port 2 | TCP
@@ -193,7 +194,7 @@ class AddressBook:
             self.count -= 1
 
     def _age(self, at, uptime):
-        """64 s since the last attempt; more than ever where there was none since the start, and the most for a free record."""
+        """In 64 s, since the last attempt; most for a free record, then for one without attempt since the start."""
         state = self.pool[at]
         if state & _ATTEMPTED:
             return (uptime >> 6) - u16(self.pool, at + _WHEN) & 0xFFFF

@@ -16,29 +16,34 @@ from .errors import Malformed
 _PROVEN = const(0x10)
 _BUCKETS = const(8)
 _HEAD = const(10)
-_PAYLOAD_MAX = const(2048)  # slots.PAYLOAD_MAX
+_SAVED = const(24)
 
 
 def encode_book(book):
-    """The payload for a book, the tried nodes first; those beyond 2,048 bytes are left out."""
+    """The payload for a book: up to 24 nodes, the tried ones first, then proven ones."""
     pool = book.pool
     middle = book.new * book.step
-    payload = bytearray(book.secret + bytes(2))
-    for start, end, part in ((middle, len(pool), 8), (0, middle, 9)):
+    chosen = []
+    for start, end, wanted in ((middle, len(pool), _PROVEN), (0, middle, _PROVEN), (0, middle, 0)):
         for at in range(start, end, book.step):
-            if pool[at] and not is_bad(pool[at]):
-                record = bytearray(book.record(at))
-                record[0] |= pool[at] & _PROVEN
-                if part == 9:
-                    record[0] |= at // (middle // _BUCKETS) << 5
-                if len(payload) + len(record) <= _PAYLOAD_MAX:
-                    payload += record
-                    payload[part] += 1
-    return bytes(payload)
+            if pool[at] and pool[at] & _PROVEN == wanted and not is_bad(pool[at]) and len(chosen) < _SAVED:
+                chosen.append(at)
+    payload = bytearray(_HEAD + sum([len(book.record(at)) for at in chosen]))  # whole: a heap may have no place to grow
+    payload[:8] = book.secret
+    end = _HEAD
+    for at in chosen:
+        record = book.record(at)
+        payload[end : end + len(record)] = record
+        payload[end] |= pool[at] & _PROVEN
+        if at < middle:
+            payload[end] |= at // (middle // _BUCKETS) << 5
+        payload[9 if at < middle else 8] += 1
+        end += len(record)
+    return payload
 
 
 def decode_book(book, payload):
-    """Fill an empty book. Raises Malformed, and leaves the book as it is, unless records fill the payload to the byte; one
+    """Fill an empty book. Raises Malformed, and leaves the book as it is, unless records fill the payload to the byte. One
     that cannot be true is left out."""
     n = len(payload)
     found = []
@@ -57,6 +62,10 @@ def decode_book(book, payload):
         ip = bytes(payload[at + 33 : end - 4])
         tcp = payload[end - 2] << 8 | payload[end - 1]
         if book.is_credible(id32, ip, tcp) and book.find(id32) < 0:
-            at = book.tried_place(id32, ip, 0) if i < payload[8] else book.place(flags >> 5)
+            if i < payload[8]:
+                flags |= _PROVEN
+                at = book.tried_place(id32, ip, 0)
+            else:
+                at = book.place(flags >> 5)
             if at >= 0 and not book.pool[at]:
                 book.write(at, flags & _PROVEN, flags, id32, ip, payload[end - 4] << 8 | payload[end - 3], tcp)

@@ -73,8 +73,8 @@ class Boot:
         self._goes = [name for name in sys.modules if name not in _before]
 
     async def start(self, node, reactors, name):
-        """(folder, host, own ip, engine, driver with its socket open, services or None). May be called again where it failed.
-        `reactors`: those of the user."""
+        """(folder, host, own ip, engine, driver with its socket open, services or None). May be called again where it
+        failed. `reactors`: those of the user."""
         # What lives long then stands together, and large blocks stay to be had. Only MicroPython counts in bytes.
         if hasattr(gc, "mem_alloc") and gc.threshold() < 0:
             gc.threshold(_GARBAGE)
@@ -84,6 +84,10 @@ class Boot:
             unload(stays)
             collect()
         identity, keyring, rng, nodes = self._keys
+        # First one half of the engine: loading leaves garbage between what it makes, and the other half goes there.
+        from .table import Table  # noqa: F401
+
+        collect()
         from .discovery import Discovery
         from .net import Driver
 
@@ -108,7 +112,7 @@ class Boot:
         if profile.links:
             from .services import compose
 
-            services = compose(node, profile, identity, keyring, rng, engine, driver, reactors, name)
+            services = compose(node, self._folder, profile, identity, keyring, rng, engine, driver, reactors, name)
         return self._folder, self._host, ip, engine, driver, services
 
     async def _take_keys(self):

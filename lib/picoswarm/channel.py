@@ -1,4 +1,6 @@
-"""What a fixed channel of a session is (docs/protocol.md, mux): how reactors and the mux speak of it. Pure."""
+"""What a fixed channel of a session is (docs/protocol.md 5), and what a reactor is that serves it (docs/architecture.md). Pure."""
+
+from .compat import ticks_add
 
 
 class Channel:
@@ -14,13 +16,19 @@ class Channel:
 
 
 class Reactor:
-    """What handles the messages of its `channels` (row T2). `now`, ticks, is set before each call. Peers are Sessions: `id`,
-    `hello`, `ip`, `is_outbound`, `try_send(channel, data)`, `can_send(channel)`, `close(reason)`. Nothing here may block.
-    What raises costs the peer that it was about, and nobody else."""
+    """What handles the messages of its `channels` (row T2). `now`, in ticks, is set before each call; `tick` is called once
+    it is `due` (ticks, or None), and may be called earlier. Peers are Sessions: `id`, `hello`, `ip`, `is_outbound`,
+    `try_send(channel, data)`, `can_send(channel)`, `close(reason)`. Nothing here may block. What raises costs the peer that
+    it was about, and nobody else."""
 
     channels = ()
     now = 0
+    due = None
     is_busy = False  # set by `receive`: there is `work`
+
+    def after(self, ms):
+        """Ticks `ms` milliseconds from now."""
+        return ticks_add(self.now, ms)
 
     def init_peer(self, peer):
         """A session comes to be; messages may arrive before `add_peer`."""
@@ -36,6 +44,7 @@ class Reactor:
 
     def next_time(self):
         """Ticks when `tick` is due, or None."""
+        return self.due
 
     def tick(self, now):
         """It is time."""

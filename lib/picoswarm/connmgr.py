@@ -4,43 +4,42 @@ L3-L19, T19-T27). Pure policy: it knows no sockets and no sessions; the owner ha
 A `Link` is one connection, wished, dialed or established. Its `state`:
 
     0 disconnected  waits until it is due: a wish not dialed yet, or a permanent one that was closed
-    1 pending       being dialed: `next_dial` registers it before anybody opens a socket
-    2 failing       the dial failed; a permanent one waits and is dialed again, another one is forgotten
-    3 canceled      given up while it was dialed: a socket still, until `established` (which says: close it) or `failed`
+    1 failing       the dial failed; a permanent one waits and is dialed again, another one is forgotten
+    2 canceled      given up while it was dialed: a socket still, until `established` (which says: close it) or `failed`
+    3 pending       being dialed: `next_dial` registers it before anybody opens a socket
     4 established   in use
 
     add(id or None, ip, port, now)  a permanent peer: the link to it is dialed for ever. `remove(link)` undoes it
-    want(id, ip, port, now)         one that somebody waits for, dialed once and before candidates. Who wants what is wished
-                                    already joins in. State 2: it cannot be dialed, see `reason`. `cancel(link)` undoes it
+    want(id, ip, port, now)         one that somebody waits for, dialed once and before candidates. Who wants what others
+                                    do joins in. State 1: it cannot be dialed, see `reason`. `cancel(link)` undoes it
     next_dial(now)                  the link to dial now, or None; `tick` and `next_dial` have to do at `next_time(now)`
     pick, allow                     set by the owner: pick(now) -> a candidate (id, ip, port) or None;
                                     allow("dial", "accept" or "secured", id or None, ip) -> bool, or None
     may_accept(ip)                  whether an inbound socket may stay at all
     may_enter(ip)                   whether there is a place for whoever sent a message 1 that opened (else: close)
     established(link, id, now)      the session is proven; an inbound one comes as Link(id, ip, listen port, False).
-                                    -1: kept. If `rival` (of the last call) is not None, close that link first, for `rival_reason`.
-                                    -2: ping the session of `rival`, for 2 s. If it answers: failed(link, 6, now). Else close
-                                    it, tell `closed`, and ask `established` again.
+                                    -1: kept. `rival` and `rival_reason` are those of this call: a link to close first, or
+                                    None.
+                                    -2: ping the session of `rival`, for 2 s. If it answers: failed(link, 6, now). Else
+                                    close it, tell `closed`, and ask `established` again.
                                     Else the reason to close the new session for; it is forgotten.
     failed(link, reason, now)       the dial or handshake ended. -1: the socket closed after message 1, without an answer
     closed(link, reason, now)       an established link ended. To be told before a link that replaces it is announced
     score(id, ip, points)           a peer broke a rule; True: it is banned from now on. `offence(reason)` gives points
     worst(now, is_forced)           the link to let go when there are too many, or the memory is short; or None
-    links, ends                     all of them; how many ended, by reason, modulo 65,536
+    links, ends                     all of them; how many ended, by reason
 
 So whoever was announced to reactors after -1 is taken back after `closed`, once each.
 """
-
-from array import array
 
 from .address import group, is_open_port, scope
 from .compat import const, ticks_add, ticks_diff
 from .wire import copy, same
 
 _DISCONNECTED = const(0)
-_PENDING = const(1)
-_FAILING = const(2)
-_CANCELED = const(3)
+_FAILING = const(1)
+_CANCELED = const(2)
+_PENDING = const(3)
 _ESTABLISHED = const(4)
 
 _KEEP = const(-1)
@@ -112,8 +111,8 @@ def offence(reason):
 
 
 class Link:
-    """One connection. `id` 32 bytes or None, `ip` unwrapped, `port` the TCP port that the peer listens at; `reason`: why it
-    ended; `is_permanent` 0, 1, or 2: given by its address alone. `value` (0-255, 0 at first) and `is_protected` are the
+    """One connection. `id` 32 bytes or None, `ip` unwrapped, `port` the TCP port that the peer listens at; `reason`: why
+    it ended; `is_permanent` 0, 1, or 2: given by its address alone. `value` (0-255, 0 at first) and `is_protected` are the
     owner's: `worst` goes by them."""
 
     def __init__(self, id32, ip, port, is_outbound):
@@ -148,7 +147,7 @@ class ConnManager:
         self.links = []
         self.pick = self.allow = self.rival = None
         self.rival_reason = 0
-        self.ends = array("H", bytes(2 * _REASONS))
+        self.ends = [0] * _REASONS
 
     # Time
 
@@ -178,7 +177,7 @@ class ConnManager:
         if not self._is_free():
             return best
         for link in self.links:
-            if link.state in (_DISCONNECTED, _FAILING) and ticks_diff(link.at, best) < 0:
+            if link.state <= _FAILING and ticks_diff(link.at, best) < 0:
                 best = link.at
         if self.pick and ticks_diff(self._pick_at, best) < 0 and self._fits(None, True, False, now):
             best = self._pick_at
@@ -192,7 +191,7 @@ class ConnManager:
         """Whether one more dial may run."""
         dials = 0
         for link in self.links:
-            dials += link.is_outbound and link.state in (_PENDING, _CANCELED)
+            dials += link.state in (_CANCELED, _PENDING)
         return dials < self._dials
 
     def _find(self, id32, ip, port):
@@ -229,7 +228,7 @@ class ConnManager:
                 link.state = _FAILING
                 return link
             self.links.append(link)
-        if link.state in (_DISCONNECTED, _FAILING):
+        if link.state <= _FAILING:
             link.at = self._soon(now)
         link.callers += 1
         return link
@@ -241,7 +240,7 @@ class ConnManager:
             return
         if link.state == _PENDING:
             link.state = _CANCELED
-        elif link.state in (_DISCONNECTED, _FAILING):
+        elif link.state <= _FAILING:
             self.links.remove(link)
 
     def remove(self, link):
@@ -259,7 +258,7 @@ class ConnManager:
         if not (kind and is_open_port(link.port)):
             return _USELESS
         for other in self.links:
-            if other is not link and (draw or other.state in (_PENDING, _ESTABLISHED)):
+            if other is not link and (draw or other.state >= _PENDING):
                 if id32 and other.id == id32 or other.ip == ip and other.port == link.port:
                     return _DUPLICATE
                 if draw and kind == _GLOBAL:
@@ -277,7 +276,7 @@ class ConnManager:
         if not self._is_free() or (self._failures >= _BRAKE and ticks_diff(now, self._brake) < 0):
             return None
         for link in self.links:
-            if link.state in (_DISCONNECTED, _FAILING) and ticks_diff(now, link.at) >= 0:
+            if link.state <= _FAILING and ticks_diff(now, link.at) >= 0:
                 if not self._refusal(link, 0) and self._fits(link, True, True, now):
                     link.state = _PENDING
                     return link
@@ -307,9 +306,8 @@ class ConnManager:
             if self._notes[note] >= _NO_ANSWERS:
                 self._notes[note] = 0
                 reason = _LOST
-        if reason == _SELF:
+        if reason == _SELF and not link.is_permanent:  # who leads our own words back to us takes no permanent peer away
             self._selves = (self._selves + [(link.ip, link.port)])[-_SELVES:]
-            link.is_permanent = 0
         elif reason == _WRONG_ID and link.is_permanent == 2:
             link.id = None  # another board stands there now
         elif link.is_outbound and link.state == _PENDING and (reason == _LOST or reason == _SLOW):
@@ -318,19 +316,18 @@ class ConnManager:
         self._end(link, _FAILING, reason, now)
 
     def _end(self, link, state, reason, now):
-        known = 0 <= reason < _REASONS
-        self.ends[reason if known else _BYE] = self.ends[reason if known else _BYE] + 1 & 0xFFFF
+        if reason >= _REASONS:
+            reason = _BYE  # of a later version
+        self.ends[reason] += 1
         is_dropped = link.state == _CANCELED or not (link.is_permanent and link.is_outbound)
         link.reason = reason
         link.state = state
         link.callers = 0
         if link.is_outbound:
             self._pick_at = self._soon(now)
+            rest = _HOUR if _LASTING >> reason & 1 else _REDIAL_MIN if reason == _LOST else _BUSY_MIN
             note = self._note(link.id, link.ip) + _REST
-            self._notes[note] = max(
-                self._notes[note],
-                _HOUR if known and _LASTING >> reason & 1 else _REDIAL_MIN if reason == _LOST else _BUSY_MIN,
-            )
+            self._notes[note] = max(self._notes[note], rest)
         if not is_dropped:
             wait = min(_BACK_OFF_MAX_S, _BACK_OFF_S + link.tries * link.tries) * 1000 >> 8
             link.tries = min(link.tries + 1, _TRIES_MAX)
@@ -357,14 +354,11 @@ class ConnManager:
         return self._fits(None, False, False, 0)
 
     def _fits(self, link, is_outbound, is_wish, now):
-        """Whether there is a place for one more link, `link` itself not counted. A wish may take that of another one, the `rival`."""
-        links = outbound = inbound = permanent = missing = 0
+        """Whether there is a place for one more link, `link` itself not counted. A wish may take that of another, the
+        `rival`."""
+        links = outbound = inbound = permanent = 0
         for each in self.links:
-            if each is link:
-                pass
-            elif each.state in (_DISCONNECTED, _FAILING):
-                missing += each.is_permanent > 0
-            else:
+            if each is not link and each.state > _FAILING:
                 links += 1
                 if each.is_permanent:
                     permanent += 1
@@ -376,7 +370,7 @@ class ConnManager:
             self.rival = None if links < self._links else self.worst(now, False)
             self.rival_reason = _TRIMMED
             return links < self._links or self.rival is not None
-        if links + min(missing, max(0, self._reserved - permanent)) >= self._links:
+        if links >= self._links:
             return False
         return outbound + max(0, permanent - self._reserved) < self._outbound if is_outbound else inbound < self._inbound
 
@@ -391,7 +385,12 @@ class ConnManager:
             self.failed(link, reason, now)
         elif reason == _KEEP:
             if not link.is_outbound:
-                self._recognize(link)
+                for wish in self.links:
+                    if wish.id == id32 and wish.is_permanent:  # it came by itself, and says where it listens (row T23)
+                        link.is_permanent = 1
+                        if is_open_port(link.port):
+                            wish.ip = link.ip
+                            wish.port = link.port
                 self.links.append(link)
             link.state = _ESTABLISHED
             link.at = now
@@ -419,19 +418,11 @@ class ConnManager:
                 if other.state == _ESTABLISHED:
                     self.rival = other
                     self.rival_reason = _DUPLICATE
+                    link.callers += 1  # it takes the place of the old one, whichever side that was dialed from
                     return duplicate(self._id, id32, other.is_outbound, ticks_diff(now, other.at), link.is_outbound)
         if not self._fits(link, link.is_outbound, is_wish, now):
             return _BUSY
         return _KEEP
-
-    def _recognize(self, link):
-        """A permanent peer came by itself: it says where it is dialed next time (row T23)."""
-        for wish in self.links:
-            if wish.id == link.id and wish.is_permanent:
-                link.is_permanent = 1
-                if is_open_port(link.port):
-                    wish.ip = link.ip
-                    wish.port = link.port
 
     def closed(self, link, reason, now):
         """See the module."""

@@ -74,8 +74,10 @@ class X25519:
             # x2 / z2; then nothing secret is left in the job.
             if _divide(self._bits, self._workspace):
                 self.result = bytes(self._bits)
-            self._bits = self._workspace[:] = bytes(_SLOT * _SLOTS)
-            self._workspace = None
+            blank = bytes(_SLOT)  # a second block of the workspace's size may not be to be had
+            for at in range(0, _SLOT * _SLOTS, _SLOT):
+                self._workspace[at : at + _SLOT] = blank
+            self._bits = self._workspace = None
         return False
 
 

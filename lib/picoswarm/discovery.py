@@ -8,8 +8,6 @@ millisecond ticks; ages are seconds of uptime, counted here from tick difference
 It never raises on what a peer sent: a datagram that is not right is dropped and counted (counters.py).
 """
 
-from array import array
-
 from .address import Site, is_open_port, may_name, scope, unwrap
 from .agreement import Agreements, Deferred
 from .compat import const, ticks_add, ticks_diff
@@ -89,8 +87,8 @@ class Discovery:
         self.membership = membership
         self.counts = [0] * _COUNTERS
         self.table = Table(self.own_id, profile, rng, pool)
-        self._lookups = [Lookup(profile)]
-        self._lookups_max = profile.lookups
+        self._profile = profile
+        self._lookups = []  # those that run
         self.codec = Codec(membership, self.own_id, profile.repeats, tcp_port, capabilities)
         self.tokens = Tokens(rng, profile.token_s)
         self.agreements = Agreements(identity, profile, now)
@@ -100,8 +98,6 @@ class Discovery:
         self.upkeep = Upkeep(self, profile, now)
         self._events = []
         self._id = bytearray(32)
-        self._found = array("i", bytes(4 * profile.lookup_result))
-        self._per_answer = profile.neighbors_per_answer
         self._is_driving = False
         self.to_ip = None  # where the datagram that `to_send` wrote goes
         self.to_port = 0
@@ -149,8 +145,11 @@ class Discovery:
     def nodes(self):
         """The ids of the live table entries."""
         table = self.table
-        every = range(0, len(table.pool), table.step)
-        return [bytes(table.pool[record : record + 32]) for record in every if table.is_live(record)]
+        ids = []
+        for record in range(0, len(table.pool), table.step):
+            if table.is_live(record):
+                ids.append(bytes(table.pool[record : record + 32]))
+        return ids
 
     def stats(self):
         """Counters and gauges by name."""
@@ -195,7 +194,7 @@ class Discovery:
         if (
             request is None
             or (not is_pong and request.kind != _FIND_NODE)
-            or (request.has_id and not same(d.buf, d.sender, request.peer, 0, d.sender_n))
+            or (request.has_pair and not same(d.buf, d.sender, request.peer, 0, d.sender_n))
         ):
             self.count(_UNASKED)
         elif not d.is_tagged:
@@ -215,7 +214,7 @@ class Discovery:
         """A PONG that proves nothing. It has a token, with which the next PING goes before others. A bootstrap node names
         its id, too, which that PING puts to the test."""
         d = self.codec
-        if request.has_id:
+        if request.has_pair:
             if request.kind == _PING and self.requests.repeat(request):
                 self._take_token(request)
             return
@@ -254,11 +253,10 @@ class Discovery:
                 flags |= _FORGETS  # it has no key of ours: the next word carries the whole id
             pool[record + _FLAGS] = flags
         request.is_full = False
-        lookup = request.lookup
-        if lookup is None or not lookup.wants(request.candidate):
+        if request.candidate < 0 or not request.about.wants(request.candidate):
             return self.requests.end(request, True)
         # Proven: now the question itself.
-        lookup.pool[request.candidate + 36] |= 0x40  # it lives, whatever becomes of the rest
+        request.about.pool[request.candidate + 36] |= 0x40  # it lives, whatever becomes of the rest
         request.kind = _FIND_NODE
         request.state = _READY
         request.is_answered = True
@@ -291,7 +289,7 @@ class Discovery:
         total = buf[at] & 15
         if not 1 <= total <= 2 or part >= total or request.parts & (1 << part):
             return self.count(_BAD_RECORD)
-        lookup = request.lookup
+        lookup = request.about
         target = lookup.target
         request.parts |= 1 << part
         at += 1
@@ -313,7 +311,7 @@ class Discovery:
             at = end
         if request.parts == (1 << total) - 1:
             # Fewer than there was room for: there is nobody farther.
-            last = request.last if request.records >= self._per_answer else 0x1000000
+            last = request.last if request.records >= self._profile.neighbors_per_answer else 0x1000000
             lookup.covered(request.candidate, request.beyond, last)
             self.requests.end(request, True)
 
@@ -342,37 +340,35 @@ class Discovery:
             return False
         elif table.admit(record, self.codec, self.uptime):
             table.credit(record, self.uptime)
-            self.event((ADDED, bytes(table.pool[record : record + 32])))
+            self._tell(ADDED, record)
         return True
 
     def _move(self, record):
         """An entry proved another address. The old one is asked first: two silences, and the entry moves."""
-        request = self.requests.begin(_TO_MOVE, self.table.pool, record, None, 0)
-        if request is not None:
-            request.about = self.codec.ip, self.codec.port
+        self.requests.begin(_TO_MOVE, self.table.pool, record, None, 0, (self.codec.ip, self.codec.port))
         return False
 
     def _remove(self, record):
         """Give up an entry; a replacement that moves up is asked soon."""
         table = self.table
-        self.event((REMOVED, bytes(table.pool[record : record + 32])))
+        self._tell(REMOVED, record)
         self.upkeep.lost(table, record)
         self.revalidation.forget(record)
         risen = table.remove(record)
         if risen >= 0:
-            self.event((ADDED, bytes(table.pool[risen : risen + 32])))
+            self._tell(ADDED, risen)
             self.revalidation.suspect(risen, 0, self.now)
 
     def ended(self, request, is_answered):
         """A request is over (called by requests.py)."""
         table = self.table
-        record = table.find(request.peer, 0, 32) if request.has_id else -1
+        record = table.find(request.peer, 0, 32) if request.has_pair else -1
         is_blamed = not is_answered and request.misses >= 0
         if is_blamed:
             self.count(_MISSES)
         why = request.why
         if why == _FOR_LOOKUP:
-            request.lookup.ended(request.candidate, is_answered)
+            request.about.ended(request.candidate, is_answered)
             if is_blamed and request.is_first:
                 self.upkeep.ended(request, False)
             if record >= 0 and request.kind == _FIND_NODE and is_answered:
@@ -410,28 +406,24 @@ class Discovery:
     # Lookups
 
     def look_up(self, target32, is_full, purpose=0):
-        """Start a lookup; None: none is free, or upkeep wants a second one: after the first minute that is the user's. The
-        first one's memory is there all the time, others take theirs for as long as they run."""
+        """Start a lookup; None: as many run as may, there is no memory for it, or upkeep wants a second one: after the first
+        minute that is the user's."""
         lookups = self._lookups
-        lookup = None
         for each in lookups:
-            if not each.is_running:
-                lookup = each
-            elif purpose and each.purpose and (each.purpose == purpose or self.uptime >= 60):
+            if purpose and each.purpose and (each.purpose == purpose or self.uptime >= 60):
                 return None
-        if lookup is None:
-            if len(lookups) >= self._lookups_max:
-                return None
-            try:
-                lookup = Lookup(lookups[0])
-            except MemoryError:
-                return None
-            lookups.append(lookup)
+        if len(lookups) >= self._profile.lookups:
+            return None
+        try:
+            lookup = Lookup(self._profile)
+        except MemoryError:
+            return None
+        lookups.append(lookup)
         lookup.start(target32, is_full, purpose)
         table = self.table
         pool = table.pool
-        found = self._found
-        for i in range(table.closest(lookup.target, found, len(found))):
+        found = table.found
+        for i in range(table.closest(lookup.target, found, lookup.lookup_result)):
             at = found[i]
             lookup.offer(pool, at, table.ip(at), u16(pool, at + _UDP), u16(pool, at + _TCP), pool[at + _FLAGS])
         self._drive()
@@ -446,16 +438,15 @@ class Discovery:
         i = 0
         while i < len(lookups):
             lookup = lookups[i]
-            at = lookup.next() if lookup.is_running else -1
+            at = lookup.next()
             if at == -2:
+                if not lookup.purpose:
+                    self.event((LOOKUP_DONE, lookup))  # first: where the heap is full, the next time ends it
                 lookup.is_running = False
                 self.requests.drop(lookup)
-                if i:
-                    lookups.pop(i)
+                lookups.pop(i)
                 if lookup.purpose:
                     self.upkeep.lookup_ended(lookup)
-                else:
-                    self.event((LOOKUP_DONE, lookup))
                 i = 0  # that may have begun another one
                 continue
             if at >= 0:
@@ -505,6 +496,9 @@ class Discovery:
         else:
             self.count(_EVENTS_LOST)
 
+    def _tell(self, kind, record):
+        self.event((kind, bytes(self.table.pool[record : record + 32])))
+
     def count(self, what):
         """Count one of counters.py."""
         self.counts[what] += 1
@@ -523,6 +517,7 @@ class Discovery:
     def tick(self, now):
         """Do what is due at `now`."""
         self._advance(now)
+        self._is_driving = False  # a full heap may have ended it half done
         self.requests.tick(now)
         table = self.table
         while True:
@@ -560,15 +555,14 @@ class Discovery:
             self.count(_AGREEMENTS)
             if not isinstance(subject, Deferred):
                 self.requests.agreed(subject, agreements.pair)
-            elif subject.n:
+            else:
                 # A kept datagram is in hand again, now with the key of its sender.
                 d = self.codec
-                d.lay_out(subject.buf, subject.n)
+                d.lay_out(subject.buf, len(subject.buf))
                 d.ip = subject.ip
                 d.scope = scope(d.ip)
                 d.port = subject.port
                 d.key = subject.key
                 self.responder.on_agreed(agreements.pair)
-                subject.n = 0
             self._drive()
         return agreements.is_ready(self.now)

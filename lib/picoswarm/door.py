@@ -1,8 +1,8 @@
-"""The door: which inbound TCP socket may come in (docs/protocol.md 4, the door; rows E7, E8, B31, A8, A10, A15, A16). Pure.
+"""The door: which inbound TCP socket may come in (docs/protocol.md 6.7; rows E7, E8, B31, A8, A10, A15, A16). Pure.
 
-A socket is a mere socket until its first handshake message opened. One of those waits, at most 2 s, and a newcomer takes its
-place after 0.5 s; who left without an opened message waits before the next try. Behind the waiting place there is one for
-the handshake, and a socket whose message opened meanwhile waits its turn undisturbed. The owner tells what happens:
+A socket is a mere socket until its first handshake message opened. One of those waits, at most 2 s, and a newcomer takes
+its place after 0.5 s; who left without an opened message waits before the next try. Behind the waiting place there is one
+for the handshake, and a socket whose message opened meanwhile waits its turn undisturbed. The owner tells what happens:
 
     knock(ip, now)   a socket came: -1 close it, 0 it waits now, 1 it does and the one that waited is to be closed first
     opened(now)      the waiting one's message 1 opened: True: it is the handshake now; False: wait for `finished`

@@ -1,4 +1,4 @@
-"""What can become of a request or a stream between two nodes, as exceptions. Loaded when the first one is raised, or named."""
+"""What can become of a request or a stream between two nodes, as exceptions. Loaded when one is raised, or named."""
 
 from .errors import PicoswarmError
 

@@ -44,12 +44,9 @@ _SILENT_MAX = const(2)  # unanswered pings per naming peer
 
 
 class Lookup:
-    """See the module. `profile`: a Profile, or a Lookup to be made alike. After the end `results()` gives the nodes that
-    answered; `is_found` says whether the wanted id did."""
+    """See the module. After the end `results()` gives the nodes that answered; `is_found` says whether the wanted id did."""
 
     def __init__(self, profile):
-        # Under the profile's names: another lookup is made from this one.
-        self.ipv6 = profile.ipv6
         self.lookup_result = profile.lookup_result
         self.alpha = profile.alpha
         self.lookup_queries = profile.lookup_queries

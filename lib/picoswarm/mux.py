@@ -1,26 +1,28 @@
 """The channels and streams of one session: frames inside records, fair shares, credit, keepalive (docs/protocol.md 5,
 rows T5-T15). Pure.
 
-All channels stand in rows of one list, `_STEP` places each: first the fixed channels of this node, then its streams. The
-offset of a row is the name of its channel in here. The pool holds what was received and cannot be handed on yet: unread
-bytes of streams, and unfinished messages of the channels whose messages may be longer than a record. A message that fits
-in a record travels in one frame, so other channels need no memory.
+All channels stand in rows of one list, `_STEP` places each: first a row that is nobody's, then the fixed channels of this
+node, then its streams. The offset of a row is the name of its channel in here. The pool holds what was received and cannot
+be handed on yet: unread bytes of streams, and unfinished messages of the channels whose messages may be longer than a
+record. A message that fits in a record travels in one frame, so other channels need no memory.
 
     SCORE   sent of late: bytes * 16 / priority, less a fifth each 2 s
     CREDIT  bytes that may be sent; of a stream that the peer has reset, its reason
-    ROOM    bytes that fit in the queue
-    DONE    bytes of the first queued message that are sent; of a stream that is to be reset, the reason
+    ROOM    what fits in the queue: bytes, then a one, from bit 21 messages; -1 in a row that nobody uses
+    DONE    bytes of the first queued message that are sent, -1 where it is the name of a stream; of a stream that the peer
+            has just opened, its name; of one that is to be reset, the reason
     FILL    bytes in the pool
     LEFT    credit that the peer has left; window - LEFT - FILL can be given back
     FLAGS   bits, see below; id << 16; priority << 24
-    QUEUE   list of the messages to be sent; of a stream that the peer has just opened, its name
+    QUEUE   list of the messages to be sent, or () until there was one
+    LIMIT   bytes of the longest message that may be sent
 """
 
 from .channel import Channel
 from .compat import const, ticks_diff
-from .wire import copy, put_u16, u16
+from .wire import copy, frame, put_u16, u16
 
-_STEP = const(8)
+_STEP = const(9)
 _SCORE = const(0)
 _CREDIT = const(1)
 _ROOM = const(2)
@@ -29,17 +31,23 @@ _FILL = const(4)
 _LEFT = const(5)
 _FLAGS = const(6)
 _QUEUE = const(7)
+_LIMIT = const(8)
+_RECORD = const(1)  # in the first row: bytes of a record
+_DECAYED = const(3)  # and when scores were made less
+_PLACE = const(0x200000)  # in ROOM: a message more
+_GUARD = const(0x100000)  # in ROOM: lent by the places where bytes are lacking
 
 # Of a row
 _USED = const(1)  # the peer listed this channel; this stream is open, or not yet forgotten
 _OURS = const(2)  # opened here
-_OPENING = const(4)  # the first thing in the queue is its name
 _CLOSING = const(8)  # our half ends behind what is queued
 _CLOSED = const(16)  # our half has ended
 _ENDED = const(32)  # the peer's half has ended
 _RESETTING = const(64)  # a RESET is to be sent
 _DEAD = const(128)  # reset, by either side
 _WANTS = const(256)  # a message found no room
+_MUTE = const(0x4000)  # ours, and reset here: nothing of it is heard but the peer's RESET
+_DEAF = const(0x298)  # takes nothing to send: closing, closed, dead, or not yet told of
 _EVENTS = const(0x3E00)  # 256 << kind
 _STREAM = const(1)
 _READABLE = const(2)
@@ -54,18 +62,27 @@ _OPEN = const(0x20)
 _CLOSE = const(0x40)
 _RESET = const(0x80)
 
-# What channel 0 says, and the bits of what it has to say
+# Bits of `_marks`: what channel 0 has to say (the first two are its kinds, too), and what else there is to know
 _PING = const(1)
 _PONG = const(2)
 _CREDITS = const(4)
 _RESETS = const(8)
 _AWAY = const(16)
+_TALK = const(31)
+_HURRY = const(32)  # what waits goes at once
+_SAID = const(64)  # the last record had control frames
+_OVER = const(128)  # GOAWAY was said or heard
+_PINGED = const(256)  # and no answer
+_TOLD = const(512)  # events wait
+_ODD = const(1024)  # the ids that this side gives are; from bit 16 the reason of the GOAWAY
 _CREDIT_KIND = const(3)
 _GOAWAY_KIND = const(4)
 
 _FIRST_STREAM = const(128)
 _NAME = const(60)  # bytes of a stream's name: the smallest record holds it
+_LEAST = const(16)  # a part of a message has as many bytes, or is all that is left or allowed
 _URGENT = const(5)  # priority from which on nothing waits for more
+_PRIORITY = const(5)  # of the streams that the peer opens
 _PARTS = const(4)  # of a stream's queue
 _DECAY_MS = const(2000)
 _TOP = const(0x1FFFFFFF)
@@ -82,13 +99,14 @@ _plan = None  # of the channels that the last session had: nearly always they ar
 
 
 class _Plan:
-    """What the sessions of one node share: descriptor and half a window of each row, row number + 1 of each fixed id."""
+    """What the sessions of one node share: descriptor and half a window of each row, number of the row of each fixed id."""
 
     def __init__(self, channels, profile):
-        rows = bytearray(_FIRST_STREAM)
+        row_of = bytearray(256)
         self.given = channels
-        self.lanes = list(channels)
-        self.halves = []
+        self.profile = profile
+        self.lanes = [Channel(0, 0, 0, 0, 0)]
+        self.halves = [0]
         for channel in channels:
             # What is not given back yet stays below half a window: the other half always holds one more message, in
             # frames of the smallest records.
@@ -96,15 +114,19 @@ class _Plan:
             n = channel.id
             if (
                 not (0 < n < _FIRST_STREAM and 0 < channel.priority <= 16 and half < 0x8000)
-                or rows[n]
+                or row_of[n]
                 or min(channel.message, channel.queue, channel.queue_bytes) < 1
+                or channel.queue > 255
+                or channel.queue_bytes >= _GUARD
             ):
                 from .errors import LocalError
 
                 raise LocalError("channel %d cannot be served" % n)
+            row_of[n] = len(self.lanes)
+            self.lanes.append(channel)
             self.halves.append(half)
-            rows[n] = len(self.halves)
-        self.rows = bytes(rows)
+        self.row_of = bytes(row_of)
+        self.first = len(self.lanes) * _STEP  # row of the first stream
         stream = Channel(0, 0, _PARTS, profile.stream_queue, profile.stream_queue)
         for _ in range(profile.streams):
             self.lanes.append(stream)
@@ -118,221 +140,301 @@ class Mux:
 
     def __init__(self, profile, channels, is_initiator, now):
         global _plan
-        if not _plan or _plan.given is not channels or len(_plan.lanes) != len(channels) + profile.streams:
+        if not _plan or _plan.given is not channels or _plan.profile is not profile:
             _plan = _Plan(channels, profile)
         self._plan = _plan
-        self._profile = profile
-        self._parity = 0 if is_initiator else 1  # of the ids that this side gives
-        self._first = len(channels) * _STEP  # row of the first stream
-        self._state = [0] * (len(_plan.lanes) * _STEP)
+        self._rows = [0, 0, -1, 0, 0, 0, 0, (), 0] * len(_plan.lanes)
         self._ready = []  # rows that have something to send, and credit for it
-        self._refused = bytearray(8)  # a bit for each id of the peer's streams that is to hear `busy`
+        self._refused = None  # a bit for each id of the peer's streams that is to hear `busy`
         self._pool = self._view = self._buf = None
         self._at = 0  # where in _buf the view begins
-        self._record = 0
-        self._control = 0  # what channel 0 has to say
-        self._said = False  # the last record had control frames
-        self._urgent = False  # what waits goes at once
-        self._waiting = 0  # bytes that are queued, with their headers
-        self._reason = 0  # of the GOAWAY, either side's
-        self._is_over = False
-        self._pinged = False
-        self._has_events = False
-        self._heard = self._filled = self._decayed = now
+        self._heard = self._filled = self._rows[_DECAYED] = now
+        self._marks = 0 if is_initiator else _ODD
         self.on_message = None
 
     def start(self, remote_channels, remote_record, now):
         """Open the channels that the peer listed (bytes of ids) with their windows; `remote_record`: bytes of plaintext
         that both take in a record, at least 64."""
         plan = self._plan
-        state = self._state
-        self._heard = self._filled = self._decayed = now
-        self._record = remote_record
-        size = self._profile.streams * self._profile.stream_window
+        rows = self._rows
+        self._heard = self._filled = rows[_DECAYED] = now
+        rows[_RECORD] = remote_record
+        size = self._plan.profile.streams * self._plan.profile.stream_window
         for channel in plan.given:
             if channel.id in remote_channels:
-                i = (plan.rows[channel.id] - 1) * _STEP
-                state[i + _FLAGS] = _USED | channel.id << 16 | channel.priority << 24
-                state[i + _ROOM] = channel.queue_bytes
-                self._control = _CREDITS
+                i = plan.row_of[channel.id] * _STEP
+                rows[i + _FLAGS] = _USED | channel.id << 16 | channel.priority << 24
+                self._empty(i)
+                self._marks |= _CREDITS
                 if channel.message > remote_record - 3:
                     size += channel.message
         self._pool = bytearray(size)
 
+    def _empty(self, i):
+        """Nothing is queued."""
+        lane = self._plan.lanes[i // _STEP]
+        self._rows[i + _LIMIT] = min(lane.message, lane.queue_bytes)
+        self._rows[i + _ROOM] = lane.queue * _PLACE | _GUARD | lane.queue_bytes
+        self._rows[i + _QUEUE] = ()
+
     def _row(self, channel):
-        """The row of a channel in use, or -1."""
+        """The row of a channel in use; 0, which is nobody's, for none."""
+        rows = self._rows
         if channel < _FIRST_STREAM:
-            i = (self._plan.rows[channel] - 1) * _STEP
-            return i if i >= 0 and self._state[i + _FLAGS] else -1
-        state = self._state
-        i = self._first
-        while i < len(state):
-            if state[i + _FLAGS] >> 16 & 0xFF == channel:
+            i = self._plan.row_of[channel] * _STEP
+            return i if rows[i + _FLAGS] else 0
+        i = self._plan.first
+        while i < len(rows):
+            if rows[i + _FLAGS] >> 16 & 0xFF == channel:
                 return i
             i += _STEP
-        return -1
+        return 0
+
+    def _open_row(self, channel):
+        """The row of a stream that takes something to send, or 0."""
+        i = self._row(channel)
+        return 0 if self._rows[i + _FLAGS] & _DEAF else i
 
     # Sending
 
     def try_send(self, channel, data):
         """Queue a message, or bytes of a stream; `data` (bytes) is kept, not copied. False: there is no room now, or the
         stream takes no more. Raises LocalError for a channel that the peer did not list, and for too long a message."""
-        i = self._row(channel)
-        state = self._state
-        lane = self._plan.lanes[i >> 3]
+        # Few names and flat expressions: else MicroPython takes the memory of each call from the heap.
+        rows = self._rows
+        i = self._plan.row_of[channel] * _STEP or self._open_row(channel)
         n = len(data)
-        if i < 0 and channel < _FIRST_STREAM or n > lane.message or n > lane.queue_bytes:
+        left = rows[i + _ROOM] - _PLACE - n
+        if left < 0 or not left & _GUARD or n > rows[i + _LIMIT]:
+            return self._refuse(channel, n)
+        rows[i + _ROOM] = left
+        (rows[i + _QUEUE] or self._wake(i)).append(data)
+        return True
+
+    def _wake(self, i):
+        """Something will be in an empty queue, which this returns."""
+        rows = self._rows
+        if rows[i + _QUEUE] == ():
+            rows[i + _QUEUE] = []
+        if rows[i + _FLAGS] >= _URGENT << 24:
+            self._marks |= _HURRY
+        self._ready.append(i)
+        return rows[i + _QUEUE]
+
+    def _refuse(self, channel, n):
+        """What cannot be queued."""
+        i = self._open_row(channel)
+        if n > self._rows[i + _LIMIT] if self._rows[i + _FLAGS] else channel < _FIRST_STREAM:
             from .errors import LocalError
 
             raise LocalError("%d bytes cannot be sent on channel %d" % (n, channel))
-        if i < 0 or state[i + _FLAGS] & (_CLOSING | _CLOSED | _DEAD):
-            return False
-        queue = state[i + _QUEUE] or self._new_queue(i)
-        if state[i + _ROOM] < n or len(queue) >= lane.queue:
-            state[i + _FLAGS] |= _WANTS
-            return False
-        queue.append(data)
-        state[i + _ROOM] -= n
-        self._waiting += n + 3
-        if state[i + _FLAGS] >> 24 >= _URGENT or channel >= _FIRST_STREAM:
-            self._urgent = True
-        if state[i + _CREDIT] and i not in self._ready:
-            self._ready.append(i)
-        return True
-
-    def _new_queue(self, i):
-        if self._state[i + _QUEUE] is not None and self._state[i + _QUEUE] != 0:
-            return self._state[i + _QUEUE]
-        self._state[i + _QUEUE] = queue = []
-        return queue
+        self._rows[i + _FLAGS] |= _WANTS if i else 0
+        return False
 
     def can_send(self, channel):
         """Whether `try_send` would take a message of any size that is allowed."""
-        i = self._row(channel)
-        if i < 0 or self._state[i + _FLAGS] & (_CLOSING | _CLOSED | _DEAD):
-            return False
-        return self._has_room(i)
+        return self._has_room(self._open_row(channel))
 
     def _has_room(self, i):
-        lane = self._plan.lanes[i >> 3]
-        queue = self._state[i + _QUEUE]
-        return (not queue or len(queue) < lane.queue) and self._state[i + _ROOM] >= min(lane.message, lane.queue_bytes)
+        left = self._rows[i + _ROOM] - _PLACE - self._rows[i + _LIMIT]
+        return left >= 0 and left & _GUARD > 0
 
     def flush(self):
         """Let what is queued go at once."""
-        self._urgent = True
+        self._marks |= _HURRY
 
     def ping(self):
         """Ask for a sign of life."""
-        self._control |= _PING
+        self._marks |= _PING
 
     def go_away(self, reason):
         """The next record is the last one, and ends with the reason."""
-        if not self._is_over:
-            self._reason = reason
-            self._control |= _AWAY
+        if not self._marks & (_OVER | _AWAY):
+            self._marks |= _AWAY | reason << 16
 
     def due(self, now):
         """Milliseconds until `fill` has something, -1 for nothing."""
-        if self._is_over:
+        marks = self._marks
+        if marks & _OVER:
             return -1
-        if self._control:
+        if marks & _TALK:
             return 0
         if not self._ready:
             return -1
-        if self._urgent or self._waiting >= self._record:
+        if marks & _HURRY or self._is_full():
             return 0
-        return min(self._profile.flush_ms, max(0, self._profile.flush_ms - ticks_diff(now, self._filled)))
+        marks = self._plan.profile.flush_ms
+        return min(marks, max(0, marks - ticks_diff(now, self._filled)))
+
+    def _is_full(self):
+        """Whether enough is queued for a whole record."""
+        n = self._rows[_RECORD]
+        for i in self._ready:
+            n += (self._rows[i + _ROOM] & _GUARD - 1) - self._plan.lanes[i // _STEP].queue_bytes
+        return n <= 0
 
     def fill(self, out, at, end, now):
         """Put the frames of one record into out[at:end] if one is due. Returns its end, `at` for none."""
-        if self.due(now):
+        marks = self._marks
+        if marks & (_HURRY | _OVER) != _HURRY and self.due(now):
             return at
         self._filled = now
-        end = min(end, at + self._record)
-        if self._control & _AWAY:
-            end -= 5
-        state = self._state
+        self._marks = marks & ~(_SAID | _HURRY)
+        rows = self._rows
         ready = self._ready
-        if self._control and not (self._said and ready):
+        start = at
+        if end > at + rows[_RECORD]:
+            end = at + rows[_RECORD]
+        if marks & _AWAY:
+            end -= 5
+        if marks & _TALK and not (marks & _SAID and ready):
             at = self._fill_control(out, at, end)
-            self._said = True
-        else:
-            self._said = False
         while ready:
-            i = ready[0] if len(ready) == 1 else self._next()
-            queue = state[i + _QUEUE]
-            room = end - at - 3
-            if not queue:
-                if room < 0:
+            is_alone = len(ready) == 1
+            i = ready[0] if is_alone else self._next()
+            queue = rows[i + _QUEUE]
+            flags = rows[i + _FLAGS]
+            before = at
+            freed = 0
+            limit = at + rows[i + _CREDIT]
+            if limit > end:
+                limit = end
+            if rows[i + _DONE]:
+                limit = 0
+            while queue:
+                data = queue[0]
+                n = len(data)
+                if at + n + 3 > limit:
                     break
-                at = self._fill_close(out, at, i)
-                continue
-            data = queue[0]
-            done = state[i + _DONE]
-            n = len(data) - done
-            flags = _END
-            if state[i + _FLAGS] & _OPENING:
-                flags = _OPEN
-                if n > room:
+                at = frame(out, at, data, 0, n, flags >> 16 & 0xFF, _END)
+                queue.pop(0)
+                freed += _PLACE - 3
+                if not is_alone:
                     break
+            n = at - before
+            if n:
+                rows[i + _CREDIT] -= n
+                rows[i + _ROOM] += freed + n
+                rows[i] += (n << 4) // (flags >> 24)
+                if queue or flags & (_WANTS | _CLOSING):
+                    self._sent(i)
+                else:
+                    ready.remove(i)
             else:
-                credit = state[i + _CREDIT] - 3
-                if n > credit or n > room:
-                    if i < self._first and len(data) <= self._record - 3:  # goes in one frame
-                        if n <= credit:
-                            break
-                        credit = 0
-                    if credit <= 0:
-                        ready.remove(i)
-                        continue
-                    if room <= 0:
-                        break
-                    n = min(room, credit)
-                    flags = 0
-                state[i + _CREDIT] = credit - n
-            out[at] = state[i + _FLAGS] >> 16 & 0xFF
-            out[at + 1] = flags | n >> 8
-            out[at + 2] = n & 0xFF
-            copy(out, at + 3, data, done, n)
-            at += n + 3
-            state[i] += ((n + 3) << 4) // (state[i + _FLAGS] >> 24)
-            if flags:
-                self._sent(i, queue)
-            else:
-                state[i + _DONE] = done + n
-        if not ready:
-            self._urgent = False
-        if self._control & _AWAY:
-            at = self._put(out, at, 0, _END, _GOAWAY_KIND, self._reason)
-            self._is_over = True
+                at = self._fill_rest(out, at, end, i)
+                if at == before and i in ready:
+                    break
+        if ready:
+            self._marks |= marks & _HURRY
+        if at == start:
+            at = self._fill_control(out, at, end)
+        if self._marks & _AWAY:
+            at = self._put(out, at, 0, _END, _GOAWAY_KIND, self._marks >> 16)
+            self._marks |= _OVER
         return at
 
     def _next(self):
         """The row whose turn it is."""
-        state = self._state
+        rows = self._rows
         best = self._ready[0]
         for i in self._ready:
-            if state[i] < state[best]:
+            if rows[i] < rows[best]:
                 best = i
         return best
 
-    def _sent(self, i, queue):
-        """The first thing in a queue is sent."""
-        state = self._state
-        n = len(queue.pop(0))
-        flags = state[i + _FLAGS]
-        state[i + _DONE] = 0
-        self._waiting -= n + 3
-        state[i + _ROOM] += n
-        if flags & (_OPENING | _WANTS):
-            if flags & _WANTS and self._has_room(i):
-                self._event(i, _WRITABLE)
-            state[i + _FLAGS] &= ~(_OPENING | _WANTS if self._has_room(i) else _OPENING)
-        if not queue and not flags & _CLOSING:
+    def _fill_rest(self, out, at, end, i):
+        """What is no whole message: the name of a stream, its end, a part of a message. Or nothing, for want of room, or for
+        want of credit; then the row is ready no more. Returns the new `at`."""
+        rows = self._rows
+        queue = rows[i + _QUEUE]
+        credit = rows[i + _CREDIT] - 3
+        done = rows[i + _DONE]
+        data = queue[0] if queue else b""
+        n = len(data) - done
+        room = end - at - 3
+        flags = _END
+        if not queue or done < 0:
+            n = len(data)
+            if n > room:
+                return at
+            flags = _OPEN if queue else _CLOSE
+            done = 0
+        elif i < self._plan.first and len(data) <= rows[_RECORD] - 3:  # goes in one frame
+            if n > credit:
+                self._ready.remove(i)
+            return at
+        elif credit <= 0:
             self._ready.remove(i)
-        if state[i] > _TOP:
+            return at
+        elif n > room or n > credit:
+            if room < _LEAST:
+                return at
+            n = min(room, credit)
+            flags = 0
+        frame(out, at, data, done, n, rows[i + _FLAGS] >> 16 & 0xFF, flags)
+        rows[i + _DONE] = 0 if flags else done + n
+        if flags == _CLOSE:
+            self._ready.remove(i)
+            rows[i + _FLAGS] ^= _CLOSING | _CLOSED
+            self._settle(i)
+        elif flags:
+            queue.pop(0)
+            if flags == _END:
+                rows[i + _ROOM] += _PLACE + len(data)
+            elif not queue:
+                rows[i + _QUEUE] = ()
+        if flags != _OPEN and flags != _CLOSE:
+            rows[i + _CREDIT] = credit - n
+            rows[i] += (n + 3 << 4) // (rows[i + _FLAGS] >> 24)
+        self._sent(i)
+        return at + n + 3
+
+    def _sent(self, i):
+        """Frames of a row were written."""
+        rows = self._rows
+        flags = rows[i + _FLAGS]
+        if flags & _WANTS and self._has_room(i):
+            rows[i + _FLAGS] ^= _WANTS
+            self._event(i, _WRITABLE)
+        if not rows[i + _QUEUE] and not flags & _CLOSING and i in self._ready:
+            self._ready.remove(i)
+        if rows[i] > _TOP:
             self._decay()
+
+    def _fill_control(self, out, at, end):
+        """What channel 0 has to say, and RESETs, as far as there is room."""
+        rows = self._rows
+        due = self._marks
+        self._marks = due & ~(_TALK ^ _AWAY) | _SAID
+        for kind in (_PING, _PONG):
+            if due & kind:
+                at = self._put(out, at, 0, _END, kind)
+        i = 0
+        if due & (_CREDITS | _RESETS):
+            while i < len(rows) and at + 7 <= end:
+                flags = rows[i + _FLAGS]
+                if flags & _RESETTING:
+                    at = self._put(out, at, flags >> 16 & 0xFF, _RESET, rows[i + _DONE])
+                    if flags & _OURS:
+                        rows[i + _FLAGS] ^= _RESETTING
+                    else:
+                        self._forget(i)
+                elif flags and self._owes(i):
+                    n = self._plan.halves[i // _STEP] * 2 - rows[i + _LEFT] - rows[i + _FILL]
+                    rows[i + _LEFT] += n
+                    at = self._put(out, at, 0, _END, _CREDIT_KIND, flags >> 16 & 0xFF, n)
+                i += _STEP
+            if i < len(rows):
+                self._marks |= _CREDITS | _RESETS
+        if due & _RESETS and self._refused:
+            for i in range(64):
+                if self._refused[i >> 3] & 1 << (i & 7):
+                    if at + 4 > end:
+                        self._marks |= _RESETS
+                        break
+                    self._refused[i >> 3] ^= 1 << (i & 7)
+                    at = self._put(out, at, _FIRST_STREAM + i * 2 + (self._marks & _ODD == 0), _RESET, _BUSY)
+        return at
 
     def _put(self, out, at, channel, flags, kind, value=-1, amount=-1):
         """A short frame: `kind`, then one byte `value` and two of `amount` where there are any."""
@@ -346,56 +448,10 @@ class Mux:
             put_u16(out, at + 5, amount)
         return at + 3 + n
 
-    def _fill_close(self, out, at, i):
-        out[at] = self._state[i + _FLAGS] >> 16 & 0xFF
-        out[at + 1] = _CLOSE
-        out[at + 2] = 0
-        self._ready.remove(i)
-        self._state[i + _FLAGS] ^= _CLOSING | _CLOSED
-        self._settle(i)
-        return at + 3
-
-    def _fill_control(self, out, at, end):
-        """What channel 0 has to say, and RESETs, as far as there is room."""
-        state = self._state
-        due = self._control
-        self._control = due & _AWAY
-        for kind in (_PING, _PONG):
-            if due & kind:
-                at = self._put(out, at, 0, _END, kind)
-        i = 0
-        if due & (_CREDITS | _RESETS):
-            while i < len(state) and at + 7 <= end:
-                flags = state[i + _FLAGS]
-                if flags & _RESETTING:
-                    at = self._put(out, at, flags >> 16 & 0xFF, _RESET, state[i + _DONE])
-                    if flags & _OURS:
-                        state[i + _FLAGS] ^= _RESETTING
-                    else:
-                        self._forget(i)
-                elif flags and self._owes(i):
-                    n = self._plan.halves[i >> 3] * 2 - state[i + _LEFT] - state[i + _FILL]
-                    state[i + _LEFT] += n
-                    at = self._put(out, at, 0, _END, _CREDIT_KIND, flags >> 16 & 0xFF, n)
-                i += _STEP
-            if i < len(state):
-                self._control |= _CREDITS | _RESETS
-        if due & _RESETS:
-            for i in range(64):
-                if self._refused[i >> 3] & 1 << (i & 7):
-                    if at + 4 > end:
-                        self._control |= _RESETS
-                        break
-                    self._refused[i >> 3] ^= 1 << (i & 7)
-                    at = self._put(out, at, _FIRST_STREAM + i * 2 + 1 - self._parity, _RESET, _BUSY)
-        return at
-
     def _owes(self, i):
         """Whether half a window can be given back."""
-        state = self._state
-        return state[i + _LEFT] + state[i + _FILL] <= self._plan.halves[i >> 3] and not state[i + _FLAGS] & (
-            _ENDED | _DEAD | _OPENING
-        )
+        rows = self._rows
+        return rows[i + _LEFT] + rows[i + _FILL] <= self._plan.halves[i // _STEP] and not rows[i + _FLAGS] & (_ENDED | _DEAD)
 
     # Receiving
 
@@ -403,105 +459,102 @@ class Mux:
         """Take the frames of one record, buf[start:end]; what stands before `end` may be overwritten. Returns 0, or the
         reason for which the session has to end."""
         self._heard = now
-        self._pinged = False
-        state = self._state
+        self._marks &= ~_PINGED
+        rows = self._rows
+        plan = self._plan
         at = start
-        while at < end and not self._is_over and not self._has_gone():
-            if end - at < 3:
-                return _MALFORMED
+        while at + 2 < end:
             channel = buf[at]
             flags = buf[at + 1]
             n = (flags & 15) << 8 | buf[at + 2]
+            flags >>= 4
             at += 3
-            if n > end - at:
+            if at + n > end:
                 return _MALFORMED
-            if not channel or flags > 0x1F:
-                reason = self._signal(buf, at, n, flags & 0xF0) if not channel else self._stream(channel, flags & 0xF0, buf, at, n)
-                if reason:
-                    return reason
-                at += n
-                continue
-            i = self._row(channel)
-            if i < 0 or state[i + _FLAGS] & _DEAD:
-                if channel < _FIRST_STREAM:
-                    return _UNLISTED
-                at += n
-                continue
-            if not n and not flags:
-                return _MALFORMED
-            left = state[i + _LEFT] - n - 3
-            if left < 0:
-                return _OVER_CREDIT
-            state[i + _LEFT] = left
-            if i >= self._first:
-                reason = self._take(i, buf, at, n)
-            elif n > self._plan.lanes[i >> 3].message - state[i + _FILL]:
-                reason = _TOO_LONG
-            elif state[i + _FILL] or flags < _END:
-                reason = self._join(i, buf, at, n, flags)
+            i = plan.row_of[channel] * _STEP
+            if flags == 1 and i and not rows[i + _FILL]:
+                # As nearly always: a whole message
+                left = rows[i + _LEFT] - n - 3
+                if left < 0 or n > plan.lanes[i // _STEP].message:
+                    return self._breach(i, left)
+                rows[i + _LEFT] = left
+                if left <= plan.halves[i // _STEP]:
+                    self._marks |= _CREDITS
+                # A view costs two objects, so the last one is used again where the length is the same: the message moves
+                # to where it looks.
+                view = self._view
+                if buf is not self._buf or at < self._at or n != len(view):
+                    self._buf = buf
+                    self._at = at
+                    self._view = view = memoryview(buf)[at : at + n]
+                elif at != self._at:
+                    copy(buf, self._at, buf, at, n)
+                self.on_message(channel, view)
             else:
-                reason = 0
-                if left <= self._plan.halves[i >> 3]:
-                    self._control |= _CREDITS
-                self._hand_on(channel, buf, at, n)
-            if reason:
-                return reason
+                i = self._receive_other(channel, flags << 4, buf, at, n)
+                if i or self._marks & _OVER:
+                    return i
             at += n
-        return 0
+        return _MALFORMED if at < end else 0
 
-    def _has_gone(self):
-        return False
+    def _breach(self, i, left):
+        """The reason for which a frame of a fixed channel is refused."""
+        return _TOO_LONG if left >= 0 else _OVER_CREDIT if self._rows[i + _FLAGS] else _UNLISTED
 
-    def _hand_on(self, channel, buf, at, n):
-        """A whole message stands in the record. A view costs two objects, so the last one is used again where the length
-        is the same: the message moves to where it looks."""
-        if buf is not self._buf or at < self._at or n != len(self._view):
-            self._buf = buf
-            self._at = at
-            self._view = memoryview(buf)[at : at + n]
-        elif at != self._at:
-            copy(buf, self._at, buf, at, n)
-        self.on_message(channel, self._view)
+    def _receive_other(self, channel, flags, buf, at, n):
+        """Any frame but a whole message."""
+        if not channel:
+            return self._signal(buf, at, n, flags)
+        if flags > _END:
+            return self._change(channel, flags, buf, at, n)
+        rows = self._rows
+        i = self._row(channel)
+        if not i or rows[i + _FLAGS] & _DEAD:
+            return 0 if channel >= _FIRST_STREAM else _UNLISTED
+        if not n and not flags:
+            return _MALFORMED
+        left = rows[i + _LEFT] - n - 3
+        if left < 0 or channel < _FIRST_STREAM and n > self._plan.lanes[i // _STEP].message - rows[i + _FILL]:
+            return self._breach(i, left)
+        rows[i + _LEFT] = left
+        reason = self._take(i, buf, at, n) if channel >= _FIRST_STREAM else self._join(i, buf, at, n, flags)
+        if self._owes(i):
+            self._marks |= _CREDITS
+        return reason
 
     def _place(self, i):
         """Where in the pool the bytes of a row are."""
-        profile = self._profile
-        if i >= self._first:
-            return (i - self._first) // _STEP * profile.stream_window
+        profile = self._plan.profile
+        if i >= self._plan.first:
+            return (i - self._plan.first) // _STEP * profile.stream_window
         at = profile.streams * profile.stream_window
-        for row in range(0, i, _STEP):
-            if self._state[row + _FLAGS] and self._plan.lanes[row >> 3].message > self._record - 3:
-                at += self._plan.lanes[row >> 3].message
+        for row in range(_STEP, i, _STEP):
+            if self._rows[row + _FLAGS] and self._plan.lanes[row // _STEP].message > self._rows[_RECORD] - 3:
+                at += self._plan.lanes[row // _STEP].message
         return at
 
     def _join(self, i, buf, at, n, flags):
         """A part of a message of a fixed channel."""
-        state = self._state
-        if self._plan.lanes[i >> 3].message <= self._record - 3:
+        rows = self._rows
+        if self._plan.lanes[i // _STEP].message <= self._rows[_RECORD] - 3:
             return _MALFORMED  # it would have gone in one frame
         place = self._place(i)
-        copy(self._pool, place + state[i + _FILL], buf, at, n)
-        state[i + _FILL] += n
-        n = state[i + _FILL]
+        copy(self._pool, place + rows[i + _FILL], buf, at, n)
+        rows[i + _FILL] += n
+        n = rows[i + _FILL]
         if flags:
-            state[i + _FILL] = 0
-            if self._owes(i):
-                self._control |= _CREDITS
-            self.on_message(state[i + _FLAGS] >> 16 & 0xFF, memoryview(self._pool)[place : place + n])
-        elif self._owes(i):
-            self._control |= _CREDITS
+            rows[i + _FILL] = 0
+            self.on_message(rows[i + _FLAGS] >> 16 & 0xFF, memoryview(self._pool)[place : place + n])
         return 0
 
     def _take(self, i, buf, at, n):
         """Bytes of a stream."""
-        state = self._state
-        if state[i + _FLAGS] & _ENDED:
+        rows = self._rows
+        if rows[i + _FLAGS] & _ENDED:
             return _BAD_STREAM
-        copy(self._pool, self._place(i) + state[i + _FILL], buf, at, n)
-        state[i + _FILL] += n
+        copy(self._pool, self._place(i) + rows[i + _FILL], buf, at, n)
+        rows[i + _FILL] += n
         self._event(i, _READABLE)
-        if self._owes(i):
-            self._control |= _CREDITS
         return 0
 
     def _signal(self, buf, at, n, flags):
@@ -510,107 +563,102 @@ class Mux:
         if flags != _END or not 0 < kind <= _GOAWAY_KIND or n != (1, 1, 4, 2)[kind - 1]:
             return _MALFORMED
         if kind == _PING:
-            self._control |= _PONG
+            self._marks |= _PONG
         elif kind == _GOAWAY_KIND:
-            self._reason = buf[at + 1]
-            self._is_over = True
-            self._has_events = True
+            self._marks = _OVER | _TOLD | buf[at + 1] << 16
         elif kind == _CREDIT_KIND:
             i = self._row(buf[at + 1])
-            if i < 0 or self._state[i + _FLAGS] & _DEAD:
+            if not i or self._rows[i + _FLAGS] & _DEAD:
                 return 0 if buf[at + 1] >= _FIRST_STREAM else _UNLISTED
-            n = self._state[i + _CREDIT] + u16(buf, at + 2)
+            n = self._rows[i + _CREDIT] + u16(buf, at + 2)
             if n > 0xFFFF:
                 return _OVER_CREDIT
-            self._state[i + _CREDIT] = n
-            if self._state[i + _QUEUE] and i not in self._ready:
+            self._rows[i + _CREDIT] = n
+            if self._rows[i + _QUEUE] and i not in self._ready:
                 self._ready.append(i)
-                self._urgent = True
+                self._marks |= _HURRY
         return 0
 
-    def _stream(self, channel, flags, buf, at, n):
+    def _change(self, channel, flags, buf, at, n):
         """OPEN, CLOSE or RESET of a stream."""
-        if channel < _FIRST_STREAM or flags not in (_OPEN, _CLOSE, _RESET) or (n != 1 if flags == _RESET else (n > 0) != (flags == _OPEN)):
+        if channel < _FIRST_STREAM or flags != _OPEN and (flags, n) not in ((_CLOSE, 0), (_RESET, 1)):
             return _MALFORMED
-        state = self._state
+        rows = self._rows
         i = self._row(channel)
         if flags == _OPEN:
             mark = 1 << (channel >> 1 & 7)
-            if i >= 0 or channel & 1 == self._parity or self._refused[channel >> 4 & 7] & mark:
+            refused = self._refused
+            if i or bool(channel & 1) == bool(self._marks & _ODD) or refused and refused[channel >> 4 & 7] & mark:
                 return _BAD_STREAM
             if not 0 < n <= _NAME:
                 return _TOO_LONG if n else _MALFORMED
-            i = self._new_row(channel, 1)
-            if i < 0:
-                self._refused[channel >> 4 & 7] |= mark
-                self._control |= _RESETS
+            i = self._new_row(channel, _PRIORITY)
+            if not i:
+                self._refused = refused = refused or bytearray(8)
+                refused[channel >> 4 & 7] |= mark
+                self._marks |= _RESETS
             else:
-                state[i + _QUEUE] = bytes(memoryview(buf)[at : at + n])
+                rows[i + _DONE] = bytes(memoryview(buf)[at : at + n])
                 self._event(i, _STREAM)
-        elif i >= 0 and flags == _CLOSE:
-            if not state[i + _FLAGS] & (_DEAD | _ENDED):
-                state[i + _FLAGS] |= _ENDED
+        elif i and flags == _CLOSE:
+            if not rows[i + _FLAGS] & (_DEAD | _ENDED):
+                rows[i + _FLAGS] |= _ENDED
                 self._event(i, _ENDED_EVENT)
-        elif i >= 0:
+        elif i:
             self._was_reset(i, buf[at])
         return 0
 
     # Streams
 
     def _new_row(self, channel, priority):
-        """A row for a stream, or -1."""
-        state = self._state
-        i = self._first
-        while i < len(state):
-            if not state[i + _FLAGS]:
-                state[i + _FLAGS] = _USED | channel << 16 | priority << 24
-                state[i + _ROOM] = self._profile.stream_queue
-                state[i + _LEFT] = state[i + _CREDIT] = self._profile.stream_window
+        """A row for a stream, or 0."""
+        rows = self._rows
+        i = self._plan.first
+        while i < len(rows):
+            if not rows[i + _FLAGS]:
+                rows[i + _FLAGS] = _USED | channel << 16 | priority << 24
+                self._empty(i)
+                rows[i + _LEFT] = rows[i + _CREDIT] = self._plan.profile.stream_window
                 return i
             i += _STEP
-        return -1
+        return 0
 
     def _forget(self, i):
         """Free the row of a stream."""
         self._drop(i)
-        for field in range(_STEP):
-            self._state[i + field] = 0
+        rows = self._rows
+        rows[i] = rows[i + _DONE] = rows[i + _FLAGS] = 0
+        rows[i + _ROOM] = -1
 
     def _drop(self, i):
         """Give up what a stream has queued and received."""
-        state = self._state
-        queue = state[i + _QUEUE]
-        if type(queue) is list:
-            for data in queue:
-                self._waiting -= len(data) + 3
-        state[i + _QUEUE] = None
-        state[i + _FILL] = 0
+        self._empty(i)
+        self._rows[i + _FILL] = 0
+        self._rows[i + _FLAGS] &= ~_WANTS
         if i in self._ready:
             self._ready.remove(i)
 
     def _was_reset(self, i, reason):
         """The peer sent RESET."""
-        state = self._state
-        flags = state[i + _FLAGS]
-        if flags & _OURS and (flags & _DEAD):  # the answer to ours
-            return self._forget(i)
+        rows = self._rows
+        flags = rows[i + _FLAGS]
+        if flags & _MUTE:
+            self._forget(i)
         if flags & _DEAD:
             return
-        state[i + _FLAGS] |= _DEAD
+        rows[i + _FLAGS] |= _DEAD
         if flags & (_CLOSED | _ENDED) != _CLOSED | _ENDED:
-            name = state[i + _QUEUE] if flags & 256 << _STREAM else None
             self._drop(i)
-            state[i + _QUEUE] = name
-            state[i + _CREDIT] = reason
-            state[i + _FLAGS] &= ~(256 << _READABLE | 256 << _WRITABLE)
+            rows[i + _CREDIT] = reason
+            rows[i + _FLAGS] &= ~(256 << _READABLE | 256 << _WRITABLE)
             self._event(i, _RESET_EVENT)
         self._settle(i)
 
     def _settle(self, i):
         """Let go of a stream that has come to its end: both halves closed or one side reset it, all read, all told."""
-        state = self._state
-        flags = state[i + _FLAGS]
-        if i < self._first or not flags or state[i + _FILL] or flags & (_EVENTS | _RESETTING):
+        rows = self._rows
+        flags = rows[i + _FLAGS]
+        if i < self._plan.first or not flags or rows[i + _FILL] or flags & (_EVENTS | _RESETTING | _MUTE):
             return
         if flags & _OURS:
             if flags & _DEAD:
@@ -620,118 +668,121 @@ class Mux:
 
     def _reset(self, i, reason):
         self._drop(i)
-        self._state[i + _DONE] = reason
-        self._state[i + _FLAGS] = self._state[i + _FLAGS] & ~_EVENTS | _RESETTING | _DEAD
-        self._control |= _RESETS
+        self._rows[i + _DONE] = reason
+        flags = self._rows[i + _FLAGS] & ~_EVENTS | _RESETTING | _DEAD
+        self._rows[i + _FLAGS] = flags | _MUTE if flags & _OURS else flags
+        self._marks |= _RESETS
 
     def open(self, name, priority):
         """Open a stream: its id, or 0 when there are too many. `name`: bytes, 1 to 60 of them."""
+        if not (0 < len(name) <= _NAME and 0 < priority <= 16):
+            from .errors import LocalError
+
+            raise LocalError("a stream needs a name of 1 to 60 bytes and a priority of 1 to 16")
         for n in range(64):
-            channel = _FIRST_STREAM + 2 * n + self._parity
-            if self._row(channel) < 0:
+            channel = _FIRST_STREAM + 2 * n + (self._marks & _ODD > 0)
+            if not self._row(channel):
                 i = self._new_row(channel, priority)
-                if i < 0:
+                if not i:
                     return 0
-                self._state[i + _QUEUE] = [name]
-                self._state[i + _ROOM] -= len(name)
-                self._state[i + _FLAGS] |= _OURS | _OPENING
-                self._waiting += len(name) + 3
+                self._rows[i + _QUEUE] = [name]
+                self._rows[i + _DONE] = -1
+                self._rows[i + _FLAGS] |= _OURS
                 self._ready.append(i)
-                self._urgent = True
+                self._marks |= _HURRY
                 return channel
         return 0
 
     def readable(self, channel):
         """Bytes of a stream that can be read."""
         i = self._row(channel)
-        return 0 if i < 0 else self._state[i + _FILL]
+        return self._rows[i + _FILL]
 
     def read(self, channel, out, at, n):
         """Move up to `n` bytes of a stream to out[at:]. Returns how many."""
         i = self._row(channel)
-        if i < 0:
+        if not i:
             return 0
-        state = self._state
-        rest = state[i + _FILL]
+        rows = self._rows
+        rest = rows[i + _FILL]
         n = min(n, rest)
         rest -= n
         place = self._place(i)
         copy(out, at, self._pool, place, n)
         copy(self._pool, place, self._pool, place + n, rest)
-        state[i + _FILL] = rest
+        rows[i + _FILL] = rest
         if self._owes(i):
-            self._control |= _CREDITS
+            self._marks |= _CREDITS
         self._settle(i)
         return n
 
     def close(self, channel):
         """End our half of a stream, behind what is queued."""
-        i = self._row(channel)
-        if i >= 0 and not self._state[i + _FLAGS] & (_CLOSING | _CLOSED | _DEAD):
-            self._state[i + _FLAGS] |= _CLOSING
+        i = self._open_row(channel)
+        if i:
+            self._rows[i + _FLAGS] = self._rows[i + _FLAGS] & ~_WANTS | _CLOSING
             if i not in self._ready:
                 self._ready.append(i)
-            self._urgent = True
+            self._marks |= _HURRY
 
     def reset(self, channel, reason):
         """Give a stream up in both directions: nothing more of it is told, and what is unread is gone."""
         i = self._row(channel)
-        if i < 0:
+        if not i:
             return
-        flags = self._state[i + _FLAGS]
-        if flags & _OPENING or flags & _OURS and flags & _DEAD and not flags & _RESETTING:
+        flags = self._rows[i + _FLAGS]
+        if self._rows[i + _DONE] == -1 or flags & (_OURS | _DEAD | _MUTE) == _OURS | _DEAD:
             self._forget(i)
-        elif not flags & _RESETTING:
+        elif not flags & (_RESETTING | _MUTE):
             self._reset(i, reason)
 
     # Time and events
 
     def tick(self, now):
         """To be called about once a second. Returns 0, or the reason for which the session has to end."""
-        if ticks_diff(now, self._decayed) >= _DECAY_MS:
-            self._decayed = now
+        if ticks_diff(now, self._rows[_DECAYED]) >= _DECAY_MS:
+            self._rows[_DECAYED] = now
             self._decay()
         silence = ticks_diff(now, self._heard)
-        if self._pinged:
-            return _SILENT if silence >= (self._profile.keepalive_s + self._profile.silent_s) * 1000 else 0
-        if silence >= self._profile.keepalive_s * 1000:
-            self._pinged = True
-            self._control |= _PING
+        if self._marks & _PINGED:
+            return _SILENT if silence >= (self._plan.profile.keepalive_s + self._plan.profile.silent_s) * 1000 else 0
+        if silence >= self._plan.profile.keepalive_s * 1000:
+            self._marks |= _PINGED | _PING
         return 0
 
     def _decay(self):
-        state = self._state
-        for i in range(0, len(state), _STEP):
-            state[i] -= state[i] // 5
+        rows = self._rows
+        for i in range(0, len(rows), _STEP):
+            rows[i] -= rows[i] // 5
 
     def _event(self, i, kind):
-        self._state[i + _FLAGS] |= 256 << kind
-        self._has_events = True
+        self._rows[i + _FLAGS] |= 256 << kind
+        self._marks |= _TOLD
 
     def next_event(self):
         """(kind, channel id, more) or None: 1 the peer opened a stream, its name; 2 there is something to read; 3 there is
         room again; 4 the peer ended its half; 5 it reset the stream, reason; 6 it ends the session, reason."""
-        if not self._has_events:
+        if not self._marks & _TOLD:
             return None
-        state = self._state
+        rows = self._rows
         i = 0
-        while i < len(state):
-            flags = state[i + _FLAGS]
+        while i < len(rows):
+            flags = rows[i + _FLAGS]
             kind = _STREAM
             while flags & _EVENTS and kind <= _RESET_EVENT:
                 if flags & 256 << kind:
-                    state[i + _FLAGS] ^= 256 << kind
+                    rows[i + _FLAGS] ^= 256 << kind
                     more = None
                     if kind == _STREAM:
-                        more = state[i + _QUEUE]
-                        state[i + _QUEUE] = None
+                        more = rows[i + _DONE]
+                        rows[i + _DONE] = 0
                     elif kind == _RESET_EVENT:
-                        more = state[i + _CREDIT]
+                        more = rows[i + _CREDIT]
                     self._settle(i)
                     return kind, flags >> 16 & 0xFF, more
                 kind += 1
             i += _STEP
-        self._has_events = False
-        if self._is_over and not self._control & _AWAY:
-            return _GOAWAY_EVENT, 0, self._reason
+        self._marks &= ~_TOLD
+        if self._marks & (_OVER | _AWAY) == _OVER:
+            return _GOAWAY_EVENT, 0, self._marks >> 16
         return None

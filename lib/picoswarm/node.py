@@ -82,6 +82,7 @@ class Node:
         self._driver = None
         if self._services:
             self._services.close()
+            self._services = None
         for waiting in self._lookups.values():
             waiting[0].set()
         self.events.put(None)
@@ -123,7 +124,8 @@ class Node:
 
     def subscribe(self, topics, signed=False):
         """Hear the topics that match a filter ("+" stands for one level, "#" for the rest), as an async iterator of Messages
-        (topic, payload, origin, is_proven). `signed`: only those that their origin signed, or sent itself. Raises LocalError."""
+        (topic, payload, origin, is_proven). `signed`: only those that their origin signed, or sent itself. Raises
+        LocalError."""
         return self._sessions().subscribe(topics, signed)
 
     async def publish(self, topic, payload, signed=False):
@@ -149,6 +151,22 @@ class Node:
         """Serve a protocol ("/echo/1.0.0": a coroutine function of one Stream), or a method ("temperature": a function, or
         coroutine function, of the caller's id and the payload, that returns bytes)."""
         self._sessions().handle(name, handler)
+
+    def log(self, line):
+        """Add a line to the log that other nodes can read."""
+        self._sessions().log(line)
+
+    async def read_log(self, id32, position=0, timeout_ms=10000):
+        """(text, next position): up to 251 bytes of another node's log. Raises a RequestError."""
+        from .asking import read_log
+
+        return await read_log(self._sessions(), id32, position, timeout_ms)
+
+    async def read_stats(self, id32, timeout_ms=10000):
+        """The counters of another node, by name. Raises a RequestError."""
+        from .asking import read_stats
+
+        return await read_stats(self._sessions(), id32, timeout_ms)
 
     def sessions(self):
         """The open sessions, as a list of (id, ip, is_outbound, name)."""
@@ -186,28 +204,36 @@ class Node:
             return
         waiting = self._lookups.pop(event[1], None)
         if waiting:
+            waiting[0].set()  # who waits goes on after this turn, whatever happens in it
             # Copied now: the engine uses its lookups again.
             for id32, ip, port, tcp_port in event[1].results():
                 waiting[1].append(Peer(id32, format_ip(ip), port, tcp_port))
-            waiting[0].set()
 
     def _on_check(self):
         """Every 10 s: True when the interface has another address than before. One without address is waited for."""
         engine = self._discovery
-        keys = engine.membership if engine.membership.expire(engine.uptime) and self._is_saved else None
-        table = None
+        services = self._services
+        keys = table = None
+        lower = engine.membership.lower
+        if engine.membership.expire(engine.uptime):
+            keys = engine.membership if self._is_saved else None
+            if services:
+                services.end_epoch(lower.epoch)
         if engine.uptime >= self._save_at:
             self._save_at = engine.uptime + _SAVE_S
             table = engine.table
         if keys or table:
             from .saves import save  # which is not kept either
 
-            self._unsaved += not save(self._folder, engine.uptime, keys, table)
+            book = services.swarm.book if table and services else None
+            self._unsaved += not save(self._folder, engine.uptime, keys, table, book)
         ip = self._host if any(self._host) else own_ip()
         if ip == self._ip or not any(ip):
             return False
         self._ip = ip
         engine.set_address(ip, self._driver.port)
+        if services:
+            services.links.restart()
         return True
 
 

@@ -1,11 +1,11 @@
-"""Peer exchange: the reactor by which nodes tell each other whom they know (docs/protocol.md 7.1; rows T28-T30, T33, T38, B20).
-Pure.
+"""Peer exchange: the reactor by which nodes tell each other whom they know (docs/protocol.md 7.1; rows T28-T30, T33, T38,
+B20). Pure.
 
     request  0x01
     answer   0x02 | up to 8 records as in NEIGHBORS: flags 1 | id 32 | IP 4 or 16 | UDP port 2 | TCP port 2
 
-A peer that we dialed is asked when it comes, and each 45-75 s again while the book needs nodes. Everybody is answered, twice
-at once and then once in such a time. Who answers without having been asked gets 50 points.
+A peer that we dialed is asked when it comes, and each 45-75 s again while the book needs nodes. Everybody is answered,
+twice at once and then once in such a time. Who answers without having been asked gets 50 points.
 
 `score(id, ip, points)`, an attribute, is ConnManager.score: True means a ban.
 """

@@ -29,7 +29,7 @@ class Profile:
     lookup_result = 8
     lookup_queries = 24
     lookup_candidates = 24  # nodes that a lookup keeps in mind
-    lookups = 2  # at once, the own upkeep's included; those beyond the first take their memory while they run
+    lookups = 2  # at once, the own upkeep's included; each takes its memory while it runs
     neighbors_per_answer = 4
 
     # Budgets per second
@@ -75,6 +75,7 @@ class Profile:
     pex = 1  # 1: tells peers whom it knows, and asks them
     pubsub = 1  # 1: publishes, subscribes and passes on
     rpc = 1  # 1: requests and answers
+    logstats = 1  # 1: tells its log and its counters to whoever asks
 
     # Address book (row B11): records, in 8 and 4 buckets
     book_new = 32
@@ -130,8 +131,8 @@ class Profile:
             raise LocalError("near must lie in 1..16")
         if not 1 <= self.neighbors_per_answer <= 16:
             raise LocalError("neighbors_per_answer must lie in 1..16")
-        if not 1 <= self.links <= 255 or self.outbound < 1 or self.dials < 1:
-            raise LocalError("links, outbound and dials must be 1 at least, links at most 255")
+        if not 0 <= self.links <= 255 or self.outbound < 1 or self.dials < 1:
+            raise LocalError("links must lie in 0..255, outbound and dials be 1 at least")
         if self.book_new < 8 or self.book_tried < 4 or self.book_new % 8 or self.book_tried % 4:
             raise LocalError("book_new must be a multiple of 8, book_tried one of 4")
         least = min(512, max(308, 35 + 53 * self.neighbors_per_answer))

@@ -161,7 +161,6 @@ class PubSub(Reactor):
         """Send a composed message. Returns for how many peers it was queued; whoever wants it within 10 s gets it too. It is
         not delivered to this node."""
         self.now = now
-        self._is_repeated(text)
         short = text[_ORIGIN:]  # what comes from its origin need not name it
         short[0] = text[0] & _HAS_SIGNATURE
         return self._spread(short, None)
@@ -350,6 +349,10 @@ class PubSub(Reactor):
             state[_GIVEN] &= bit
 
     # Time
+
+    def work(self):
+        """One slice of checking a signature; True while there is more."""
+        return bool(self.checks and self.checks.step())
 
     def next_time(self):
         """The tick at which `tick` must be called at the latest, or None."""

@@ -3,8 +3,8 @@
 A request is the whole dealing with one peer: key agreement where its key is unknown, PING until its endpoint is proven,
 and FIND_NODE where a lookup wants it. There is one request per id at a time, and at most two PINGs are on the way.
 
-    FREE -> KEYLESS -> READY -> SENT -> FREE      KEYLESS: waits for the pair key
-              (key known) ^------v                READY: `write` sends it next; SENT: waits for the answer
+    KEYLESS -> READY -> SENT -> OVER      KEYLESS: waits for the pair key
+   (key known) ^---------v                READY: `write` sends it next; SENT: waits for the answer
 
 A PING whose receiver may not know this node's key carries the whole id: the first ones, and the first after any miss.
 """
@@ -19,7 +19,7 @@ _TO_REVALIDATE = const(2)
 _TO_JOIN = const(3)  # a seed, a beacon's sender, a bootstrap node
 _TO_MOVE = const(4)  # is the node still at its old address?
 
-_FREE = const(0)
+_OVER = const(0)
 _KEYLESS = const(1)
 _READY = const(2)
 _SENT = const(3)
@@ -44,26 +44,23 @@ _YOUNG_S = const(60)  # uptime in which a first contact gets three PINGs instead
 
 
 class Request:
-    """One dealing with one peer; a fixed number exist. Fields hold until the request is FREE again."""
+    """One dealing with one peer."""
 
-    def __init__(self):
+    def __init__(self, why, ip, port, about, candidate):
         # id 32 | pair key 16 | its token for us 8 | request id 4 | that of the try before 4, whose answer may still come on
         # a first contact
         self.peer = bytearray(64)
-        self.state = _FREE
-        self.start(0, None, 0, None, -1)
-
-    def start(self, why, ip, port, lookup, candidate):
+        self.state = _READY
         self.why = why
         self.kind = _PING
         self.ip = ip
         self.port = port
-        self.lookup = lookup  # and the offset of its candidate
-        self.candidate = candidate
+        self.about = about  # the lookup, or the anchor that this is for, or (ip, port) where a moving node proved itself
+        self.candidate = candidate  # its offset in the lookup; -1: this is for none
         self.key = None  # the NetworkKey that it was sent under last
-        self.has_id = self.is_full = True  # is_full: send the own id whole
+        self.has_pair = self.is_full = True  # has_pair: the id is known, and in READY its pair key; is_full: of the own id
         self.is_first = True  # first contact: the peer has a key agreement to do
-        self.has_pair = self.has_token = self.is_repeated = self.is_lower = False
+        self.has_token = self.is_repeated = self.is_lower = False
         self.is_answered = False  # a tagged PONG came
         self.is_telling = False  # revalidation wanted to ask the same node meanwhile: no answer is a miss
         self.misses = 0
@@ -72,11 +69,10 @@ class Request:
         self.last = 0  # the first 24 bits of the distance of the farthest node named
         self.records = 0  # how many were named
         self.due = 0  # when waiting ends
-        self.about = None  # the anchor that this is for, or (ip, port) where a moving node proved itself
 
 
 class Requests:
-    """The pool of requests. `node` is the Discovery that they are made for."""
+    """The running requests, a few at most. `node` is the Discovery that they are made for."""
 
     def __init__(self, node, profile):
         self._node = node
@@ -84,27 +80,24 @@ class Requests:
         self._reply_ms = profile.reply_ms
         self._first_ms = profile.first_contact_ms
         self._per_answer = profile.neighbors_per_answer
-        self.pool = [Request() for _ in range(profile.pending)]
+        self._most = profile.pending
+        self.pool = []  # the oldest first
 
     def find(self, buf, at):
         """The running request for the id buf[at:at+32], or None."""
         for request in self.pool:
-            if request.state and request.has_id and same(request.peer, 0, buf, at, 32):
+            if request.has_pair and same(request.peer, 0, buf, at, 32):
                 return request
 
-    def begin(self, why, buf, at, ip, port, lookup=None, candidate=-1):
+    def begin(self, why, buf, at, ip, port, about=None, candidate=-1):
         """Begin to deal with the id buf[at:at+32] (`buf` None: with whoever is at the address). What the table knows of it
         goes before what the caller heard. Returns the Request, or None: no room, or one for this id is running."""
-        request = None
-        for each in self.pool:
-            if not each.state:
-                request = each
-        if request is None or (buf is not None and self.find(buf, at) is not None):
+        if len(self.pool) >= self._most or (buf is not None and self.find(buf, at) is not None):
             return None
-        request.start(why, ip, port, lookup, candidate)
+        request = Request(why, ip, port, about, candidate)
+        self.pool.append(request)
         if buf is None:
-            request.has_id = False
-            request.state = _READY
+            request.has_pair = False
         else:
             self.identify(request, buf, at)
         return request
@@ -115,7 +108,7 @@ class Requests:
         table = node.table
         pool = table.pool
         copy(request.peer, 0, buf, at, 32)
-        request.has_id = True
+        request.has_pair = True
         record = table.find(buf, at, 32)
         if record < 0:
             request.state = _KEYLESS
@@ -124,7 +117,6 @@ class Requests:
             return
         request.state = _READY
         copy(request.peer, 32, pool, record + 32, 16)
-        request.has_pair = True
         if pool[record + _STATE] & 3 != _CACHED:
             flags = pool[record + _FLAGS]
             request.ip = table.ip(record)
@@ -134,8 +126,7 @@ class Requests:
             request.is_first = False
             request.is_full = bool(flags & _FORGETS or pool[record + _STATE] & _MISSES)
             request.is_lower = flags & _LOWER_EPOCH != 0
-            lookup = request.lookup
-            if request.has_token and lookup is not None and lookup.wants(request.candidate):
+            if request.has_token and request.candidate >= 0 and request.about.wants(request.candidate):
                 request.kind = _FIND_NODE
 
     def agreed(self, request, pair):
@@ -144,7 +135,6 @@ class Requests:
             self.end(request, False)
             return
         copy(request.peer, 32, pair, 0, 16)
-        request.has_pair = True
         request.state = _READY
 
     # Sending
@@ -165,7 +155,7 @@ class Requests:
     def write(self, out, request):
         """Write a request to `out`. Returns the size."""
         node = self._node
-        lookup = request.lookup
+        lookup = request.about
         request.key = (request.is_lower and node.membership.lower) or node.membership.highest
         copy(request.peer, _BEFORE, request.peer, _REQUEST_ID, 4)
         copy(request.peer, _REQUEST_ID, node.rng(4), 0, 4)
@@ -206,17 +196,20 @@ class Requests:
         return True
 
     def end(self, request, is_answered):
-        """The request is over; it is FREE, and may begin anew, when the node has heard of it."""
-        self._node.agreements.forget(request)
-        request.state = _FREE
+        """The request is over; the node hears of it, and may begin another."""
+        self._forget(request)
         self._node.ended(request, is_answered)
+
+    def _forget(self, request):
+        self._node.agreements.forget(request)
+        self.pool.remove(request)
+        request.state = _OVER
 
     def drop(self, lookup):
         """A lookup is over: what was still asked for it is given up."""
-        for request in self.pool:
-            if request.state and request.lookup is lookup:
-                self._node.agreements.forget(request)
-                request.state = _FREE
+        for request in tuple(self.pool):
+            if request.about is lookup:
+                self._forget(request)
 
     # Time
 
@@ -230,7 +223,7 @@ class Requests:
     def tick(self, now):
         """End or repeat what waited long enough. What is due long ago, or much later than anything waits, tells that the
         clock jumped or the node slept: it ends, and nobody is blamed."""
-        for request in self.pool:
+        for request in tuple(self.pool):
             if request.state != _SENT and request.state != _KEYLESS:
                 continue
             late = ticks_diff(now, request.due)

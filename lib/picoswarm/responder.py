@@ -8,8 +8,6 @@ The one answer that an input may cause is written when the driver asks for it, b
 for that by itself.)
 """
 
-from array import array
-
 from .address import may_name, scope
 from .budget import Budget, spend
 from .compat import const
@@ -49,7 +47,6 @@ class Responder:
         self._is_bootstrap = profile.bootstrap
         self._proven = Budget(profile.proven_per_second, max(1, 1000 // profile.proven_per_second), now)
         self._others = Budget(profile.stranger_per_second, max(1, 1000 // profile.stranger_per_second), now)
-        self._found = array("i", bytes(64))
         self._target = bytearray(8)
         self.kind = 0  # of the answer that waits, 0: none
         self.peer = bytearray(60)
@@ -105,7 +102,7 @@ class Responder:
         if not is_ping:
             return node.count(_BUSY)
         # Without a pair tag: who asked without one hears this node's id, who asked with one comes again with the token.
-        self._pong(d.buf, d.sender, False)
+        self._pong(d.buf, d.sender)
 
     def on_agreed(self, pair):
         """The key agreement for the kept PING or FIND_NODE in hand is done."""
@@ -128,17 +125,16 @@ class Responder:
                 is_paid = self.take_other()
             if not is_paid:
                 return
-        pool = node.table.pool
         if d.type == _PING:
             if d.proof and node.prove(record, True):
                 self._note(record)
-            self._pong(pool, record, True)
+            self._pong(node.table.pool, record)
         elif not d.proof:
             node.count(_WRONG_TOKEN)
-            self._pong(pool, record, True)
+            self._pong(node.table.pool, record)
         else:
             node.prove(record, True)
-            if self._begin(_NEIGHBORS, pool, record, True):
+            if self._begin(_NEIGHBORS, node.table.pool, record):
                 self._part = 0
                 self._room = 4 * d.n
                 self._beyond = beyond_of(d) or -1
@@ -153,26 +149,27 @@ class Responder:
 
     # Answers
 
-    def _begin(self, kind, buf, at, has_pair):
-        """Note where the answer goes, to the id buf[at:at+32] under the pair key behind it. False: one waits already."""
+    def _begin(self, kind, buf, at):
+        """Note where the answer goes, to the id buf[at:at+32] under the pair key behind it, which stands in the table only.
+        False: one waits already."""
         d = self._node.codec
         if self.kind:
             return self._node.count(_BUSY)
         self.kind = kind
-        copy(self.peer, 0, buf, at, _TOKEN if has_pair else _PAIR)
+        self.has_pair = buf is not d.buf
+        copy(self.peer, 0, buf, at, _TOKEN if self.has_pair else _PAIR)
         copy(self.peer, _PEER_REQUEST_ID, d.buf, _REQUEST_ID, 4)
         self.ip = d.ip
         self.port = d.port
         self.key = d.key
-        self.has_pair = has_pair
         self.is_full = not d.is_tagged  # who asked without a tag does not know this node's id
         return True
 
-    def _pong(self, buf, at, has_pair):
+    def _pong(self, buf, at):
         """Answer with a PONG that carries a token for the id buf[at:at+32]; the one shown is given again while it is the
         present one, which saves a hash."""
         d = self._node.codec
-        if self._begin(_PONG, buf, at, has_pair):
+        if self._begin(_PONG, buf, at):
             if d.proof > _TOKEN_IS_OLD:
                 copy(self.peer, _TOKEN, d.buf, d.token, 8)
             else:
@@ -202,7 +199,7 @@ class Responder:
         skip = fit * self._part
         asker_scope = scope(self.ip)
         at = start_neighbors(node.codec, out, self, self._part, total)
-        found = self._found
+        found = table.found
         for i in range(table.closest(self._target, found, 16, self._beyond)):
             record = found[i]
             if (

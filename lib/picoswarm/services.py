@@ -6,7 +6,6 @@ from asyncio import Event, create_task
 from collections import deque, namedtuple
 
 from .compat import collect, const, format_ip, sleep_ms, ticks_add, ticks_diff, ticks_ms
-from .pubsub import PUBSUB_COUNTS, matches
 
 _OPENED = const(3)  # events of the swarm
 _CLOSED = const(4)
@@ -23,7 +22,8 @@ _STREAM_REASON = const(14)
 _MEMORY = const(16)
 
 _OPEN = const(4)  # a session's stage
-_FAILING = const(2)  # a link's state
+_FAILING = const(1)  # states of a link, see connmgr.py
+_ESTABLISHED = const(4)
 _RETRY_MS = const(50)
 _CHUNK = const(256)
 _SEND_MS = const(3000)  # a write waits so long for room (row T13)
@@ -126,8 +126,11 @@ class Subscription:
     time. `close` ends it."""
 
     def __init__(self, services, text, most):
+        from .pubsub import matches
+
         self.dropped = 0
         self.filter = text
+        self._matches = matches
         self._services = services
         self._raw = bytes((len(text.encode()),)) + text.encode()
         self._most = most
@@ -136,7 +139,7 @@ class Subscription:
 
     def offer(self, raw, message):
         """Take a message whose topic matches; None: the node is closed."""
-        if message is None or matches(self._raw, 0, raw, 1):
+        if message is None or self._matches(self._raw, 0, raw, 1):
             self.dropped += message is not None and len(self._waiting) == self._most
             self._waiting.append(message)
             self._arrived.set()
@@ -162,13 +165,15 @@ class Subscription:
 
 
 class Services:
-    """See the module. `pubsub`, `rpc`: the reactors, None where the profile leaves them out."""
+    """See the module. `pubsub`, `rpc`, `logstats`: the reactors, None where the profile leaves them out."""
 
-    def __init__(self, node, swarm, links, pubsub, rpc):
+    def __init__(self, node, swarm, links, pubsub, rpc, logstats):
         self.swarm = swarm
         self.links = links
         self.pubsub = pubsub
         self.rpc = rpc
+        self.logstats = logstats
+        self.answers = None  # see asking.py
         self.faults = 0  # handlers of the user that raised; the last one is `fault`
         self.fault = None
         self._node = node
@@ -230,7 +235,7 @@ class Services:
                     _fail(_TIMEOUT + 2, "no session with this node")
                 await sleep_ms(_RETRY_MS)
         finally:
-            if link and link.state != 4:
+            if link and link.state != _ESTABLISHED:
                 swarm.manager.cancel(link)
 
     async def _want(self, id32):
@@ -286,11 +291,12 @@ class Services:
         """Put counters and gauges of sessions into a dict, by name."""
         swarm = self.swarm
         values["sessions"] = len(swarm.peers)
-        values["opened"] = swarm.opened
         values["handler_faults"] = self.faults
-        values["faults"] += self.links.faults
+        values["faults"] += self.links.faults + swarm.faults
         values["out_of_memory"] += self.links.out_of_memory
         if self.pubsub:
+            from .pubsub import PUBSUB_COUNTS
+
             self._add_counts(values, "pubsub_", PUBSUB_COUNTS, self.pubsub.counts)
         if self.rpc:
             from .rpc import RPC_COUNTS
@@ -304,7 +310,13 @@ class Services:
 
     def last_fault(self):
         """The last exception that a turn, or a handler of the user, ended with."""
-        return self.links.fault or self.fault
+        return self.links.fault or self.swarm.fault or self.fault
+
+    def log(self, line):
+        """See `Node.log`."""
+        if self.logstats:
+            self.logstats.write(line, ticks_ms())
+            self.links.turn()
 
     def handle(self, name, handler):
         """See `Node.handle`."""
@@ -321,6 +333,11 @@ class Services:
         """A stream is over."""
         self._streams.pop((session, channel), None)
         self.touch(session)
+
+    def end_epoch(self, epoch):
+        """A network key is no longer valid."""
+        self.swarm.end_epoch(epoch, ticks_ms())
+        self.links.turn()
 
     # What comes from below
 
@@ -411,7 +428,8 @@ class Services:
             self.fault = error
 
     def close(self):
-        """Wake all who wait."""
+        """Say goodbye to every peer, and wake all who wait."""
+        self.links.stop()
         for waiting in self._calls.values():
             waiting[0].set()
         for stream in self._streams.values():
@@ -420,35 +438,46 @@ class Services:
             subscription.offer(None, None)
 
 
-def compose(node, profile, identity, membership, rng, engine, driver, reactors, name):
+def compose(node, folder, profile, identity, membership, rng, engine, driver, reactors, name):
     """The Services of a node that has sessions, with the reactors that its profile asks for, and those of the user. The
     sockets are open. Raises OSError, LocalError."""
+    from .counters import NAMES
     from .swarm import Swarm
     from .tcp import Links
 
     now = ticks_ms()
     reactors = list(reactors)
-    pubsub = rpc = book = pex = None
+    pubsub = rpc = logstats = book = pex = None
+    sources = [(NAMES, engine.counts)]
     if profile.pex:
         from .addrbook import AddressBook
         from .pex import PeerExchange
+        from .saves import load_book
 
         book = AddressBook(profile, rng(8), rng, [identity.id])
+        load_book(folder, book)
         pex = PeerExchange(book, rng, now)
         reactors.append(pex)
     if profile.pubsub:
-        from .pubsub import PubSub
+        from .pubsub import PUBSUB_COUNTS, PubSub
 
         pubsub = PubSub(identity.id, profile, rng, now)
         reactors.append(pubsub)
+        sources.append((PUBSUB_COUNTS, pubsub.counts))
     if profile.rpc:
-        from .rpc import Rpc
+        from .rpc import RPC_COUNTS, Rpc
 
         rpc = Rpc(profile, now)
         reactors.append(rpc)
+        sources.append((RPC_COUNTS, rpc.counts))
+    if profile.logstats:
+        from .logstats import LogStats
+
+        logstats = LogStats(profile.log_bytes, sources, now)
+        reactors.append(logstats)
     links = Links(driver.ip, engine.codec.tcp_port, profile.record)
     links.open()
     swarm = Swarm(profile, identity, membership, rng, now, reactors, engine, book, engine.codec.tcp_port, name)
     if pex:
         pex.score = swarm.manager.score
-    return Services(node, swarm, links, pubsub, rpc)
+    return Services(node, swarm, links, pubsub, rpc, logstats)

@@ -38,6 +38,7 @@ class Session:
         self.is_outbound = link is not None
         self.id = None  # 32 bytes, once proven
         self.hello = None
+        self.reactors = []  # those that share a channel with the peer
         self.epoch = 0
         self.stage = CONNECTING
         self.reason = 0  # why it is over

@@ -5,7 +5,8 @@ Whoever owns the sockets calls `accepted`, `connected`, `received` and `lost`; a
 that is over says so by an event, once, and its socket is then closed.
 
 Reactors are told in one order only: `init_peer` before the session can carry anything, `add_peer` when the peer has taken
-it up, `remove_peer` once for each `init_peer`, before anybody else hears of it (rows T3, L15, B42).
+it up, `remove_peer` once for each `init_peer`, before anybody else hears of it (rows T3, L15, B42). A reactor hears of those
+peers only that take part in one of its channels (row T15).
 """
 
 from .compat import collect, const, ticks_add, ticks_diff
@@ -36,7 +37,7 @@ _OVER = const(6)
 _KEEP = const(-1)  # see connmgr.py
 _ASK_OLD = const(-2)
 _NO_ANSWER = const(-1)
-_CANCELED = const(3)
+_CANCELED = const(2)
 _ESTABLISHED = const(4)
 
 _OPENED = const(1)  # stages of a handshake
@@ -432,10 +433,12 @@ class Swarm:
         session.epoch = handshake.epoch
         reason = handshake.reason
         if not reason:
-            reason = _USELESS
             for channel in hello.channels:
-                if channel in self._by_channel:
-                    reason = 0
+                reactor = self._by_channel.get(channel)
+                if reactor and reactor not in session.reactors:
+                    session.reactors.append(reactor)
+            if not session.reactors:
+                reason = _USELESS
             if self.membership.find(session.epoch) is None:
                 reason = _EPOCH
         if not session.is_outbound:
@@ -606,7 +609,7 @@ class Swarm:
         when all have heard."""
         told, self._told = self._told, session
         ending, self._ending = self._ending, -1
-        for reactor in self._reactors:
+        for reactor in session.reactors:
             try:
                 if what == _INIT:
                     reactor.init_peer(session)

@@ -53,6 +53,7 @@ _FLAGS = const(64)
 _BUCKET = const(66)
 _IP = const(67)
 
+_FOUND = const(16)  # as many as anybody wants to know
 _FIRST_CREDIT = const(27)  # what the first answer earns: four misses in a row undo it, as they undo 80
 _CREDIT_MAX = const(80)
 
@@ -76,7 +77,8 @@ class Table:
         self.step = _IP + self._ip_n
         self._n = profile.records + profile.spares
         self.pool = pool or profile.pool()
-        self._near = array("i", bytes(4 * profile.near))
+        self.found = array("i", bytes(4 * _FOUND))  # for `closest`, whoever asks
+        self._near = profile.near
         self.entries = 0
 
     # Finding
@@ -188,10 +190,10 @@ class Table:
         """Whether a record would be among the own nearest. In a small mesh these fill the far buckets unevenly, and a
         table that lacks one of them cannot tell others of it."""
         pool = self.pool
-        n = len(self._near)
-        if self.closest(self._own, self._near, n) < n:
+        n = self._near
+        if self.closest(self._own, self.found, n) < n:
             return True
-        last = self._near[n - 1]
+        last = self.found[n - 1]
         for i in range(8):
             x = pool[record + i] ^ self._own[i]
             y = pool[last + i] ^ self._own[i]

@@ -77,17 +77,29 @@ class Links:
         self._on_turn = on_turn
         self._wake_at = ticks_ms()
         self._timer = create_task(self._run())
-        if self._listening:
-            self._listener = create_task(self._listen())
+        self._listener = create_task(self._listen())
 
     def stop(self):
-        """End every task and close every socket. What the sessions had to say last is sent if the sockets take it now."""
+        """End every task and close every socket. What the sessions have to say last is sent as far as the sockets take it."""
+        self.swarm.close(ticks_ms())
         self._turn()
         self._timer.cancel()
         self._timer = None
-        if self._listener:
-            self._listener.cancel()
-            self._listening.close()
+        self._hang_up()
+
+    def restart(self):
+        """The interface has another address: every connection is lost, and the listening socket is made anew."""
+        for session in list(self.swarm.sessions):
+            self.swarm.lost(session, ticks_ms())
+        self._turn()
+        self._hang_up()
+        self._listener = create_task(self._listen())
+
+    def _hang_up(self):
+        self._listener.cancel()
+        if self._listening:
+            forget_socket(self._listening)
+            self._listening = None
         for link in list(self._links.values()):
             self._close(link)
 
@@ -169,6 +181,7 @@ class Links:
         if isinstance(error, MemoryError):
             self.out_of_memory += 1
             collect()
+            self.swarm.trim(ticks_ms())  # the rest goes on without it (row L17)
         else:
             self.faults += 1
             self.fault = error
@@ -176,18 +189,24 @@ class Links:
     # Sockets
 
     async def _listen(self):
-        while True:
+        while self.port:
             try:
+                if self._listening is None:
+                    self.open()
                 await readable(self._listening)
                 sock, ip, port = accept_tcp(self._listening)
             except OSError:
-                await sleep_ms(_AGAIN_MS)  # no socket was left, or the one who came is gone
+                await sleep_ms(_AGAIN_MS)  # no socket was left, or the one who came is gone, or the network is
                 continue
-            session = self.swarm.accepted(ip, port, ticks_ms())
-            if session is None:
+            try:
+                session = self.swarm.accepted(ip, port, ticks_ms())
+                if session is None:
+                    sock.close()
+                else:
+                    self._add(session, sock)
+            except Exception as error:
                 sock.close()
-            else:
-                self._add(session, sock)
+                self._note(error)
             self._after()
 
     def _dial(self, session):

@@ -113,7 +113,7 @@ class Upkeep:
 
     def ended(self, request, is_answered):
         """A contact answered, or did not; or one that a lookup met for the first time did not."""
-        anchor = request.about
+        anchor = request.about if request.why == _TO_JOIN else None
         if anchor is not None:
             anchor.is_asked = False
             if not is_answered:
@@ -254,11 +254,9 @@ class Upkeep:
             if record >= 0 and node.table.is_live(record):
                 anchor.is_missing = False
                 return
-        request = node.requests.begin(_TO_JOIN, anchor.id, 0, anchor.ip, anchor.port)
-        if request is None:
+        if node.requests.begin(_TO_JOIN, anchor.id, 0, anchor.ip, anchor.port, anchor) is None:
             anchor.due = ticks_add(now, _RETRY_MS)
         else:
-            request.about = anchor
             anchor.is_asked = True
 
     def _ask_hint(self, hint, now):

@@ -7,12 +7,21 @@ is assigned to.
 from .compat import KERNELS
 
 if KERNELS == "viper":
-    from .wire_viper import copy, find, nearest, same  # noqa: F401
+    from .wire_viper import copy, find, frame, nearest, put_u16, same, u16  # noqa: F401
 else:
 
     def copy(to, at, source, start, n):
         """Copy source[start:start+n] to to[at:at+n]."""
         to[at : at + n] = source[start : start + n]
+
+    def frame(out, at, data, start, n, channel, flags):
+        """Write the header of a mux frame and data[start:start+n] to out[at:]. Returns where that ends."""
+        out[at] = channel
+        out[at + 1] = flags | n >> 8
+        out[at + 2] = n & 0xFF
+        at += 3
+        out[at : at + n] = data[start : start + n]
+        return at + n
 
     def same(a, at, b, start, n):
         """Whether a[at:at+n] equals b[start:start+n]. For public bytes: it stops at the first difference."""
@@ -44,13 +53,11 @@ else:
             found[i] = near[i][1]
         return len(near)
 
+    def u16(buf, at):
+        """The big-endian 16-bit number at buf[at:at+2]."""
+        return buf[at] << 8 | buf[at + 1]
 
-def u16(buf, at):
-    """The big-endian 16-bit number at buf[at:at+2]."""
-    return buf[at] << 8 | buf[at + 1]
-
-
-def put_u16(buf, at, value):
-    """Write `value` (0-65535) big-endian to buf[at:at+2]."""
-    buf[at] = value >> 8
-    buf[at + 1] = value & 0xFF
+    def put_u16(buf, at, value):
+        """Write `value` (0-65535) big-endian to buf[at:at+2]."""
+        buf[at] = value >> 8
+        buf[at + 1] = value & 0xFF

@@ -46,7 +46,7 @@ def _traceless(source: str) -> set[str]:
     return {name for node in consts for name in map(ast.unparse, node.targets) if name.startswith("_")}
 
 
-def _in_order(members: Iterable[str], modules: Mapping[str, str]) -> list[str]:
+def in_order(members: Iterable[str], modules: Mapping[str, str]) -> list[str]:
     """The members so that each stands behind those it imports from."""
     order: list[str] = []
 
@@ -94,7 +94,7 @@ def bundle(modules: Mapping[str, str], bundles: Mapping[str, Sequence[str]]) -> 
         _check(members, modules)
         uses = Counter(each for member in members for each in bound(modules[member]) if each.startswith("_"))
         parts = []
-        for member in _in_order(members, modules):
+        for member in in_order(members, modules):
             text = modules[member]
             unique = {each: f"{each}_{member}" for each in bound(text) if uses[each] > 1}
             attributes = {node.attr for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute)}

@@ -12,14 +12,17 @@ import itertools
 from collections.abc import Iterator, Mapping
 
 Known = Mapping[str, object]
+UNIX = ("x86", "x64")  # the architectures of the unix port
 
 
 def known_on(arch: str) -> dict[str, object]:
     """What the runtime-dependent names of compat.py are where code for `arch` (mpy.ARCHES) runs."""
+    anywhere = {"MICROPYTHON": True, "FILES": "board"}
     if arch == "bytecode":  # on words of any size
-        return {"MICROPYTHON": True, "KERNELS": "int"}
+        return {**anywhere, "KERNELS": "int"}
     kernels, words = ("int", 64) if arch == "x64" else ("viper", 32)
-    return {"MICROPYTHON": True, "KERNELS": kernels, "sys.maxsize": (1 << words - 1) - 1}
+    is_unix = {"sys.platform in ('linux', 'darwin')": arch in UNIX}
+    return {**anywhere, **is_unix, "KERNELS": kernels, "sys.maxsize": (1 << words - 1) - 1}
 
 
 class Edits:
@@ -55,11 +58,12 @@ class Edits:
 
 def decide(test: ast.expr, known: Known) -> object:
     """The value of a test as far as `known` decides it, else None."""
+    text = ast.unparse(test)
+    if text in known:
+        return known[text]
     match test:
         case ast.Constant():
             return test.value
-        case ast.Name() | ast.Attribute():
-            return known.get(ast.unparse(test))
         case ast.UnaryOp(op=ast.Not()):
             value = decide(test.operand, known)
             return None if value is None else not value

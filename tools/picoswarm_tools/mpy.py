@@ -33,24 +33,24 @@ PROGRAMS = (
     "firmware/*.py",
     "examples/*.py",
     "tools/picoswarm_tools/device/instructions.py",
-    "tools/picoswarm_tools/unix/node_probe.py",
-    "tools/picoswarm_tools/unix/small_node.py",
 )
 # Modules that become one file with -O3, under the name of one of them: what stays loaded together.
 BUNDLES = {
     "compat": (
         *("compat", "address", "wire", "wire_viper", "cipher_viper", "field_viper", "curve_viper", "crypto", "identity"),
     ),
-    "discovery": (
-        *("datagram", "counters", "budget", "tokens", "table", "revalidation"),
-        *("lookup", "requests", "agreement", "responder", "upkeep", "discovery"),
-    ),
+    # The engine in two halves: the garbage of loading one is gone before the other comes (boot.py).
+    "table": ("datagram", "counters", "budget", "tokens", "table", "revalidation", "lookup"),
+    "discovery": ("requests", "agreement", "responder", "upkeep", "discovery"),
     "node": ("net", "node"),
     "swarm": (
         *("channel", "aead_viper", "aead", "keymap", "noise", "hello", "handshake", "sealed", "mux", "session"),
         *("door", "connmgr", "swarm", "tcp", "services"),
     ),
     "pex": ("addrbook", "pex"),
+    # Of the start, and gone after it. Each module leaves its name and path behind, which no collection frees.
+    "keys": ("entropy", "nodekey", "keys"),
+    "store": ("slots", "files", "nodedb", "store"),
 }
 # What `translate` must always be able to follow, although it has classes of its own.
 BESIDE = (
@@ -58,7 +58,7 @@ BESIDE = (
     "host_tests/noalloc/*.py",
     "host_tests/fuzz/*_fuzz.py",
     "host_tests/prop/*_cases.py",
-    "tools/picoswarm_tools/unix/soak.py",
+    "tools/picoswarm_tools/unix/*.py",
     "tools/picoswarm_tools/device/engine_parts.py",
 )
 
@@ -136,11 +136,12 @@ def _library_sources(arch: str) -> list[Path]:
 
 
 @cache
-def _small_library(arch: str, level: int, _ages: tuple[int, ...]) -> tuple[dict[str, str], dict[str, str]]:
+def _small_library(arch: str, level: int, is_apart: bool, _ages: tuple[int, ...]) -> tuple[dict[str, str], dict[str, str]]:
     known = fold.known_on(arch)
     modules = {path.stem: fold.fold(path.read_text(), known) for path in _library_sources(arch)}
-    if level == 3:
-        modules = bundle.bundle(modules, BUNDLES)
+    if level == 3 and not is_apart:
+        unix = ("compat_unix",) if arch in fold.UNIX else ()  # what a board has in compat itself
+        modules = bundle.bundle(modules, {**BUNDLES, "compat": BUNDLES["compat"] + unix})
     keep = set(shrink.runtime_names())
     for path in sorted(STUBS.glob("*.pyi")):
         keep |= shrink.names_in_stub(path.read_text())
@@ -150,17 +151,20 @@ def _small_library(arch: str, level: int, _ages: tuple[int, ...]) -> tuple[dict[
     return {name: shrink.rename(text, names) for name, text in modules.items()}, names
 
 
-def small_library(arch: str, level: int = 0) -> tuple[dict[str, str], dict[str, str]]:
-    """(texts of the library's modules by name, as mpy-cross gets them; short names by name). Raises shrink.Refused."""
+def small_library(arch: str, level: int = 0, is_apart: bool = False) -> tuple[dict[str, str], dict[str, str]]:
+    """(texts of the library's modules by name, as mpy-cross gets them; short names by name). `is_apart`: without bundles, to
+    see what each module costs. Raises shrink.Refused."""
     inputs = [path for pattern in (*PROGRAMS, *BESIDE) for path in ROOT.glob(pattern)]
     inputs += [*LIBRARY.glob("*.py"), *STUBS.glob("*.pyi")]
-    return _small_library(arch, level, tuple(path.stat().st_mtime_ns for path in sorted(inputs)))
+    return _small_library(arch, level, is_apart, tuple(path.stat().st_mtime_ns for path in sorted(inputs)))
 
 
-def compile_library(arch: str, level: int = 0) -> Path:
+def compile_library(arch: str, level: int = 0, is_apart: bool = False) -> Path:
     """Bring build/mpy/<arch>[-O<level>]/picoswarm up to date; returns the folder that goes on the module path."""
     folder = library_folder(arch, level)
-    texts, names = small_library(arch, level)
+    if is_apart:
+        folder = folder.with_name(f"{folder.name}-apart")
+    texts, names = small_library(arch, level, is_apart)
     sources = [_put(folder / "source" / "picoswarm" / f"{name}.py", text) for name, text in texts.items()]
     _put(folder / "names.json", json.dumps(names, indent=0, sort_keys=True))
     for compiled in (folder / "picoswarm").glob("*.mpy"):

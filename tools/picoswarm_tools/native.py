@@ -9,8 +9,14 @@ from . import mpy, qemu, runtimes
 
 LEVEL = 3
 
+# What a running node has loaded: one that only discovers, and one with sessions.
+DISCOVERY = ("node", "discovery", "net")
+SESSIONS = (*DISCOVERY, "swarm", "services", "tcp")
+
 _LOADED = """
-import sys, picoswarm.node, picoswarm.discovery, picoswarm.net
+import sys
+for name in {modules!r}:
+    __import__("picoswarm." + name)
 print(*[name for name in sys.modules if name.startswith('picoswarm.')])
 """
 _IMPORTS = """
@@ -41,12 +47,13 @@ def _cost(output: str) -> int:
 
 
 @cache
-def native_bytes() -> int:
+def native_bytes(modules: tuple[str, ...] = DISCOVERY, is_apart: bool = False) -> int:
     """Bytes of native code of an imported node on a Cortex-M0+: what its native modules take of the heap there, less what
-    they take where native code lies outside. Those of a first boot (Ed25519, SHA-512) do not count: they are gone again."""
-    env = {"MICROPYPATH": f"{mpy.compile_library('x86', LEVEL)}:.frozen"}
-    loaded = runtimes.run_micropython(["-c", _LOADED], 400, env).stdout.split()
-    files = qemu.library_files("m0", LEVEL)
+    they take where native code lies outside. Those of a first boot (Ed25519, SHA-512) do not count: they are gone again.
+    `is_apart`: without bundles."""
+    env = {"MICROPYPATH": f"{mpy.compile_library('x86', LEVEL, is_apart)}:.frozen"}
+    loaded = runtimes.run_micropython(["-c", _LOADED.format(modules=modules)], 400, env).stdout.split()
+    files = qemu.library_files("m0", LEVEL, is_apart)
     names = [name for name in loaded if _is_native(files[name.replace(".", "/") + ".mpy"])]
     program = _IMPORTS.format(names=names)
     inside = qemu.run("m0", files, program)
@@ -55,3 +62,9 @@ def native_bytes() -> int:
     cost = _cost(inside) - _cost(outside)
     assert cost > 0, (inside, outside)
     return cost
+
+
+def native_bytes_with_sessions() -> int:
+    """The same of a node with sessions. Their bundle needs sockets, which the emulated board has not: what they add is
+    measured without bundles."""
+    return native_bytes() + native_bytes(SESSIONS, True) - native_bytes(DISCOVERY, True)

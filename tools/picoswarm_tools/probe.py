@@ -1,7 +1,7 @@
 """One MicroPython node under measurement (a program of unix/), and members around it in this process.
 
 The node's heap is stated as a board would have it: what the bare interpreter holds, the library and the node, without the
-program that measures.
+program that measures, and with paths of a board's length.
 """
 
 from __future__ import annotations
@@ -72,9 +72,11 @@ class Probe:
         self.born: dict = {}
         self.process: asyncio.subprocess.Process | None = None
         programs = mpy.library_folder("x86", level).with_name(f"x86-O{level}-programs")
-        mpy.compile_files([PROGRAMS / f"{program}.py"], programs, "x86", level)
-        library = [] if is_frozen else [str(mpy.compile_library("x86", level))]
-        self._environment = {**os.environ, "MICROPYPATH": ":".join([*library, str(programs), ".frozen"])}
+        mpy.compile_beside([PROGRAMS / f"{program}.py"], programs, "x86", level)
+        if not is_frozen:  # under a path about as long as a board's /lib: each module keeps its own on the heap
+            folder.joinpath("lib").symlink_to(mpy.compile_library("x86", level))
+        library = "" if is_frozen else "./lib:"
+        self._environment = {**os.environ, "MICROPYPATH": f"{library}{programs}:.frozen"}
         binary = frozen_micropython() if is_frozen else runtimes.find("micropython")
         self._command = [str(binary), "-X", f"heapsize={heap_bytes}", "-m", program, str(folder / "node"), str(self.port)]
         self._command += [f"{name}={value}" for name, value in (numbers or {}).items()]
@@ -88,6 +90,7 @@ class Probe:
         run(LoadOrCreate(store, gather(store)))
         self.process = await asyncio.create_subprocess_exec(
             *self._command,
+            cwd=self.folder,
             env=self._environment,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

@@ -162,7 +162,10 @@ class _Reader(ast.NodeVisitor):
             if not node.level:
                 self.kept.add(alias.name)
             elif node.module:
+                self.kept.add(node.module)
                 self._imported[alias.asname or alias.name] = node.module
+            else:
+                self.kept.add(alias.name)
             self.units[-1].add(alias.asname or alias.name)
             if alias.asname:
                 self.defined.add(alias.asname)
@@ -262,7 +265,7 @@ def name_map(
     readers = [_Reader(name, source) for name, source in sorted(modules.items())]
     _inherit({reader.module: reader for reader in readers})
     ours = set().union(*(reader.defined for reader in readers))
-    ours -= set(keep).union(modules, *(reader.kept for reader in readers))
+    ours -= set(keep).union(*(reader.kept for reader in readers))
     groups = [group for reader in readers for group in (*reader.classes.values(), *reader.units)]
     for name, source in (beside or {}).items():
         tree = ast.parse(source)
@@ -381,7 +384,7 @@ def translate(source: str, names: Mapping[str, str], shown_as: str = "program") 
                 raise Refused(f"{shown_as}, line {node.lineno}: the f-string hides {node.attr}: use %")
             end = edits.at(node.end_lineno, node.end_col_offset)
             edits.replace(end - len(node.attr.encode()), end, names[node.attr])
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "picoswarm":
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("picoswarm."):
             for alias in node.names:
                 if alias.name in names:
                     edits.replace_node(alias, f"{names[alias.name]} as {alias.asname or alias.name}")

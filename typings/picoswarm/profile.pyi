@@ -41,6 +41,17 @@ class Profile:
     inbound: int
     reserved: int
     dials: int
+    record: int
+    streams: int
+    stream_window: int
+    stream_queue: int
+    flush_ms: int
+    keepalive_s: int
+    silent_s: int
+    pex: int
+    pubsub: int
+    rpc: int
+    logstats: int
     book_new: int
     book_tried: int
     datagram: int

@@ -1,7 +1,7 @@
 # A discovery node under measurement, on 32-bit MicroPython: node_probe.py FOLDER PORT [name=value ...]
 # Says what it costs, one JSON object a line, and obeys on standard input:
 #   seen      datagrams taken from the socket so far
-#   heap      what is allocated after two collections, and the node's counters
+#   heap      what the library and the node hold after two collections, and the node's counters
 #   window S  with the collector off for S seconds: bytes allocated, those still held after a collection, datagrams
 #   find ID   a lookup
 import gc
@@ -15,8 +15,8 @@ def used():
 
 
 bare = used()
-# All that a running node has; what its start alone needs is gone by then.
-for name in ("node", "identity", "discovery", "net"):
+# All that a running node has, under the names by which it loads it; what its start alone needs is gone by then.
+for name in ("node", "discovery"):
     __import__("picoswarm." + name)
 
 imported = used()
@@ -46,14 +46,14 @@ async def window(node, seconds):
 
 
 async def main(folder, port, *numbers):
-    changes = {}
+    changes = {"links": 0}  # discovery alone
     for number in numbers:
         name, value = number.split("=")
         changes[name] = int(value)
     programs = used()
     async with Node(folder, profile=changes, host="127.0.0.1", port=int(port)) as node:
         await asyncio.sleep(0)
-        tell(id=node.id.hex(), bare=bare, imported=imported - bare, node=used() - programs)
+        tell(id=node.id.hex(), imported=imported - bare, node=used() - programs)
         while True:
             await readable(sys.stdin)
             words = sys.stdin.readline().split()
@@ -64,7 +64,7 @@ async def main(folder, port, *numbers):
                 tell(seen=stats["received"] + stats["oversize"])
             elif words[0] == "heap":
                 heap = used()
-                tell(heap=heap - programs + imported, stats=node.stats(), fault=repr(node.fault))
+                tell(heap=heap - programs + imported - bare, stats=node.stats(), fault=repr(node.fault))
             elif words[0] == "window":
                 await window(node, int(words[1]))
             elif words[0] == "find":

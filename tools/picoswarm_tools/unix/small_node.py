@@ -12,23 +12,28 @@ from picoswarm import Node
 from picoswarm.compat import readable
 
 
+def tell(**facts):
+    json.dump(facts, sys.stdout)  # piece by piece: the whole text would need a large block
+    print()
+
+
 async def main(folder, port, *numbers):
-    changes = {name: int(value) for name, value in [number.split("=") for number in numbers]}
+    changes = {name: int(value) for name, value in [number.split("=") for number in ("links=0",) + numbers]}
     async with Node(folder, profile=changes, host="127.0.0.1", port=int(port)) as node:
         del changes
-        print(json.dumps({"id": hexlify(node.id).decode()}))
+        tell(id=hexlify(node.id).decode())
         while True:
             await readable(sys.stdin)
             words = sys.stdin.readline().split()
             if not words:
                 return
             if words[0] == "find":
-                print(json.dumps({"found": len(await node.lookup(unhexlify(words[1])))}))
+                tell(found=len(await node.lookup(unhexlify(words[1]))))
             else:
                 gc.collect()
                 gc.collect()
                 heap = {"used": gc.mem_alloc(), "free": gc.mem_free()}
-                print(json.dumps({"heap": heap, "stats": node.stats(), "fault": repr(node.fault)}))
+                tell(heap=heap, stats=node.stats(), fault=repr(node.fault))
 
 
 asyncio.run(main(*sys.argv[1:]))

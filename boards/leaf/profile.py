@@ -1,0 +1,19 @@
+"""A leaf: one session, four channels (publish/subscribe, requests, log, counters), a table of 32 records. No board of its
+own: where memory is scarce, take it in place of the board's."""
+
+from picoswarm.profile import Profile
+
+PROFILE = Profile(
+    k=4,
+    buckets=8,
+    records=32,
+    spares=8,
+    links=1,
+    pex=0,
+    streams=1,
+    filters=4,
+    seen=32,
+    recent=4,
+    deliveries=4,
+    requests=4,
+)

@@ -1,0 +1,186 @@
+"""What goes when: priorities, the flush throttle, control between data, keepalive (docs/protocol.md 5)."""
+
+from muxing import BULK, CHANNELS, GOAWAY, SLOW, URGENT, End, Pair, frame, frames
+from picoswarm.channel import Channel
+from picoswarm.profile import Profile
+
+RUNTIMES = ("cpython", "micropython", "qemu")
+
+
+def keep_full(end, channel, size):
+    data = bytes(size)
+    while end.mux.try_send(channel, data):
+        pass
+
+
+def drain(pair, records, *channels):
+    """Carry so many records of `a` while the queues of `channels` stay full. Returns the bytes of each of them."""
+    pair.b.forgets = True
+    before = {channel: 0 for channel in channels}
+    for _ in range(records):
+        for channel in channels:
+            keep_full(pair.a, channel, 97)
+        record = pair.a.record(pair.now)
+        assert pair.b.hear(record, pair.now) == 0
+        for channel, flags, payload in frames(record):
+            if channel in before:
+                before[channel] += len(payload) + 3
+        pair.carry(pair.b, pair.a)
+        pair.pass_ms(2)
+        pair.a.mux.tick(pair.now)
+    return [before[channel] for channel in channels]
+
+
+WIDE = (Channel(BULK, 1, 16, 4096, 1000), Channel(URGENT, 10, 16, 4096, 1000))
+
+
+def test_priorities_ten_to_one_are_shares_ten_to_one():
+    pair = Pair(WIDE)
+    bulk, urgent = drain(pair, 300, BULK, URGENT)
+    assert 9 < urgent / bulk < 11, (urgent, bulk)
+
+
+def test_an_urgent_message_overtakes_bulk():
+    pair = Pair((Channel(BULK, 1, 16, 4096, 1000), Channel(URGENT, 10, 8, 2048, 1024)))
+    drain(pair, 20, BULK)
+    assert pair.a.mux.try_send(URGENT, bytes(1024))
+    record = pair.a.record(pair.now)
+    assert frames(record)[0][0] == URGENT or frames(record)[1][0] == URGENT
+
+
+def test_a_channel_without_credit_does_not_hold_up_the_others():
+    pair = Pair()
+    while pair.a.record(pair.now) or pair.a.mux.due(pair.now) > 0:
+        pair.pass_ms(20)
+    for _ in range(20):
+        pair.a.mux.try_send(BULK, bytes(380))
+    seen = []
+    for _ in range(20):  # nothing comes back
+        seen += frames(pair.a.record(pair.now))
+        pair.pass_ms(20)
+    assert len(seen) == 2
+    assert pair.a.mux.try_send(SLOW, b"free")
+    assert frames(pair.a.record(pair.now)) == [(SLOW, 1, b"free")]
+
+
+def test_small_messages_wait_for_company_and_urgent_ones_do_not():
+    pair = Pair()
+    pair.pass_ms(100)
+    assert pair.a.mux.due(pair.now) == -1
+    pair.a.mux.try_send(BULK, b"1")
+    assert pair.a.mux.due(pair.now) == 0  # none went for a while
+    assert pair.carry(pair.a, pair.b)
+    pair.pass_ms(5)
+    pair.a.mux.try_send(BULK, b"2")
+    assert pair.a.mux.due(pair.now) == 15 and pair.a.record(pair.now) == b""
+    pair.pass_ms(10)
+    assert pair.a.mux.due(pair.now) == 5
+    pair.pass_ms(5)
+    assert pair.carry(pair.a, pair.b)
+    pair.a.mux.try_send(BULK, b"3")
+    pair.a.mux.try_send(URGENT, b"!")
+    assert pair.a.mux.due(pair.now) == 0
+    assert len(frames(pair.a.record(pair.now))) == 2
+    pair.a.mux.try_send(BULK, b"4")
+    assert pair.a.mux.due(pair.now) == 20
+    pair.a.mux.flush()
+    assert frames(pair.a.record(pair.now)) == [(BULK, 1, b"4")]
+
+
+def test_a_full_record_does_not_wait():
+    pair = Pair()
+    pair.pass_ms(20)
+    pair.a.mux.try_send(BULK, b"1")
+    assert pair.carry(pair.a, pair.b)
+    for _ in range(2):
+        pair.a.mux.try_send(BULK, bytes(380))
+    assert pair.a.mux.due(pair.now) == 20
+    pair.a.mux.try_send(SLOW, bytes(8))
+    assert pair.a.mux.due(pair.now) == 0
+
+
+def test_control_takes_at_most_every_second_record():
+    pair = Pair(WIDE)
+    keep_full(pair.a, BULK, 97)
+    seen = []
+    for _ in range(4):
+        assert pair.a.hear(frame(0, b"\x01"), pair.now) == 0
+        seen.append(any(channel == 0 for channel, flags, payload in frames(pair.a.record(pair.now))))
+    assert seen == [False, True, False, True]  # the record before them gave credit
+
+
+def test_many_pings_draw_one_pong():
+    pair = Pair()
+    assert pair.a.hear(frame(0, b"\x01") * 50, pair.now) == 0
+    assert pair.a.record(pair.now) == frame(0, b"\x02")
+    assert pair.a.record(pair.now) == b""
+
+
+def test_silence_is_asked_about_and_then_ends_the_session():
+    pair = Pair()
+    a = pair.a
+    pair.pass_ms(29_999)
+    assert a.mux.tick(pair.now) == 0 and a.mux.due(pair.now) == -1
+    pair.pass_ms(1)
+    assert a.mux.tick(pair.now) == 0
+    assert a.record(pair.now) == frame(0, b"\x01")
+    for _ in range(19):
+        pair.pass_ms(1000)
+        assert a.mux.tick(pair.now) == 0 and a.record(pair.now) == b""
+    pair.pass_ms(1000)
+    assert a.mux.tick(pair.now) == 10
+
+
+def test_any_traffic_is_life():
+    pair = Pair()
+    for _ in range(10):
+        pair.pass_ms(30_000)
+        assert pair.a.mux.tick(pair.now) == 0
+        assert pair.carry(pair.a, pair.b)
+        pair.pass_ms(10_000)
+        assert pair.a.hear(frame(BULK, b""), pair.now) == 0
+        assert pair.a.mux.tick(pair.now) == 0
+
+
+def test_a_node_that_slept_asks_before_it_gives_up():
+    pair = Pair()
+    pair.pass_ms(3_600_000)
+    assert pair.a.mux.tick(pair.now) == 0
+    assert pair.a.record(pair.now) == frame(0, b"\x01")
+
+
+def test_a_sign_of_life_can_be_asked_for():
+    pair = Pair()
+    pair.a.mux.ping()
+    pair.a.mux.ping()
+    assert pair.a.record(pair.now) == frame(0, b"\x01")
+
+
+def test_the_last_frame_says_why_it_ends():
+    pair = Pair()
+    pair.a.mux.try_send(BULK, b"bye")
+    pair.a.mux.go_away(7)
+    record = pair.a.record(pair.now)
+    assert frames(record) == [(BULK, 1, b"bye"), (0, 1, b"\x04\x07")]
+    assert pair.b.hear(record + frame(99, b"after the end nothing counts"), pair.now) == 0
+    assert pair.b.events() == [(GOAWAY, 0, 7)]
+    assert pair.a.mux.due(pair.now) == -1 and pair.a.record(pair.now) == b""
+    assert not pair.a.events() and not pair.b.events()
+
+
+def test_a_goodbye_fits_behind_a_full_record():
+    pair = Pair(WIDE)
+    keep_full(pair.a, BULK, 97)
+    pair.a.mux.go_away(0)
+    record = pair.a.record(pair.now)
+    assert len(record) <= 768 and frames(record)[-1] == (0, 1, b"\x04\x00")
+
+
+def test_a_record_keeps_to_the_lower_limit():
+    end = End(Profile(), CHANNELS, True, 0)
+    end.mux.start(b"\x20\x21\x22", 100, 0)
+    assert end.hear(frame(0, b"\x03\x20\x03\x00"), 0) == 0
+    for i in range(6):
+        end.mux.try_send(BULK, bytes(50 + i))
+    sizes = [len(end.record(now)) for now in range(0, 200, 20)]
+    assert max(sizes) <= 100 and sum(sizes) == 3 * 7 + sum(range(53, 59))

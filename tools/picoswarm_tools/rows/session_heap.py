@@ -1,0 +1,124 @@
+"""The heap of a node with sessions: the whole of it, a session, the largest piece, and what each module costs.
+
+Heap is `gc.mem_alloc()` on 32-bit MicroPython after two collections, without the program that measures. Native code lies
+outside the heap in this build; where the library is not frozen, that of a Raspberry Pi (native.py) is added.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cache
+
+from .. import mpy, runtimes
+from ..bundle import in_order
+from ..native import SESSIONS, native_bytes_with_sessions
+from ..probe import Ended
+from ..report import Row
+from ..whole_node import Outcome, cases, observe
+from .discovery_device import bare_interpreter
+
+KB = 1024
+UNIX = "32-bit unix build, after two collections, bare interpreter counted, real sockets, at rest"
+GOALS_KB = {"full.mpy": 128, "full.frozen": 64, "leaf.mpy": 76, "leaf.frozen": 32}
+GOAL_SESSION = 2.8 * KB
+GOAL_PIECE = 2 * KB
+SMALLEST_COMB = 768  # bytes of the free pieces in the first try
+OTHERS = ("addrbook", "pex", "pubsub", "rpc", "logstats", "topics", "failures")  # loaded with sessions, or by using them
+COSTS = """
+import gc, json
+import asyncio.stream
+from asyncio import Event, create_task, sleep_ms  # which fetch its parts
+from collections import deque, namedtuple
+
+import picoswarm
+
+last = 0
+for name in {names!r}:
+    gc.collect()
+    gc.collect()
+    last = gc.mem_alloc()
+    __import__("picoswarm." + name)
+    gc.collect()
+    gc.collect()
+    print(json.dumps([name, gc.mem_alloc() - last]))
+"""
+
+
+@cache
+def at_rest(name: str, sessions: int | None = None, is_frozen: bool = False) -> Outcome:
+    """The node of a case with its sessions open: `whole_node.observe`, once in a run."""
+    return observe(cases()[name], sessions, is_frozen)
+
+
+def whole(name: str, is_frozen: bool) -> int:
+    """Bytes of all that is allocated, native code counted where it is in the heap."""
+    native = 0 if is_frozen else native_bytes_with_sessions()
+    return bare_interpreter() + at_rest(name, None, is_frozen).heap + native
+
+
+def largest_piece(name: str) -> tuple[int, int]:
+    """(bytes of the largest single piece that a node takes after its start, bytes of the pieces that were free then): from
+    a heap with no longer free piece than the largest that was refused before, until nothing is refused."""
+    wanted, comb = 0, SMALLEST_COMB
+    while (outcome := observe(cases()[name], comb=comb)).wanted > comb:
+        wanted = comb = outcome.wanted
+    if outcome.sessions != cases()[name].profile.links:
+        raise Ended(f"{outcome.sessions} sessions opened with free pieces of {comb} bytes")
+    return wanted, comb
+
+
+def import_costs() -> dict[str, int]:
+    """Bytes that importing each module of a whole node leaves on the heap, the modules it needs being there."""
+    folder = mpy.compile_library("x86", 3, is_apart=True)
+    texts = mpy.small_library("x86", 3, is_apart=True)[0]
+    env = {"MICROPYPATH": f"{folder}:.frozen"}
+    program = "import sys\nfor name in {!r}: __import__('picoswarm.' + name)\nprint(*sys.modules)"
+    loaded = runtimes.run_micropython(["-c", program.format((*SESSIONS, *OTHERS))], 400, env).stdout.split()
+    names = [name.partition(".")[2] for name in loaded if name.startswith("picoswarm.")]
+    done = runtimes.run_micropython(["-c", COSTS.format(names=in_order(names, texts))], 400, env)
+    if done.returncode:
+        raise RuntimeError(done.stdout)
+    return dict(json.loads(line) for line in done.stdout.splitlines())
+
+
+def measure() -> Iterator[Row]:
+    yield Row(
+        "heap.native",
+        "native code of a node with sessions",
+        native_bytes_with_sessions(),
+        "bytes",
+        method="armv6m kernels imported on the emulated Cortex-M0+, less the same on the 32-bit unix build",
+    )
+    for name, case in cases().items():
+        for form in ("mpy", "frozen"):
+            yield Row(
+                f"heap.{name}.{form}",
+                f"{case.what}, all loaded, cryptography counted; {'frozen' if form == 'frozen' else 'from .mpy files'}",
+                whole(name, form == "frozen"),
+                "bytes",
+                GOALS_KB[f"{name}.{form}"] * KB,
+                method=f"{UNIX}; {at_rest(name, None, form == 'frozen').sessions} sessions seen open",
+            )
+    sessions = cases()["full"].profile.links
+    yield Row(
+        "heap.session",
+        "each further idle session",
+        (at_rest("full").heap - at_rest("full", 1).heap) / (sessions - 1),
+        "bytes",
+        GOAL_SESSION,
+        method=f"{UNIX}; {sessions} sessions less 1, by {sessions - 1}",
+    )
+    wanted, comb = largest_piece("full")
+    yield Row(
+        "heap.largest_piece",
+        "the largest single piece taken after the start",
+        wanted or comb,
+        "bytes",
+        GOAL_PIECE,
+        method=f"sessions open in a heap with no free piece longer than {comb} bytes",
+    )
+    costs = import_costs()
+    unix = "32-bit unix build, .mpy -O3 without bundles, which save some; native code outside the heap"
+    for name, cost in sorted(costs.items(), key=lambda item: -item[1]):
+        yield Row(f"heap.import.{name}", f"importing {name}, what it needs being there", cost, "bytes", method=unix)

@@ -1,0 +1,135 @@
+# A whole node under measurement, on 32-bit MicroPython: session_probe.py FOLDER PORT [name=value ...]
+# Its user adds own=N channels: those of log and counters, as far as there are two, and others that nobody speaks on. It uses
+# each service once. Says what it costs, one JSON object a line, and obeys on standard input:
+#   meet ID ...  a request to each of these nodes, which opens a session where there is none
+#   heap         what the library and the node hold after two collections; the channels of each open session
+#   comb N       from now on no free piece of the heap is longer than N bytes
+#   wanted       the largest piece that was not to be had, in bytes, and how many sessions there are
+import gc
+import sys
+
+
+def used():
+    gc.collect()
+    gc.collect()
+    return gc.mem_alloc()
+
+
+bare = used()
+
+import asyncio  # noqa: E402
+import json  # noqa: E402
+from binascii import hexlify, unhexlify  # noqa: E402
+
+from picoswarm import Channel, Node, Reactor, RequestError  # noqa: E402
+from picoswarm.compat import readable, ticks_ms  # noqa: E402
+
+imported = used()
+LOG_AND_STATS = 2  # channels
+OWN_CHANNEL = 40  # and those above it
+
+
+class Deaf(Reactor):
+    """The user's own protocol."""
+
+    def __init__(self, count):
+        self.channels = tuple([Channel(OWN_CHANNEL + i, 1, 2, 256, 256) for i in range(count)])
+
+    def receive(self, peer, channel, view):
+        return 0
+
+
+class Wanted:
+    """What the full heap refused."""
+
+    most = 0
+
+
+def note(error):
+    """What a turn of the node ended with."""
+    text = str(error)
+    if isinstance(error, MemoryError):
+        Wanted.most = max(Wanted.most, int(text.split()[-2]) if text.endswith("bytes") else 1)
+    else:
+        sys.print_exception(error)
+
+
+def comb(longest):
+    """Fill every free piece of the heap that is longer, and leave every second one of that size free."""
+    teeth = [None] * (gc.mem_free() // longest + 1)
+    gc.collect()
+    try:
+        for i in range(len(teeth)):
+            teeth[i] = bytearray(longest)
+    except MemoryError:
+        pass
+    for i in range(1, len(teeth), 2):
+        teeth[i] = None
+    gc.collect()
+    return teeth
+
+
+def tell(**facts):
+    print(json.dumps(facts))
+
+
+async def hear(node):
+    async for _ in node.subscribe("probe/#"):
+        pass
+
+
+async def meet(node, ids):
+    answered = 0
+    for id_text in ids:
+        try:
+            await node.request(unhexlify(id_text), "probe")
+            answered += 1
+        except RequestError as error:
+            print(repr(error))
+    if node.sessions():
+        await node.publish("probe/reading", bytes(32))
+    return answered
+
+
+async def main(folder, port, *numbers):
+    changes = {name: int(value) for name, value in [number.split("=") for number in numbers]}
+    own_channels = changes.pop("own")
+    program = used() - imported
+    node = Node(folder, profile=changes, host="127.0.0.1", port=int(port))
+    del changes
+    if own_channels >= LOG_AND_STATS:
+        own_channels -= LOG_AND_STATS
+        from picoswarm.logstats import LogStats
+
+        node.register(LogStats(1024, (("", ()),), ticks_ms()))
+    if own_channels:
+        node.register(Deaf(own_channels))
+    teeth = None
+    async with node:
+        services = node._services
+        services.links._note = note
+        node.handle("probe", lambda caller, payload: payload)
+        hearing = asyncio.create_task(hear(node))
+        tell(id=hexlify(node.id).decode())
+        while True:
+            await readable(sys.stdin)
+            words = sys.stdin.readline().split()
+            if not words:
+                hearing.cancel()
+                return
+            if words[0] == "meet":
+                tell(answered=await meet(node, words[1:]))
+            elif words[0] == "heap":
+                served = services.swarm._by_channel
+                channels = []
+                for session in services.swarm.peers.values():
+                    channels.append(sum([channel in served for channel in session.hello.channels]))
+                tell(heap=used() - bare - program, channels=channels, stats=node.stats())
+            elif words[0] == "comb":
+                teeth = comb(int(words[1]))
+                tell(free=gc.mem_free())
+            elif words[0] == "wanted":
+                tell(wanted=Wanted.most, sessions=len(services.swarm.peers))
+
+
+asyncio.run(main(*sys.argv[1:]))
