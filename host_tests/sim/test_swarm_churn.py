@@ -15,7 +15,7 @@ from picoswarm_tools.sim.tcp import End
 
 LONG = os.environ.get("PICOSWARM_LONG") == "1"
 CONNECTS, EACH = (1000, 50) if LONG else (150, 8)
-PENDING, ESTABLISHED = 1, 4  # states of a link
+PENDING, ESTABLISHED = 3, 4  # states of a link, see connmgr.py
 
 
 class Churn:

@@ -77,7 +77,7 @@ _FORGED = const(21)
 
 class Swarm:
     """See the module. `reactors`: see docs/architecture.md; `discovery`: the engine that knows whom to dial; `port`: where
-    this node listens, 0 for nowhere; `book`: the AddressBook, where there is one; `name`: at most 16 characters that peers see.
+    this node listens, 0 for nowhere; `book`: the AddressBook, if there is one; `name`: at most 16 characters that peers see.
     Raises LocalError where two reactors serve one channel."""
 
     def __init__(self, profile, identity, membership, rng, now, reactors, discovery, book=None, port=0, name=""):
