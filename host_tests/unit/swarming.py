@@ -241,7 +241,10 @@ class World:
             data = socket.inbox[:room]
             socket.inbox = socket.inbox[len(data) :]
             session.buf[session.fill : session.fill + len(data)] = data
-            member.swarm.received(session, len(data), self.now)
+            try:
+                member.swarm.received(session, len(data), self.now)
+            except (ValueError, MemoryError) as error:  # as tcp.py does
+                member.swarm.end(session, member.swarm.note(error))
             return True
         if socket.has_ended and not socket.inbox:
             member.swarm.lost(session, self.now)

@@ -168,7 +168,8 @@ class Swarm:
         self._finish(session, _LOST)
 
     def received(self, session, n, now):
-        """`n` new bytes were read to session.buf[session.fill:]."""
+        """`n` new bytes were read to session.buf[session.fill:]. What a reactor raises comes through: the owner ends the
+        session, and with a frame of its own for that each record would cost heap."""
         self.at(now)
         if session.stage == _STARTED or session.stage == _OPEN:
             self._take(session, n)
@@ -179,10 +180,7 @@ class Swarm:
 
     def _take(self, session, n):
         """Records of a session came."""
-        try:
-            n = session.receive(n)
-        except Exception as error:
-            n = self.note(error)
+        n = session.receive(n)
         if n > 0:
             return self.offend(session, n)
         if n or session.stage > _OPEN:
