@@ -15,8 +15,8 @@ from sessions import KEY, A, B, Draws, Node  # noqa: F401
 PORT = 5000
 CHANNEL = 40
 OPEN = 4  # a session's stage
-(BYE, BUSY, INCOMPATIBLE, DOWNGRADE, SELF, USELESS, DUPLICATE, WRONG_ID, BANNED, EPOCH, SILENT, MALFORMED, CREDIT) = range(13)
-UNLISTED, STREAM, TOO_LONG, MEMORY, TRIMMED, GATED, SLOW, LOST, FORGED = range(13, 22)
+BYE, BUSY, INCOMPATIBLE, DOWNGRADE, SELF, USELESS, DUPLICATE, WRONG_ID, BANNED, EPOCH, SILENT = range(11)
+MALFORMED, CREDIT, UNLISTED, STREAM, TOO_LONG, MEMORY, TRIMMED, GATED, SLOW, LOST, FORGED = range(11, 22)
 SECOND, MINUTE = 1000, 60000
 
 
@@ -241,7 +241,10 @@ class World:
             data = socket.inbox[:room]
             socket.inbox = socket.inbox[len(data) :]
             session.buf[session.fill : session.fill + len(data)] = data
-            member.swarm.received(session, len(data), self.now)
+            try:
+                member.swarm.received(session, len(data), self.now)
+            except (ValueError, MemoryError) as error:  # as tcp.py does
+                member.swarm.end(session, member.swarm.note(error))
             return True
         if socket.has_ended and not socket.inbox:
             member.swarm.lost(session, self.now)

@@ -1,4 +1,4 @@
-"""Which sessions a swarm keeps: dials that cross, reboot, fail or come too late (rows B2-B6, L4, T18, T24; A20, A21, A24)."""
+"""Which sessions a swarm keeps: dials that cross, fail or come too late (rows B2-B6, L4, T18, T24; A20, A21, A24)."""
 
 from swarming import (
     BANNED,

@@ -77,8 +77,8 @@ _FORGED = const(21)
 
 class Swarm:
     """See the module. `reactors`: see docs/architecture.md; `discovery`: the engine that knows whom to dial; `port`: where
-    this node listens, 0 for nowhere; `book`: the AddressBook, where there is one; `name`: at most 16 characters that peers
-    see. Raises LocalError where two reactors serve one channel."""
+    this node listens, 0 for nowhere; `book`: the AddressBook, if there is one; `name`: at most 16 characters that peers see.
+    Raises LocalError where two reactors serve one channel."""
 
     def __init__(self, profile, identity, membership, rng, now, reactors, discovery, book=None, port=0, name=""):
         self.now = now
@@ -168,7 +168,8 @@ class Swarm:
         self._finish(session, _LOST)
 
     def received(self, session, n, now):
-        """`n` new bytes were read to session.buf[session.fill:]."""
+        """`n` new bytes were read to session.buf[session.fill:]. What a reactor raises comes through: the owner ends the
+        session, and with a frame of its own for that each record would cost heap."""
         self.at(now)
         if session.stage == _STARTED or session.stage == _OPEN:
             self._take(session, n)
@@ -179,10 +180,7 @@ class Swarm:
 
     def _take(self, session, n):
         """Records of a session came."""
-        try:
-            n = session.receive(n)
-        except Exception as error:
-            n = self.note(error)
+        n = session.receive(n)
         if n > 0:
             return self.offend(session, n)
         if n or session.stage > _OPEN:
