@@ -57,8 +57,8 @@ class Links:
         self._ip = ip
         self._listening = None
         self._links = {}  # by session
-        self._out = bytearray(record + 18)  # every session writes through it
-        self._view = memoryview(self._out)
+        self.out = bytearray(record + 18)  # every session writes through it
+        self._view = memoryview(self.out)
         self._listener = self._timer = None
         self._wake_at = 0
         self._is_turning = False
@@ -274,7 +274,7 @@ class Links:
         swarm = self.swarm
         try:
             while True:
-                n = swarm.to_send(session, self._out, ticks_ms())
+                n = swarm.to_send(session, self.out, ticks_ms())
                 if not n:
                     return
                 taken = write_from(link.sock, self._view[:n]) or 0
