@@ -744,6 +744,7 @@ class Mux:
         if ticks_diff(now, self._rows[_DECAYED]) >= _DECAY_MS:
             self._rows[_DECAYED] = now
             self._decay()
+        self._view = self._buf = None  # an idle session has no buffer
         silence = ticks_diff(now, self._heard)
         if self._marks & _PINGED:
             return _SILENT if silence >= (self._plan.profile.keepalive_s + self._plan.profile.silent_s) * 1000 else 0

@@ -2,10 +2,11 @@
 user's coroutines and the `Swarm` engine with its reactors; `Node` hands its calls to it.
 """
 
+import sys
 from asyncio import Event, create_task
 from collections import deque, namedtuple
 
-from .compat import collect, const, format_ip, sleep_ms, ticks_add, ticks_diff, ticks_ms
+from .compat import collect, const, format_ip, sleep_ms, ticks_add, ticks_diff, ticks_ms, unload
 
 _OPENED = const(3)  # events of the swarm
 _CLOSED = const(4)
@@ -194,12 +195,18 @@ class Services:
 
     def subscribe(self, text, signed):
         subscription = Subscription(self, text, self.swarm.profile.deliveries)
-        from .topics import subscribe
-
-        subscribe(self.pubsub, text, ticks_ms(), signed)
+        self._topics()[0](self.pubsub, text, ticks_ms(), signed)
         self._subscriptions.append(subscription)
         self.links.turn()
         return subscription
+
+    def _topics(self):
+        """`subscribe` and `unsubscribe` of topics.py, which goes again when they are done."""
+        before = list(sys.modules)
+        from .topics import subscribe, unsubscribe
+
+        unload(before)
+        return subscribe, unsubscribe
 
     def unsubscribe(self, subscription):
         if subscription in self._subscriptions:
@@ -207,9 +214,7 @@ class Services:
             for other in self._subscriptions:
                 if other.filter == subscription.filter:
                     return
-            from .topics import unsubscribe
-
-            unsubscribe(self.pubsub, subscription.filter, ticks_ms())
+            self._topics()[1](self.pubsub, subscription.filter, ticks_ms())
             self.links.turn()
 
     async def publish(self, topic, payload, seed):
@@ -450,6 +455,7 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
     """The Services of a node that has sessions, with the reactors that its profile asks for, and those of the user. The
     sockets are open. Raises OSError, LocalError."""
     from .counters import NAMES
+    from .net import LONGEST
     from .swarm import Swarm
     from .tcp import Links
 
@@ -484,6 +490,8 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
         logstats = LogStats(profile.log_bytes, sources, now)
         reactors.append(logstats)
     links = Links(driver.ip, engine.codec.tcp_port, profile.record)
+    if len(links.out) >= LONGEST:  # one after the other, never both
+        driver.buf = links.out
     links.open()
     swarm = Swarm(profile, identity, membership, rng, now, reactors, engine, book, engine.codec.tcp_port, name)
     if pex:

@@ -299,6 +299,9 @@ class Swarm:
         if session.stage == _STARTED or session.stage == _OPEN:
             reason = session.mux.tick(now)
             session.touch()
+            if not (session.is_read or session.fill):
+                session.buf = b""
+            session.is_read = False
             if reason:
                 return self.end(session, reason)
         if not session.is_overdue(now):
