@@ -113,8 +113,11 @@ def _with_static(u):
     sides = _sides()
     _read(sides[1], _write(sides[0]))
     _read(sides[0], _write(sides[1]))
-    with KeyWork(None, lambda id32: u):
+    own, A.static_public = A.static_public, u
+    try:
         return sides[1], _write(sides[0])
+    finally:
+        A.static_public = own
 
 
 def test_a_static_key_with_bit_255_or_beyond_p_is_refused():

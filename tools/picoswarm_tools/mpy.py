@@ -58,6 +58,7 @@ BESIDE = (
     "host_tests/unit/*.py",
     "host_tests/noalloc/*.py",
     "host_tests/fuzz/*_fuzz.py",
+    "host_tests/fuzz/every_decoder.py",
     "host_tests/prop/*_cases.py",
     "tools/picoswarm_tools/unix/*.py",
     "tools/picoswarm_tools/device/engine_parts.py",
