@@ -2,8 +2,9 @@
 
 A test file says where it runs by `RUNTIMES = ("cpython", "micropython", "qemu")` at its top level; without it, the first
 two. "micropython" is the unix port under a board's heap, "qemu" the two Cortex-M builds, for files that need neither
-files nor sockets; "small" is the unix port with the files that a board gets, for what does not fit beside the others. Names are read from the syntax tree, so collection imports nothing; a file runs in one process for each
-runtime, at the first of its items, with the library and the tests precompiled as a board has them.
+files nor sockets; "small" is the unix port with the files that a board gets, for what does not fit beside the others. Names
+are read from the syntax tree, so collection imports nothing; a file runs in one process for each runtime, at the first of
+its items, with the library and the tests precompiled as a board has them.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from picoswarm_tools.boards import numbers_of
 from picoswarm_tools.rows.discovery_device import bare_interpreter
 from picoswarm_tools.size import predict, size, total
-from picoswarm_tools.whole_node import SERVED, Case, observe
+from picoswarm_tools.whole_node import Case, observe
 
 WITHIN = 0.05
 # Two profiles that differ in everything that takes memory.
@@ -20,8 +20,7 @@ PROFILES = {"default": {}, "leaf": numbers_of("leaf")}
 def test_a_node_with_all_its_sessions_takes_what_was_predicted(name, record_property):
     numbers = PROFILES[name]
     predicted = total(predict(numbers, has_native=False))
-    case = Case(name, numbers, 0)
-    case = Case(name, numbers, sum(getattr(case.profile, service) for service in SERVED))
+    case = Case(name, numbers, Case(name, numbers, 0).served)
     taken = bare_interpreter() + observe(case).heap
     record_property("measured", f"{name}: predicted {predicted:,}, taken {taken:,} bytes")
     assert abs(predicted - taken) <= WITHIN * taken

@@ -234,7 +234,7 @@ class World:
     def _read(self, member, socket):
         """Let one session read what is there. True: something happened."""
         session = socket.session
-        room = len(session.buf) - session.fill if session.stage != 2 else 0
+        room = session.room() if socket.inbox else 0
         if socket.is_stalled:
             return False
         if socket.inbox and room:

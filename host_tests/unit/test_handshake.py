@@ -1,7 +1,6 @@
 """The set-up of a session as one side sees it: from bytes to keys, or to the reason why not."""
 
-import sys
-
+from keywork import KeyWork
 from picoswarm.compat import ticks_add, ticks_diff
 from picoswarm.handshake import Reception
 from picoswarm.hello import Hello
@@ -16,25 +15,6 @@ _WAITING, _OPENED, _DONE, _FAILED = range(4)
 _BUSY, _INCOMPATIBLE, _SELF, _WRONG_ID, _EPOCH, _MALFORMED, _TOO_LONG = 1, 2, 4, 7, 9, 11, 15
 _FORGED, _REPLAYED = 21, 23
 _MINUTE = 60000
-
-
-class KeyAgreement:
-    """`with KeyAgreement(job)`: in the place of X25519, wherever the library has that name; a bundle has it elsewhere."""
-
-    def __init__(self, job):
-        self._job = job
-        self._changed = []
-
-    def __enter__(self):
-        for name in list(sys.modules):
-            module = sys.modules[name]
-            if name.startswith("picoswarm.") and hasattr(module, "X25519"):
-                self._changed.append((module, module.X25519))
-                module.X25519 = self._job
-
-    def __exit__(self, *exception):
-        for module, whole in self._changed:
-            module.X25519 = whole
 
 
 def _are_joined(a, b):
@@ -349,7 +329,7 @@ def test_opening_is_seen_before_the_first_key_agreement():
     b = responder()
     hear(b, said(initiator()))
     slices = 1
-    with KeyAgreement(never):
+    with KeyWork(never):
         while b.work() and b.stage == _WAITING:
             slices += 1
     assert b.stage == _OPENED and slices < 8 and b.to_send(bytearray(200)) == 0
@@ -394,7 +374,7 @@ def test_a_peer_with_an_ephemeral_key_of_small_order_gets_no_keys():
             return False
 
     out = bytearray(48)
-    with KeyAgreement(Fixed):
+    with KeyWork(Fixed):
         for _ in Noise(A, bytes(32), b"picoswarm/1\x11", KEY.psk, True).message(out, 0, 0, b""):
             pass
     b = responder()

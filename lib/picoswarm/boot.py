@@ -17,7 +17,7 @@ _before.remove(__name__)
 
 _LOOPBACK = const(127)
 _LOCAL_BROADCAST = b"\x7f\xff\xff\xff"
-_GARBAGE = const(16384)  # bytes between two collections
+_GARBAGE = const(16384)  # bytes between two collections, at most
 
 
 def _parse(text, port):
@@ -75,9 +75,10 @@ class Boot:
     async def start(self, node, reactors, name):
         """(folder, host, own ip, engine, driver with its socket open, services or None). May be called again where it
         failed. `reactors`: those of the user."""
-        # What lives long then stands together, and large blocks stay to be had. Only MicroPython counts in bytes.
+        # What lives long then stands together, and large blocks stay to be had: the smaller the heap, the more that needs.
+        # Only MicroPython counts in bytes.
         if hasattr(gc, "mem_alloc") and gc.threshold() < 0:
-            gc.threshold(_GARBAGE)
+            gc.threshold(min(_GARBAGE, gc.mem_free() >> 3))
         if self._keys is None:
             stays = [name for name in sys.modules if name not in self._goes]
             self._keys = await self._take_keys()

@@ -255,12 +255,10 @@ class Mux:
     def due(self, now):
         """Milliseconds until `fill` has something, -1 for nothing."""
         marks = self._marks
-        if marks & _OVER:
+        if marks & _OVER or not (self._ready or marks & _TALK):
             return -1
         if marks & _TALK:
             return 0
-        if not self._ready:
-            return -1
         if marks & _HURRY or self._is_full():
             return 0
         marks = self._plan.profile.flush_ms
@@ -275,10 +273,13 @@ class Mux:
 
     def fill(self, out, at, end, now):
         """Put the frames of one record into out[at:end] if one is due. Returns its end, `at` for none."""
-        marks = self._marks
-        if marks & (_HURRY | _OVER) != _HURRY and self.due(now):
+        if self._marks & (_HURRY | _OVER) != _HURRY and self.due(now):
             return at
         self._filled = now
+        return self._fill(out, at, end)  # a function of its own: its memory is from the heap
+
+    def _fill(self, out, at, end):
+        marks = self._marks
         self._marks = marks & ~(_SAID | _HURRY)
         rows = self._rows
         ready = self._ready
@@ -743,6 +744,7 @@ class Mux:
         if ticks_diff(now, self._rows[_DECAYED]) >= _DECAY_MS:
             self._rows[_DECAYED] = now
             self._decay()
+        self._view = self._buf = None  # an idle session has no buffer
         silence = ticks_diff(now, self._heard)
         if self._marks & _PINGED:
             return _SILENT if silence >= (self._plan.profile.keepalive_s + self._plan.profile.silent_s) * 1000 else 0

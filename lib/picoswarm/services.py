@@ -2,10 +2,11 @@
 user's coroutines and the `Swarm` engine with its reactors; `Node` hands its calls to it.
 """
 
+import sys
 from asyncio import Event, create_task
 from collections import deque, namedtuple
 
-from .compat import collect, const, format_ip, sleep_ms, ticks_add, ticks_diff, ticks_ms
+from .compat import collect, const, format_ip, sleep_ms, ticks_add, ticks_diff, ticks_ms, unload
 
 _OPENED = const(3)  # events of the swarm
 _CLOSED = const(4)
@@ -55,7 +56,7 @@ class Stream:
         self._session = session
         self._channel = channel
         self._changed = Event()
-        self._is_ended = False  # nothing more comes
+        self._is_ended = self._is_closed = False  # nothing more comes; nothing more is sent
         self._reason = -1  # why it was given up
 
     def _check(self):
@@ -70,7 +71,13 @@ class Stream:
             self._reason = extra
         elif kind == _RESET - 1:
             self._is_ended = True
+            self._settle()
         self._changed.set()
+
+    def _settle(self):
+        """Both halves have ended: nobody asks for this stream any more."""
+        if self._is_ended and self._is_closed:
+            self._services.forget(self._session, self._channel)
 
     async def read(self, n=_CHUNK):
         """The bytes that are there, 1 to `n`, once there are some; b"" at the end."""
@@ -100,9 +107,11 @@ class Stream:
 
     def close(self):
         """Send no more; reading goes on until the other side does the same."""
-        if self._reason < 0:
+        if self._reason < 0 and not self._is_closed:
+            self._is_closed = True
             self._session.mux.close(self._channel)
             self._services.touch(self._session)
+            self._settle()
 
     def reset(self, reason=_BYE):
         """Give the stream up, both ways."""
@@ -186,12 +195,18 @@ class Services:
 
     def subscribe(self, text, signed):
         subscription = Subscription(self, text, self.swarm.profile.deliveries)
-        from .topics import subscribe
-
-        subscribe(self.pubsub, text, ticks_ms(), signed)
+        self._topics()[0](self.pubsub, text, ticks_ms(), signed)
         self._subscriptions.append(subscription)
         self.links.turn()
         return subscription
+
+    def _topics(self):
+        """`subscribe` and `unsubscribe` of topics.py, which goes again when they are done."""
+        before = list(sys.modules)
+        from .topics import subscribe, unsubscribe
+
+        unload(before)
+        return subscribe, unsubscribe
 
     def unsubscribe(self, subscription):
         if subscription in self._subscriptions:
@@ -199,9 +214,7 @@ class Services:
             for other in self._subscriptions:
                 if other.filter == subscription.filter:
                     return
-            from .topics import unsubscribe
-
-            unsubscribe(self.pubsub, subscription.filter, ticks_ms())
+            self._topics()[1](self.pubsub, subscription.filter, ticks_ms())
             self.links.turn()
 
     async def publish(self, topic, payload, seed):
@@ -442,6 +455,7 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
     """The Services of a node that has sessions, with the reactors that its profile asks for, and those of the user. The
     sockets are open. Raises OSError, LocalError."""
     from .counters import NAMES
+    from .net import LONGEST
     from .swarm import Swarm
     from .tcp import Links
 
@@ -476,6 +490,8 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
         logstats = LogStats(profile.log_bytes, sources, now)
         reactors.append(logstats)
     links = Links(driver.ip, engine.codec.tcp_port, profile.record)
+    if len(links.out) >= LONGEST:  # one after the other, never both
+        driver.buf = links.out
     links.open()
     swarm = Swarm(profile, identity, membership, rng, now, reactors, engine, book, engine.codec.tcp_port, name)
     if pex:

@@ -27,7 +27,6 @@ from .compat import (
 
 _DIAL = const(1)  # events of the swarm
 _HANG_UP = const(2)
-_PARKED = const(2)  # a session's stage
 _MEMORY = const(16)  # see reasons.py
 _READS = const(2)  # in one turn of a link, so that others come to theirs
 _PAUSE_MS = const(20)  # of a reader whose session takes nothing
@@ -58,8 +57,8 @@ class Links:
         self._ip = ip
         self._listening = None
         self._links = {}  # by session
-        self._out = bytearray(record + 18)  # every session writes through it
-        self._view = memoryview(self._out)
+        self.out = bytearray(record + 18)  # every session writes through it
+        self._view = memoryview(self.out)
         self._listener = self._timer = None
         self._wake_at = 0
         self._is_turning = False
@@ -80,7 +79,8 @@ class Links:
         self._listener = create_task(self._listen())
 
     def stop(self):
-        """End every task and close every socket. What the sessions have to say last is sent as far as the sockets take it."""
+        """End every task and close every socket. What the sessions have to say last is sent as far as the sockets take
+        it."""
         self.swarm.close(ticks_ms())
         self._turn()
         self._timer.cancel()
@@ -239,27 +239,29 @@ class Links:
             self._after()
         left = 0
         while session in self._links:
-            room = len(session.buf) - session.fill if session.stage != _PARKED else 0
-            if not room:
-                await sleep_ms(_PAUSE_MS)
-                continue
             if not left:
                 await readable(link.sock)
                 left = _READS
             left -= 1
+            n = None
             try:
-                n = read_into(link.sock, memoryview(session.buf)[session.fill :])
+                if session.room():
+                    n = read_into(link.sock, memoryview(session.buf)[session.fill :])
+                else:
+                    await sleep_ms(_PAUSE_MS)
+            except MemoryError as error:  # nothing is lost: it waits in the socket
+                self._note(error)
+                await sleep_ms(_PAUSE_MS)
             except OSError:
                 n = 0
-            now = ticks_ms()
+            if n is None:
+                left = 0
+                continue
             try:
-                if n is None:
-                    left = 0
-                    continue
                 if n:
-                    swarm.received(session, n, now)
+                    swarm.received(session, n, ticks_ms())
                 else:
-                    swarm.lost(session, now)
+                    swarm.lost(session, ticks_ms())
             except Exception as error:  # a peer that makes us fail loses its session, and nobody else's
                 self._note(error)
                 swarm.end(session, _MEMORY)
@@ -273,7 +275,7 @@ class Links:
         swarm = self.swarm
         try:
             while True:
-                n = swarm.to_send(session, self._out, ticks_ms())
+                n = swarm.to_send(session, self.out, ticks_ms())
                 if not n:
                     return
                 taken = write_from(link.sock, self._view[:n]) or 0

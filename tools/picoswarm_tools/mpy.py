@@ -45,8 +45,9 @@ BUNDLES = {
     "node": ("net", "node"),
     "swarm": (
         *("channel", "aead_viper", "aead", "keymap", "noise", "hello", "handshake", "sealed", "mux", "session"),
-        *("door", "connmgr", "swarm", "tcp", "services"),
+        *("door", "connmgr", "swarm"),
     ),
+    "services": ("tcp", "services"),
     "pex": ("addrbook", "pex"),
     # Of the start, and gone after it. Each module leaves its name and path behind, which no collection frees.
     "keys": ("entropy", "nodekey", "keys"),

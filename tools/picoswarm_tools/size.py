@@ -33,7 +33,7 @@ from .swarm import free_ports
 
 LEVEL = 3
 HEAP_KB = 900
-SERVICES = ("pex", "pubsub", "rpc")
+SERVICES = ("pex", "pubsub", "rpc", "logstats")
 ERRORS = "failures"  # whoever asks others catches them
 PROGRAM = "session_parts"
 

@@ -11,8 +11,6 @@ from functools import cache
 from pathlib import Path
 
 from picoswarm import Channel, Node, Profile, Reactor
-from picoswarm.compat import ticks_ms
-from picoswarm.logstats import LogStats
 
 from .boards import numbers_of
 from .probe import Ended, Probe
@@ -23,8 +21,7 @@ SETTLE_S = 12  # what was published is kept for 10 s
 OPEN_S = 25  # within which all sessions must be open
 READINGS = 5  # further ones, a second apart: in the least of them nobody was at the door and no lookup ran
 FIRST_OWN = 40
-SERVED = ("pex", "pubsub", "rpc")  # numbers of the profile: 1 for one channel each
-LOG_AND_STATS = 2
+SERVED = {"pex": 1, "pubsub": 1, "rpc": 1, "logstats": 2}  # channels, by the number of the profile that has them
 
 
 class Deaf(Reactor):
@@ -50,9 +47,14 @@ class Case:
         return Profile(**self.numbers)
 
     @property
+    def served(self) -> int:
+        """Channels of its own services."""
+        return sum(count for name, count in SERVED.items() if getattr(self.profile, name))
+
+    @property
     def own_channels(self) -> int:
-        """Those that its user adds: of log and counters, as far as there are two, and others."""
-        return self.channels - sum(getattr(self.profile, name) for name in SERVED)
+        """Those that its user adds."""
+        return self.channels - self.served
 
 
 @cache
@@ -81,9 +83,8 @@ async def _members(node: Probe, stack: AsyncExitStack, case: Case, sessions: int
         profile = Profile(links=8, outbound=1, inbound=7) if i < sessions else Profile(links=0)
         (port,) = free_ports(1)
         member = Node(str(node.folder / f"member{i}"), node.membership, profile, host=HOST, port=port)
-        if i < sessions and case.own_channels >= LOG_AND_STATS:
-            member.register(LogStats(256, (("", ()),), ticks_ms()))
-            member.register(Deaf(case.own_channels - LOG_AND_STATS))
+        if i < sessions:
+            member.register(Deaf(case.own_channels))
         await stack.enter_async_context(member)
         if i < sessions:
             member.handle("probe", lambda caller, payload: payload)

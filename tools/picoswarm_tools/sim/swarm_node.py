@@ -12,7 +12,7 @@ from picoswarm.discovery import Discovery
 from picoswarm.membership import Membership
 from picoswarm.pex import PeerExchange
 from picoswarm.pubsub import PubSub
-from picoswarm.session import OPEN, PARKED, Session
+from picoswarm.session import OPEN, Session
 from picoswarm.swarm import CLOSED, DIAL, HANG_UP, OPENED, Swarm
 from picoswarm.topics import subscribe
 
@@ -58,7 +58,7 @@ class _Link:
         node, session = self.node, self.session
         if self._is_reading or not node.holds(self):
             return
-        room = len(session.buf) - session.fill if session.stage != PARKED else 0
+        room = session.room() if self._waiting else 0
         if self._waiting and room:
             n = min(room, len(self._waiting))
             session.buf[session.fill : session.fill + n] = self._waiting[:n]

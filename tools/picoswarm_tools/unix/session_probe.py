@@ -1,6 +1,6 @@
 # A whole node under measurement, on 32-bit MicroPython: session_probe.py FOLDER PORT [name=value ...]
-# Its user adds own=N channels: those of log and counters, as far as there are two, and others that nobody speaks on. It uses
-# each service once. Says what it costs, one JSON object a line, and obeys on standard input:
+# Its user adds own=N channels that nobody speaks on. It uses each service once. Says what it costs, one JSON object a line,
+# and obeys on standard input:
 #   meet ID ...  a request to each of these nodes, which opens a session where there is none
 #   heap         what the library and the node hold after two collections; the channels of each open session
 #   comb N       from now on no free piece of the heap is longer than N bytes
@@ -22,10 +22,9 @@ import json  # noqa: E402
 from binascii import hexlify, unhexlify  # noqa: E402
 
 from picoswarm import Channel, Node, Reactor, RequestError  # noqa: E402
-from picoswarm.compat import readable, ticks_ms  # noqa: E402
+from picoswarm.compat import readable  # noqa: E402
 
 imported = used()
-LOG_AND_STATS = 2  # channels
 OWN_CHANNEL = 40  # and those above it
 
 
@@ -97,11 +96,6 @@ async def main(folder, port, *numbers):
     program = used() - imported
     node = Node(folder, profile=changes, host="127.0.0.1", port=int(port))
     del changes
-    if own_channels >= LOG_AND_STATS:
-        own_channels -= LOG_AND_STATS
-        from picoswarm.logstats import LogStats
-
-        node.register(LogStats(1024, (("", ()),), ticks_ms()))
     if own_channels:
         node.register(Deaf(own_channels))
     teeth = None

@@ -1,0 +1,224 @@
+"""Rows of the mux: what channels cost over a bare socket, beside asyncio's streams on the same interpreter, and what goes when.
+
+Both programs are unix/mux_bench.py. Under the Mux lies a layer that only adds lengths: the cipher has rows of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from picoswarm.channel import Channel
+from picoswarm.mux import Mux
+from picoswarm.profile import Profile
+
+from .. import mpy, runtimes
+from ..report import Row
+
+LEVEL = 3
+HEAP_KB = 200
+ROUNDS = 5
+BENCH = runtimes.ROOT / "tools" / "picoswarm_tools" / "unix" / "mux_bench.py"
+# Ours, asyncio's: what runs on MicroPython, and its peer on CPython.
+PEERS = {
+    "send_full": "sink",
+    "send_each": "sink",
+    "plain_send": "plain_sink",
+    "receive": "source",
+    "plain_receive": "plain_source",
+    "echo": "client",
+    "plain_echo": "plain_client",
+}
+ON_UNIX = "32-bit unix build, .mpy -O3"
+URGENT, BULK = 1, 2
+
+
+def device() -> tuple[list[str], dict[str, str]]:
+    """(command, environment) of the measured program."""
+    folder = mpy.library_folder("x86", LEVEL).with_name("mux-bench")
+    library = mpy.compile_library("x86", LEVEL)
+    mpy.compile_beside([BENCH], folder, "x86", LEVEL)
+    command = [str(runtimes.find("micropython")), "-X", f"heapsize={HEAP_KB}k", "-m", BENCH.stem]
+    return command, {**os.environ, "MICROPYPATH": f"{library}:{folder}:.frozen"}
+
+
+def user_seconds(what: str, count: int, size: int) -> tuple[float, str]:
+    """(CPU time in user mode of the program on MicroPython, what its peer says at the end)."""
+    environment = {**os.environ, "PYTHONPATH": str(runtimes.ROOT / "lib")}
+    arguments = [sys.executable, str(BENCH), PEERS[what], "0", str(count), str(size)]
+    with subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, text=True) as peer:
+        port = peer.stdout.readline().strip()
+        command, environment = device()
+        measured = subprocess.Popen([*command, what, port, str(count), str(size)], env=environment, stdout=subprocess.PIPE)
+        _, status, usage = os.wait4(measured.pid, 0)
+        measured.returncode = os.waitstatus_to_exitcode(status)
+        said = measured.stdout.read().decode()
+        measured.stdout.close()
+        if measured.returncode or said:
+            peer.kill()
+            raise RuntimeError(f"{what}: {said}")
+        told = peer.communicate(timeout=60)[0]
+    return usage.ru_utime, told
+
+
+def ratio(ours: str, plain: str, count: int, size: int) -> float:
+    """Our time by asyncio's: the median of `ROUNDS` pairs, one after the other, without what it takes to start."""
+    idle = {what: statistics.median(user_seconds(what, 0, size)[0] for _ in range(3)) for what in (ours, plain)}
+    pairs = []
+    for _ in range(ROUNDS):
+        a, b = (user_seconds(what, count, size)[0] - idle[what] for what in (ours, plain))
+        pairs.append(a / b)
+    return statistics.median(pairs)
+
+
+def allocated(count: int, step: int) -> float:
+    command, environment = device()
+    done = subprocess.run([*command, "alloc", str(step), str(count), "64"], env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stdout + done.stderr)
+    return json.loads(done.stdout) / count
+
+
+class Ends:
+    """Two Muxes that hear each other at once; `a` sends."""
+
+    def __init__(self, channels: tuple[Channel, ...]):
+        profile = Profile()
+        self.a, self.b = (Mux(profile, channels, is_initiator, 0) for is_initiator in (True, False))
+        self.now = 0
+        self.out = bytearray(profile.record)
+        for mux in (self.a, self.b):
+            mux.on_message = lambda channel, view: None
+            mux.start(bytes(channel.id for channel in channels), profile.record, 0)
+        for _ in range(2):
+            self.record()
+
+    def record(self) -> list[tuple[int, int]]:
+        """(channel, bytes) of the frames of the next record of `a`, with what `b` says to it."""
+        found, at = [], 0
+        n = self.a.fill(self.out, 0, len(self.out), self.now)
+        while at < n:
+            size = 3 + ((self.out[at + 1] & 15) << 8 | self.out[at + 2])
+            found.append((self.out[at], size))
+            at += size
+        if self.b.receive(self.out, 0, n, self.now):
+            raise RuntimeError("a record was refused")
+        n = self.b.fill(self.out, 0, len(self.out), self.now)
+        if n and self.a.receive(self.out, 0, n, self.now):
+            raise RuntimeError("a record was refused")
+        self.now += 2
+        self.a.tick(self.now)
+        return found
+
+    def load(self, channel: int, size: int) -> None:
+        """Fill the queue of a channel."""
+        while self.a.try_send(channel, bytes(size)):
+            pass
+
+
+def urgent_wait() -> int:
+    """The most records of a bulk transfer that go before the first frame of an urgent message of 1 KB, over 100 of them."""
+    ends = Ends((Channel(URGENT, 10, 4, 4096, 1024), Channel(BULK, 1, 32, 16384, 1024)))
+    longest = 0
+    for i in range(100):
+        for _ in range(40 + i % 7):
+            ends.load(BULK, 700 + i)
+            ends.record()
+        ends.load(BULK, 700 + i)
+        ends.a.try_send(URGENT, bytes(1024))
+        waited = 0
+        while URGENT not in [channel for channel, _ in ends.record()]:
+            waited += 1
+            ends.load(BULK, 700)
+        longest = max(longest, waited)
+    return longest
+
+
+def share_error() -> float:
+    """How far the shares of priorities 10 and 1 are from ten to one, over 1,000 records, in per cent."""
+    ends = Ends((Channel(URGENT, 10, 32, 8192, 1000), Channel(BULK, 1, 32, 8192, 1000)))
+    sent = {0: 0, URGENT: 0, BULK: 0}
+    for _ in range(1000):
+        for channel in (URGENT, BULK):
+            ends.load(channel, 97)
+        for channel, size in ends.record():
+            sent[channel] += size
+    return abs(sent[URGENT] / sent[BULK] / 10 - 1) * 100
+
+
+def measure() -> Iterator[Row]:
+    method = f"{ON_UNIX}, user CPU time, {ROUNDS} pairs in turn, loopback, peer on CPython"
+    yield Row(
+        "mux.send_batched.ratio",
+        "64 B messages, as many as fit in a record: times asyncio's write and drain",
+        1 / ratio("send_full", "plain_send", 20_000, 64),
+        "x",
+        3,
+        "higher",
+        method=method,
+    )
+    yield Row(
+        "mux.send_flushed.ratio",
+        "512 B messages, a record each: times asyncio's write and drain",
+        1 / ratio("send_each", "plain_send", 20_000, 512),
+        "x",
+        1.5,
+        "higher",
+        method=method,
+    )
+    yield Row(
+        "mux.receive.ratio",
+        "64 B messages: times asyncio's readexactly",
+        1 / ratio("receive", "plain_receive", 20_000, 64),
+        "x",
+        1.5,
+        "higher",
+        method=method,
+    )
+    yield Row(
+        "mux.echo.ratio",
+        "a 64 B message and its answer, by asyncio's readexactly, write and drain",
+        ratio("echo", "plain_echo", 10_000, 64),
+        "x",
+        1.2,
+        method=method,
+    )
+    yield Row(
+        "mux.echo.longest_ms",
+        "the longest of 1,000 such round trips",
+        int(user_seconds("echo", 1_000, 64)[1]),
+        "ms",
+        39,
+        gate=False,
+        method="wall clock at the peer",
+    )
+    one = "two Muxes, 980 messages, records of seven, sent and received, collector off"
+    yield Row("mux.alloc_per_frame", "allocated per message of 64 B", allocated(980, 0), "bytes", 16, method=one)
+    yield Row(
+        "mux.alloc_per_frame.varied",
+        "the same where each message is longer or shorter than the last: a view for each",
+        allocated(980, 13),
+        "bytes",
+        method=one,
+    )
+    yield Row(
+        "priority.urgent_wait_records",
+        "records of a bulk transfer before the first frame of an urgent message of 1 KB",
+        urgent_wait(),
+        "records",
+        2,
+        method="priorities 10 and 1, the worst of 100 moments",
+    )
+    yield Row(
+        "priority.share_error",
+        "how far the shares of priorities 10 and 1 are from ten to one",
+        share_error(),
+        "%",
+        10,
+        method="1,000 records, both queues always full",
+    )
