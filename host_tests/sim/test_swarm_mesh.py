@@ -42,6 +42,15 @@ def test_sessions_join_a_mesh_of_boards_to_one_piece(nodes):
         assert time_to_one_piece(nodes, seed, 10 * MINUTE) <= 5 * MINUTE, seed
 
 
+def test_boards_with_two_links_are_joined_by_one_node_that_has_more():
+    mesh = SwarmMesh(1, profile={"links": 2})
+    for number in range(16):
+        hub = {**BOOTSTRAP, "links": 16, "outbound": 8, "inbound": 8, "dials": 4}
+        mesh.add(know=mesh.nodes[:1], profile={} if number else hub, start_us=number * SECOND // 10)
+    mesh.clock.run_for(3 * MINUTE)
+    assert mesh.components() == [16]
+
+
 def test_a_mesh_whose_nodes_have_lost_all_power_comes_back():
     mesh = mesh_of(20)
     for node in mesh.nodes:

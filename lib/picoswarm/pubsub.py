@@ -119,7 +119,6 @@ class PubSub(Reactor):
         self.now = now
         self.peers = {}
         self.counts = [0] * 14
-        self.is_busy = False
         self.checks = None  # signing.Checks, where signed messages are subscribed to
         self.profile = profile
         self.own_id = own_id
@@ -354,7 +353,10 @@ class PubSub(Reactor):
 
     def work(self):
         """One slice of checking a signature; True while there is more."""
-        return bool(self.checks and self.checks.step())
+        more = bool(self.checks and self.checks.step())
+        if more != self.is_busy:
+            self.is_busy = more
+        return more
 
     def next_time(self):
         """The tick at which `tick` must be called at the latest, or None."""
