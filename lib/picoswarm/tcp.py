@@ -256,8 +256,8 @@ class Links:
         self.swarm.end(session, _MEMORY)
 
     def _receive(self, link):
-        """Read what the socket has. Returns 1, 0 where it has nothing, -1 where there is no room. No coroutine: its frame would
-        hold on to the buffer."""
+        """Read what the socket has. Returns 1, 0 where it has nothing, -1 where there is no room. No coroutine: its frame
+        would hold on to the buffer."""
         session = link.session
         try:
             if not session.room():
