@@ -57,7 +57,7 @@ class Driver:
         self._open_socket = open_socket
         self._sock = None
         self._is_broken = False  # only a new socket helps
-        self.buf = bytearray(LONGEST)  # for both ways: the engine keeps no view of a datagram; may be another one at the start
+        self.buf = bytearray(LONGEST)  # for both ways: the engine keeps no view of a datagram
         self._most = heard
         self._read_n = heard + 1  # so that a longer one shows
         self._reader = self._timer = None

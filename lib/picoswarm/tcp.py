@@ -232,10 +232,12 @@ class Links:
     async def _read(self, link):
         """Read one socket until its session is over."""
         session = link.session
-        swarm = self.swarm
         if session.is_outbound:
             await writable(link.sock)
-            swarm.connected(session, ticks_ms())
+            try:
+                self.swarm.connected(session, ticks_ms())
+            except Exception as error:
+                self._fail(session, error)
             self._after()
         left = 0
         while session in self._links:
@@ -243,29 +245,41 @@ class Links:
                 await readable(link.sock)
                 left = _READS
             left -= 1
-            n = None
-            try:
-                if session.room():
-                    n = read_into(link.sock, memoryview(session.buf)[session.fill :])
-                else:
-                    await sleep_ms(_PAUSE_MS)
-            except MemoryError as error:  # nothing is lost: it waits in the socket
-                self._note(error)
-                await sleep_ms(_PAUSE_MS)
-            except OSError:
-                n = 0
-            if n is None:
+            n = self._receive(link)
+            if n < 1:
                 left = 0
-                continue
-            try:
-                if n:
-                    swarm.received(session, n, ticks_ms())
-                else:
-                    swarm.lost(session, ticks_ms())
-            except Exception as error:  # a peer that makes us fail loses its session, and nobody else's
-                self._note(error)
-                swarm.end(session, _MEMORY)
-            self._after()
+            if n < 0:
+                await sleep_ms(_PAUSE_MS)
+
+    def _fail(self, session, error):
+        """A peer that makes us fail loses its session, and nobody else's."""
+        self._note(error)
+        self.swarm.end(session, _MEMORY)
+
+    def _receive(self, link):
+        """Read what the socket has. Returns 1, 0 where it has nothing, -1 where there is no room. No coroutine: its frame
+        would hold on to the buffer."""
+        session = link.session
+        try:
+            if not session.room():
+                return -1
+            n = read_into(link.sock, memoryview(session.buf)[session.fill :])
+        except MemoryError as error:  # nothing is lost: it waits in the socket
+            self._note(error)
+            return -1
+        except OSError:
+            n = 0
+        if n is None:
+            return 0
+        try:
+            if n:
+                self.swarm.received(session, n, ticks_ms())
+            else:
+                self.swarm.lost(session, ticks_ms())
+        except Exception as error:
+            self._fail(session, error)
+        self._after()
+        return 1
 
     def _flush(self, session):
         """Write what the session has to send now, as far as the socket takes it."""

@@ -1,5 +1,5 @@
-"""`make peers`: what a user would pick instead, for the rows `compare.*`. It is only run at measuring time, from build/peers:
-none of it belongs to the project.
+"""`make peers`: what a user would pick instead, for the rows `compare.*`. It is only run at measuring time, from
+build/peers: none of it belongs to the project.
 
     mosquitto     the machine's, or the distribution's package, unpacked without root
     microdot      of the package index, through pip
@@ -102,11 +102,15 @@ def _bring_microdot() -> None:
 def _bring_umqtt() -> None:
     target = _unpacked("micropython-lib")
     shutil.rmtree(target, ignore_errors=True)
-    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
-    subprocess.run(["git", "clone", "-q", "--depth", "1", MICROPYTHON_LIB, str(target)], check=True, env=environment, timeout=300)
+    command = ["git", "clone", "-q", "--depth", "1", MICROPYTHON_LIB, str(target)]
+    subprocess.run(command, check=True, env={**os.environ, "GIT_TERMINAL_PROMPT": "0"}, timeout=300)
 
 
-BROUGHT = (("mosquitto", mosquitto, _bring_mosquitto), ("microdot", microdot, _bring_microdot), ("umqtt", umqtt, _bring_umqtt))
+BROUGHT = (
+    ("mosquitto", mosquitto, _bring_mosquitto),
+    ("microdot", microdot, _bring_microdot),
+    ("umqtt.simple", umqtt, _bring_umqtt),
+)
 
 
 def main() -> int:

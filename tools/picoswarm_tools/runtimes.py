@@ -55,8 +55,8 @@ def run_micropython(
 ) -> subprocess.CompletedProcess[str]:
     """Run the unix port with `args` under a heap of `heap_kb` KiB and return what it did, both outputs in `stdout`.
 
-    `env` is added to this process's environment. `binary`: another one than that of `bits`. The exit code is not looked at.
-    Raises Missing, and subprocess.TimeoutExpired when it is not done after `timeout` seconds.
+    `binary`: another one than that of `bits`. `env` is added to this process's environment. The exit code is not looked
+    at. Raises Missing, and subprocess.TimeoutExpired when it is not done after `timeout` seconds.
     """
     command = [str(binary or find("micropython64" if bits == 64 else "micropython"))]
     if heap_kb:

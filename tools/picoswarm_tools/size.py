@@ -1,8 +1,8 @@
 """`picoswarm size PROFILE`: what a profile takes of a board's heap, before anything is flashed.
 
-Nothing here is a figure that somebody typed in: two nodes of the profile run on 32-bit MicroPython, and what each part leaves
-on the heap is measured on the spot (unix/session_parts.py). One session stands for all of them. The outcome is kept in build/
-until the library changes.
+Nothing here is a figure that somebody typed in: two nodes of the profile run on 32-bit MicroPython, and what each part
+leaves on the heap is measured on the spot (unix/session_parts.py). One session stands for all of them. The outcome is
+kept in build/ until the library changes.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _run(numbers: Mapping[str, int], is_frozen: bool) -> dict[str, int]:
 
 
 def measured(numbers: Mapping[str, int], is_frozen: bool = False) -> dict[str, int]:
-    """Bytes by part of a node with these numbers, from build/ where the library is the same. Raises RuntimeError, Missing."""
+    """Bytes by part of a node with these numbers, from build/ where it was measured. Raises RuntimeError, Missing."""
     texts = mpy.small_library("x86", LEVEL)[0]
     program = (probe.PROGRAMS / f"{PROGRAM}.py").read_text()
     given = sorted(texts.items()), program, _modules(Profile(**numbers)), sorted(numbers.items()), is_frozen

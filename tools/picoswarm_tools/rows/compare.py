@@ -1,8 +1,8 @@
 """What a user would pick instead, beside ours: same interpreter, same heap, in one run (`make peers` brings them).
 
-Each runs as a program of unix/ on 32-bit MicroPython, precompiled with -O3, and sends readings of 32 bytes: MQTT to a real
-mosquitto under a topic, microdot through a websocket without one, ours under the same topic to a subscriber, encrypted. Bytes
-are those that TCP carries, both ways. Processor time is the process's own, in turns: A B A B.
+Each runs as a program of unix/ on 32-bit MicroPython, precompiled with -O3, and sends readings of 32 bytes: MQTT to a
+real mosquitto under a topic, microdot through a websocket without one, ours under the same topic to a subscriber,
+encrypted. Bytes are those that TCP carries, both ways. Processor time is the process's own, in turns: A B A B.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Pipe:
 
 @dataclass
 class Program:
-    """A program under measurement, and what was seen of it. `wire` gives the bytes that its connection has carried so far."""
+    """A program under measurement, and what was seen of it. `wire` gives the bytes that its connection has carried."""
 
     name: str
     process: asyncio.subprocess.Process
@@ -138,11 +138,10 @@ async def _listens(port: int) -> None:
 
 
 @asynccontextmanager
-async def broker(folder: Path) -> AsyncIterator[int]:
-    """A mosquitto that takes anybody; gives its port."""
+async def broker(config: Path) -> AsyncIterator[int]:
+    """A mosquitto that takes anybody, by a file to be written; gives its port."""
     command, environment = peers.mosquitto()
     (port,) = free_ports(1)
-    config = folder / "mosquitto.conf"
     config.write_text(f"listener {port} {HOST}\nallow_anonymous true\nset_tcp_nodelay true\n")
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -160,9 +159,14 @@ async def broker(folder: Path) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def mqtt(name: str, path: Path, broker_port: int) -> AsyncIterator[Program]:
+async def mqtt(folder: Path, name: str, path: Path) -> AsyncIterator[Program]:
+    """A client, with a broker of its own behind a relay that counts."""
     pipe = Pipe()
-    async with pipe.to(broker_port) as port, started(name, [path], str(port)) as program:
+    async with (
+        broker(folder / f"{name}.conf") as broker_port,
+        pipe.to(broker_port) as port,
+        started(f"compare_{name}", [path], str(port)) as program,
+    ):
         program.heap = (await program.hear())["heap"]
 
         async def wire() -> int:
@@ -180,8 +184,9 @@ async def websocket() -> AsyncIterator[Program]:
         await _listens(port)
         reader, writer = await asyncio.open_connection(HOST, port)
         key = base64.b64encode(os.urandom(16)).decode()
-        head = f"GET / HTTP/1.1\r\nHost: {HOST}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        writer.write(f"{head}Sec-WebSocket-Key: {key}\r\n\r\n".encode())
+        head = (f"Host: {HOST}", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13")
+        lines = ("GET / HTTP/1.1", *head, f"Sec-WebSocket-Key: {key}", "", "")
+        writer.write("\r\n".join(lines).encode())
         await reader.readuntil(b"\r\n\r\n")
         count = [0]
 
@@ -251,16 +256,14 @@ async def ours(folder: Path, numbers: dict[str, int]) -> AsyncIterator[Program]:
 
 async def _observe(folder: Path, troubles: list[str]) -> list[Program]:
     async with AsyncExitStack() as stack:
-        programs = []
+        programs: list[Program] = []
         for bring in (
-            lambda: mqtt("compare_umqtt", peers.umqtt(), broker_port),
-            lambda: mqtt("compare_mqtt_as", peers.mqtt_as(), broker_port),
+            lambda: mqtt(folder, "umqtt", peers.umqtt()),
+            lambda: mqtt(folder, "mqtt_as", peers.mqtt_as()),
             websocket,
             lambda: ours(folder, numbers_of("leaf")),
         ):
             try:
-                if not programs:
-                    broker_port = await stack.enter_async_context(broker(folder))
                 programs.append(await stack.enter_async_context(bring()))
             except runtimes.Missing as trouble:
                 troubles.append(str(trouble))

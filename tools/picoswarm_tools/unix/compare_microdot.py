@@ -1,5 +1,5 @@
-# A server of microdot with one open websocket under measurement, on 32-bit MicroPython: compare_microdot.py PORT. It obeys as
-# compare_umqtt.py does; who holds the other end returns what `echo` sends.
+# A server of microdot with one open websocket under measurement, on 32-bit MicroPython: compare_microdot.py PORT. It
+# obeys as compare_umqtt.py does; who holds the other end returns what `echo` sends.
 import asyncio
 import gc
 import json

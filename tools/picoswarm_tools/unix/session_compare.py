@@ -1,4 +1,5 @@
-# A node of ours with one session under measurement, on 32-bit MicroPython: session_compare.py FOLDER PORT ID [name=value ...].
+# A node of ours with one session under measurement, on 32-bit MicroPython:
+# session_compare.py FOLDER PORT ID [name=value ...]
 # ID: the other node, which serves the method "echo". It obeys as compare_umqtt.py does.
 import asyncio
 import gc

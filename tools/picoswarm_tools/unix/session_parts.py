@@ -16,6 +16,7 @@ import asyncio  # noqa: E402
 import json  # noqa: E402
 
 OWN_CHANNEL = 40
+REST_S = 3  # until what only a busy session has is gone
 
 
 class Heap:
@@ -78,7 +79,7 @@ async def main(modules, folder, second_folder, port, second_port, *numbers):
             await asyncio.sleep(0.05)
         mark()
         session = await services.session(second.id, 10000)
-        await asyncio.sleep(1)
+        await asyncio.sleep(REST_S)
         del session
         mark("session", count=2)
     await node.close()

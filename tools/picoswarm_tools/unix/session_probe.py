@@ -42,6 +42,7 @@ class Wanted:
     """What the full heap refused."""
 
     most = 0
+    teeth = ()
 
 
 def note(error):
@@ -54,8 +55,8 @@ def note(error):
 
 
 def comb(longest):
-    """Fill every free piece of the heap that is longer, and leave every second one of that size free."""
-    teeth = [None] * (gc.mem_free() // longest + 1)
+    """Fill every free piece of the heap that is longer, and leave every second one of that size free, for good."""
+    Wanted.teeth = teeth = [None] * (gc.mem_free() // longest + 1)
     gc.collect()
     try:
         for i in range(len(teeth)):
@@ -65,7 +66,6 @@ def comb(longest):
     for i in range(1, len(teeth), 2):
         teeth[i] = None
     gc.collect()
-    return teeth
 
 
 def tell(**facts):
@@ -98,7 +98,6 @@ async def main(folder, port, *numbers):
     del changes
     if own_channels:
         node.register(Deaf(own_channels))
-    teeth = None
     async with node:
         services = node._services
         services.links._note = note
@@ -120,7 +119,7 @@ async def main(folder, port, *numbers):
                     channels.append(sum([channel in served for channel in session.hello.channels]))
                 tell(heap=used() - bare - program, channels=channels, stats=node.stats())
             elif words[0] == "comb":
-                teeth = comb(int(words[1]))
+                comb(int(words[1]))
                 tell(free=gc.mem_free())
             elif words[0] == "wanted":
                 tell(wanted=Wanted.most, sessions=len(services.swarm.peers))
