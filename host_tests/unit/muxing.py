@@ -31,11 +31,11 @@ class End:
         n = self.mux.fill(self.out, 2, len(self.out), now)
         return bytes(self.out[2:n])
 
-    def hear(self, record, now):
-        """What `receive` says of a record."""
+    def hear(self, record, now, at=2):
+        """What `receive` says of a record, which stands there in the buffer."""
         n = len(record)
-        self.buf[2 : 2 + n] = record
-        return self.mux.receive(self.buf, 2, 2 + n, now)
+        self.buf[at : at + n] = record
+        return self.mux.receive(self.buf, at, at + n, now)
 
     def events(self):
         """All events that wait."""

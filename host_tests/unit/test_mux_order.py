@@ -50,15 +50,12 @@ def test_an_urgent_message_overtakes_bulk():
 
 def test_a_channel_without_credit_does_not_hold_up_the_others():
     pair = Pair()
-    while pair.a.record(pair.now) or pair.a.mux.due(pair.now) > 0:
-        pair.pass_ms(20)
-    for _ in range(20):
+    sent = 0
+    for _ in range(60):  # nothing comes back
         pair.a.mux.try_send(BULK, bytes(380))
-    seen = []
-    for _ in range(20):  # nothing comes back
-        seen += frames(pair.a.record(pair.now))
+        sent += len(frames(pair.a.record(pair.now)))
         pair.pass_ms(20)
-    assert len(seen) == 2
+    assert sent == 16384 // 383
     assert pair.a.mux.try_send(SLOW, b"free")
     assert frames(pair.a.record(pair.now)) == [(SLOW, 1, b"free")]
 
@@ -99,14 +96,14 @@ def test_a_full_record_does_not_wait():
     assert pair.a.mux.due(pair.now) == 0
 
 
-def test_control_takes_at_most_every_second_record():
+def test_control_goes_before_data_in_every_second_record_at_most():
     pair = Pair(WIDE)
     keep_full(pair.a, BULK, 97)
     seen = []
     for _ in range(4):
         assert pair.a.hear(frame(0, b"\x01"), pair.now) == 0
-        seen.append(any(channel == 0 for channel, flags, payload in frames(pair.a.record(pair.now))))
-    assert seen == [False, True, False, True]  # the record before them gave credit
+        seen.append(frames(pair.a.record(pair.now))[0][0])
+    assert seen == [BULK, 0, BULK, 0]  # the record before them gave credit
 
 
 def test_many_pings_draw_one_pong():

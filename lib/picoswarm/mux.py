@@ -34,6 +34,8 @@ _QUEUE = const(7)
 _LIMIT = const(8)
 _RECORD = const(1)  # in the first row: bytes of a record
 _DECAYED = const(3)  # and when scores were made less
+_END_AT = const(0)  # and where the record that is received ends
+_LIMIT_AT = const(5)  # and where the record in hand has to end
 _PLACE = const(0x200000)  # in ROOM: a message more
 _GUARD = const(0x100000)  # in ROOM: lent by the places where bytes are lacking
 
@@ -80,6 +82,7 @@ _GOAWAY_KIND = const(4)
 
 _FIRST_STREAM = const(128)
 _NAME = const(60)  # bytes of a stream's name: the smallest record holds it
+_LEAST_HALF = const(8192)  # bytes of half a window, which whole messages need no memory for: so credit is given seldom
 _LEAST = const(16)  # a part of a message has as many bytes, or is all that is left or allowed
 _URGENT = const(5)  # priority from which on nothing waits for more
 _PRIORITY = const(5)  # of the streams that the peer opens
@@ -110,7 +113,7 @@ class _Plan:
         for channel in channels:
             # What is not given back yet stays below half a window: the other half always holds one more message, in
             # frames of the smallest records.
-            half = channel.message + (channel.message >> 4) + 8
+            half = max(channel.message + (channel.message >> 4) + 8, _LEAST_HALF)
             n = channel.id
             if (
                 not (0 < n < _FIRST_STREAM and 0 < channel.priority <= 16 and half < 0x8000)
@@ -146,7 +149,7 @@ class Mux:
         self._rows = [0, 0, -1, 0, 0, 0, 0, (), 0] * len(_plan.lanes)
         self._ready = []  # rows that have something to send, and credit for it
         self._refused = None  # a bit for each id of the peer's streams that is to hear `busy`
-        self._pool = self._view = self._buf = None
+        self._pool = self._out = self._view = self._buf = None
         self._at = 0  # where in _buf the view begins
         self._heard = self._filled = self._rows[_DECAYED] = now
         self._marks = 0 if is_initiator else _ODD
@@ -271,67 +274,38 @@ class Mux:
             n += (self._rows[i + _ROOM] & _GUARD - 1) - self._plan.lanes[i // _STEP].queue_bytes
         return n <= 0
 
+    # What happens for each record or message has few names and flat expressions: of a function with more, MicroPython takes
+    # the memory of each call from the heap, and looks for it longer than the function takes.
+
     def fill(self, out, at, end, now):
         """Put the frames of one record into out[at:end] if one is due. Returns its end, `at` for none."""
         if self._marks & (_HURRY | _OVER) != _HURRY and self.due(now):
             return at
         self._filled = now
-        return self._fill(out, at, end)  # a function of its own: its memory is from the heap
+        self._out = out
+        if end > at + self._rows[_RECORD]:
+            end = at + self._rows[_RECORD]
+        self._rows[_LIMIT_AT] = end
+        if self._marks & (_TALK | _SAID):
+            at = self._begin(at)
+        while self._ready:
+            at = self._fill_row(at, self._ready[0] if len(self._ready) == 1 else self._next())
+            if at < 0:
+                at = ~at
+                break
+        if self._marks & _TALK:
+            at = self._fill_control(at)
+        return at
 
-    def _fill(self, out, at, end):
+    def _begin(self, at):
+        """A record begins. What channel 0 has to say comes first, but not twice in a row where something waits."""
         marks = self._marks
-        self._marks = marks & ~(_SAID | _HURRY)
-        rows = self._rows
-        ready = self._ready
-        start = at
-        if end > at + rows[_RECORD]:
-            end = at + rows[_RECORD]
+        self._marks = marks & ~_SAID
         if marks & _AWAY:
-            end -= 5
-        if marks & _TALK and not (marks & _SAID and ready):
-            at = self._fill_control(out, at, end)
-        while ready:
-            is_alone = len(ready) == 1
-            i = ready[0] if is_alone else self._next()
-            queue = rows[i + _QUEUE]
-            flags = rows[i + _FLAGS]
-            before = at
-            freed = 0
-            limit = at + rows[i + _CREDIT]
-            if limit > end:
-                limit = end
-            if rows[i + _DONE]:
-                limit = 0
-            while queue:
-                data = queue[0]
-                n = len(data)
-                if at + n + 3 > limit:
-                    break
-                at = frame(out, at, data, 0, n, flags >> 16 & 0xFF, _END)
-                queue.pop(0)
-                freed += _PLACE - 3
-                if not is_alone:
-                    break
-            n = at - before
-            if n:
-                rows[i + _CREDIT] -= n
-                rows[i + _ROOM] += freed + n
-                rows[i] += (n << 4) // (flags >> 24)
-                if queue or flags & (_WANTS | _CLOSING):
-                    self._sent(i)
-                else:
-                    ready.remove(i)
-            else:
-                at = self._fill_rest(out, at, end, i)
-                if at == before and i in ready:
-                    break
-        if ready:
-            self._marks |= marks & _HURRY
-        if at == start:
-            at = self._fill_control(out, at, end)
-        if self._marks & _AWAY:
-            at = self._put(out, at, 0, _END, _GOAWAY_KIND, self._marks >> 16)
-            self._marks |= _OVER
+            self._rows[_LIMIT_AT] -= 5
+        elif marks & _TALK and not (marks & _SAID and self._ready):
+            self._marks |= _SAID
+            at = self._fill_control(at)
         return at
 
     def _next(self):
@@ -343,39 +317,61 @@ class Mux:
                 best = i
         return best
 
-    def _fill_rest(self, out, at, end, i):
+    def _fill_row(self, at, i):
+        """Frames of a row: one if others wait, else as many as there are. Returns the new `at`; ~at: the record is full."""
+        rows = self._rows
+        while rows[i + _QUEUE] and not rows[i + _DONE]:
+            data = rows[i + _QUEUE][0]
+            n = len(data)
+            if n + 3 > rows[i + _CREDIT] or at + n + 3 > rows[_LIMIT_AT]:
+                break
+            n |= rows[i + _FLAGS] & 0xFF0000 | _END << 8
+            n = frame(self._out, at, data, n) - at
+            at += n
+            rows[i + _CREDIT] = rows[i + _CREDIT] - n
+            rows[i + _ROOM] = rows[i + _ROOM] + n + (_PLACE - 3)
+            rows[i] = rows[i] + (n << 4) // (rows[i + _FLAGS] >> 24)
+            rows[i + _QUEUE].pop(0)
+            if not rows[i + _QUEUE] or rows[i + _FLAGS] & _WANTS:
+                self._sent(i)
+                return at
+            if len(self._ready) > 1:
+                return at
+        return self._fill_rest(at, i)
+
+    def _fill_rest(self, at, i):
         """What is no whole message: the name of a stream, its end, a part of a message. Or nothing, for want of room, or for
-        want of credit; then the row is ready no more. Returns the new `at`."""
+        want of credit; then the row is ready no more. Returns as above."""
         rows = self._rows
         queue = rows[i + _QUEUE]
         credit = rows[i + _CREDIT] - 3
         done = rows[i + _DONE]
         data = queue[0] if queue else b""
         n = len(data) - done
-        room = end - at - 3
+        room = rows[_LIMIT_AT] - at - 3
         flags = _END
         if not queue or done < 0:
             n = len(data)
             if n > room:
-                return at
+                return ~at
             flags = _OPEN if queue else _CLOSE
             done = 0
-        elif i < self._plan.first and len(data) <= rows[_RECORD] - 3:  # goes in one frame
-            if n > credit:
-                self._ready.remove(i)
-            return at
-        elif credit <= 0:
-            self._ready.remove(i)
+        elif credit <= 0 or n > credit and i < self._plan.first and len(data) <= rows[_RECORD] - 3:
+            self._rest(i)
             return at
         elif n > room or n > credit:
-            if room < _LEAST:
-                return at
+            if room < _LEAST or i < self._plan.first and len(data) <= rows[_RECORD] - 3:
+                return ~at  # it goes in one frame, and not in this record
             n = min(room, credit)
             flags = 0
-        frame(out, at, data, done, n, rows[i + _FLAGS] >> 16 & 0xFF, flags)
+        out = self._out
+        out[at] = rows[i + _FLAGS] >> 16 & 0xFF
+        out[at + 1] = flags | n >> 8
+        out[at + 2] = n & 0xFF
+        copy(out, at + 3, data, done, n)
         rows[i + _DONE] = 0 if flags else done + n
         if flags == _CLOSE:
-            self._ready.remove(i)
+            self._rest(i)
             rows[i + _FLAGS] ^= _CLOSING | _CLOSED
             self._settle(i)
         elif flags:
@@ -397,25 +393,35 @@ class Mux:
         if flags & _WANTS and self._has_room(i):
             rows[i + _FLAGS] ^= _WANTS
             self._event(i, _WRITABLE)
-        if not rows[i + _QUEUE] and not flags & _CLOSING and i in self._ready:
-            self._ready.remove(i)
         if rows[i] > _TOP:
             self._decay()
+        if not rows[i + _QUEUE] and not flags & _CLOSING:
+            self._rest(i)
 
-    def _fill_control(self, out, at, end):
+    def _rest(self, i):
+        """A row has nothing to send, or no credit."""
+        if i in self._ready:
+            self._ready.remove(i)
+            if not self._ready:
+                self._marks &= ~_HURRY
+
+    def _fill_control(self, at):
         """What channel 0 has to say, and RESETs, as far as there is room."""
         rows = self._rows
+        end = rows[_LIMIT_AT]
         due = self._marks
-        self._marks = due & ~(_TALK ^ _AWAY) | _SAID
+        self._marks = due & ~_TALK
         for kind in (_PING, _PONG):
-            if due & kind:
-                at = self._put(out, at, 0, _END, kind)
+            if due & kind and at + 4 <= end:
+                at = self._put(at, 0, _END, kind)
+                due ^= kind
+        self._marks |= due & (_PING | _PONG)
         i = 0
         if due & (_CREDITS | _RESETS):
             while i < len(rows) and at + 7 <= end:
                 flags = rows[i + _FLAGS]
                 if flags & _RESETTING:
-                    at = self._put(out, at, flags >> 16 & 0xFF, _RESET, rows[i + _DONE])
+                    at = self._put(at, flags >> 16 & 0xFF, _RESET, rows[i + _DONE])
                     if flags & _OURS:
                         rows[i + _FLAGS] ^= _RESETTING
                     else:
@@ -423,7 +429,7 @@ class Mux:
                 elif flags and self._owes(i):
                     n = self._plan.halves[i // _STEP] * 2 - rows[i + _LEFT] - rows[i + _FILL]
                     rows[i + _LEFT] += n
-                    at = self._put(out, at, 0, _END, _CREDIT_KIND, flags >> 16 & 0xFF, n)
+                    at = self._put(at, 0, _END, _CREDIT_KIND, flags >> 16 & 0xFF, n)
                 i += _STEP
             if i < len(rows):
                 self._marks |= _CREDITS | _RESETS
@@ -434,11 +440,15 @@ class Mux:
                         self._marks |= _RESETS
                         break
                     self._refused[i >> 3] ^= 1 << (i & 7)
-                    at = self._put(out, at, _FIRST_STREAM + i * 2 + (self._marks & _ODD == 0), _RESET, _BUSY)
+                    at = self._put(at, _FIRST_STREAM + i * 2 + (self._marks & _ODD == 0), _RESET, _BUSY)
+        if due & _AWAY:
+            at = self._put(at, 0, _END, _GOAWAY_KIND, due >> 16)
+            self._marks = _OVER
         return at
 
-    def _put(self, out, at, channel, flags, kind, value=-1, amount=-1):
+    def _put(self, at, channel, flags, kind, value=-1, amount=-1):
         """A short frame: `kind`, then one byte `value` and two of `amount` where there are any."""
+        out = self._out
         out[at] = channel
         out[at + 1] = flags
         out[at + 2] = n = 1 + (value >= 0) + 2 * (amount >= 0)
@@ -461,63 +471,79 @@ class Mux:
         reason for which the session has to end."""
         self._heard = now
         self._marks &= ~_PINGED
+        self._rows[_END_AT] = end
+        while 0 <= start < end - 2:
+            start = self._take_frame(buf, start)
+        if start < 0:
+            return -start
+        return 0 if start == end or self._marks & _OVER else _MALFORMED
+
+    def _take_frame(self, buf, at):
+        """Take the frame at buf[at:]. Returns where the next one begins, or minus the reason for which it is refused."""
+        i = self._plan.row_of[buf[at]] * _STEP
+        n = buf[at + 1] << 8 | buf[at + 2]
+        if n >> 12 != 1 or not i or self._rows[i + _FILL]:
+            return self._take_other(buf, at)
+        # As nearly always: a whole message
+        n &= 0xFFF
+        at += 3
+        self._rows[i + _LEFT] = self._rows[i + _LEFT] - n - 3
+        if at + n > self._rows[_END_AT] or self._rows[i + _LEFT] < 0 or n > self._plan.lanes[i // _STEP].message:
+            return self._breach(i, at + n)
+        if self._rows[i + _LEFT] <= self._plan.halves[i // _STEP]:
+            self._marks |= _CREDITS
+        # A view is two objects, so the last one is used again where the length is the same: the message moves to where it
+        # looks.
+        if buf is not self._buf or at < self._at or n != len(self._view):
+            self._look(buf, at, n)
+        elif at != self._at:
+            copy(buf, self._at, buf, at, n)
+        self.on_message(self._rows[i + _FLAGS] >> 16 & 0xFF, self._view)
+        return at + n
+
+    def _look(self, buf, at, n):
+        self._buf = buf
+        self._at = at
+        self._view = memoryview(buf)[at : at + n]
+
+    def _breach(self, i, end):
+        """Minus the reason for which the frame of a channel that ends there is refused."""
         rows = self._rows
-        plan = self._plan
-        at = start
-        while at + 2 < end:
-            channel = buf[at]
-            flags = buf[at + 1]
-            n = (flags & 15) << 8 | buf[at + 2]
-            flags >>= 4
-            at += 3
-            if at + n > end:
-                return _MALFORMED
-            i = plan.row_of[channel] * _STEP
-            if flags == 1 and i and not rows[i + _FILL]:
-                # As nearly always: a whole message
-                left = rows[i + _LEFT] - n - 3
-                if left < 0 or n > plan.lanes[i // _STEP].message:
-                    return self._breach(i, left)
-                rows[i + _LEFT] = left
-                if left <= plan.halves[i // _STEP]:
-                    self._marks |= _CREDITS
-                # A view costs two objects, so the last one is used again where the length is the same: the message moves
-                # to where it looks.
-                view = self._view
-                if buf is not self._buf or at < self._at or n != len(view):
-                    self._buf = buf
-                    self._at = at
-                    self._view = view = memoryview(buf)[at : at + n]
-                elif at != self._at:
-                    copy(buf, self._at, buf, at, n)
-                self.on_message(channel, view)
-            else:
-                i = self._receive_other(channel, flags << 4, buf, at, n)
-                if i or self._marks & _OVER:
-                    return i
-            at += n
-        return _MALFORMED if at < end else 0
+        if end > rows[_END_AT]:
+            return -_MALFORMED
+        return -_TOO_LONG if rows[i + _LEFT] >= 0 else -_OVER_CREDIT if rows[i + _FLAGS] else -_UNLISTED
 
-    def _breach(self, i, left):
-        """The reason for which a frame of a fixed channel is refused."""
-        return _TOO_LONG if left >= 0 else _OVER_CREDIT if self._rows[i + _FLAGS] else _UNLISTED
-
-    def _receive_other(self, channel, flags, buf, at, n):
-        """Any frame but a whole message."""
+    def _take_other(self, buf, at):
+        """Take any frame but a whole message. Returns as above."""
+        end = self._rows[_END_AT]
+        channel = buf[at]
+        flags = buf[at + 1]
+        n = (flags & 15) << 8 | buf[at + 2]
+        flags &= 0xF0
+        at += 3
+        if at + n > end:
+            return -_MALFORMED
         if not channel:
-            return self._signal(buf, at, n, flags)
-        if flags > _END:
-            return self._change(channel, flags, buf, at, n)
+            reason = self._signal(buf, at, n, flags)
+        elif flags > _END:
+            reason = self._change(channel, flags, buf, at, n)
+        else:
+            reason = self._part(channel, flags, buf, at, n)
+        if reason:
+            return -reason
+        return end if self._marks & _OVER else at + n
+
+    def _part(self, channel, flags, buf, at, n):
+        """A part of a message, or bytes of a stream. Returns 0 or a reason."""
         rows = self._rows
         i = self._row(channel)
         if not i or rows[i + _FLAGS] & _DEAD:
             return 0 if channel >= _FIRST_STREAM else _UNLISTED
         if not n and not flags:
             return _MALFORMED
-        left = rows[i + _LEFT] - n - 3
-        if left < 0 or channel < _FIRST_STREAM and n > self._plan.lanes[i // _STEP].message - rows[i + _FILL]:
-            return self._breach(i, left)
-        rows[i + _LEFT] = left
+        rows[i + _LEFT] -= n + 3
+        if rows[i + _LEFT] < 0 or channel < _FIRST_STREAM and n > self._plan.lanes[i // _STEP].message - rows[i + _FILL]:
+            return -self._breach(i, 0)
         reason = self._take(i, buf, at, n) if channel >= _FIRST_STREAM else self._join(i, buf, at, n, flags)
         if self._owes(i):
             self._marks |= _CREDITS
@@ -636,8 +662,7 @@ class Mux:
         self._empty(i)
         self._rows[i + _FILL] = 0
         self._rows[i + _FLAGS] &= ~_WANTS
-        if i in self._ready:
-            self._ready.remove(i)
+        self._rest(i)
 
     def _was_reset(self, i, reason):
         """The peer sent RESET."""
@@ -754,7 +779,7 @@ class Mux:
 
     def _decay(self):
         rows = self._rows
-        for i in range(0, len(rows), _STEP):
+        for i in range(_STEP, len(rows), _STEP):
             rows[i] -= rows[i] // 5
 
     def _event(self, i, kind):

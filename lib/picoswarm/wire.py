@@ -14,14 +14,15 @@ else:
         """Copy source[start:start+n] to to[at:at+n]."""
         to[at : at + n] = source[start : start + n]
 
-    def frame(out, at, data, start, n, channel, flags):
-        """Write the header of a mux frame and data[start:start+n] to out[at:]. Returns where that ends."""
-        out[at] = channel
-        out[at + 1] = flags | n >> 8
-        out[at + 2] = n & 0xFF
+    def frame(out, at, data, head):
+        """Write the header of a mux frame, and all of `data`, to out[at:]. `head`: channel << 16 | flags << 12 | size of
+        `data`. Returns where that ends."""
+        out[at] = head >> 16
+        out[at + 1] = head >> 8 & 0xFF
+        out[at + 2] = head & 0xFF
         at += 3
-        out[at : at + n] = data[start : start + n]
-        return at + n
+        out[at : at + len(data)] = data
+        return at + len(data)
 
     def same(a, at, b, start, n):
         """Whether a[at:at+n] equals b[start:start+n]. For public bytes: it stops at the first difference."""

@@ -32,16 +32,16 @@ def copy(to: ptr8, at: int, source: ptr8, start: int, n: int):  # noqa: F821
 
 
 @micropython.viper
-def frame(out: ptr8, at: int, data: ptr8, start: int, n: int, channel: int, flags: int) -> int:  # noqa: F821
-    """Write the header of a frame and data[start:start+n] to out[at:]; returns where that ends."""
+def frame(out: ptr8, at: int, data: ptr8, head: int) -> int:  # noqa: F821
+    """Write the header of a frame and all of `data` to out[at:]; `head`: channel << 16 | flags << 12 | its size."""
     out = ptr8(int(out) + at)  # noqa: F821
-    out[0] = channel
-    out[1] = flags | n >> 8
-    out[2] = n
-    flags = at + 3 + n
+    out[0] = head >> 16
+    out[1] = head >> 8
+    out[2] = head
+    head &= 0xFFF
+    end = at + 3 + head
     out = ptr8(int(out) + 3)  # noqa: F821
-    data = ptr8(int(data) + start)  # noqa: F821
-    at = n
+    at = head
     while at >= 8:
         out[0] = data[0]
         out[1] = data[1]
@@ -59,7 +59,7 @@ def frame(out: ptr8, at: int, data: ptr8, start: int, n: int, channel: int, flag
         out = ptr8(int(out) + 1)  # noqa: F821
         data = ptr8(int(data) + 1)  # noqa: F821
         at -= 1
-    return flags
+    return end
 
 
 @micropython.viper
