@@ -160,8 +160,8 @@ class Meetings:
                     self.counts["plain_refused"] += 1
                     return
         finally:
-            for one, static in zip(self.nodes, whole):
-                one.static_public = static
+            for i in range(len(whole)):
+                self.nodes[i].static_public = whole[i]
         assert sides[0].keys == sides[1].keys and chance[0] >= 16
         self.counts["plain"] += 1
 

@@ -134,4 +134,5 @@ class Boot:
         for key in (membership.highest, membership.lower):
             keys.append(key and _kept(key, "key", "epoch", "mac", "stream", "label", "psk"))
         self._membership = None
-        return _kept(job.result, "id", "static_private", "static_public"), Keyring(*keys), Rng(pool.draw(32)).draw, load_nodes(store)
+        identity = _kept(job.result, "id", "static_private", "static_public")
+        return identity, Keyring(*keys), Rng(pool.draw(32)).draw, load_nodes(store)

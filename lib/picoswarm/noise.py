@@ -31,9 +31,9 @@ def _crypt(key, nonce, digest, buf, at, end, is_read):
 
 
 class Noise:
-    """One handshake. `identity` has `static_private` and `static_public`, 32 bytes each; `ephemeral32` is random and fresh; `psk32`
-    None makes it plain XX. `peer_id` is the node id of the peer's static key once that came. After message 3 `keys` holds
-    64 bytes: the key under which the initiator sends, then the responder's."""
+    """One handshake. `identity` has `static_private` and `static_public`, 32 bytes each; `ephemeral32` is random and fresh;
+    `psk32` None makes it plain XX. `peer_id` is the node id of the peer's static key once that came. After message 3 `keys`
+    holds 64 bytes: the key under which the initiator sends, then the responder's."""
 
     def __init__(self, identity, ephemeral32, prologue, psk32, is_initiator):
         self._identity = identity

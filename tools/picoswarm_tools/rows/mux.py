@@ -1,4 +1,5 @@
-"""Rows of the mux: what channels cost over a bare socket, beside asyncio's streams on the same interpreter, and what goes when.
+"""Rows of the mux: what channels cost over a bare socket, beside asyncio's streams on the same interpreter, and what goes
+when.
 
 Both programs are unix/mux_bench.py. Under the Mux lies a layer that only adds lengths: the cipher has rows of its own.
 """
@@ -11,7 +12,6 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from picoswarm.channel import Channel
 from picoswarm.mux import Mux
