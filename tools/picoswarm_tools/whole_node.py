@@ -73,6 +73,7 @@ class Outcome:
     sessions: int = 0
     channels: list[int] = field(default_factory=list)  # of each session
     wanted: int = 0  # bytes of the largest piece of memory that was not to be had
+    refused: int = 0  # turns of the datagram driver that wanted memory
     stats: dict[str, int] = field(default_factory=dict)
 
 
@@ -121,7 +122,7 @@ async def _observe(case: Case, sessions: int, is_frozen: bool, others: int, comb
                 seen = await node.ask("wanted")
                 if "wanted" not in seen:  # the answer to the request that was given up
                     seen = await node.ask("wanted")
-                return Outcome(sessions=seen["sessions"], wanted=seen["wanted"])
+                return Outcome(sessions=seen["sessions"], wanted=seen["wanted"], refused=seen["refused"])
             seen = await node.ask("heap")
             for _ in range(READINGS):
                 await asyncio.sleep(1)

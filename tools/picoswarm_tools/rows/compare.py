@@ -243,8 +243,11 @@ async def ours(folder: Path, numbers: dict[str, int]) -> AsyncIterator[Program]:
             program.name = "picoswarm"
             program.heap = seen["heap"]
 
+            is_counting = []
+
             async def wire() -> int:
-                return (await program.ask("wire"))["wire"]
+                is_counting.append(True)
+                return (await program.ask("wire" if len(is_counting) > 1 else "count"))["wire"]
 
             program.wire = wire
             yield program

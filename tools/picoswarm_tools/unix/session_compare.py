@@ -1,6 +1,7 @@
 # A node of ours with one session under measurement, on 32-bit MicroPython:
 # session_compare.py FOLDER PORT ID [name=value ...]
-# ID: the other node, which serves the method "echo". It obeys as compare_umqtt.py does.
+# ID: the other node, which serves the method "echo". It obeys as compare_umqtt.py does, and
+# counts bytes between `count` and `wire`.
 import asyncio
 import gc
 import json
@@ -25,6 +26,30 @@ def tell(**facts):
 
 def median(values):
     return sorted(values)[len(values) // 2]
+
+
+class Wire:
+    """Counts the bytes of all sessions, both ways."""
+
+    def __init__(self, swarm):
+        self.bytes = 0
+        self.swarm = swarm
+        self.before = swarm.received, swarm.to_send
+        swarm.received = self.count_in
+        swarm.to_send = self.count_out
+
+    def count_in(self, session, n, now):
+        self.bytes += n
+        self.before[0](session, n, now)
+
+    def count_out(self, session, out, now):
+        n = self.before[1](session, out, now)
+        self.bytes += n
+        return n
+
+    def end(self):
+        self.swarm.received, self.swarm.to_send = self.before
+        return self.bytes
 
 
 async def send(node, count, ms):
@@ -66,9 +91,11 @@ async def main(folder, port, peer, *numbers):
                     await node.request(peer, "echo", READING)
                     times.append(ticks_diff(ticks_us(), began))
                 tell(us=median(times))
-            else:  # bytes of the session so far, both ways
-                for session in node._services.swarm.peers.values():
-                    tell(wire=session.bytes_in + session.bytes_out)
+            elif words[0] == b"count":
+                wire = Wire(node._services.swarm)
+                tell(wire=0)
+            else:
+                tell(wire=wire.end())
 
 
 asyncio.run(main(*sys.argv[1:]))

@@ -4,7 +4,7 @@
 #   meet ID ...  a request to each of these nodes, which opens a session where there is none
 #   heap         what the library and the node hold after two collections; the channels of each open session
 #   comb N       from now on no free piece of the heap is longer than N bytes
-#   wanted       the largest piece that was not to be had, in bytes, and how many sessions there are
+#   wanted       the largest piece that was not to be had, in bytes, turns of the driver that wanted memory, and sessions
 import gc
 import sys
 
@@ -25,6 +25,7 @@ from picoswarm import Channel, Node, Reactor, RequestError  # noqa: E402
 from picoswarm.compat import readable  # noqa: E402
 
 imported = used()
+WAIT_MS = 4000
 OWN_CHANNEL = 40  # and those above it
 
 
@@ -81,7 +82,7 @@ async def meet(node, ids):
     answered = 0
     for id_text in ids:
         try:
-            await node.request(unhexlify(id_text), "probe")
+            await node.request(unhexlify(id_text), "probe", b"", WAIT_MS)
             answered += 1
         except RequestError as error:
             print(repr(error))
@@ -101,6 +102,13 @@ async def main(folder, port, *numbers):
     async with node:
         services = node._services
         services.links._note = note
+        note_of_swarm = services.swarm.note
+
+        def note_too(error):
+            note(error)
+            return note_of_swarm(error)
+
+        services.swarm.note = note_too
         node.handle("probe", lambda caller, payload: payload)
         hearing = asyncio.create_task(hear(node))
         tell(id=hexlify(node.id).decode())
@@ -122,7 +130,7 @@ async def main(folder, port, *numbers):
                 comb(int(words[1]))
                 tell(free=gc.mem_free())
             elif words[0] == "wanted":
-                tell(wanted=Wanted.most, sessions=len(services.swarm.peers))
+                tell(wanted=Wanted.most, sessions=len(services.swarm.peers), refused=node._driver.out_of_memory)
 
 
 asyncio.run(main(*sys.argv[1:]))
