@@ -17,6 +17,7 @@ _CALL = const(1)  # events of rpc
 _OK = const(0)
 _FAILED = const(3)
 _TIMEOUT = const(128)
+_UNREACHABLE = const(130)
 
 _BYE = const(0)  # see reasons.py
 _STREAM_REASON = const(14)
@@ -236,31 +237,35 @@ class Services:
         """An open session with a node: that which is there, or a new one. Raises a RequestError."""
         deadline = ticks_add(ticks_ms(), ms)
         swarm = self.swarm
-        link = None
+        link = look = None
         try:
             while True:
                 session = swarm.peers.get(id32)
                 if session and session.stage == _OPEN:
                     return session
                 if link is None and session is None:
-                    link = await self._want(id32)
+                    contact = self._node.contact(id32)
+                    if contact and contact[2]:
+                        link = swarm.manager.want(id32, contact[0], contact[2], ticks_ms())
+                        self.links.turn()
+                    elif look is None:
+                        look = [False]
+                        create_task(self._look_up(id32, look))
+                    elif look[0]:
+                        _fail(_UNREACHABLE, "no such node is known")
                 if (link and link.state == _FAILING) or ticks_diff(deadline, ticks_ms()) <= 0:
-                    _fail(_TIMEOUT + 2, "no session with this node")
+                    _fail(_UNREACHABLE, "no session with this node")
                 await sleep_ms(_RETRY_MS)
         finally:
             if link and link.state != _ESTABLISHED:
                 swarm.manager.cancel(link)
 
-    async def _want(self, id32):
-        contact = self._node.contact(id32)
-        if contact is None:
+    async def _look_up(self, id32, look):
+        try:
             await self._node.lookup(id32)
-            contact = self._node.contact(id32)
-        if contact is None or not contact[2]:
-            _fail(_TIMEOUT + 2, "no such node is known")
-        link = self.swarm.manager.want(id32, contact[0], contact[2], ticks_ms())
-        self.links.turn()
-        return link
+        except Exception:
+            pass  # the node was closed meanwhile
+        look[0] = True
 
     async def request(self, id32, method, payload, ms):
         deadline = ticks_add(ticks_ms(), ms)
