@@ -5,7 +5,7 @@ VENV := build/venv/bin
 # Three workers, since real meshes mostly wait; a file stays with one of them: its tests share a process on a MicroPython.
 PYTEST := $(VENV)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help setup micropython demo test test-long report lint mpy docs clean
+.PHONY: help setup micropython demo test test-long report peers lint mpy docs clean
 
 help: ## what one can do here
 	@echo "picoswarm: a peer-to-peer stack for microcontrollers"
@@ -30,6 +30,9 @@ test-long: setup micropython ## every test with the full counts
 
 report: setup micropython ## measure, print a table, write build/report.json (ROWS=kernel runs a part)
 	@$(VENV)/picoswarm report $(if $(ROWS),--rows $(ROWS))
+
+peers: setup micropython ## what a user would pick instead, to be measured beside (mosquitto, microdot, umqtt.simple)
+	@$(VENV)/python -m picoswarm_tools.peers
 
 lint: setup ## style, as CONTRIBUTING asks
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check tools gateway host_tests --exclude host_tests/unit

@@ -2,8 +2,9 @@
 
 A test file says where it runs by `RUNTIMES = ("cpython", "micropython", "qemu")` at its top level; without it, the first
 two. "micropython" is the unix port under a board's heap, "qemu" the two Cortex-M builds, for files that need neither
-files nor sockets. Names are read from the syntax tree, so collection imports nothing; a file runs in one process for each
-runtime, at the first of its items, with the library and the tests precompiled as a board has them.
+files nor sockets; "small" is the unix port with the files that a board gets, for what does not fit beside the others. Names
+are read from the syntax tree, so collection imports nothing; a file runs in one process for each runtime, at the first of
+its items, with the library and the tests precompiled as a board has them.
 """
 
 from __future__ import annotations
@@ -79,8 +80,8 @@ class UnixPort:
     """The unix port under a heap of `heap_kb`."""
 
     def __init__(self, name: str, bits: int, arch: str, heap_kb: int, level: int = 0):
-        self.name, self.declared_as, self._bits, self._arch, self._heap_kb = name, "micropython", bits, arch, heap_kb
-        self._level = level
+        self.name, self._bits, self._arch, self._heap_kb, self._level = name, bits, arch, heap_kb, level
+        self.declared_as = {"micropython", "small"} if level == 3 else {"micropython"}
 
     def run(self, path: Path, names: list[str], folder: Path) -> Run:
         """Run the tests `names` of the file `path` in the empty `folder`."""
@@ -100,7 +101,7 @@ class Emulator:
     """A Cortex-M build under qemu."""
 
     def __init__(self, name: str, board: str):
-        self.name, self.declared_as, self._board = name, "qemu", board
+        self.name, self.declared_as, self._board = name, {"qemu"}, board
 
     def run(self, path: Path, names: list[str], folder: Path) -> Run:
         """Run the tests `names` of the file `path`; `folder` is not used: there are no files there."""
@@ -168,7 +169,7 @@ def declared(path: Path) -> tuple[tuple[str, ...], dict[str, int]]:
             where = ast.literal_eval(node.value)
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name.startswith("test_"):
             tests[node.name] = node.lineno - 1
-    unknown = set(where) - {"cpython", "micropython", "qemu"}
+    unknown = set(where) - {"cpython", "micropython", "small", "qemu"}
     if unknown or not where:
         raise ValueError(f"{path}: RUNTIMES names {unknown or 'nothing'}")
     return where, tests
@@ -249,7 +250,7 @@ def pytest_collect_file(file_path, parent):
     return collectors + [
         MicroPythonFile.from_parent(parent, path=file_path, runtime=runtime)
         for runtime in ALL
-        if runtime.declared_as in where and _chosen(parent.config, runtime.name)
+        if runtime.declared_as & set(where) and _chosen(parent.config, runtime.name)
     ]
 
 

@@ -158,7 +158,7 @@ def run(kind, count, seed=1):
     return stats
 
 
-def raw(count, seed=1):
+def raw_bytes(count, seed=1):
     """`count` datagrams of random bytes: none is answered, none leaves anything."""
     draw = Random(seed)
     link = Link()

@@ -14,7 +14,7 @@ def run(what, count, seed=1):
     """Fuzz one of the types of datagram_fuzz, "raw", "stored", "session", "messages" or "books"; returns the counters, or
     what the others give."""
     if what == "raw":
-        return datagram_fuzz.raw(count, seed)
+        return datagram_fuzz.raw_bytes(count, seed)
     if what == "stored":
         return stored_fuzz.run(count, seed)
     if what == "session":

@@ -1,6 +1,6 @@
-"""Records of a peer that does what it likes, into a live mux whose owner goes on using it: frames of every kind, mutated, and
-random bytes. The invariant: `receive` never raises; what it returns is 0 or one of its reasons; rows, pool and queues stay as
-large as they were; what is to be sent can be read by a well-behaved peer. Runs on CPython and on MicroPython."""
+"""Records of a peer that does what it likes, into a live mux whose owner goes on using it: frames of every kind, mutated,
+and random bytes. The invariant: `receive` never raises; what it returns is 0 or one of its reasons; rows, pool and queues
+stay as large as they were; what is to be sent can be read by a well-behaved peer. Runs on CPython and on MicroPython."""
 
 from fuzz_draw import Random, mutate
 from muxing import BIG, BULK, End, frame, frames
@@ -11,16 +11,16 @@ from picoswarm.profile import Profile
 REASONS = (0, 11, 12, 13, 14, 15)
 RENEW = 200  # records of one session at most: then a new one, so that credit never ends for good
 NAME = b"/echo/1.0.0"
-CHANNELS = (Channel(BULK, 1, 8, 2000, 100), Channel(BIG, 4, 4, 2000, 600), Channel(99, 9, 1, 20, 20))  # the last one is not listed
+# The last one is not listed.
+CHANNELS = (Channel(BULK, 1, 8, 2000, 100), Channel(BIG, 4, 4, 2000, 600), Channel(99, 9, 1, 20, 20))
+
+IDS = (BULK, BULK, BULK, BIG, BIG, 128, 130, 132, 129, 131, 133, 135)
 
 
 def some_frame(draw):
     """A frame that may well be right."""
     what, channel, size = draw(3)
-    if channel == 255:
-        channel = 99
-    else:
-        channel = (BULK, BULK, BULK, BIG, BIG, 128, 130, 132, 129, 131, 133, 135)[channel % 12]
+    channel = 99 if channel == 255 else IDS[channel % len(IDS)]
     if what < 120:
         if what < 40:
             channel = 128 | channel & 15

@@ -62,10 +62,9 @@ def environment() -> dict[str, str]:
 
 def fuzz_on_micropython(what: str, count: int, folder: Path) -> dict[str, int]:
     library = mpy.compile_library("x86")
-    own = [HERE / f"{name}.py" for name in ("every_decoder", "datagram_fuzz", "session_fuzz", "stored_fuzz", "fuzz_draw")]
-    mpy.compile_beside([*own, *(UNIT / f"{name}.py" for name in ("forms", "link", "sessions", "support"))], folder, "x86")
-    own = [HERE / f"{name}.py" for name in ("every_decoder", "datagram_fuzz", "stored_fuzz", "exchange_fuzz", "fuzz_draw")]
-    mpy.compile_beside([*own, UNIT / "forms.py", UNIT / "link.py", UNIT / "support.py"], folder, "x86")
+    names = ("every_decoder", "datagram_fuzz", "session_fuzz", "stored_fuzz", "exchange_fuzz", "fuzz_draw")
+    helpers = [UNIT / f"{name}.py" for name in ("forms", "link", "sessions", "support")]
+    mpy.compile_beside([*(HERE / f"{name}.py" for name in names), *helpers], folder, "x86")
     program = f"import json, every_decoder; print(json.dumps(every_decoder.run({what!r}, {count}, 4)))"
     done = runtimes.run_micropython(["-c", program], HEAP_KB, {"MICROPYPATH": f"{library}:{folder}:.frozen"}, folder, 3000)
     assert done.returncode == 0, done.stdout
@@ -116,6 +115,8 @@ def test_disturbed_set_ups_give_no_keys():
 
 def test_disturbed_set_ups_give_no_keys_on_a_board(tmp_path):
     assert min(fuzz_on_micropython("session", COUNT, tmp_path).values()) > COUNT // 100
+
+
 @pytest.mark.parametrize("what", ["messages", "books"])
 def test_mutants_of_peer_exchange_and_of_saved_books_are_taken_or_refused(what):
     assert min(fuzz_on_cpython(what, COUNT)) > COUNT // 10

@@ -23,9 +23,9 @@ def mesh_of(n, seed=1, **more):
 
 def test_published_messages_arrive_under_loss_and_power_cuts():
     """publish.delivery, short: at least 0.99 of what is due within 10 s, and nothing twice."""
-    run = Delivery(nodes=50, seed=3)
+    run = Delivery(nodes=50 if LONG else 30, seed=3)
     run.run(minutes=20 if LONG else 3)
-    assert run.published >= 90 and run.due > 2000
+    assert run.published >= 90 and run.due > 1000
     assert run.share >= 0.99, [(when_us / SECOND, str(a), str(b), n) for when_us, a, b, n in run.missed]
     assert run.repeated == 0
 
@@ -36,12 +36,19 @@ def test_without_loss_everything_arrives():
     assert run.delivered == run.due > 1000 and run.repeated == 0
 
 
-@pytest.mark.parametrize(("nodes", "limit_s"), [(12, 300), (30, 300), pytest.param(100, 300, id="100")])
-def test_sessions_join_a_mesh_of_boards_to_one_piece(nodes, limit_s):
+@pytest.mark.parametrize("nodes", [12, 30, 100] if LONG else [12, 30])
+def test_sessions_join_a_mesh_of_boards_to_one_piece(nodes):
     for seed in range(1, 11 if LONG else 3):
-        assert time_to_one_piece(nodes, seed, 600 * SECOND) <= limit_s * SECOND, seed
-        if nodes == 100 and not LONG:
-            break
+        assert time_to_one_piece(nodes, seed, 10 * MINUTE) <= 5 * MINUTE, seed
+
+
+def test_boards_with_two_links_are_joined_by_one_node_that_has_more():
+    mesh = SwarmMesh(1, profile={"links": 2})
+    for number in range(16):
+        hub = {**BOOTSTRAP, "links": 16, "outbound": 8, "inbound": 8, "dials": 4}
+        mesh.add(know=mesh.nodes[:1], profile={} if number else hub, start_us=number * SECOND // 10)
+    mesh.clock.run_for(3 * MINUTE)
+    assert mesh.components() == [16]
 
 
 def test_a_mesh_whose_nodes_have_lost_all_power_comes_back():

@@ -2,7 +2,7 @@
 
 import picoswarm.compat  # noqa: F401  (first: from deeper in the chain of imports it does not fit the emulator's stack)
 from picoswarm.compat import sha256
-from picoswarm.crypto import X25519, run
+from picoswarm.crypto import X25519, run, u_from_id
 from picoswarm.handshake import Handshake, Reception
 from picoswarm.hello import Hello
 from picoswarm.keymap import id_from_u
@@ -16,6 +16,7 @@ class Node:
     def __init__(self, private, id32=None):
         self.static_private = private
         self.id = id32 or id_from_u(run(X25519(private)))
+        self.static_public = u_from_id(self.id)
 
 
 A = Node(

@@ -15,8 +15,8 @@ from sessions import KEY, A, B, Draws, Node  # noqa: F401
 PORT = 5000
 CHANNEL = 40
 OPEN = 4  # a session's stage
-(BYE, BUSY, INCOMPATIBLE, DOWNGRADE, SELF, USELESS, DUPLICATE, WRONG_ID, BANNED, EPOCH, SILENT, MALFORMED, CREDIT) = range(13)
-UNLISTED, STREAM, TOO_LONG, MEMORY, TRIMMED, GATED, SLOW, LOST, FORGED = range(13, 22)
+BYE, BUSY, INCOMPATIBLE, DOWNGRADE, SELF, USELESS, DUPLICATE, WRONG_ID, BANNED, EPOCH, SILENT = range(11)
+MALFORMED, CREDIT, UNLISTED, STREAM, TOO_LONG, MEMORY, TRIMMED, GATED, SLOW, LOST, FORGED = range(11, 22)
 SECOND, MINUTE = 1000, 60000
 
 
@@ -234,14 +234,17 @@ class World:
     def _read(self, member, socket):
         """Let one session read what is there. True: something happened."""
         session = socket.session
-        room = len(session.buf) - session.fill if session.stage != 2 else 0
+        room = session.room() if socket.inbox else 0
         if socket.is_stalled:
             return False
         if socket.inbox and room:
             data = socket.inbox[:room]
             socket.inbox = socket.inbox[len(data) :]
             session.buf[session.fill : session.fill + len(data)] = data
-            member.swarm.received(session, len(data), self.now)
+            try:
+                member.swarm.received(session, len(data), self.now)
+            except (ValueError, MemoryError) as error:  # as tcp.py does
+                member.swarm.end(session, member.swarm.note(error))
             return True
         if socket.has_ended and not socket.inbox:
             member.swarm.lost(session, self.now)

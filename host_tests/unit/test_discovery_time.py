@@ -2,7 +2,7 @@
 
 from link import PORT, Link, Named, Puppet, keys, small
 from picoswarm.compat import ticks_add
-from picoswarm.discovery import REMOVED
+from picoswarm.discovery import LOOKUP_DONE, REMOVED
 from picoswarm.membership import Membership
 
 RUNTIMES = ("cpython", "qemu")
@@ -144,3 +144,47 @@ def test_one_dealing_per_id_at_a_time_D39b():
     link.pass_ms(10)
     assert a.requests.begin(3, other, 0, b"\x0a\x00\x00\x02", PORT) is not None
     assert a.requests.begin(3, other, 0, b"\x0a\x00\x00\x02", PORT) is None
+
+
+def full_heap(*arguments):
+    raise MemoryError
+
+
+def lookups_done(node):
+    """How many of a user's lookups the node has said to be over."""
+    done = 0
+    event = node.next_event()
+    while event:
+        done += event[0] == LOOKUP_DONE
+        event = node.next_event()
+    return done
+
+
+def test_a_lookup_goes_on_after_the_heap_was_full_while_it_asked():
+    link, a, b = pair_of_nodes()
+    begin = a.requests.begin
+    a.requests.begin = full_heap
+    try:
+        a.find(b.own_id, link.now)
+        raise AssertionError("nobody was asked")
+    except MemoryError:
+        pass
+    a.requests.begin = begin
+    link.pass_ms(10000)
+    assert lookups_done(a) == 1
+
+
+def test_a_lookup_is_over_once_there_is_memory_to_say_so():
+    link, a, b = pair_of_nodes()
+    lookups_done(a)  # what happened before
+    say = a.event
+    a.find(b.own_id, link.now)
+    a.event = full_heap
+    try:
+        link.pass_ms(1000)
+        raise AssertionError("nothing was to be said")
+    except MemoryError:
+        pass
+    a.event = say
+    link.pass_ms(10000)
+    assert lookups_done(a) == 1

@@ -1,9 +1,11 @@
 """The set-up of a session as one side sees it: from bytes to keys, or to the reason why not."""
 
+from keywork import KeyWork
 from picoswarm.compat import ticks_add, ticks_diff
 from picoswarm.handshake import Reception
 from picoswarm.hello import Hello
 from picoswarm.membership import Membership, NetworkKey
+from picoswarm.noise import Noise
 from sessions import HELLO, KEY, SEEN, A, B, Draws, Node, answer, hear, initiator, responder, said, talk
 from support import unhex
 
@@ -321,21 +323,15 @@ def test_a_full_node_closes_after_message_1_and_works_no_further():
 
 
 def test_opening_is_seen_before_the_first_key_agreement():
-    import picoswarm.noise as module
-
     def never(*args):
         raise AssertionError("public-key work")
 
     b = responder()
     hear(b, said(initiator()))
-    whole = module.X25519
-    module.X25519 = never
-    try:
-        slices = 1
+    slices = 1
+    with KeyWork(never):
         while b.work() and b.stage == _WAITING:
             slices += 1
-    finally:
-        module.X25519 = whole
     assert b.stage == _OPENED and slices < 8 and b.to_send(bytearray(200)) == 0
 
 
@@ -370,8 +366,6 @@ def test_a_handshake_that_is_given_up_works_no_further():
 def test_a_peer_with_an_ephemeral_key_of_small_order_gets_no_keys():
     # A member can write any ephemeral key into a message 1 that opens.
     point = unhex("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800")
-    import picoswarm.noise as module
-
     class Fixed:
         def __init__(self, private, u=None):
             self.result = point
@@ -379,15 +373,10 @@ def test_a_peer_with_an_ephemeral_key_of_small_order_gets_no_keys():
         def step(self):
             return False
 
-    whole = module.X25519
-    module.X25519 = Fixed
-    try:
-        noise = module.Noise(A, bytes(32), b"picoswarm/1\x11", KEY.psk, True)
-        out = bytearray(48)
-        for _ in noise.message(out, 0, 0, b""):
+    out = bytearray(48)
+    with KeyWork(Fixed):
+        for _ in Noise(A, bytes(32), b"picoswarm/1\x11", KEY.psk, True).message(out, 0, 0, b""):
             pass
-    finally:
-        module.X25519 = whole
     b = responder()
     assert answer(b, b"\x11\0\x30" + out) == b""
     _is_closed(b, _FORGED)

@@ -109,6 +109,27 @@ def test_full_heap_costs_one_turn():
     drive(scenario, sock)
 
 
+def test_full_heap_does_not_end_the_timer():
+    def full_heap(wait_for):
+        raise MemoryError
+
+    async def scenario(driver, engine):
+        engine.due = ticks_add(ticks_ms(), 5_000)
+        driver.turn()
+        await settle()
+        run = driver._run
+        driver._run = full_heap  # no memory for another task
+        driver.turn()
+        driver._run = run
+        n = len(engine.ticked)
+        engine.due = ticks_ms()
+        driver.turn()
+        await settle()
+        assert len(engine.ticked) > n
+
+    drive(scenario, FakeSocket())
+
+
 def test_heap_without_a_block_for_a_long_datagram_does_not_make_the_node_deaf():
     class Broken(FakeSocket):
         """A socket on a heap whose longest free block has 100 bytes. A datagram longer than what is read is cut."""

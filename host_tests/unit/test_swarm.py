@@ -1,6 +1,7 @@
 """The swarm's order of things: what reactors are told and when, and how sessions end (rows T2-T4, L15, B41, B42, A9)."""
 
 from picoswarm.membership import Membership, NetworkKey
+from picoswarm.swarm import STREAM
 from support import raises
 from swarming import (
     BYE,
@@ -20,7 +21,7 @@ from swarming import (
     World,
 )
 
-RUNTIMES = ("cpython",)  # two swarms and this file take more than 64 KB
+RUNTIMES = ("cpython", "small")  # two swarms and this file take more than 64 KB
 
 _C = Node(bytes(range(1, 33)))
 
@@ -255,3 +256,17 @@ def test_memory_that_runs_out_in_a_handler_closes_that_peer_with_memory():
     b.recorder.receive = fail
     _send(world, a, b, b"x")
     assert a.closed() == b.closed() == [MEMORY]
+
+
+def test_who_found_no_room_hears_of_room_when_the_queue_has_gone_and_not_when_the_peer_speaks_next():
+    world = World()
+    a, b = world.pair()
+    session = a.session(b)
+    stream = session.mux.open(b"/bulk/1.0.0", 5)
+    world.settle()
+    a.socket(b).is_stalled = True  # nothing that the peer says arrives
+    while session.try_send(stream, bytes(50)):
+        pass
+    a.events.clear()
+    world.settle()
+    assert [event[0] for event in a.events] == [STREAM + 2] and a.events[0][2] == stream

@@ -21,7 +21,7 @@ from swarming import (
     frame,
 )
 
-RUNTIMES = ("cpython",)  # two swarms and this file take more than 64 KB
+RUNTIMES = ("cpython", "small")  # two swarms and this file take more than 64 KB
 
 _C = Node(bytes(range(1, 33)))
 _WAN = b"\x29\1\2\3"
@@ -272,7 +272,7 @@ def test_records_may_come_byte_by_byte_and_several_at_once():
     puppet = Puppet(world, b).join()
     for byte in puppet.record(frame(0, b"\1") + frame(CHANNEL, b"slow")):
         puppet.send(bytes((byte,)))
-    data = puppet.record(frame(CHANNEL, b"one")) + puppet.record(frame(CHANNEL, b"two")) + puppet.record(frame(CHANNEL, b"3"))
+    data = b"".join([puppet.record(frame(CHANNEL, text)) for text in (b"one", b"two", b"3")])
     puppet.send(data[:-1])
     puppet.send(data[-1:])
     assert [more for what, _, more in b.recorder.told if what == "message"] == [b"slow", b"one", b"two", b"3"]

@@ -17,7 +17,7 @@ _before.remove(__name__)
 
 _LOOPBACK = const(127)
 _LOCAL_BROADCAST = b"\x7f\xff\xff\xff"
-_GARBAGE = const(16384)  # bytes between two collections
+_GARBAGE = const(16384)  # bytes between two collections, at most
 
 
 def _parse(text, port):
@@ -75,15 +75,17 @@ class Boot:
     async def start(self, node, reactors, name):
         """(folder, host, own ip, engine, driver with its socket open, services or None). May be called again where it
         failed. `reactors`: those of the user."""
-        # What lives long then stands together, and large blocks stay to be had. Only MicroPython counts in bytes.
+        # What lives long then stands together, and large blocks stay to be had: the smaller the heap, the more that needs.
+        # Only MicroPython counts in bytes.
         if hasattr(gc, "mem_alloc") and gc.threshold() < 0:
-            gc.threshold(_GARBAGE)
+            gc.threshold(min(_GARBAGE, gc.mem_free() >> 3))
         if self._keys is None:
             stays = [name for name in sys.modules if name not in self._goes]
             self._keys = await self._take_keys()
             unload(stays)
             collect()
         identity, keyring, rng, nodes = self._keys
+        # First one half of the engine: loading leaves garbage between what it makes, and the other half goes there.
         from .table import Table  # noqa: F401
 
         collect()
@@ -111,7 +113,7 @@ class Boot:
         if profile.links:
             from .services import compose
 
-            services = compose(node, profile, identity, keyring, rng, engine, driver, reactors, name)
+            services = compose(node, self._folder, profile, identity, keyring, rng, engine, driver, reactors, name)
         return self._folder, self._host, ip, engine, driver, services
 
     async def _take_keys(self):
@@ -132,4 +134,5 @@ class Boot:
         for key in (membership.highest, membership.lower):
             keys.append(key and _kept(key, "key", "epoch", "mac", "stream", "label", "psk"))
         self._membership = None
-        return _kept(job.result, "id", "static_private"), Keyring(*keys), Rng(pool.draw(32)).draw, load_nodes(store)
+        identity = _kept(job.result, "id", "static_private", "static_public")
+        return identity, Keyring(*keys), Rng(pool.draw(32)).draw, load_nodes(store)

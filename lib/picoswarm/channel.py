@@ -1,4 +1,5 @@
-"""What a fixed channel of a session is (docs/protocol.md 5), and what a reactor is that serves it (docs/architecture.md). Pure."""
+"""What a fixed channel of a session is (docs/protocol.md 5), and what a reactor is that serves it (docs/architecture.md).
+Pure."""
 
 from .compat import ticks_add
 

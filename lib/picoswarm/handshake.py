@@ -67,11 +67,11 @@ class Handshake:
     HELLO; `reception` None where there is nothing inbound; `dialed_id` None where any id will do.
 
     The owner reads at most len(buf) - fill bytes into `buf` at `fill`, says so to `receive`, and calls `work` as long as it
-    returns True (`has_work` says so before); after each slice it sends what `to_send` has, and looks at `stage`: 0 waiting (the responder: a mere
-    socket), 1 the peer's first message opened, 2 done, 3 failed, for `reason`. At `deadline` (ticks) it closes the socket.
-    When done, `peer_id` (32), `hello` (the peer's), `send_key`, `receive_key` (32 each) and `epoch` are set, and buf[:fill]
-    is what came after the last message. A `reason` that is not 0 then must be told the peer in a GOAWAY, and the session
-    closed."""
+    returns True (`has_work` says so before); after each slice it sends what `to_send` has, and looks at `stage`: 0 waiting
+    (the responder: a mere socket), 1 the peer's first message opened, 2 done, 3 failed, for `reason`. At `deadline` (ticks)
+    it closes the socket. When done, `peer_id` (32), `hello` (the peer's), `send_key`, `receive_key` (32 each) and `epoch`
+    are set, and buf[:fill] is what came after the last message. A `reason` that is not 0 then must be told the peer in a
+    GOAWAY, and the session closed."""
 
     def __init__(self, identity, keys, rng, hello, is_initiator, reception, dialed_id, now):
         self.buf = bytearray(_BUFFER)

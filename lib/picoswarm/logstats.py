@@ -3,7 +3,7 @@ reactor, either part of which may be left out. It answers whoever asks, and keep
 for the next line of the log. Pure, without I/O.
 """
 
-from .channel import Channel
+from .channel import Channel, Reactor
 from .compat import const, ticks_add, ticks_diff
 from .wire import copy, u16
 
@@ -15,7 +15,7 @@ _CHUNK = const(251)  # bytes of the log in an answer
 _RETRY_MS = const(250)
 
 
-class LogStats:
+class LogStats(Reactor):
     """See the module. The log is a stream of bytes, each with its position since the start (modulo 2**30).
     `on_answer(peer, channel, view)`, unless None, gets the answers to the node's own questions."""
 

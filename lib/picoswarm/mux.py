@@ -776,6 +776,7 @@ class Mux:
             rows[_DECAYED] = now
             for i in range(_STEP, len(rows), _STEP):
                 rows[i] -= rows[i] // 5
+        self._view = self._buf = None  # an idle session has no buffer
         patience = self._plan.profile.keepalive_s * 1000
         silence = ticks_diff(now, self._heard) - patience
         if silence < 0:

@@ -27,7 +27,7 @@ from .compat import (
 _READ = const(1)  # what a task waits for
 _TICK = const(2)
 
-_LONGEST = const(512)  # bytes of a datagram
+LONGEST = 512  # bytes of a datagram
 _SHORTER = const(87)  # read while the heap is too broken up for more: PINGs and PONGs have no more than 86
 _BURST = const(32)  # datagrams sent in one turn
 _CHECK_MS = const(10_000)  # between two looks at address and socket
@@ -57,7 +57,7 @@ class Driver:
         self._open_socket = open_socket
         self._sock = None
         self._is_broken = False  # only a new socket helps
-        self._buf = bytearray(_LONGEST)  # for both ways: the engine keeps no view of a datagram
+        self.buf = bytearray(LONGEST)  # for both ways: the engine keeps no view of a datagram
         self._most = heard
         self._read_n = heard + 1  # so that a longer one shows
         self._reader = self._timer = None
@@ -105,9 +105,13 @@ class Driver:
         """Let the timer task run at `at`, if it would sleep longer. A sleep cannot be shortened from outside, so another
         task takes over. (Waking early needs nothing.)"""
         if ticks_diff(at, self._wake_at) < 0:
+            try:
+                timer = create_task(self._run(_TICK))
+            except MemoryError:
+                return  # the present one comes later
             self._wake_at = at
             self._timer.cancel()
-            self._timer = create_task(self._run(_TICK))
+            self._timer = timer
 
     def _take(self):
         """Bytes of the next datagram, which is copied to the buffer; 0: not for us. Raises OSError where none waits."""
@@ -118,7 +122,7 @@ class Driver:
         if n >= read_n:
             self.oversize += 1
             return 0
-        self._buf[:n] = data
+        self.buf[:n] = data
         self._from_ip, self._from_port = from_sockaddr(address)
         self.received += n > 0
         return n
@@ -128,7 +132,7 @@ class Driver:
         another. All of a turn stands here because the frame of a task is made once: MicroPython would take the frame of a
         function of this size from the heap, at each call. But a datagram must not stand in a frame that stays."""
         engine = self.engine
-        buf = self._buf
+        buf = self.buf
         view = memoryview(buf)
         left = 0  # datagrams to take before the next wait
         while wait_for == _TICK or not self._is_broken:

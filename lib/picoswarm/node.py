@@ -82,6 +82,7 @@ class Node:
         self._driver = None
         if self._services:
             self._services.close()
+            self._services = None
         for waiting in self._lookups.values():
             waiting[0].set()
         self.events.put(None)
@@ -151,6 +152,22 @@ class Node:
         coroutine function, of the caller's id and the payload, that returns bytes)."""
         self._sessions().handle(name, handler)
 
+    def log(self, line):
+        """Add a line to the log that other nodes can read."""
+        self._sessions().log(line)
+
+    async def read_log(self, id32, position=0, timeout_ms=10000):
+        """(text, next position): up to 251 bytes of another node's log. Raises a RequestError."""
+        from .asking import read_log
+
+        return await read_log(self._sessions(), id32, position, timeout_ms)
+
+    async def read_stats(self, id32, timeout_ms=10000):
+        """The counters of another node, by name. Raises a RequestError."""
+        from .asking import read_stats
+
+        return await read_stats(self._sessions(), id32, timeout_ms)
+
     def sessions(self):
         """The open sessions, as a list of (id, ip, is_outbound, name)."""
         return self._services.sessions() if self._services else []
@@ -195,20 +212,28 @@ class Node:
     def _on_check(self):
         """Every 10 s: True when the interface has another address than before. One without address is waited for."""
         engine = self._discovery
-        keys = engine.membership if engine.membership.expire(engine.uptime) and self._is_saved else None
-        table = None
+        services = self._services
+        keys = table = None
+        lower = engine.membership.lower
+        if engine.membership.expire(engine.uptime):
+            keys = engine.membership if self._is_saved else None
+            if services:
+                services.end_epoch(lower.epoch)
         if engine.uptime >= self._save_at:
             self._save_at = engine.uptime + _SAVE_S
             table = engine.table
         if keys or table:
             from .saves import save  # which is not kept either
 
-            self._unsaved += not save(self._folder, engine.uptime, keys, table)
+            book = services.swarm.book if table and services else None
+            self._unsaved += not save(self._folder, engine.uptime, keys, table, book)
         ip = self._host if any(self._host) else own_ip()
         if ip == self._ip or not any(ip):
             return False
         self._ip = ip
         engine.set_address(ip, self._driver.port)
+        if services:
+            services.links.restart()
         return True
 
 

@@ -3,7 +3,7 @@ revision 34; docs/protocol.md 4.2). Pure."""
 
 from .aead import Aead
 from .compat import const, sha256
-from .crypto import X25519, hkdf, u_from_id
+from .crypto import X25519, hkdf
 from .keymap import id_from_u
 
 _TAG = const(16)
@@ -31,9 +31,9 @@ def _crypt(key, nonce, digest, buf, at, end, is_read):
 
 
 class Noise:
-    """One handshake. `identity` has `id` and `static_private`, 32 bytes each; `ephemeral32` is random and fresh; `psk32`
-    None makes it plain XX. `peer_id` is the node id of the peer's static key once that came. After message 3 `keys` holds
-    64 bytes: the key under which the initiator sends, then the responder's."""
+    """One handshake. `identity` has `static_private` and `static_public`, 32 bytes each; `ephemeral32` is random and fresh;
+    `psk32` None makes it plain XX. `peer_id` is the node id of the peer's static key once that came. After message 3 `keys`
+    holds 64 bytes: the key under which the initiator sends, then the responder's."""
 
     def __init__(self, identity, ephemeral32, prologue, psk32, is_initiator):
         self._identity = identity
@@ -96,7 +96,7 @@ class Noise:
                     if tail > end or tail - tag < at:
                         return
                 else:
-                    text = u_from_id(self._identity.id) if token == _STATIC else payload
+                    text = self._identity.static_public if token == _STATIC else payload
                     tail = at + len(text) + tag
                     buf[at : tail - tag] = text
                 stop = tail - tag

@@ -29,7 +29,7 @@ class Profile:
     lookup_result = 8
     lookup_queries = 24
     lookup_candidates = 24  # nodes that a lookup keeps in mind
-    lookups = 2  # at once, the own upkeep's included; those beyond the first take their memory while they run
+    lookups = 2  # at once, the own upkeep's included; each takes its memory while it runs
     neighbors_per_answer = 4
 
     # Budgets per second
@@ -75,6 +75,7 @@ class Profile:
     pex = 1  # 1: tells peers whom it knows, and asks them
     pubsub = 1  # 1: publishes, subscribes and passes on
     rpc = 1  # 1: requests and answers
+    logstats = 1  # 1: tells its log and its counters to whoever asks
 
     # Address book (row B11): records, in 8 and 4 buckets
     book_new = 32

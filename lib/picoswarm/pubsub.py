@@ -49,7 +49,8 @@ _ORIGIN = const(32)  # may be left out
 _LONGEST = const(64)  # topic, filter
 _SIGNATURE = const(64)
 _KEPT_MS = const(10000)
-_RETRY_MS = const(250)
+_RETRY_MS = const(25)  # where a queue was full
+_LOOK_MS = const(250)  # while messages are kept
 
 # What is known of a peer, a list
 _PEER = const(0)
@@ -118,7 +119,6 @@ class PubSub(Reactor):
         self.now = now
         self.peers = {}
         self.counts = [0] * 14
-        self.is_busy = False
         self.checks = None  # signing.Checks, where signed messages are subscribed to
         self.profile = profile
         self.own_id = own_id
@@ -291,7 +291,7 @@ class PubSub(Reactor):
         self._kept[slot] = text
         self._since[slot] = self.now
         if self._due is None:
-            self._due = ticks_add(self.now, _RETRY_MS)
+            self._due = ticks_add(self.now, _LOOK_MS)
         count = 0
         for state in self.peers.values():
             if state is source:
@@ -300,6 +300,7 @@ class PubSub(Reactor):
                 self._offer(state, (slot,))
                 count += state[_GIVEN] >> slot & 1
                 if state[_OWED] >> slot & 1:
+                    self._due = ticks_add(self.now, _RETRY_MS)
                     state[_ITS_STALLED] += 1
                     self.counts[_STALLED] += 1
         if source is None and not count:
@@ -352,7 +353,10 @@ class PubSub(Reactor):
 
     def work(self):
         """One slice of checking a signature; True while there is more."""
-        return bool(self.checks and self.checks.step())
+        more = bool(self.checks and self.checks.step())
+        if more != self.is_busy:
+            self.is_busy = more
+        return more
 
     def next_time(self):
         """The tick at which `tick` must be called at the latest, or None."""
@@ -369,7 +373,7 @@ class PubSub(Reactor):
                 continue
             if not 0 <= ticks_diff(now, self._since[slot]) < _KEPT_MS:
                 self._drop(slot)
-            self._due = ticks_add(now, _RETRY_MS)
+            self._due = ticks_add(now, _LOOK_MS)
         for state in self.peers.values():
             self._offer(state, ())
             if state[_OWED]:

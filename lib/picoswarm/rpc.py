@@ -64,7 +64,8 @@ class Rpc(Reactor):
 
     def call(self, peer, method, payload, now, ms=10000):
         """Ask a peer; within `ms` (below 2**29) an event DONE tells its answer. Returns the id, or 0 where there is no room
-        now: too many calls, or the queue to the peer is full. Raises LocalError for what is too long."""
+        now: too many calls, as many of this peer as it would serve, or a full queue. Raises LocalError for what is too
+        long."""
         name = method.encode()
         number = self._id % 0xFFFF + 1
         while self._find(number):
@@ -74,7 +75,10 @@ class Rpc(Reactor):
             from .errors import LocalError
 
             raise LocalError("method or size")
-        if len(self._calls) + len(self._events) >= self._most or not peer.try_send(_CHANNEL, text):
+        asked = 0
+        for call in self._calls:
+            asked += call[1] is peer
+        if asked >= _OF_ONE_PEER or len(self._calls) + len(self._events) >= self._most or not peer.try_send(_CHANNEL, text):
             return 0
         self._id = number
         self._calls.append([number, peer, ticks_add(now, ms)])

@@ -9,11 +9,12 @@ _before = list(sys.modules)
 _before.remove(__name__)
 
 
-def save(folder, uptime_s, keyring=None, table=None):
-    """Bring the folder (a path, or a Store) up to the network keys in `keyring`, and its node database up to `table`, at
-    most once in half an hour. False: the keys could not be written. Nodes that cannot be written are done without."""
+def save(folder, uptime_s, keyring=None, table=None, book=None):
+    """Bring the folder (a path, or a Store) up to the network keys in `keyring`, and what it knows of others up to `table`
+    and `book`, at most once in half an hour. False: the keys could not be written. Nodes that cannot be written are done
+    without."""
     from .errors import StoreError
-    from .slots import NETWORK, NODES
+    from .slots import BOOK, NETWORK, NODES
     from .store import Store
 
     is_saved = not keyring
@@ -28,11 +29,32 @@ def save(folder, uptime_s, keyring=None, table=None):
             from .nodedb import encode_nodes
 
             store.write(NODES, encode_nodes(table), uptime_s)
+        if book:
+            from .bookfile import encode_book
+
+            store.write(BOOK, encode_book(book), uptime_s)
     except StoreError:
         pass
     finally:
         unload(_before)
     return is_saved
+
+
+def load_book(folder, book):
+    """Fill an empty address book from the folder, where there is one that can be read."""
+    from .bookfile import decode_book
+    from .errors import Malformed, StoreError
+    from .slots import BOOK
+    from .store import Store
+
+    try:
+        payload = (Store(folder) if isinstance(folder, str) else folder).read(BOOK)
+        if payload:
+            decode_book(book, payload)
+    except (Malformed, StoreError):
+        pass
+    finally:
+        unload(_before)
 
 
 def load_seed(folder):

@@ -7,6 +7,8 @@ from .wire import put_u16
 _HEAD = const(2)
 _TAG = const(16)
 
+_head = bytearray(_HEAD)  # the associated data of the record at hand
+
 
 class Sealed:
     """One direction of a session, at either end, from its 32-byte key. Nothing is allocated for a record; a new key each
@@ -15,16 +17,15 @@ class Sealed:
     def __init__(self, key):
         self._aead = Aead(key)
         self._nonce = bytearray(12)
-        self._head = bytearray(_HEAD)  # the associated data
 
     def seal(self, buf, start, end):
         """Seal the plaintext buf[start+2:end], in place: writes the length before and the tag behind it. Returns the end of
         the record, end + 16. Fastest where start + 2 is a multiple of 4."""
         start += _HEAD
-        put_u16(self._head, 0, end + _TAG - start)
-        end = self._aead.seal(self._nonce, self._head, buf, start, end)
-        buf[start - 2] = self._head[0]
-        buf[start - 1] = self._head[1]
+        put_u16(_head, 0, end + _TAG - start)
+        end = self._aead.seal(self._nonce, _head, buf, start, end)
+        buf[start - 2] = _head[0]
+        buf[start - 1] = _head[1]
         self._count()
         return end
 
@@ -33,9 +34,9 @@ class Sealed:
         one that was not sealed as the next record of this direction; then nothing has changed."""
         if end - start < _HEAD + _TAG:
             return -1
-        self._head[0] = buf[start]
-        self._head[1] = buf[start + 1]
-        end = self._aead.open(self._nonce, self._head, buf, start + _HEAD, end)
+        _head[0] = buf[start]
+        _head[1] = buf[start + 1]
+        end = self._aead.open(self._nonce, _head, buf, start + _HEAD, end)
         if end >= 0:
             self._count()
         return end

@@ -2,11 +2,11 @@
 user's coroutines and the `Swarm` engine with its reactors; `Node` hands its calls to it.
 """
 
+import sys
 from asyncio import Event, create_task
 from collections import deque, namedtuple
 
-from .compat import collect, const, format_ip, sleep_ms, ticks_add, ticks_diff, ticks_ms
-from .pubsub import PUBSUB_COUNTS, matches
+from .compat import collect, const, format_ip, sleep_ms, ticks_add, ticks_diff, ticks_ms, unload
 
 _OPENED = const(3)  # events of the swarm
 _CLOSED = const(4)
@@ -17,6 +17,7 @@ _CALL = const(1)  # events of rpc
 _OK = const(0)
 _FAILED = const(3)
 _TIMEOUT = const(128)
+_UNREACHABLE = const(130)
 
 _BYE = const(0)  # see reasons.py
 _STREAM_REASON = const(14)
@@ -56,7 +57,7 @@ class Stream:
         self._session = session
         self._channel = channel
         self._changed = Event()
-        self._is_ended = False  # nothing more comes
+        self._is_ended = self._is_closed = False  # nothing more comes; nothing more is sent
         self._reason = -1  # why it was given up
 
     def _check(self):
@@ -71,7 +72,13 @@ class Stream:
             self._reason = extra
         elif kind == _RESET - 1:
             self._is_ended = True
+            self._settle()
         self._changed.set()
+
+    def _settle(self):
+        """Both halves have ended: nobody asks for this stream any more."""
+        if self._is_ended and self._is_closed:
+            self._services.forget(self._session, self._channel)
 
     async def read(self, n=_CHUNK):
         """The bytes that are there, 1 to `n`, once there are some; b"" at the end."""
@@ -101,9 +108,11 @@ class Stream:
 
     def close(self):
         """Send no more; reading goes on until the other side does the same."""
-        if self._reason < 0:
+        if self._reason < 0 and not self._is_closed:
+            self._is_closed = True
             self._session.mux.close(self._channel)
             self._services.touch(self._session)
+            self._settle()
 
     def reset(self, reason=_BYE):
         """Give the stream up, both ways."""
@@ -127,8 +136,11 @@ class Subscription:
     time. `close` ends it."""
 
     def __init__(self, services, text, most):
+        from .pubsub import matches
+
         self.dropped = 0
         self.filter = text
+        self._matches = matches
         self._services = services
         self._raw = bytes((len(text.encode()),)) + text.encode()
         self._most = most
@@ -137,7 +149,7 @@ class Subscription:
 
     def offer(self, raw, message):
         """Take a message whose topic matches; None: the node is closed."""
-        if message is None or matches(self._raw, 0, raw, 1):
+        if message is None or self._matches(self._raw, 0, raw, 1):
             self.dropped += message is not None and len(self._waiting) == self._most
             self._waiting.append(message)
             self._arrived.set()
@@ -163,13 +175,15 @@ class Subscription:
 
 
 class Services:
-    """See the module. `pubsub`, `rpc`: the reactors, None where the profile leaves them out."""
+    """See the module. `pubsub`, `rpc`, `logstats`: the reactors, None where the profile leaves them out."""
 
-    def __init__(self, node, swarm, links, pubsub, rpc):
+    def __init__(self, node, swarm, links, pubsub, rpc, logstats):
         self.swarm = swarm
         self.links = links
         self.pubsub = pubsub
         self.rpc = rpc
+        self.logstats = logstats
+        self.answers = None  # see asking.py
         self.faults = 0  # handlers of the user that raised; the last one is `fault`
         self.fault = None
         self._node = node
@@ -182,12 +196,18 @@ class Services:
 
     def subscribe(self, text, signed):
         subscription = Subscription(self, text, self.swarm.profile.deliveries)
-        from .topics import subscribe
-
-        subscribe(self.pubsub, text, ticks_ms(), signed)
+        self._topics()[0](self.pubsub, text, ticks_ms(), signed)
         self._subscriptions.append(subscription)
         self.links.turn()
         return subscription
+
+    def _topics(self):
+        """`subscribe` and `unsubscribe` of topics.py, which goes again when they are done."""
+        before = list(sys.modules)
+        from .topics import subscribe, unsubscribe
+
+        unload(before)
+        return subscribe, unsubscribe
 
     def unsubscribe(self, subscription):
         if subscription in self._subscriptions:
@@ -195,9 +215,7 @@ class Services:
             for other in self._subscriptions:
                 if other.filter == subscription.filter:
                     return
-            from .topics import unsubscribe
-
-            unsubscribe(self.pubsub, subscription.filter, ticks_ms())
+            self._topics()[1](self.pubsub, subscription.filter, ticks_ms())
             self.links.turn()
 
     async def publish(self, topic, payload, seed):
@@ -219,31 +237,35 @@ class Services:
         """An open session with a node: that which is there, or a new one. Raises a RequestError."""
         deadline = ticks_add(ticks_ms(), ms)
         swarm = self.swarm
-        link = None
+        link = look = None
         try:
             while True:
                 session = swarm.peers.get(id32)
                 if session and session.stage == _OPEN:
                     return session
                 if link is None and session is None:
-                    link = await self._want(id32)
+                    contact = self._node.contact(id32)
+                    if contact and contact[2]:
+                        link = swarm.manager.want(id32, contact[0], contact[2], ticks_ms())
+                        self.links.turn()
+                    elif look is None:
+                        look = [False]
+                        create_task(self._look_up(id32, look))
+                    elif look[0]:
+                        _fail(_UNREACHABLE, "no such node is known")
                 if (link and link.state == _FAILING) or ticks_diff(deadline, ticks_ms()) <= 0:
-                    _fail(_TIMEOUT + 2, "no session with this node")
+                    _fail(_UNREACHABLE, "no session with this node")
                 await sleep_ms(_RETRY_MS)
         finally:
             if link and link.state != _ESTABLISHED:
                 swarm.manager.cancel(link)
 
-    async def _want(self, id32):
-        contact = self._node.contact(id32)
-        if contact is None:
+    async def _look_up(self, id32, look):
+        try:
             await self._node.lookup(id32)
-            contact = self._node.contact(id32)
-        if contact is None or not contact[2]:
-            _fail(_TIMEOUT + 2, "no such node is known")
-        link = self.swarm.manager.want(id32, contact[0], contact[2], ticks_ms())
-        self.links.turn()
-        return link
+        except Exception:
+            pass  # the node was closed meanwhile
+        look[0] = True
 
     async def request(self, id32, method, payload, ms):
         deadline = ticks_add(ticks_ms(), ms)
@@ -291,6 +313,8 @@ class Services:
         values["faults"] += self.links.faults + swarm.faults
         values["out_of_memory"] += self.links.out_of_memory
         if self.pubsub:
+            from .pubsub import PUBSUB_COUNTS
+
             self._add_counts(values, "pubsub_", PUBSUB_COUNTS, self.pubsub.counts)
         if self.rpc:
             from .rpc import RPC_COUNTS
@@ -305,6 +329,12 @@ class Services:
     def last_fault(self):
         """The last exception that a turn, or a handler of the user, ended with."""
         return self.links.fault or self.swarm.fault or self.fault
+
+    def log(self, line):
+        """See `Node.log`."""
+        if self.logstats:
+            self.logstats.write(line, ticks_ms())
+            self.links.turn()
 
     def handle(self, name, handler):
         """See `Node.handle`."""
@@ -321,6 +351,11 @@ class Services:
         """A stream is over."""
         self._streams.pop((session, channel), None)
         self.touch(session)
+
+    def end_epoch(self, epoch):
+        """A network key is no longer valid."""
+        self.swarm.end_epoch(epoch, ticks_ms())
+        self.links.turn()
 
     # What comes from below
 
@@ -411,7 +446,8 @@ class Services:
             self.fault = error
 
     def close(self):
-        """Wake all who wait."""
+        """Say goodbye to every peer, and wake all who wait."""
+        self.links.stop()
         for waiting in self._calls.values():
             waiting[0].set()
         for stream in self._streams.values():
@@ -420,35 +456,49 @@ class Services:
             subscription.offer(None, None)
 
 
-def compose(node, profile, identity, membership, rng, engine, driver, reactors, name):
+def compose(node, folder, profile, identity, membership, rng, engine, driver, reactors, name):
     """The Services of a node that has sessions, with the reactors that its profile asks for, and those of the user. The
     sockets are open. Raises OSError, LocalError."""
+    from .counters import NAMES
+    from .net import LONGEST
     from .swarm import Swarm
     from .tcp import Links
 
     now = ticks_ms()
     reactors = list(reactors)
-    pubsub = rpc = book = pex = None
+    pubsub = rpc = logstats = book = pex = None
+    sources = [(NAMES, engine.counts)]
     if profile.pex:
         from .addrbook import AddressBook
         from .pex import PeerExchange
+        from .saves import load_book
 
         book = AddressBook(profile, rng(8), rng, [identity.id])
+        load_book(folder, book)
         pex = PeerExchange(book, rng, now)
         reactors.append(pex)
     if profile.pubsub:
-        from .pubsub import PubSub
+        from .pubsub import PUBSUB_COUNTS, PubSub
 
         pubsub = PubSub(identity.id, profile, rng, now)
         reactors.append(pubsub)
+        sources.append((PUBSUB_COUNTS, pubsub.counts))
     if profile.rpc:
-        from .rpc import Rpc
+        from .rpc import RPC_COUNTS, Rpc
 
         rpc = Rpc(profile, now)
         reactors.append(rpc)
+        sources.append((RPC_COUNTS, rpc.counts))
+    if profile.logstats:
+        from .logstats import LogStats
+
+        logstats = LogStats(profile.log_bytes, sources, now)
+        reactors.append(logstats)
     links = Links(driver.ip, engine.codec.tcp_port, profile.record)
+    if len(links.out) >= LONGEST:  # one after the other, never both
+        driver.buf = links.out
     links.open()
     swarm = Swarm(profile, identity, membership, rng, now, reactors, engine, book, engine.codec.tcp_port, name)
     if pex:
         pex.score = swarm.manager.score
-    return Services(node, swarm, links, pubsub, rpc)
+    return Services(node, swarm, links, pubsub, rpc, logstats)

@@ -44,8 +44,9 @@ class Session:
         self.reason = 0  # why it is over
         self.deadline = None  # ticks: of this stage, or of the rest of a record; None: there is none
         self.handshake = self.mux = None
-        self.buf = b""
+        self.buf = b""  # see `room`
         self.fill = 0
+        self.is_read = False  # since the last look
         self.is_unsent = False  # in the swarm's list of sessions to flush
         self._sealer = self._opener = None
 
@@ -60,6 +61,16 @@ class Session:
         self.fill = handshake.fill
         copy(self.buf, 0, handshake.buf, 0, self.fill)
         self.mux.start(self.hello.channels, min(self.hello.record, profile.record), now)
+
+    def room(self):
+        """How many bytes may be read to buf[fill:] now, as somebody will: an idle session has no buffer."""
+        if self.stage == PARKED:
+            return 0
+        if self.mux:
+            self.is_read = True
+            if not self.buf:
+                self.buf = bytearray(_HEAD + self.swarm.profile.record + _TAG)
+        return len(self.buf) - self.fill
 
     def end(self, reason, now, ms):
         """The next record is the last one and says why; it has `ms` to go."""

@@ -77,7 +77,7 @@ _FORGED = const(21)
 
 class Swarm:
     """See the module. `reactors`: see docs/architecture.md; `discovery`: the engine that knows whom to dial; `port`: where
-    this node listens, 0 for nowhere; `book`: the AddressBook, where there is one; `name`: at most 16 characters that peers see.
+    this node listens, 0 for nowhere; `book`: the AddressBook, if there is one; `name`: at most 16 characters that peers see.
     Raises LocalError where two reactors serve one channel."""
 
     def __init__(self, profile, identity, membership, rng, now, reactors, discovery, book=None, port=0, name=""):
@@ -168,7 +168,8 @@ class Swarm:
         self._finish(session, _LOST)
 
     def received(self, session, n, now):
-        """`n` new bytes were read to session.buf[session.fill:]."""
+        """`n` new bytes were read to session.buf[session.fill:]. What a reactor raises comes through: the owner ends the
+        session, and with a frame of its own for that each record would cost heap."""
         self.at(now)
         if session.stage == _STARTED or session.stage == _OPEN:
             self._take(session, n)
@@ -179,10 +180,7 @@ class Swarm:
 
     def _take(self, session, n):
         """Records of a session came."""
-        try:
-            n = session.receive(n)
-        except Exception as error:
-            n = self.note(error)
+        n = session.receive(n)
         if n > 0:
             return self.offend(session, n)
         if n or session.stage > _OPEN:
@@ -190,9 +188,7 @@ class Swarm:
         event = session.mux.next_event()
         if session.stage == _STARTED and not (event and event[0] == _GOAWAY):
             self._open(session)
-        while event and session.stage == _OPEN and event[0] != _GOAWAY:
-            self._events.append((event[0] + STREAM - 1, session, event[1], event[2]))
-            event = session.mux.next_event()
+        event = self._pass_on(session, event)
         if session.stage > _OPEN:
             return
         if event:
@@ -201,12 +197,21 @@ class Swarm:
             self._turn_away(session.id)
         session.touch()
 
+    def _pass_on(self, session, event):
+        """Events of a mux become those of the swarm. Returns the one that ends the session, or None."""
+        while event and session.stage == _OPEN and event[0] != _GOAWAY:
+            self._events.append((event[0] + STREAM - 1, session, event[1], event[2]))
+            event = session.mux.next_event()
+        return event
+
     def to_send(self, session, out, now):
         """Write to `out` what a session has to send now; returns its size, 0 for nothing."""
         n = session.to_send(out, now)
         if not n and session.stage == _CLOSING:
             self.at(now)
             self._finish(session, session.reason)
+        elif session.stage == _OPEN:
+            self._pass_on(session, session.mux.next_event())  # who waited for room has it now
         return n
 
     def next_unsent(self, now):
@@ -294,6 +299,9 @@ class Swarm:
         if session.stage == _STARTED or session.stage == _OPEN:
             reason = session.mux.tick(now)
             session.touch()
+            if not (session.is_read or session.fill):
+                session.buf = b""
+            session.is_read = False
             if reason:
                 return self.end(session, reason)
         if not session.is_overdue(now):

@@ -27,7 +27,6 @@ from .compat import (
 
 _DIAL = const(1)  # events of the swarm
 _HANG_UP = const(2)
-_PARKED = const(2)  # a session's stage
 _MEMORY = const(16)  # see reasons.py
 _READS = const(2)  # in one turn of a link, so that others come to theirs
 _PAUSE_MS = const(20)  # of a reader whose session takes nothing
@@ -58,8 +57,8 @@ class Links:
         self._ip = ip
         self._listening = None
         self._links = {}  # by session
-        self._out = bytearray(record + 18)  # every session writes through it
-        self._view = memoryview(self._out)
+        self.out = bytearray(record + 18)  # every session writes through it
+        self._view = memoryview(self.out)
         self._listener = self._timer = None
         self._wake_at = 0
         self._is_turning = False
@@ -77,17 +76,30 @@ class Links:
         self._on_turn = on_turn
         self._wake_at = ticks_ms()
         self._timer = create_task(self._run())
-        if self._listening:
-            self._listener = create_task(self._listen())
+        self._listener = create_task(self._listen())
 
     def stop(self):
-        """End every task and close every socket. What the sessions had to say last is sent if the sockets take it now."""
+        """End every task and close every socket. What the sessions have to say last is sent as far as the sockets take
+        it."""
+        self.swarm.close(ticks_ms())
         self._turn()
         self._timer.cancel()
         self._timer = None
-        if self._listener:
-            self._listener.cancel()
-            self._listening.close()
+        self._hang_up()
+
+    def restart(self):
+        """The interface has another address: every connection is lost, and the listening socket is made anew."""
+        for session in list(self.swarm.sessions):
+            self.swarm.lost(session, ticks_ms())
+        self._turn()
+        self._hang_up()
+        self._listener = create_task(self._listen())
+
+    def _hang_up(self):
+        self._listener.cancel()
+        if self._listening:
+            forget_socket(self._listening)
+            self._listening = None
         for link in list(self._links.values()):
             self._close(link)
 
@@ -169,6 +181,7 @@ class Links:
         if isinstance(error, MemoryError):
             self.out_of_memory += 1
             collect()
+            self.swarm.trim(ticks_ms())  # the rest goes on without it (row L17)
         else:
             self.faults += 1
             self.fault = error
@@ -176,18 +189,24 @@ class Links:
     # Sockets
 
     async def _listen(self):
-        while True:
+        while self.port:
             try:
+                if self._listening is None:
+                    self.open()
                 await readable(self._listening)
                 sock, ip, port = accept_tcp(self._listening)
             except OSError:
-                await sleep_ms(_AGAIN_MS)  # no socket was left, or the one who came is gone
+                await sleep_ms(_AGAIN_MS)  # no socket was left, or the one who came is gone, or the network is
                 continue
-            session = self.swarm.accepted(ip, port, ticks_ms())
-            if session is None:
+            try:
+                session = self.swarm.accepted(ip, port, ticks_ms())
+                if session is None:
+                    sock.close()
+                else:
+                    self._add(session, sock)
+            except Exception as error:
                 sock.close()
-            else:
-                self._add(session, sock)
+                self._note(error)
             self._after()
 
     def _dial(self, session):
@@ -213,38 +232,54 @@ class Links:
     async def _read(self, link):
         """Read one socket until its session is over."""
         session = link.session
-        swarm = self.swarm
         if session.is_outbound:
             await writable(link.sock)
-            swarm.connected(session, ticks_ms())
+            try:
+                self.swarm.connected(session, ticks_ms())
+            except Exception as error:
+                self._fail(session, error)
             self._after()
         left = 0
         while session in self._links:
-            room = len(session.buf) - session.fill if session.stage != _PARKED else 0
-            if not room:
-                await sleep_ms(_PAUSE_MS)
-                continue
             if not left:
                 await readable(link.sock)
                 left = _READS
             left -= 1
-            try:
-                n = read_into(link.sock, memoryview(session.buf)[session.fill :])
-            except OSError:
-                n = 0
-            now = ticks_ms()
-            try:
-                if n is None:
-                    left = 0
-                    continue
-                if n:
-                    swarm.received(session, n, now)
-                else:
-                    swarm.lost(session, now)
-            except Exception as error:  # a peer that makes us fail loses its session, and nobody else's
-                self._note(error)
-                swarm.end(session, _MEMORY)
-            self._after()
+            n = self._receive(link)
+            if n < 1:
+                left = 0
+            if n < 0:
+                await sleep_ms(_PAUSE_MS)
+
+    def _fail(self, session, error):
+        """A peer that makes us fail loses its session, and nobody else's."""
+        self._note(error)
+        self.swarm.end(session, _MEMORY)
+
+    def _receive(self, link):
+        """Read what the socket has. Returns 1, 0 where it has nothing, -1 where there is no room. No coroutine: its frame
+        would hold on to the buffer."""
+        session = link.session
+        try:
+            if not session.room():
+                return -1
+            n = read_into(link.sock, memoryview(session.buf)[session.fill :])
+        except MemoryError as error:  # nothing is lost: it waits in the socket
+            self._note(error)
+            return -1
+        except OSError:
+            n = 0
+        if n is None:
+            return 0
+        try:
+            if n:
+                self.swarm.received(session, n, ticks_ms())
+            else:
+                self.swarm.lost(session, ticks_ms())
+        except Exception as error:
+            self._fail(session, error)
+        self._after()
+        return 1
 
     def _flush(self, session):
         """Write what the session has to send now, as far as the socket takes it."""
@@ -254,7 +289,7 @@ class Links:
         swarm = self.swarm
         try:
             while True:
-                n = swarm.to_send(session, self._out, ticks_ms())
+                n = swarm.to_send(session, self.out, ticks_ms())
                 if not n:
                     return
                 taken = write_from(link.sock, self._view[:n]) or 0

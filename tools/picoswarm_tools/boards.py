@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import sys
 from pathlib import Path
 
@@ -22,6 +23,11 @@ no figure here comes from a board on somebody's desk unless it says so.
 def boards(root: Path = ROOT) -> list[dict]:
     """The board.json of every board, by name."""
     return [json.loads(path.read_text()) for path in sorted((root / "boards").glob("*/board.json"))]
+
+
+def numbers_of(name: str) -> dict[str, int]:
+    """In what the profile in boards/<name>/ differs from the default one. Raises FileNotFoundError."""
+    return dict(vars(runpy.run_path(str(ROOT / "boards" / name / "profile.py"))["PROFILE"]))
 
 
 def page() -> str:

@@ -11,6 +11,7 @@ import rich_click as click
 COMMANDS = {
     "demo": ("picoswarm_tools.demo", "demo", "Run a mesh of real MicroPython nodes on this machine."),
     "provision": ("picoswarm_tools.provision", "provision", "Make a network key, or its next epoch, for a node's folder."),
+    "size": ("picoswarm_tools.size", "size", "Predict how much of a board's heap a profile takes."),
     "report": ("picoswarm_tools.report", "report", "Measure this checkout and print the table of figures."),
 }
 

@@ -252,8 +252,7 @@ def line(demo: Demo) -> str:
     return (
         f"{time.monotonic() - demo.started:5.1f} s  up {len(up)} of {len(demo.nodes)}  joined {demo.joined()} of "
         f"{len(demo.nodes) + 1}  peers {min(peers)}-{max(peers)}  lookups {found} of {ended} found  {channels(demo)}  "
-        f"heap {heap:,} B"
-        + "".join(f"  {trouble}" for trouble in troubles(demo))
+        f"heap {heap:,} B" + "".join(f"  {trouble}" for trouble in troubles(demo))
     )
 
 

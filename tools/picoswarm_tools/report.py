@@ -53,6 +53,7 @@ GROUPS = (
     ),
     ("picoswarm_tools.rows.discovery_small_heap", ("discovery.heap.import_frozen", "discovery.heap.smallest")),
     ("picoswarm_tools.rows.session_heap", ("heap.",)),
+    ("picoswarm_tools.rows.compare", ("compare.",)),
     (
         "picoswarm_tools.rows.discovery_sim",
         ("lookup.", "join.", "idle.", "liveness.", "sim.", "table.", "discovery.datagram", "discovery.pong"),

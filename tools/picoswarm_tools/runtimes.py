@@ -51,13 +51,14 @@ def run_micropython(
     cwd: Path | None = None,
     timeout: float = 60,
     bits: int = 32,
+    binary: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run the unix port with `args` under a heap of `heap_kb` KiB and return what it did, both outputs in `stdout`.
 
-    `env` is added to this process's environment. The exit code is not looked at. Raises Missing, and
-    subprocess.TimeoutExpired when it is not done after `timeout` seconds.
+    `binary`: another one than that of `bits`. `env` is added to this process's environment. The exit code is not looked
+    at. Raises Missing, and subprocess.TimeoutExpired when it is not done after `timeout` seconds.
     """
-    command = [str(find("micropython64" if bits == 64 else "micropython"))]
+    command = [str(binary or find("micropython64" if bits == 64 else "micropython"))]
     if heap_kb:
         command += ["-X", f"heapsize={heap_kb}k"]
     return subprocess.run(

@@ -51,6 +51,7 @@ class Profile:
     pex: int
     pubsub: int
     rpc: int
+    logstats: int
     book_new: int
     book_tried: int
     datagram: int

@@ -31,6 +31,14 @@ b = Identity(
     unhexlify("709d12ae04719826c0ea1430827438d2ff6e21e1369164872d47bc0103410250"),
     unhexlify("855969fdce98b54abcd8174314f17521cf269223088debdce9743ac60d053c1d"),
 )
+
+class Running:  # what a node keeps of its identity: the static key is derived once, at the start
+    def __init__(self, identity):
+        self.id = identity.id
+        self.static_private = identity.static_private
+        self.static_public = identity.static_public
+
+a, b = Running(a), Running(b)
 key = NetworkKey(bytes(range(32)), 1)
 keys = Membership(key)
 hello = Hello(0, 4660, bytes(6), bytes(7), 768, 4).encode()

@@ -30,15 +30,15 @@ def measure(minutes: int = 30, seeds: int = 2) -> Iterator[Row]:
     runs = list(futures([lambda seed=seed: _deliver(seed, minutes) for seed in range(1, seeds + 1)], 2))  # type: ignore[misc]
     due, delivered, repeated, published, reached = (sum(figures) for figures in zip(*runs, strict=True))
     method = (
-        f"50 whole nodes, 20 % of packets lost, each off for 60 s every 10 minutes on average; {published} messages in {seeds} x "
-        f"{minutes} virtual minutes; {due} due"
+        f"50 whole nodes, 20 % of packets lost, each off for 60 s every 10 minutes on average; {published} messages in "
+        f"{seeds} x {minutes} virtual minutes; {due} due"
     )
     share = delivered / due
-    yield Row(
-        "publish.delivery", "due messages delivered within 10 s", share, "share", 0.99, "higher", method=method
-    )
+    yield Row("publish.delivery", "due messages delivered within 10 s", share, "share", 0.99, "higher", method=method)
     yield Row("publish.repeated", "messages that a subscriber got twice", repeated, "messages", 0, method=method)
-    yield Row("publish.reached", "nodes with a chain of sessions to a publisher", reached / published, "of 50 nodes", method=method)
+    yield Row(
+        "publish.reached", "nodes with a chain of sessions to a publisher", reached / published, "of 50 nodes", method=method
+    )
     counts = list(futures([lambda nodes=nodes: _join(nodes) for nodes in MESHES], 2))  # type: ignore[misc]
     for nodes, (median, worst) in zip(MESHES, counts, strict=True):
         how = f"{nodes} boards of the default profile, the first a bootstrap node, started within {nodes / 10} s; seeds 1-5"

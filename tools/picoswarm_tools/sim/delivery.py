@@ -1,5 +1,5 @@
-"""How many of those who could have a published message get it: `Delivery` runs a mesh whose nodes lose packets and power, and
-settles what was due by the truth about its sessions.
+"""How many of those who could have a published message get it: `Delivery` runs a mesh whose nodes lose packets and power,
+and settles what was due by the truth about its sessions.
 
 A message is due to each subscriber that, for the WITHIN_US after it was published, has a chain of open sessions to the
 publisher whose inner nodes relay its topic: subscribers and gateways. That is: every session of the chain was open at both
@@ -25,8 +25,8 @@ FILTER = "house/+/warm"
 
 
 class Delivery:
-    """`nodes` boards, the first a bootstrap node on a host; two are gateways, which relay whatever their peers want; a fifth of
-    the rest subscribes to nothing. Each is without power for 60 s every `every_us` on average."""
+    """`nodes` boards, the first a bootstrap node on a host; two are gateways, which relay whatever their peers want; a fifth
+    of the rest subscribes to nothing. Each is without power for 60 s every `every_us` on average."""
 
     def __init__(
         self, nodes: int = 50, loss: float = 0.2, every_us: int = 10 * MINUTE, gateways: int = 2, seed: object = 1

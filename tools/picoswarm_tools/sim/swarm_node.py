@@ -12,7 +12,7 @@ from picoswarm.discovery import Discovery
 from picoswarm.membership import Membership
 from picoswarm.pex import PeerExchange
 from picoswarm.pubsub import PubSub
-from picoswarm.session import OPEN, PARKED, Session
+from picoswarm.session import OPEN, Session
 from picoswarm.swarm import CLOSED, DIAL, HANG_UP, OPENED, Swarm
 from picoswarm.topics import subscribe
 
@@ -58,7 +58,7 @@ class _Link:
         node, session = self.node, self.session
         if self._is_reading or not node.holds(self):
             return
-        room = len(session.buf) - session.fill if session.stage != PARKED else 0
+        room = session.room() if self._waiting else 0
         if self._waiting and room:
             n = min(room, len(self._waiting))
             session.buf[session.fill : session.fill + n] = self._waiting[:n]
@@ -100,7 +100,8 @@ class SwarmNode(Node):
 
     def power_on(self) -> None:
         super().power_on()
-        now, rng, port = self.now, stream(self._mesh.seed, "swarm", self.name, self.boots).randbytes, self.endpoint.address[1]
+        now, port = self.now, self.endpoint.address[1]
+        rng = stream(self._mesh.seed, "swarm", self.name, self.boots).randbytes
         reactors = list(self.more_reactors(self))
         book = pex = None
         if self.profile.pex:
@@ -284,8 +285,8 @@ class SwarmMesh(Mesh):
 
 
 def time_to_one_piece(nodes: int, seed: object, limit_us: int, profile: Changes = NONE) -> int:
-    """Microseconds until sessions join a mesh of `nodes`, the first a bootstrap node on a host, to one piece; `limit_us` where
-    they do not."""
+    """Microseconds until sessions join a mesh of `nodes`, the first a bootstrap node on a host, to one piece; `limit_us`
+    where they do not."""
     mesh = SwarmMesh(seed, profile=profile)
     for number in range(nodes):
         mesh.add(know=mesh.nodes[:1], profile=NONE if number else BOOTSTRAP, start_us=number * SECOND // 10)

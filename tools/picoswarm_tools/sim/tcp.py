@@ -203,7 +203,8 @@ class TcpNetwork:
         self._hosts: dict[tuple[str, Address], TcpHost] = {}
 
     def listen(self, segment: Segment, address: Address, accept: Callable[[End, Address], Taker | None]) -> TcpHost:
-        """Take connections at an address of a segment; `accept(end, address of the caller)` gives who takes them, or None."""
+        """Take connections at an address of a segment; `accept(end, address of the caller)` gives who takes them, or
+        None."""
         host = self._hosts[(segment.name, address)] = TcpHost(segment, address, accept)
         return host
 
@@ -257,7 +258,11 @@ class TcpNetwork:
         router = segment.nat if isinstance(segment, Lan) else None
         if router is None:
             return (), None, host.address
-        return (segment.conditions, internet.conditions), self._hosts.get((internet.name, to)), (
-            router.outside_ip,
-            host.address[1],
+        return (
+            (segment.conditions, internet.conditions),
+            self._hosts.get((internet.name, to)),
+            (
+                router.outside_ip,
+                host.address[1],
+            ),
         )

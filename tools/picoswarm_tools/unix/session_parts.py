@@ -1,7 +1,7 @@
 # What the parts of a node take of the heap, on 32-bit MicroPython:
 # session_parts.py MODULE,... FOLDER FOLDER PORT PORT [name=value ...]
-# Two nodes of one profile in this process open a session with each other. One JSON object a line: what was imported or
-# done, and the bytes that it left on the heap after two collections.
+# Two nodes of one profile in this process open a session with each other. own=1: with a channel of the user. One JSON object
+# a line: what was imported or done, and the bytes that it left on the heap after two collections.
 import gc
 import sys
 
@@ -15,6 +15,9 @@ def used():
 import asyncio  # noqa: E402
 import json  # noqa: E402
 
+OWN_CHANNEL = 40
+REST_S = 3  # until what only a busy session has is gone
+
 
 class Heap:
     """What was allocated at the last look."""
@@ -22,48 +25,63 @@ class Heap:
     last = 0
 
 
-def mark(**of):
-    """Tell how much more there is than at the last look."""
-    now = used()
-    if of:
-        print(json.dumps(dict(of, bytes=now - Heap.last)))
+def mark(part="", less=0, count=1):
+    """Tell how much more there is than at the last look, but for `less` bytes: `count` parts of one kind."""
+    if part:
+        print(json.dumps({"part": part, "bytes": (used() - Heap.last - less) // count}))
     Heap.last = used()
+
+
+def register(node):
+    """A channel of the user, for a profile that has no other one."""
+    from picoswarm import Channel, Reactor
+
+    reactor = Reactor()
+    reactor.channels = (Channel(OWN_CHANNEL, 1, 2, 256, 256),)
+    node.register(reactor)
 
 
 async def main(modules, folder, second_folder, port, second_port, *numbers):
     changes = {name: int(value) for name, value in [number.split("=") for number in numbers]}
+    has_own = changes.pop("own")
     mark()
     for name in modules.split(","):
         __import__("picoswarm." + name)
-        mark(code=name)
+        mark("code " + name)
     from picoswarm import Node
 
     mark()
     node = Node(folder, profile=changes, host="127.0.0.1", port=int(port))
+    if has_own:
+        register(node)
     await node.start()
     await asyncio.sleep(0)
-    mark(state="node", table=len(node._discovery.table.pool))
+    table = len(node._discovery.table.pool)
+    mark("state", table)
+    print(json.dumps({"part": "table", "bytes": table}))
+    if changes.get("links") == 1:  # one that takes none in
+        changes["links"] = 2
     second = Node(second_folder, profile=changes, host="127.0.0.1", port=int(second_port))
+    if has_own:
+        register(second)
     await second.start()
-    second._discovery.add_bootstrap(b"\x7f\0\0\1", int(port), node.id)
-    await asyncio.sleep(0)
-    mark(state="second node")
+    node._discovery.add_bootstrap(b"\x7f\0\0\1", int(second_port), second.id)
     services = node._services
     if services:
+        mark()
         if services.pubsub:
-            hearing = node.subscribe("probe/#")
-            mark(state="subscription")
+            node.subscribe("probe/#")
+            mark("subscription")
             second.subscribe("probe/#")
-            del hearing
         for _ in range(200):
-            if second.peers():
+            if node.peers():
                 break
             await asyncio.sleep(0.05)
         mark()
-        session = await second._services.session(node.id, 10000)
-        await asyncio.sleep(1)
-        mark(state="both ends of a session", open=len(node.sessions()))
+        session = await services.session(second.id, 10000)
+        await asyncio.sleep(REST_S)
         del session
+        mark("session", count=2)
     await node.close()
     await second.close()
 

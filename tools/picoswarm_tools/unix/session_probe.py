@@ -1,10 +1,10 @@
 # A whole node under measurement, on 32-bit MicroPython: session_probe.py FOLDER PORT [name=value ...]
-# It has log and counters for its peers, a reactor of the user with CHANNELS channels, and uses each service once. Says what
-# it costs, one JSON object a line, and obeys on standard input:
+# Its user adds own=N channels that nobody speaks on. It uses each service once. Says what it costs, one JSON object a line,
+# and obeys on standard input:
 #   meet ID ...  a request to each of these nodes, which opens a session where there is none
 #   heap         what the library and the node hold after two collections; the channels of each open session
 #   comb N       from now on no free piece of the heap is longer than N bytes
-#   wanted       the largest piece that was not to be had, in bytes, and the counters
+#   wanted       the largest piece that was not to be had, in bytes, turns of the driver that wanted memory, and sessions
 import gc
 import sys
 
@@ -22,9 +22,10 @@ import json  # noqa: E402
 from binascii import hexlify, unhexlify  # noqa: E402
 
 from picoswarm import Channel, Node, Reactor, RequestError  # noqa: E402
-from picoswarm.compat import readable, ticks_ms  # noqa: E402
-from picoswarm.logstats import LogStats  # noqa: E402
+from picoswarm.compat import readable  # noqa: E402
 
+imported = used()
+WAIT_MS = 4000
 OWN_CHANNEL = 40  # and those above it
 
 
@@ -42,6 +43,7 @@ class Wanted:
     """What the full heap refused."""
 
     most = 0
+    teeth = ()
 
 
 def note(error):
@@ -54,8 +56,8 @@ def note(error):
 
 
 def comb(longest):
-    """Fill every free piece of the heap that is longer, and leave every second one of that size free."""
-    teeth = [None] * (gc.mem_free() // longest + 1)
+    """Fill every free piece of the heap that is longer, and leave every second one of that size free, for good."""
+    Wanted.teeth = teeth = [None] * (gc.mem_free() // longest + 1)
     gc.collect()
     try:
         for i in range(len(teeth)):
@@ -65,7 +67,6 @@ def comb(longest):
     for i in range(1, len(teeth), 2):
         teeth[i] = None
     gc.collect()
-    return teeth
 
 
 def tell(**facts):
@@ -81,7 +82,7 @@ async def meet(node, ids):
     answered = 0
     for id_text in ids:
         try:
-            await node.request(unhexlify(id_text), "probe")
+            await node.request(unhexlify(id_text), "probe", b"", WAIT_MS)
             answered += 1
         except RequestError as error:
             print(repr(error))
@@ -92,16 +93,22 @@ async def meet(node, ids):
 
 async def main(folder, port, *numbers):
     changes = {name: int(value) for name, value in [number.split("=") for number in numbers]}
-    own_channels = changes.pop("channels")
+    own_channels = changes.pop("own")
+    program = used() - imported
     node = Node(folder, profile=changes, host="127.0.0.1", port=int(port))
     del changes
-    node.register(LogStats(1024, (("", ()),), ticks_ms()))
     if own_channels:
         node.register(Deaf(own_channels))
-    teeth = None
     async with node:
         services = node._services
         services.links._note = note
+        note_of_swarm = services.swarm.note
+
+        def note_too(error):
+            note(error)
+            return note_of_swarm(error)
+
+        services.swarm.note = note_too
         node.handle("probe", lambda caller, payload: payload)
         hearing = asyncio.create_task(hear(node))
         tell(id=hexlify(node.id).decode())
@@ -118,12 +125,12 @@ async def main(folder, port, *numbers):
                 channels = []
                 for session in services.swarm.peers.values():
                     channels.append(sum([channel in served for channel in session.hello.channels]))
-                tell(heap=used() - bare, channels=channels, stats=node.stats())
+                tell(heap=used() - bare - program, channels=channels, stats=node.stats())
             elif words[0] == "comb":
-                teeth = comb(int(words[1]))
+                comb(int(words[1]))
                 tell(free=gc.mem_free())
             elif words[0] == "wanted":
-                tell(wanted=Wanted.most, sessions=len(node.sessions()), stats=node.stats())
+                tell(wanted=Wanted.most, sessions=len(services.swarm.peers), refused=node._driver.out_of_memory)
 
 
 asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,316 @@
+"""Sessions between nodes on real sockets: what an application can do with them, and what is left when they end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from mesh import Mesh
+from picoswarm import Node, Profile
+from picoswarm.failures import HandlerFailed, NoMethod, RequestError, StreamError, TimedOut, TooLong, Unreachable
+from picoswarm.membership import Membership
+from picoswarm.store import Store
+from picoswarm_tools.provision import new_network_key, save
+from picoswarm_tools.swarm import HOST, free_ports
+
+FAST = {"start_ms": 0, "revalidate_s": 1}
+
+
+class Nodes:
+    """CPython nodes on loopback that know the first of them."""
+
+    def __init__(self, folder: Path, count: int, **numbers: int) -> None:
+        membership = Membership(new_network_key())
+        self.ports = free_ports(count)
+        self.nodes = []
+        for i in range(count):
+            store = Store(str(folder / f"n{i}"))
+            save(store, membership)
+            profile = Profile(**{**FAST, "bootstrap": int(i == 0), **numbers})
+            known = [f"{HOST}:{self.ports[0]}"] if i else []
+            self.nodes.append(Node(store, profile=profile, host=HOST, port=self.ports[i], bootstrap=known, name=f"n{i}"))
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> list[Node]:
+        for node in self.nodes:
+            await self._stack.enter_async_context(node)
+        await until(lambda: all(node.sessions() for node in self.nodes))
+        return self.nodes
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._stack.aclose()
+
+
+async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def echo(stream) -> None:
+    while data := await stream.read():
+        await stream.write(data)
+
+
+def run(folder: Path, count: int, scenario, **numbers: int) -> None:
+    """Run `scenario(*nodes)`; afterwards no node has a fault."""
+
+    async def whole() -> None:
+        async with Nodes(folder, count, **numbers) as nodes:
+            await scenario(*nodes)
+            for node in nodes:
+                assert not node.stats().get("faults"), repr(node.fault)
+
+    asyncio.run(whole())
+
+
+def test_a_request_is_answered_by_a_function_or_a_coroutine(tmp_path):
+    async def slow(caller, payload):
+        await asyncio.sleep(0.05)
+        return payload[::-1]
+
+    async def scenario(a, b):
+        a.handle("sum", lambda caller, payload: bytes([sum(payload)]))
+        a.handle("slow", slow)
+        a.handle("who", lambda caller, payload: caller)
+        assert await b.request(a.id, "sum", b"\1\2\3") == b"\6"
+        assert await b.request(a.id, "slow", b"abc") == b"cba"
+        assert await b.request(a.id, "who") == b.id
+        answers = await asyncio.gather(*(b.request(a.id, "sum", bytes([i])) for i in range(20)))
+        assert answers == [bytes([i]) for i in range(20)]
+
+    run(tmp_path, 2, scenario)
+
+
+def test_a_request_that_fails_says_how(tmp_path):
+    async def never(caller, payload):
+        await asyncio.sleep(30)
+
+    async def scenario(a, b):
+        a.handle("fails", lambda caller, payload: 1 // 0)
+        a.handle("long", lambda caller, payload: bytes(1000))
+        a.handle("never", never)
+        with pytest.raises(NoMethod):
+            await b.request(a.id, "nothing")
+        with pytest.raises(HandlerFailed, match="division"):
+            await b.request(a.id, "fails")
+        with pytest.raises(TooLong):
+            await b.request(a.id, "long")
+        with pytest.raises(TimedOut):
+            await b.request(a.id, "never", timeout_ms=300)
+        with pytest.raises(Unreachable):
+            await b.request(bytes(31) + b"\7", "sum", timeout_ms=2000)
+        assert a.stats()["handler_faults"] == 1 and issubclass(TimedOut, RequestError)
+
+    run(tmp_path, 2, scenario)
+
+
+def test_a_stream_carries_more_than_its_window_both_ways_and_ends(tmp_path):
+    async def scenario(a, b):
+        a.handle("/echo/1.0.0", echo)
+        data = os.urandom(20_000)
+        async with await b.open_stream(a.id, "/echo/1.0.0") as stream:
+            writer = asyncio.create_task(stream.write(data))
+            back = b""
+            while len(back) < len(data):
+                back += await stream.read()
+            await writer
+            stream.close()
+            assert await stream.read() == b""
+        assert back == data
+
+    run(tmp_path, 2, scenario)
+
+
+def test_streams_come_and_go_without_leaving_anything(tmp_path):
+    async def scenario(a, b):
+        a.handle("/echo/1.0.0", echo)
+        for i in range(30):
+            stream = await b.open_stream(a.id, "/echo/1.0.0")
+            await stream.write(b"%d" % i)
+            assert await stream.read() == b"%d" % i
+            if i % 3:
+                stream.close()
+                assert await stream.read() == b""
+            else:
+                stream.reset()
+        await until(lambda: not a._services._streams and not b._services._streams)
+
+    run(tmp_path, 2, scenario)
+
+
+def test_a_protocol_that_nobody_serves_is_refused(tmp_path):
+    async def scenario(a, b):
+        stream = await b.open_stream(a.id, "/nothing/1.0.0")
+        with pytest.raises(StreamError):
+            while True:
+                await stream.write(b"x")
+                await asyncio.sleep(0.01)
+
+    run(tmp_path, 2, scenario)
+
+
+def test_a_slow_reader_holds_its_own_stream_and_nothing_else(tmp_path):
+    async def scenario(a, b):
+        got = []
+        go_on = asyncio.Event()
+
+        async def lazy(stream):
+            await go_on.wait()
+            while data := await stream.read():
+                got.append(data)
+
+        a.handle("/lazy/1.0.0", lazy)
+        a.handle("sum", lambda caller, payload: bytes([sum(payload)]))
+        stream = await b.open_stream(a.id, "/lazy/1.0.0")
+        writer = asyncio.create_task(stream.write(bytes(5000)))
+        await asyncio.sleep(0.2)
+        assert not writer.done()
+        assert await b.request(a.id, "sum", b"\1\1") == b"\2"
+        go_on.set()
+        await writer
+        stream.close()
+        await until(lambda: sum(map(len, got)) == 5000)
+
+    run(tmp_path, 2, scenario)
+
+
+def test_what_was_published_says_whether_its_origin_is_proven(tmp_path):
+    async def scenario(*nodes):
+        heard = [[] for _ in nodes]
+
+        async def hear(i):
+            async for message in nodes[i].subscribe("t/#"):
+                heard[i].append(message)
+
+        tasks = [asyncio.create_task(hear(i)) for i in range(len(nodes))]
+        await asyncio.sleep(0.5)
+        await nodes[1].publish("t/plain", b"1")
+        await nodes[1].publish("other", b"2")
+        await until(lambda: all(len(heard[i]) == 1 for i in (0, 2, 3)), 20)
+        direct = {peer for peer, *_ in nodes[1].sessions()}
+        for i in (0, 2, 3):
+            message = heard[i][0]
+            assert (message.topic, message.payload, message.origin) == ("t/plain", b"1", nodes[1].id)
+            assert not message.is_proven or nodes[i].id in direct
+        assert not heard[1]
+        for task in tasks:
+            task.cancel()
+
+    run(tmp_path, 4, scenario)
+
+
+def test_only_signed_messages_reach_who_asked_for_them_and_they_are_proven_everywhere(tmp_path):
+    async def scenario(a, b, c):
+        heard = []
+
+        async def hear():
+            async for message in c.subscribe("s", signed=True):
+                heard.append(message)
+
+        task = asyncio.create_task(hear())
+        await asyncio.sleep(0.5)
+        await b.publish("s", b"signed", signed=True)
+        await until(lambda: heard, 20)
+        assert heard[0].payload == b"signed" and heard[0].is_proven and heard[0].origin == b.id
+        task.cancel()
+
+    run(tmp_path, 3, scenario)
+
+
+def test_another_node_tells_its_log_and_its_counters(tmp_path):
+    async def scenario(a, b):
+        a.log("the first line")
+        a.log("the second")
+        text, position = await b.read_log(a.id)
+        assert text == "the first line\nthe second\n" and position == len(text)
+        a.log("more")
+        assert (await b.read_log(a.id, position))[0] == "more\n"
+        told, own = await b.read_stats(a.id), a.stats()
+        assert told["key_agreements"] == own["key_agreements"] >= 1 and told["drop_forged"] == 0
+
+    run(tmp_path, 2, scenario)
+
+
+def test_want_of_memory_in_a_handler_costs_its_peer_only(tmp_path):
+    async def scenario(a, b, c):
+        def fails(caller, payload):
+            raise MemoryError
+
+        a.handle("fails", fails)
+        a.handle("works", lambda caller, payload: b"yes")
+        await until(lambda: len(a.sessions()) == 2)
+        before = {peer for peer, *_ in a.sessions()}
+        with pytest.raises(RequestError):
+            await b.request(a.id, "fails", timeout_ms=2000)
+        assert {peer for peer, *_ in a.sessions()} >= before - {b.id}
+        assert await c.request(a.id, "works") == b"yes"
+        assert await b.request(a.id, "works", timeout_ms=30000) == b"yes"  # and it comes back
+
+    run(tmp_path, 3, scenario)
+
+
+def test_sockets_and_tasks_are_given_back(tmp_path):
+    async def scenario():
+        for round_trip in range(3):
+            tasks, files = len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))
+            folder = tmp_path / str(round_trip)
+            folder.mkdir()
+            async with Nodes(folder, 4) as nodes:
+                nodes[0].handle("/echo/1.0.0", echo)
+                stream = await nodes[1].open_stream(nodes[0].id, "/echo/1.0.0")
+                await stream.write(b"x")
+                assert await stream.read() == b"x"
+                events = [node.events for node in nodes]
+                assert all(event is not None for event in events)
+            await asyncio.sleep(0.1)
+            assert len(asyncio.all_tasks()) == tasks and len(os.listdir("/proc/self/fd")) == files
+
+    asyncio.run(scenario())
+
+
+def test_a_closed_node_says_goodbye_and_its_peers_hear_why(tmp_path):
+    async def scenario(a, b):
+        told = []
+
+        async def listen():
+            async for event in a.events:
+                told.append(event)
+
+        task = asyncio.create_task(listen())
+        await b.close()
+        await until(lambda: ("disconnected", b.id, 0) in told, 5)
+        task.cancel()
+
+    run(tmp_path, 2, scenario)
+
+
+def test_boards_and_a_computer_stream_and_publish_to_each_other(tmp_path):
+    async def scenario():
+        async with Mesh(tmp_path, 3) as mesh:
+            hub = mesh.bootstrap
+            hub.handle("/echo/1.0.0", echo)
+            heard = []
+
+            async def hear():
+                async for message in hub.subscribe("demo/#"):
+                    heard.append(message)
+
+            task = asyncio.create_task(hear())
+            await mesh.until(lambda: all(node.state.get("sessions") for node in mesh.nodes), 60)
+            for node in mesh.nodes:
+                node.talk(300)
+            first, second, _ = mesh.nodes
+            first.echo(second.id)
+            second.echo(hub.id.hex())
+            await mesh.until(lambda: len({message.origin for message in heard}) == 3 and first.echoes and second.echoes, 60)
+            assert first.echoes[0]["ok"] and second.echoes[0]["ok"]
+            await mesh.until(lambda: all(node.total("heard") > 3 and node.total("answered") for node in mesh.nodes), 60)
+            mesh.assert_nodes_are_sound()
+            task.cancel()
+
+    asyncio.run(scenario())

@@ -1,0 +1,50 @@
+"""What `picoswarm size` predicts of a profile is what a node of it takes (issue 4, API)."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from picoswarm_tools.boards import numbers_of
+from picoswarm_tools.rows.discovery_device import bare_interpreter
+from picoswarm_tools.size import predict, size, total
+from picoswarm_tools.whole_node import Case, observe
+
+WITHIN = 0.05
+# Two profiles that differ in everything that takes memory.
+PROFILES = {"default": {}, "leaf": numbers_of("leaf")}
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_node_with_all_its_sessions_takes_what_was_predicted(name, record_property):
+    numbers = PROFILES[name]
+    predicted = total(predict(numbers, has_native=False))
+    case = Case(name, numbers, Case(name, numbers, 0).served)
+    taken = bare_interpreter() + observe(case).heap
+    record_property("measured", f"{name}: predicted {predicted:,}, taken {taken:,} bytes")
+    assert abs(predicted - taken) <= WITHIN * taken
+
+
+def test_a_smaller_profile_is_predicted_to_take_less():
+    table, smaller = ([part for part in predict(numbers) if "records" in part.what][0] for numbers in ({}, {"records": 64}))
+    assert table.total - smaller.total >= 64 * 60
+    assert total(predict({"records": 64})) < total(predict({}))
+
+
+def test_the_command_names_the_board_and_what_is_left_of_its_heap():
+    done = CliRunner().invoke(size, ["ESP32_GENERIC", "links=2"])
+    assert not done.exit_code
+    assert "for your program" in done.output and "2 x" in done.output
+
+
+def test_the_command_gives_numbers_to_programs():
+    facts = json.loads(CliRunner().invoke(size, ["links=0", "--json"]).output)
+    assert facts["bytes"] == sum(facts["parts"].values())
+    assert "sessions" not in facts["parts"]
+
+
+@pytest.mark.parametrize("words", [["NO_SUCH_BOARD"], ["linkss=2"], ["links=many"], ["records=1000"]])
+def test_what_is_no_profile_is_refused_with_the_reason(words):
+    done = CliRunner().invoke(size, words)
+    assert done.exit_code == 2 and "Error" in done.output

@@ -1,0 +1,90 @@
+"""Reading the log and the counters of another node (docs/protocol.md 7.4, 7.5). Loaded when somebody does."""
+
+from asyncio import Event, create_task
+
+from .compat import const, sleep_ms, ticks_add, ticks_diff, ticks_ms
+from .failures import NoMethod, SessionLost, TimedOut
+
+_LOG = const(5)
+_STATS = const(6)
+_OPEN = const(4)  # a session's stage
+_AGAIN_MS = const(500)
+
+
+class _Answers:
+    """What came for the questions of this node, by peer and channel."""
+
+    def __init__(self, services):
+        self._services = services
+        self._waiting = {}  # [Event, answer]
+        services.logstats.on_answer = self._take
+
+    def _take(self, peer, channel, view):
+        waiting = self._waiting.get((peer, channel))
+        if waiting:
+            waiting[1] = bytes(view)
+            waiting[0].set()
+
+    async def ask(self, session, channel, question, ms):
+        """The answer to one question, asked again now and then: what finds no room at the other side is not sent."""
+        if channel not in session.hello.channels:
+            raise NoMethod("the peer does not tell")
+        end = ticks_add(ticks_ms(), ms)
+        waiting = self._waiting[session, channel] = [Event(), None]
+        try:
+            while waiting[1] is None:
+                if session.stage != _OPEN:
+                    raise SessionLost("the session ended")
+                if ticks_diff(end, ticks_ms()) <= 0:
+                    raise TimedOut("no answer")
+                session.try_send(channel, question)
+                self._services.touch(session)
+                timer = create_task(_ring(waiting[0]))
+                await waiting[0].wait()
+                timer.cancel()
+                waiting[0].clear()
+        finally:
+            del self._waiting[session, channel]
+        return waiting[1]
+
+
+async def _ring(event):
+    await sleep_ms(_AGAIN_MS)
+    event.set()
+
+
+def _answers(services):
+    if services.answers is None:
+        services.answers = _Answers(services)
+    return services.answers
+
+
+async def read_log(services, id32, position, ms):
+    """(text, the position behind it) of the peer's log from a position on. Raises a RequestError."""
+    session = await services.session(id32, ms)
+    answer = await _answers(services).ask(session, _LOG, b"\0" + position.to_bytes(4, "big"), ms)
+    start = int.from_bytes(answer[1:5], "big")
+    return str(answer[5:], "utf-8"), ticks_add(start, len(answer) - 5)
+
+
+async def read_stats(services, id32, ms):
+    """The counters of a peer, by name. Raises a RequestError."""
+    session = await services.session(id32, ms)
+    values = {}
+    section = 0
+    while True:
+        names = (await _answers(services).ask(session, _STATS, bytes((1, section)), ms))[2:]
+        if not names:
+            return values
+        counts = (await _answers(services).ask(session, _STATS, bytes((0, section)), ms))[2:]
+        at = 0
+        for name in str(names, "utf-8").split():
+            value = shift = 0
+            while at < len(counts):
+                value |= (counts[at] & 127) << shift
+                shift += 7
+                at += 1
+                if counts[at - 1] < 128:
+                    break
+            values[name] = value
+        section += 1

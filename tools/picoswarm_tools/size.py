@@ -1,0 +1,175 @@
+"""`picoswarm size PROFILE`: what a profile takes of a board's heap, before anything is flashed.
+
+Nothing here is a figure that somebody typed in: two nodes of the profile run on 32-bit MicroPython, and what each part
+leaves on the heap is measured on the spot (unix/session_parts.py). One session stands for all of them. The outcome is
+kept in build/ until the library changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import rich_click as click
+from picoswarm import Profile
+from picoswarm.crypto import run
+from picoswarm.errors import LocalError
+from picoswarm.keys import LoadOrCreate, gather
+from picoswarm.membership import Membership
+from picoswarm.store import Store
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from . import boards, mpy, native, probe, runtimes
+from .provision import new_network_key, save
+from .qemu import QemuError
+from .rows.discovery_device import bare_interpreter
+from .swarm import free_ports
+
+LEVEL = 3
+HEAP_KB = 900
+SERVICES = ("pex", "pubsub", "rpc", "logstats")
+ERRORS = "failures"  # whoever asks others catches them
+PROGRAM = "session_parts"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something that takes heap: `count` times `bytes`."""
+
+    what: str
+    bytes: int
+    count: int = 1
+
+    @property
+    def total(self) -> int:
+        return self.bytes * self.count
+
+
+def _modules(profile: Profile) -> list[str]:
+    """What a running node of this profile has loaded, by its bundles."""
+    sessions = ["swarm", "services", *(name for name in SERVICES if getattr(profile, name)), ERRORS] if profile.links else []
+    return ["node", "table", "discovery", *sessions]
+
+
+def _run(numbers: Mapping[str, int], is_frozen: bool) -> dict[str, int]:
+    """Bytes by part, as the program gives them. Raises RuntimeError with what it printed instead."""
+    profile = Profile(**numbers)
+    programs = mpy.library_folder("x86", LEVEL).with_name(f"x86-O{LEVEL}-programs")
+    mpy.compile_beside([probe.PROGRAMS / f"{PROGRAM}.py"], programs, "x86", LEVEL)
+    own = 0 if any(getattr(profile, name) for name in SERVICES) else 1
+    with tempfile.TemporaryDirectory(prefix="picoswarm-") as folder:
+        membership = Membership(new_network_key())
+        for name in ("a", "b"):
+            store = Store(str(Path(folder, name)))
+            save(store, membership)
+            run(LoadOrCreate(store, gather(store)))
+        Path(folder, "lib").symlink_to(mpy.compile_library("x86", LEVEL))
+        arguments = [",".join(_modules(profile)), "a", "b", *map(str, free_ports(2))]
+        arguments += [f"{name}={value}" for name, value in {**numbers, "own": own}.items()]
+        done = runtimes.run_micropython(
+            ["-m", PROGRAM, *arguments],
+            HEAP_KB,
+            {"MICROPYPATH": f"{programs}:.frozen" if is_frozen else f"./lib:{programs}:.frozen"},
+            cwd=Path(folder),
+            binary=probe.frozen_micropython() if is_frozen else None,
+        )
+    if done.returncode:
+        raise RuntimeError(f"a node of this profile does not run: {done.stdout.strip()}")
+    facts = [json.loads(line) for line in done.stdout.splitlines()]
+    return {fact["part"]: fact["bytes"] for fact in facts}
+
+
+def measured(numbers: Mapping[str, int], is_frozen: bool = False) -> dict[str, int]:
+    """Bytes by part of a node with these numbers, from build/ where it was measured. Raises RuntimeError, Missing."""
+    texts = mpy.small_library("x86", LEVEL)[0]
+    program = (probe.PROGRAMS / f"{PROGRAM}.py").read_text()
+    given = sorted(texts.items()), program, _modules(Profile(**numbers)), sorted(numbers.items()), is_frozen
+    path = runtimes.build_folder() / "size" / f"{hashlib.sha256(repr(given).encode()).hexdigest()[:16]}.json"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(_run(numbers, is_frozen)))
+    return json.loads(path.read_text())
+
+
+def predict(numbers: Mapping[str, int], is_frozen: bool = False, has_native: bool = True) -> list[Part]:
+    """The parts of a node with as many sessions as its profile has. `has_native`: native code lies in the heap."""
+    profile = Profile(**numbers)
+    found = measured(numbers, is_frozen)
+    discovery = sum(found[f"code {name}"] for name in ("node", "table", "discovery"))
+    parts = [Part("MicroPython itself", bare_interpreter()), Part("code: node and discovery", discovery)]
+    if profile.links:
+        parts.append(Part("code: sessions", found["code swarm"] + found["code services"]))
+        parts += [Part(f"code: {name}", found[f"code {name}"]) for name in SERVICES if f"code {name}" in found]
+        parts.append(Part("code: errors of requests", found[f"code {ERRORS}"]))
+    if has_native and not is_frozen:
+        code = native.native_bytes_with_sessions() if profile.links else native.native_bytes()
+        parts.append(Part("native code", code))
+    parts += [Part(f"table of {profile.records} records", found["table"]), Part("state of the node", found["state"])]
+    if "subscription" in found:
+        parts.append(Part("the first subscription", found["subscription"]))
+    if profile.links:
+        parts.append(Part("sessions", found["session"], profile.links))
+    return parts
+
+
+def total(parts: Iterable[Part]) -> int:
+    """Bytes of all parts."""
+    return sum(part.total for part in parts)
+
+
+def print_table(title: str, parts: list[Part], heap: int | None) -> None:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE)
+    table.add_column("part")
+    for heading in ("each", "bytes"):
+        table.add_column(heading, justify="right")
+    for part in parts:
+        each = f"{part.count} x {part.bytes:,}" if part.count > 1 else ""
+        table.add_row(part.what, each, f"{part.total:,}")
+    table.add_section()
+    table.add_row("together", "", f"{total(parts):,}")
+    if heap:
+        table.add_row(f"left of {heap:,}, for your program", "", f"{heap - total(parts):,}")
+    Console().print(table)
+
+
+@click.command()
+@click.argument("profile", nargs=-1, metavar="[PROFILE] [NAME=VALUE]...")
+@click.option("--frozen", "is_frozen", is_flag=True, help="The library is frozen into the firmware.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def size(profile: tuple[str, ...], is_frozen: bool, as_json: bool) -> None:
+    """Predict how much heap a node takes, by part.
+
+    PROFILE is a board (a folder of boards/) or leaf; NAME=VALUE changes numbers of its profile, or of the default one.
+    """
+    names = [word for word in profile if "=" not in word]
+    numbers: dict[str, int] = {}
+    board: dict = {}
+    try:
+        if len(names) > 1:
+            raise click.UsageError("one profile at a time")
+        if names:
+            numbers = boards.numbers_of(names[0])
+            board = next((board for board in boards.boards() if board["board"] == names[0]), {})
+        for word in profile:
+            name, is_number, value = word.partition("=")
+            if is_number:
+                numbers[name] = int(value)
+        Profile(**numbers).check()
+        parts = predict(numbers, is_frozen, board.get("native_code", "in the heap") == "in the heap")
+    except FileNotFoundError:
+        known = ", ".join(sorted(path.parent.name for path in boards.ROOT.glob("boards/*/profile.py")))
+        raise click.UsageError(f"there is no profile {names[0]}; there are: {known}") from None
+    except (LocalError, ValueError) as error:
+        raise click.UsageError(str(error)) from None
+    except (runtimes.Missing, mpy.CompileError, QemuError, RuntimeError) as trouble:
+        raise click.ClickException(str(trouble)) from None
+    if as_json:
+        print(json.dumps({"parts": {part.what: part.total for part in parts}, "bytes": total(parts)}))
+    else:
+        print_table(" ".join(profile) or "default profile", parts, board.get("heap_bytes"))
