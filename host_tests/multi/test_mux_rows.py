@@ -9,7 +9,7 @@ from picoswarm_tools.rows import mux
 @pytest.mark.parametrize("what", mux.PEERS)
 def test_both_programs_of_a_measurement_come_to_an_end(what):
     seconds, told = mux.user_seconds(what, 300, 64)
-    assert seconds > 0
+    assert seconds >= 0
     assert (told.strip() != "") == (what == "echo")
 
 
