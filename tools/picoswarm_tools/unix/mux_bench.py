@@ -130,15 +130,16 @@ async def send(link, count, size, is_each):
             n = 2 if is_each else mux.fill(out, 2, 2 + RECORD, ticks_ms())
 
 
-async def receive(link, count, size, is_echo):
-    """Take what comes, and answer in the same turn."""
+def receive(link, count, size, is_echo):
+    """Awaitable on MicroPython, written as its streams are: take what comes, and answer in the same turn."""
+    queue = asyncio.core._io_queue
     sock, mux, buf, out, space = link.sock, link.mux, link.buf, link.out, link.space
     try_send = mux.try_send
     if is_echo:
         mux.on_message = lambda channel, view: try_send(channel, bytes(view))
     fill = 0
     while is_echo or link.got < count:
-        await readable(sock)
+        yield queue.queue_read(sock)
         n = sock.readinto(space[fill:] if fill else space)
         if not n:
             return
@@ -161,7 +162,7 @@ async def receive(link, count, size, is_echo):
             out[1] = n - 2 & 0xFF
             at = link.write(out, 0, n) or 0
             while at != n:
-                await writable(sock)
+                yield queue.queue_write(sock)
                 at += link.write(out, at, n - at) or 0
             n = mux.fill(out, 2, 2 + RECORD, now) if n > RECORD - size else 2  # nothing else was ready
 
