@@ -125,3 +125,27 @@ def test_importing_the_package_loads_no_module_of_it():
         [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT / "lib")}
     )
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_nothing_in_the_library_can_send_frames_that_are_not_sealed():
+    """Measurements put a mux on a bare socket. In the library only a session has one, and a session seals."""
+    bare = (ROOT / "tools" / "picoswarm_tools" / "unix" / "mux_bench.py").read_text()
+    assert "class PlainRecords" in bare
+    for module in MODULES:
+        text = (LIBRARY / f"{module}.py").read_text()
+        assert "PlainRecords" not in text
+        if module not in ("mux", "session"):
+            assert "mux" not in relative_imports(tree_of(LIBRARY / f"{module}.py")), module
+    tree = tree_of(LIBRARY / "session.py")
+    assert {"mux", "sealed"} <= relative_imports(tree)
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    found = set()
+    for node in calls:
+        owner = ast.unparse(node.func.value)
+        if owner == "self.mux" and node.func.attr in ("fill", "receive"):
+            around = next(f for f in functions if f.lineno <= node.lineno <= f.end_lineno)
+            found.add(node.func.attr)
+            wanted = "seal" if node.func.attr == "fill" else "open"
+            assert any(isinstance(n, ast.Attribute) and n.attr == wanted for n in ast.walk(around)), ast.unparse(node)
+    assert found == {"fill", "receive"}

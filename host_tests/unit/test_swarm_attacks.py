@@ -184,7 +184,7 @@ def test_a_puppet_that_keeps_the_rules_stays():
 
 def test_records_that_break_the_rules_end_the_session_with_the_reason():
     for text, reason in (
-        (frame(128, b"/echo/1.0.0", 0x20) + frame(128, bytes(254)), CREDIT),  # a stream begins with 256 bytes
+        (frame(128, b"/echo/1.0.0", 0x20) + frame(128, bytes(254)), CREDIT),  # a stream has 256 with the header
         (frame(CHANNEL + 1, b"x"), UNLISTED),
         (frame(CHANNEL, bytes(301)), TOO_LONG),
         (frame(CHANNEL, b"", 0), MALFORMED),

@@ -6,7 +6,7 @@ node, then its streams. The offset of a row is the name of its channel in here. 
 be handed on yet: unread bytes of streams, and unfinished messages of the channels whose messages may be longer than a
 record. A message that fits in a record travels in one frame, so other channels need no memory.
 
-    SCORE   sent of late: bytes * 16 / priority, less a fifth each 2 s
+    SCORE   bytes sent of late: less a fifth each 2 s
     CREDIT  bytes that may be sent; of a stream that the peer has reset, its reason
     ROOM    what fits in the queue: bytes, then a one, from bit 21 messages; -1 in a row that nobody uses
     DONE    bytes of the first queued message that are sent, -1 where it is the name of a stream; of a stream that the peer
@@ -15,7 +15,7 @@ record. A message that fits in a record travels in one frame, so other channels 
     LEFT    credit that the peer has left, less half a window; half a window - LEFT - FILL can be given back
     FLAGS   bits, see below; id << 16; priority << 24
     QUEUE   list of the messages to be sent, or None until there was one
-    LIMIT   bytes of the longest message that may be sent
+    LIMIT   bytes of the longest message
 """
 
 from .channel import Channel
@@ -152,7 +152,8 @@ class Mux:
         self._rows = [0, 0, -1, 0, 0, 0, 0, None, 0] * len(_plan.lanes)
         self._ready = []  # rows that have something to send, and credit for it
         self._refused = None  # a bit for each id of the peer's streams that is to hear `busy`
-        self._pool = self._out = self._view = self._buf = None
+        self._pool = self._out = self._buf = None
+        self._view = b""
         self._at = 0  # where in _buf the view begins
         self._heard = self._rows[_FILLED] = self._rows[_DECAYED] = now
         self._marks = 0 if is_initiator else _ODD
@@ -180,7 +181,7 @@ class Mux:
     def _empty(self, i):
         """Nothing is queued."""
         lane = self._plan.lanes[i // _STEP]
-        self._rows[i + _LIMIT] = min(lane.message, lane.queue_bytes)
+        self._rows[i + _LIMIT] = lane.message
         self._rows[i + _ROOM] = lane.queue * _PLACE | _GUARD | lane.queue_bytes
         self._rows[i + _QUEUE] = None
 
@@ -233,7 +234,8 @@ class Mux:
     def _refuse(self, channel, n):
         """What cannot be queued."""
         i = self._open_row(channel)
-        if n > self._rows[i + _LIMIT] if self._rows[i + _FLAGS] else channel < _FIRST_STREAM:
+        lane = self._plan.lanes[i // _STEP]
+        if n > lane.message or n > lane.queue_bytes if i else channel < _FIRST_STREAM:
             from .errors import LocalError
 
             raise LocalError("%d bytes cannot be sent on channel %d" % (n, channel))
@@ -245,7 +247,8 @@ class Mux:
         return self._has_room(self._open_row(channel))
 
     def _has_room(self, i):
-        left = self._rows[i + _ROOM] - _PLACE - self._rows[i + _LIMIT]
+        lane = self._plan.lanes[i // _STEP]
+        left = self._rows[i + _ROOM] - _PLACE - min(lane.message, lane.queue_bytes)
         return left >= 0 and left & _GUARD > 0
 
     def flush(self):
@@ -288,15 +291,17 @@ class Mux:
         """Put the frames of one record into out[at:end] if one is due. Returns its end, `at` for none."""
         if not self._ready and not self._marks & _TALK or self._marks & (_HURRY | _OVER) != _HURRY and self.due(now):
             return at
-        self._rows[_FILLED] = now
+        rows = self._rows
+        rows[_FILLED] = now
         self._out = out
-        if end > at + self._rows[_RECORD]:
-            end = at + self._rows[_RECORD]
-        self._rows[_LIMIT_AT] = end
+        if end > at + rows[_RECORD]:
+            end = at + rows[_RECORD]
+        rows[_LIMIT_AT] = end
         if self._marks & (_TALK | _SAID):
             at = self._begin(at)
-        while self._ready:
-            at = self._fill_row(at, self._ready[0] if len(self._ready) == 1 else self._next())
+        rows = self._ready
+        while rows:
+            at = self._fill_row(at, rows[0] if len(rows) == 1 else self._next())
             if at < 0:
                 at = ~at
                 break
@@ -316,33 +321,33 @@ class Mux:
         return at
 
     def _next(self):
-        """The row whose turn it is."""
+        """The row whose turn it is: for which bytes / priority are the least."""
         rows = self._rows
         best = self._ready[0]
         for i in self._ready:
-            if rows[i] < rows[best]:
+            if rows[i] * (rows[best + _FLAGS] >> 24) < rows[best] * (rows[i + _FLAGS] >> 24):
                 best = i
         return best
 
     def _fill_row(self, at, i):
         """Frames of a row: one if others wait, else as many as there are. Returns the new `at`; ~at: the record is full."""
         rows = self._rows
-        while rows[i + _QUEUE] and not rows[i + _DONE]:
-            data = rows[i + _QUEUE][0]
-            n = len(data)
+        queue = rows[i + _QUEUE]
+        while queue and not rows[i + _DONE]:
+            n = len(queue[0])
             if n + 3 > rows[i + _CREDIT] or at + n + 3 > rows[_LIMIT_AT]:
                 break
             n |= rows[i + _FLAGS] & 0xFF0000 | _END << 8
-            n = frame(self._out, at, data, n) - at
+            n = frame(self._out, at, queue[0], n) - at
             at += n
+            rows[i] = rows[i] + n
             rows[i + _CREDIT] = rows[i + _CREDIT] - n
             rows[i + _ROOM] = rows[i + _ROOM] + n + (_PLACE - 3)
-            rows[i] = rows[i] + (n << 4) // (rows[i + _FLAGS] >> 24)
-            rows[i + _QUEUE].pop(0)
+            queue.pop(0)
             if rows[i + _FLAGS] & (_WANTS | _CLOSING):
                 self._sent(i)
                 return at
-            if not rows[i + _QUEUE]:
+            if not queue:
                 self._ready.remove(i)
                 return at
             if len(self._ready) > 1:
@@ -394,7 +399,7 @@ class Mux:
                     rows[i + _QUEUE] = None
         if flags != _OPEN and flags != _CLOSE:
             rows[i + _CREDIT] = credit - n
-            rows[i] += (n + 3 << 4) // (rows[i + _FLAGS] >> 24)
+            rows[i] += n + 3
         self._sent(i)
         return at + n + 3
 
@@ -490,40 +495,42 @@ class Mux:
 
     def _take_frame(self, buf, at):
         """Take the frame at buf[at:]. Returns where the next one begins, or _REFUSED + the reason."""
+        rows = self._rows
         i = self._plan.row_of[buf[at]] * _STEP
         n = buf[at + 1] << 8 | buf[at + 2]
-        if n >> 12 != 1 or not i or self._rows[i + _FILL]:
+        if n >> 12 != 1 or not i or rows[i + _FILL]:
             return self._take_other(buf, at)
         # As nearly always: a whole message
         n &= 0xFFF
         at += 3
-        self._rows[i + _LEFT] = self._rows[i + _LEFT] - n - 3
-        if at + n > self._rows[_END_AT] or n > self._plan.lanes[i // _STEP].message or self._rows[i + _LEFT] <= 0:
+        rows[i + _LEFT] = rows[i + _LEFT] - n - 3
+        if at + n > rows[_END_AT] or n > rows[i + _LIMIT] or rows[i + _LEFT] <= 0:
             if self._breach(i, at + n, n):
-                return _REFUSED + self._breach(i, at + n, n)
-        # A view is two objects, so the last one is used again where the length is the same: the message moves to where it
-        # looks.
-        if buf is not self._buf or at < self._at or n != len(self._view):
+                return self._breach(i, at + n, n)
+        if at != self._at or n != len(self._view) or buf is not self._buf:
             self._look(buf, at, n)
-        elif at != self._at:
-            copy(buf, self._at, buf, at, n)
-        self.on_message(self._rows[i + _FLAGS] >> 16 & 0xFF, self._view)
+        self.on_message(rows[i + _FLAGS] >> 16 & 0xFF, self._view)
         return at + n
 
     def _look(self, buf, at, n):
-        self._buf = buf
-        self._at = at
-        self._view = memoryview(buf)[at : at + n]
+        """Have a view of the message buf[at:at+n]. A new one is two objects, so the last one is used again where the length is
+        the same: the message moves to where it looks."""
+        if n == len(self._view) and at > self._at and buf is self._buf:
+            copy(buf, self._at, buf, at, n)
+        else:
+            self._buf = buf
+            self._at = at
+            self._view = memoryview(buf)[at : at + n]
 
     def _breach(self, i, end, n):
-        """The reason for which a frame of `n` bytes of a channel, which ends there, is refused; 0 for none."""
+        """_REFUSED + the reason for which a frame of `n` bytes of a channel, which ends there, is refused; 0 for none."""
         rows = self._rows
         if end > rows[_END_AT]:
-            return _MALFORMED
+            return _REFUSED + _MALFORMED
         if rows[i + _LEFT] < -self._plan.halves[i // _STEP] or not rows[i + _FLAGS]:
-            return _OVER_CREDIT if rows[i + _FLAGS] else _UNLISTED
+            return _REFUSED + (_OVER_CREDIT if rows[i + _FLAGS] else _UNLISTED)
         if i < self._plan.first and rows[i + _FILL] + n > self._plan.lanes[i // _STEP].message:
-            return _TOO_LONG
+            return _REFUSED + _TOO_LONG
         if self._owes(i):
             self._marks |= _CREDITS
         return 0
@@ -545,11 +552,11 @@ class Mux:
         else:
             reason = self._part(channel, flags, buf, at, n)
         if reason:
-            return _REFUSED + reason
+            return reason | _REFUSED
         return end if self._marks & _OVER else at + n
 
     def _part(self, channel, flags, buf, at, n):
-        """A part of a message, or bytes of a stream. Returns 0 or a reason."""
+        """A part of a message, or bytes of a stream. Returns 0 or a reason, with or without _REFUSED."""
         rows = self._rows
         i = self._row(channel)
         if not i or rows[i + _FLAGS] & _DEAD:
@@ -776,7 +783,8 @@ class Mux:
             rows[_DECAYED] = now
             for i in range(_STEP, len(rows), _STEP):
                 rows[i] -= rows[i] // 5
-        self._view = self._buf = None  # an idle session has no buffer
+        self._buf = None  # an idle session has no buffer
+        self._view = b""
         patience = self._plan.profile.keepalive_s * 1000
         silence = ticks_diff(now, self._heard) - patience
         if silence < 0:

@@ -130,7 +130,7 @@ async def send(link, count, size, is_each):
             n = 2 if is_each else mux.fill(out, 2, 2 + RECORD, ticks_ms())
 
 
-async def receive(link, count, is_echo):
+async def receive(link, count, size, is_echo):
     """Take what comes, and answer in the same turn."""
     sock, mux, buf, out, space = link.sock, link.mux, link.buf, link.out, link.space
     try_send = mux.try_send
@@ -163,7 +163,7 @@ async def receive(link, count, is_echo):
             while at != n:
                 await writable(sock)
                 at += link.write(out, at, n - at) or 0
-            n = mux.fill(out, 2, 2 + RECORD, now)
+            n = mux.fill(out, 2, 2 + RECORD, now) if n > RECORD - size else 2  # nothing else was ready
 
 
 def client(sock, count, size):
@@ -195,7 +195,10 @@ async def measured(what, port, count, size):
     if what.startswith("send"):
         await send(link, count, size, what == "send_each")
     else:
-        await receive(link, count, what == "echo")
+        try:  # noqa: SIM105  (as below)
+            await receive(link, count, size, what == "echo")
+        except OSError:
+            pass  # a peer that has its answers does not read what credit it is given
     sock.close()
 
 
