@@ -5,8 +5,6 @@ import asyncio
 from picoswarm import tcp
 from picoswarm.compat import sleep_ms, ticks_add
 
-RUNTIMES = ("cpython",)  # it puts other functions in the place of those of compat
-
 
 class FakeSession:
     is_outbound = False
