@@ -17,6 +17,7 @@ from swarming import (
     A,
     B,
     Node,
+    Puppet,
     Recorder,
     World,
 )
@@ -312,3 +313,30 @@ def test_a_reactor_that_always_fails_does_not_stop_the_others():
     a = world.add(A, 1, reactors=[broken, sound])
     world.run(5 * SECOND)
     assert sound.ticks > 20 and 0 < a.swarm.faults <= 12
+
+
+def test_a_peer_that_comes_back_to_a_full_heap_leaves_nothing_of_its_two_sessions():
+    world = World()
+    a, b = world.add(A, 1), world.add(B, 2)
+    world.join(b, a)
+    world.run(20 * SECOND)
+    b.socket(a).is_stalled = True  # the old session is dead, and nobody has noticed
+
+    def fails(profile, channels, now):
+        raise MemoryError
+
+    real = b.swarm._admit
+
+    def admit(session):
+        session.start = fails
+        real(session)
+
+    b.swarm._admit = admit
+    puppet = Puppet(world, b, A, a.ip).join()
+    assert b.swarm.peers  # the old one is asked
+    for _ in range(8):
+        try:
+            world.run(SECOND)
+        except MemoryError:  # tcp.py frees what it can and goes on
+            pass
+    assert puppet.socket.has_ended and b.is_at_rest()

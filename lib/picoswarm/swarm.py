@@ -541,6 +541,7 @@ class Swarm:
         was_open = session.stage == _OPEN
         session.stage = _CLOSING
         session.reason = reason
+        session.limit(self.now, _CLOSING_MS)  # whatever fails from here on, its socket goes
         self._tell(session, _REMOVE, reason)
         del self.peers[session.id]
         if self.book and was_open and ticks_diff(self.now, session.link.at) >= _USEFUL_MS:
@@ -553,8 +554,11 @@ class Swarm:
                 self._parked.remove(parked)
                 if self._is_closing:
                     self._finish(parked, reason)
-                else:
+                    continue
+                try:
                     self._admit(parked)
+                except Exception as error:
+                    self._finish(parked, self.note(error))
 
     def _finish(self, session, reason):
         """The socket of a session goes; the first call counts."""
