@@ -513,8 +513,8 @@ class Mux:
         return at + n
 
     def _look(self, buf, at, n):
-        """Have a view of the message buf[at:at+n]. A new one is two objects, so the last one is used again where the length is
-        the same: the message moves to where it looks."""
+        """Have a view of the message buf[at:at+n]. A new one is two objects, so the last one is used again where the length
+        is the same: the message moves to where it looks."""
         if n == len(self._view) and at > self._at and buf is self._buf:
             copy(buf, self._at, buf, at, n)
         else:
