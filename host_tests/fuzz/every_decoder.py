@@ -4,29 +4,30 @@ MicroPython `run` is called instead, for one of them at a time."""
 
 import sys
 
-import datagram_fuzz
-import exchange_fuzz
-import session_fuzz
-import stored_fuzz
-
 
 def run(what, count, seed=1):
     """Fuzz one of the types of datagram_fuzz, "raw", "stored", "session", "messages" or "books"; returns the counters, or
-    what the others give."""
-    if what == "raw":
-        return datagram_fuzz.raw_bytes(count, seed)
+    what the others give. Only what is asked for is loaded: a board has no room for all of it."""
     if what == "stored":
+        import stored_fuzz
+
         return stored_fuzz.run(count, seed)
     if what == "session":
+        import session_fuzz
+
         return session_fuzz.run(count, seed)
-    if what == "messages":
-        return exchange_fuzz.messages(count, seed)
-    if what == "books":
-        return exchange_fuzz.books(count, seed)
-    return datagram_fuzz.run(what, count, seed)
+    if what in ("messages", "books"):
+        import exchange_fuzz
+
+        return (exchange_fuzz.books if what == "books" else exchange_fuzz.messages)(count, seed)
+    import datagram_fuzz
+
+    return datagram_fuzz.raw_bytes(count, seed) if what == "raw" else datagram_fuzz.run(what, count, seed)
 
 
 if __name__ == "__main__":
+    import datagram_fuzz
+
     for what in datagram_fuzz.TYPES:
         run(what, int(sys.argv[1]))
     run("raw", int(sys.argv[1]) // 10)

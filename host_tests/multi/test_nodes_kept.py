@@ -21,7 +21,9 @@ def test_a_node_comes_back_by_the_nodes_it_kept(tmp_path, monkeypatch):
         save(store, membership)
 
     def make(i, bootstrap=()):
-        return Node(stores[i], profile=Profile(bootstrap=1, **FAST), host=HOST, port=ports[i], bootstrap=bootstrap)
+        # Two nodes that ask each other each second, and look each other up, now and then ask more than each answers.
+        numbers = {**FAST, "revalidate_s": 2}
+        return Node(stores[i], profile=Profile(bootstrap=1, **numbers), host=HOST, port=ports[i], bootstrap=bootstrap)
 
     async def until(condition):
         async with asyncio.timeout(60):

@@ -15,12 +15,17 @@ class KeyWork:
     def __enter__(self):
         for name in list(sys.modules):
             module = sys.modules[name]
-            if name.startswith("picoswarm.") and hasattr(module, "X25519"):
-                self._changed.append((module, module.X25519, module.u_from_id))
-                module.X25519 = self._x25519 or module.X25519
-                module.u_from_id = self._u_from_id or module.u_from_id
+            if name.startswith("picoswarm."):
+                if self._x25519 and hasattr(module, "X25519"):
+                    self._changed.append((module, module.X25519, None))
+                    module.X25519 = self._x25519
+                if self._u_from_id and hasattr(module, "u_from_id"):
+                    self._changed.append((module, None, module.u_from_id))
+                    module.u_from_id = self._u_from_id
 
     def __exit__(self, *exception):
         for module, x25519, u_from_id in self._changed:
-            module.X25519 = x25519
-            module.u_from_id = u_from_id
+            if x25519:
+                module.X25519 = x25519
+            else:
+                module.u_from_id = u_from_id

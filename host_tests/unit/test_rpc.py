@@ -100,14 +100,23 @@ def test_who_may_not_call_a_method_is_refused():
     assert asked == [(world.to_asker, "echo")] and event(world.server) is None
 
 
-def test_a_fifth_request_of_a_peer_is_answered_busy():
+def test_a_fifth_request_waits_here_for_the_answer_to_another():
     world = Callers()
-    numbers = [world.call() for _ in range(5)]
-    assert event(world.asker) == (DONE, numbers[4], BUSY, b"")
+    numbers = [world.call() for _ in range(4)]
+    assert world.call() == 0
     world.reply(event(world.server))
     assert event(world.asker) == (DONE, numbers[0], OK, b"world")
-    world.call()
-    assert event(world.asker) is None
+    assert world.call() and event(world.asker) is None
+
+
+def test_a_fifth_request_of_a_peer_that_does_not_wait_is_answered_busy():
+    world = Callers()
+    for number in range(1, 6):
+        assert not world.say(bytes((0, 0, number, 4)) + b"echo")
+    assert counted(world.server, "turned_away") == 1 and counted(world.asker, "unasked") == 1
+    world.reply(event(world.server))
+    assert not world.say(b"\0\0\x06\x04echo")
+    assert counted(world.server, "turned_away") == 1
 
 
 def test_so_is_one_beyond_what_the_node_serves_in_all():

@@ -17,6 +17,7 @@ from swarming import (
     A,
     B,
     Node,
+    Puppet,
     Recorder,
     World,
 )
@@ -270,3 +271,72 @@ def test_who_found_no_room_hears_of_room_when_the_queue_has_gone_and_not_when_th
     a.events.clear()
     world.settle()
     assert [event[0] for event in a.events] == [STREAM + 2] and a.events[0][2] == stream
+
+
+def test_what_one_record_could_not_take_follows_within_the_flush_time():
+    world = World()
+    a, b = world.pair(record=300)
+    for text in (b"a" * 200, b"b" * 200):
+        assert a.session(b).try_send(CHANNEL, text)
+    world.run(50)
+    assert b.recorder.words().count("message") == 2
+
+
+class _Clock(Recorder):
+    """A reactor that wants to be called each 100 ms; where it `is_broken`, every call raises."""
+
+    def __init__(self, channel, is_broken):
+        Recorder.__init__(self, channel)
+        self.is_broken = is_broken
+        self.ticks = 0
+
+    def _check(self):
+        if self.is_broken:
+            raise ValueError("a mistake in a reactor")
+
+    def next_time(self):
+        return self.now
+
+    def tick(self, now):
+        self._check()
+        self.ticks += 1
+        self.due = self.after(100)
+
+    def work(self):
+        self._check()
+        return False
+
+
+def test_a_reactor_that_always_fails_does_not_stop_the_others():
+    world = World()
+    broken, sound = _Clock(41, True), _Clock(42, False)
+    a = world.add(A, 1, reactors=[broken, sound])
+    world.run(5 * SECOND)
+    assert sound.ticks > 20 and 0 < a.swarm.faults <= 12
+
+
+def test_a_peer_that_comes_back_to_a_full_heap_leaves_nothing_of_its_two_sessions():
+    world = World()
+    a, b = world.add(A, 1), world.add(B, 2)
+    world.join(b, a)
+    world.run(20 * SECOND)
+    b.socket(a).is_stalled = True  # the old session is dead, and nobody has noticed
+
+    def fails(profile, channels, now):
+        raise MemoryError
+
+    real = b.swarm._admit
+
+    def admit(session):
+        session.start = fails
+        real(session)
+
+    b.swarm._admit = admit
+    puppet = Puppet(world, b, A, a.ip).join()
+    assert b.swarm.peers  # the old one is asked
+    for _ in range(8):
+        try:
+            world.run(SECOND)
+        except MemoryError:  # tcp.py frees what it can and goes on
+            pass
+    assert puppet.socket.has_ended and b.is_at_rest()

@@ -104,7 +104,7 @@ class Swarm:
         self._events = []
         self._scan_at = now
         self._is_closing = False
-        self._is_resting = False  # a reactor raised in its own business: none has any before the next scan
+        self._resting = []  # reactors that raised in their own business: they have none before the next scan
         self._told = None  # the session that the reactors hear of now
         self._ending = -1  # the reason, where one of them closes it meanwhile
         self._reactors = reactors
@@ -212,6 +212,8 @@ class Swarm:
             self._finish(session, session.reason)
         elif session.stage == _OPEN:
             self._pass_on(session, session.mux.next_event())  # who waited for room has it now
+        if not n and session.due(now) > 0:
+            session.touch()  # the rest waits for more to go with it
         return n
 
     def next_unsent(self, now):
@@ -244,13 +246,12 @@ class Swarm:
     def next_time(self, now):
         """Ticks when `tick` is due."""
         due = self.manager.next_time(now)
-        if (self.sessions or self._is_resting) and ticks_diff(self._scan_at, due) < 0:
+        if (self.sessions or self._resting) and ticks_diff(self._scan_at, due) < 0:
             due = self._scan_at
-        if not self._is_resting:
-            for reactor in self._reactors:
-                at = reactor.next_time()
-                if at is not None and ticks_diff(at, due) < 0:
-                    due = at
+        for reactor in self._reactors:
+            at = None if reactor in self._resting else reactor.next_time()
+            if at is not None and ticks_diff(at, due) < 0:
+                due = at
         for session in self.unsent:
             wait = session.due(now)
             if 0 <= wait < ticks_diff(due, now):
@@ -262,7 +263,7 @@ class Swarm:
         self.at(now)
         if ticks_diff(now, self._scan_at) >= 0:
             self._scan_at = ticks_add(now, _SCAN_MS)
-            self._is_resting = False
+            self._resting = []
             for session in list(self.sessions):
                 self._look_after(session, now)
         self.manager.tick(now)
@@ -276,19 +277,19 @@ class Swarm:
             session.limit(now, _CONNECT_NEAR_MS if self._discovery.site.is_onlink(link.ip) else _CONNECT_MS)
             self.sessions.append(session)
             self._events.append((DIAL, session))
-        if not self._is_resting:
-            try:
-                for reactor in self._reactors:
+        for reactor in self._reactors:
+            if reactor not in self._resting:
+                try:
                     at = reactor.next_time()
                     if at is not None and ticks_diff(now, at) >= 0:
                         reactor.tick(now)
-            except Exception as error:
-                self._rest(error)
+                except Exception as error:
+                    self._rest(reactor, error)
 
-    def _rest(self, error):
+    def _rest(self, reactor, error):
         """A reactor raised in its own business. What it left undone would be due at once, again and again."""
         self.note(error)
-        self._is_resting = True
+        self._resting.append(reactor)
         if isinstance(error, MemoryError):
             self.trim(self.now)
 
@@ -385,17 +386,18 @@ class Swarm:
             elif not self._work_of_reactors():
                 self.is_busy = False
         except Exception as error:
+            reason = self.note(error)
             if chosen:
-                self._finish(chosen, self.note(error))
-            else:
-                self._rest(error)
+                self._finish(chosen, reason)
         return self.is_busy
 
     def _work_of_reactors(self):
-        if not self._is_resting:
-            for reactor in self._reactors:
-                if reactor.work():
+        for reactor in self._reactors:
+            try:
+                if reactor not in self._resting and reactor.work():
                     return True
+            except Exception as error:
+                self._rest(reactor, error)
         return False
 
     def _work_on(self, session):
@@ -539,6 +541,7 @@ class Swarm:
         was_open = session.stage == _OPEN
         session.stage = _CLOSING
         session.reason = reason
+        session.limit(self.now, _CLOSING_MS)  # whatever fails from here on, its socket goes
         self._tell(session, _REMOVE, reason)
         del self.peers[session.id]
         if self.book and was_open and ticks_diff(self.now, session.link.at) >= _USEFUL_MS:
@@ -551,8 +554,11 @@ class Swarm:
                 self._parked.remove(parked)
                 if self._is_closing:
                     self._finish(parked, reason)
-                else:
+                    continue
+                try:
                     self._admit(parked)
+                except Exception as error:
+                    self._finish(parked, self.note(error))
 
     def _finish(self, session, reason):
         """The socket of a session goes; the first call counts."""

@@ -4,6 +4,8 @@ store.py all the I/O there is.
 One task listens, one keeps the time, and one reads each socket: the swarm's reader is what holds a slow application back
 (row T4). A record leaves in one write. What a socket does not take at once is kept for it, and nothing more is asked of
 that session until it is gone.
+
+Nobody starts the first two again, so nothing but `stop` may end them: with a full heap even a call can raise.
 """
 
 from asyncio import create_task
@@ -30,7 +32,8 @@ _HANG_UP = const(2)
 _MEMORY = const(16)  # see reasons.py
 _READS = const(2)  # in one turn of a link, so that others come to theirs
 _PAUSE_MS = const(20)  # of a reader whose session takes nothing
-_AGAIN_MS = const(1000)  # after a listening socket failed
+_AGAIN_MS = const(1000)  # after something failed that would fail again at once
+_EAGAIN = const(11)
 _MOST_MS = const(10_000)  # between two turns of the timer
 
 
@@ -110,9 +113,13 @@ class Links:
 
     def _wake(self, at):
         if ticks_diff(at, self._wake_at) < 0:
+            try:
+                timer = create_task(self._run())
+            except MemoryError:
+                return  # the present one comes later
             self._wake_at = at
             self._timer.cancel()
-            self._timer = create_task(self._run())
+            self._timer = timer
 
     async def _run(self):
         """The timer: ticks, slices of public-key work, and whatever else a turn does."""
@@ -120,6 +127,7 @@ class Links:
         while True:
             await sleep_ms(max(0, ticks_diff(self._wake_at, ticks_ms())))
             now = ticks_ms()
+            self._wake_at = ticks_add(now, _AGAIN_MS)  # unless this turn comes to its end
             busy = False
             self._is_turning = True
             try:
@@ -127,10 +135,13 @@ class Links:
                 busy = swarm.work(now)
             except Exception as error:
                 self._note(error)
+            try:
+                self._turn()
+                now = ticks_ms()
+                self._wake_at = now if busy else self._next(now)
+            except Exception as error:
+                self._note(error)
             self._is_turning = False
-            self._turn()
-            now = ticks_ms()
-            self._wake_at = now if busy else self._next(now)
 
     def _next(self, now):
         due = self.swarm.next_time(now)
@@ -174,14 +185,20 @@ class Links:
         """A turn that another task took; the timer must know what it left."""
         self._turn()
         if self._timer is not None:
-            now = ticks_ms()
-            self._wake(now if self.swarm.is_busy else self._next(now))
+            try:
+                now = ticks_ms()
+                self._wake(now if self.swarm.is_busy else self._next(now))
+            except Exception as error:
+                self._note(error)
 
     def _note(self, error):
         if isinstance(error, MemoryError):
             self.out_of_memory += 1
             collect()
-            self.swarm.trim(ticks_ms())  # the rest goes on without it (row L17)
+            try:
+                self.swarm.trim(ticks_ms())  # the rest goes on without it (row L17)
+            except MemoryError:
+                pass  # whoever comes next tries again
         else:
             self.faults += 1
             self.fault = error
@@ -194,20 +211,27 @@ class Links:
                 if self._listening is None:
                     self.open()
                 await readable(self._listening)
-                sock, ip, port = accept_tcp(self._listening)
-            except OSError:
-                await sleep_ms(_AGAIN_MS)  # no socket was left, or the one who came is gone, or the network is
-                continue
-            try:
-                session = self.swarm.accepted(ip, port, ticks_ms())
-                if session is None:
-                    sock.close()
-                else:
-                    self._add(session, sock)
-            except Exception as error:
+                self._accept()
+            except Exception as error:  # no socket or no memory was left, or the one who came is gone, or the network is
+                if not isinstance(error, OSError):
+                    self._note(error)
+                elif self._listening and error.errno != _EAGAIN:
+                    forget_socket(self._listening)
+                    self._listening = None
+                await sleep_ms(_AGAIN_MS)
+
+    def _accept(self):
+        sock, ip, port = accept_tcp(self._listening)
+        try:
+            session = self.swarm.accepted(ip, port, ticks_ms())
+            if session is None:
                 sock.close()
-                self._note(error)
-            self._after()
+            else:
+                self._add(session, sock)
+        except Exception:
+            sock.close()
+            raise
+        self._after()
 
     def _dial(self, session):
         try:
@@ -242,7 +266,11 @@ class Links:
         left = 0
         while session in self._links:
             if not left:
-                await readable(link.sock)
+                try:
+                    await readable(link.sock)
+                except Exception as error:  # even to wait takes memory
+                    self._cut(session, error)
+                    return self._after()
                 left = _READS
             left -= 1
             n = self._receive(link)
@@ -254,7 +282,16 @@ class Links:
     def _fail(self, session, error):
         """A peer that makes us fail loses its session, and nobody else's."""
         self._note(error)
-        self.swarm.end(session, _MEMORY)
+        try:
+            self.swarm.end(session, _MEMORY)
+        except MemoryError:
+            pass  # its time will be over
+
+    def _cut(self, session, error):
+        """Writing failed: what stands half in the socket, nobody can go on with."""
+        self.swarm.lost(session, ticks_ms())
+        if not isinstance(error, OSError):
+            self._note(error)
 
     def _receive(self, link):
         """Read what the socket has. Returns 1, 0 where it has nothing, -1 where there is no room. No coroutine: its frame
@@ -297,19 +334,19 @@ class Links:
                     link.rest = bytes(self._view[taken:n])
                     link.writer = create_task(self._write_rest(link))
                     return
-        except OSError:
-            swarm.lost(session, ticks_ms())
+        except Exception as error:
+            self._cut(session, error)
 
     async def _write_rest(self, link):
         """The socket is full: go on when it takes bytes again."""
         while link.rest is not None:
-            await writable(link.sock)
             try:
+                await writable(link.sock)
                 taken = write_from(link.sock, link.rest) or 0
-            except OSError:
-                self.swarm.lost(link.session, ticks_ms())
+                link.rest = link.rest[taken:] if taken < len(link.rest) else None
+            except Exception as error:
+                self._cut(link.session, error)
                 break
-            link.rest = link.rest[taken:] if taken < len(link.rest) else None
         link.writer = None
         link.session.touch()
         self._after()

@@ -1,0 +1,257 @@
+"""The sockets of a swarm (tcp.Links) around a swarm that does as it is told: whatever fails, nothing of it ends for good."""
+
+import asyncio
+
+from picoswarm import tcp
+from picoswarm.compat import sleep_ms, ticks_add
+
+
+class FakeSession:
+    is_outbound = False
+    fill = 0
+
+    def __init__(self):
+        self.buf = bytearray(8)
+        self.outbox = []
+
+    def room(self):
+        return 8
+
+    def touch(self):
+        pass
+
+
+class FakeSwarm:
+    """Whatever stands in `failures`, by the name of a method, is raised by its next call."""
+
+    is_busy = has_events = False
+
+    def __init__(self):
+        self.failures = {}
+        self.unsent = []
+        self.events = []
+        self.ticks = self.trimmed = 0
+        self.accepted_ips = []
+        self.lost_ones = []
+
+    def _fail(self, name):
+        if name in self.failures:
+            raise self.failures.pop(name)
+
+    def accepted(self, ip, port, now):
+        self.accepted_ips.append(ip)
+        self._fail("accepted")
+
+    def tick(self, now):
+        self.ticks += 1
+        self._fail("tick")
+
+    def work(self, now):
+        return False
+
+    def next_event(self):
+        self._fail("next_event")
+        return self.events.pop(0) if self.events else None
+
+    def next_unsent(self, now):
+        return self.unsent.pop(0) if self.unsent else None
+
+    def next_time(self, now):
+        self._fail("next_time")
+        return ticks_add(now, 20)
+
+    def to_send(self, session, out, now):
+        self._fail("to_send")
+        return session.outbox.pop(0) if session.outbox else 0
+
+    def trim(self, now):
+        self.trimmed += 1
+        self._fail("trim")
+
+    def lost(self, session, now):
+        self.lost_ones.append(session)
+
+    def close(self, now):
+        pass
+
+
+class FakeSocket:
+    """Takes `room` bytes."""
+
+    def __init__(self, room=1000):
+        self.room = room
+        self.is_closed = False
+        self.error = None
+
+    def close(self):
+        self.is_closed = True
+
+
+def _write(sock, view):
+    if sock.error:
+        raise sock.error
+    n = min(sock.room, len(view))
+    sock.room -= n
+    return n
+
+
+async def _never(sock):
+    await asyncio.Event().wait()
+
+
+def links_with(scenario, **replaced):
+    """Run `scenario(links, swarm)` with other functions in the place of those of tcp.py."""
+    replaced = {"readable": _never, "writable": lambda sock: sleep_ms(1), "write_from": _write, **replaced}
+    replaced.setdefault("forget_socket", FakeSocket.close)
+    real = {name: getattr(tcp, name) for name in replaced}
+
+    async def main():
+        links = tcp.Links(bytes(4), 5000, 100)
+        links._listening = FakeSocket()
+        swarm = FakeSwarm()
+        links.start(swarm, lambda event: None, lambda: None)
+        await sleep_ms(0)
+        await scenario(links, swarm)
+        links.stop()
+        await sleep_ms(0)
+
+    for name, value in replaced.items():
+        setattr(tcp, name, value)
+    try:
+        asyncio.run(main())
+    finally:
+        for name, value in real.items():
+            setattr(tcp, name, value)
+
+
+async def _goes_on(swarm):
+    """The timer still ticks."""
+    n = swarm.ticks
+    for _ in range(100):
+        await sleep_ms(20)
+        if swarm.ticks > n + 1:
+            return True
+    return False
+
+
+def test_the_timer_outlives_whatever_a_turn_raises():
+    async def scenario(links, swarm):
+        for name in ("tick", "next_event", "next_time"):
+            swarm.failures = {name: ValueError(name)}
+            assert await _goes_on(swarm), name
+            swarm.failures = {name: MemoryError(), "trim": MemoryError()}
+            assert await _goes_on(swarm), name
+        assert links.faults == 3 and links.out_of_memory == 3 and swarm.trimmed == 3
+
+    links_with(scenario)
+
+
+def test_a_timer_that_cannot_be_made_anew_goes_on_as_it_was():
+    real = tcp.create_task
+    left = [0]
+
+    def create_task(coroutine):
+        if left[0]:
+            left[0] -= 1
+            coroutine.close()
+            raise MemoryError
+        return real(coroutine)
+
+    async def scenario(links, swarm):
+        await sleep_ms(5)
+        left[0] = 1
+        links.turn()
+        assert not left[0] and await _goes_on(swarm)
+
+    links_with(scenario, create_task=create_task)
+
+
+def test_whoever_cannot_be_let_in_does_not_end_the_listening():
+    waiting = [MemoryError(), OSError(24, "too many files"), (FakeSocket(), b"fails", 1), (FakeSocket(), b"last", 2)]
+
+    async def readable(sock):
+        await sleep_ms(1)
+        if not waiting:
+            await _never(sock)
+
+    def accept(sock):
+        came = waiting.pop(0)
+        if isinstance(came, Exception):
+            raise came
+        return came
+
+    async def scenario(links, swarm):
+        first = waiting[2][0]
+        swarm.failures = {"accepted": MemoryError(), "trim": MemoryError()}
+        for _ in range(100):
+            await sleep_ms(5)
+            if b"last" in swarm.accepted_ips:
+                break
+        assert swarm.accepted_ips == [b"fails", b"last"] and first.is_closed
+
+    links_with(scenario, readable=readable, accept_tcp=accept, listen_tcp=lambda ip, port: FakeSocket(), _AGAIN_MS=2)
+
+
+def test_a_session_whose_record_was_cut_short_is_lost_and_the_next_is_served():
+    async def scenario(links, swarm):
+        for room, fails_in in ((1000, "to_send"), (10, "create_task")):
+            session, other = FakeSession(), FakeSession()
+            for each in (session, other):
+                links._links[each] = tcp.Connection(each, FakeSocket())
+            links._links[session].sock.room = room
+            session.outbox = [50]
+            other.outbox = [20]
+            if fails_in == "to_send":
+                swarm.failures = {"to_send": MemoryError()}
+            else:
+                no_memory[0] = 1
+            swarm.unsent = [session, other]
+            links._turn()
+            assert swarm.lost_ones == [session] and not other.outbox, fails_in
+            swarm.lost_ones = []
+            links._links.clear()
+
+    real = tcp.create_task
+    no_memory = [0]
+
+    def create_task(coroutine):
+        if no_memory[0]:
+            no_memory[0] = 0
+            coroutine.close()
+            raise MemoryError
+        return real(coroutine)
+
+    links_with(scenario, create_task=create_task)
+
+
+def test_what_a_full_socket_cannot_be_given_later_loses_the_session():
+    async def scenario(links, swarm):
+        session = FakeSession()
+        link = links._links[session] = tcp.Connection(session, FakeSocket(10))
+        session.outbox = [50]
+        swarm.unsent = [session]
+        links._turn()
+        assert len(link.rest) == 40
+        link.sock.error = MemoryError()
+        await sleep_ms(10)
+        assert swarm.lost_ones == [session] and link.writer is None
+
+    links_with(scenario)
+
+
+def test_a_reader_that_cannot_even_wait_loses_its_session_only():
+    async def readable(sock):
+        if sock.error:
+            raise sock.error
+        await _never(sock)
+
+    async def scenario(links, swarm):
+        session = FakeSession()
+        sock = FakeSocket()
+        sock.error = MemoryError()
+        swarm.failures = {"next_time": ValueError("a mistake in a reactor")}
+        links._add(session, sock)
+        await sleep_ms(10)
+        assert swarm.lost_ones == [session] and links.out_of_memory == links.faults == 1 and await _goes_on(swarm)
+
+    links_with(scenario, readable=readable)
