@@ -40,6 +40,12 @@ def test_priorities_ten_to_one_are_shares_ten_to_one():
     assert 9 < urgent / bulk < 11, (urgent, bulk)
 
 
+def test_shares_of_more_channels_are_as_their_priorities():
+    channels = (Channel(BULK, 2, 16, 2048, 1000), Channel(SLOW, 6, 16, 2048, 1000), Channel(URGENT, 12, 16, 2048, 1000))
+    sent = drain(Pair(channels), 300, BULK, SLOW, URGENT)
+    assert 2.7 < sent[1] / sent[0] < 3.3 and 1.8 < sent[2] / sent[1] < 2.2, sent
+
+
 def test_an_urgent_message_overtakes_bulk():
     pair = Pair((Channel(BULK, 1, 16, 4096, 1000), Channel(URGENT, 10, 8, 2048, 1024)))
     drain(pair, 20, BULK)
@@ -171,7 +177,7 @@ def test_the_last_frame_says_why_it_ends():
 
 def test_a_goodbye_fits_behind_a_full_record():
     pair = Pair(WIDE)
-    keep_full(pair.a, BULK, 97)
+    keep_full(pair.a, BULK, 381)  # two of these are a record
     pair.a.mux.go_away(0)
     record = pair.a.record(pair.now)
     assert len(record) <= 768 and frames(record)[-1] == (0, 1, b"\x04\x00")
