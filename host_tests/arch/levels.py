@@ -49,6 +49,7 @@ LEVELS = (
         "discovery",
         "handshake",
         "sealed",
+        "lanes",
         "mux",
         "session",
         "door",

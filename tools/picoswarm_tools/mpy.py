@@ -44,7 +44,7 @@ BUNDLES = {
     "discovery": ("requests", "agreement", "responder", "upkeep", "discovery"),
     "node": ("net", "node"),
     "swarm": (
-        *("channel", "aead_viper", "aead", "keymap", "noise", "hello", "handshake", "sealed", "mux", "session"),
+        *("channel", "aead_viper", "aead", "keymap", "noise", "hello", "handshake", "sealed", "lanes", "mux", "session"),
         *("door", "connmgr", "swarm"),
     ),
     "services": ("tcp", "services"),
