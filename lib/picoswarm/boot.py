@@ -120,7 +120,7 @@ class Boot:
             try:
                 services = compose(node, self._folder, profile, identity, keyring, rng, engine, driver, reactors, name)
             except Exception:
-                driver.stop()  # or its port is taken when this is tried again
+                driver._sock.close()  # or its port is taken when this is tried again
                 raise
         return self._folder, self._host, ip, engine, driver, services
 

@@ -89,11 +89,10 @@ class Driver:
         self._timer = create_task(self._run(_TICK))
 
     def stop(self):
-        """End both tasks, if they were started, and close the socket."""
-        if self._timer is not None:
-            self._reader.cancel()
-            self._timer.cancel()
-            self._timer = None
+        """End both tasks and close the socket."""
+        self._reader.cancel()
+        self._timer.cancel()
+        self._timer = None
         if self._sock is not None:
             self._sock.close()
 

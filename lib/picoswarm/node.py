@@ -126,19 +126,13 @@ class Node:
         """Hear the topics that match a filter ("+" stands for one level, "#" for the rest), as an async iterator of Messages
         (topic, payload, origin, is_proven). `signed`: only those that their origin signed, or sent itself. Raises
         LocalError."""
-        return self._sessions().subscribe(topics, bool(signed))
+        return self._sessions().subscribe(topics, signed)
 
     async def publish(self, topic, payload, signed=False):
         """Send a message to whoever hears the topic. Returns to how many peers it went at once; it is kept for those that
         come within 10 s. `signed` takes a board a second and lets nodes far away believe who sent it. Raises LocalError, and
         StoreError where the seed to sign with cannot be read."""
-        seed = None
-        services = self._sessions()
-        if signed:
-            from .saves import load_seed
-
-            seed = load_seed(self._folder)
-        return await services.publish(topic, payload, seed)
+        return await self._sessions().publish(topic, payload, signed and self._folder)
 
     async def request(self, id32, method, payload=b"", timeout_ms=10000):
         """Call a method of another node and return its answer, bytes. Raises a RequestError: NoMethod, Refused,

@@ -224,6 +224,7 @@ class Services:
         return reactor
 
     def subscribe(self, text, is_signed):
+        is_signed = bool(is_signed)
         for other in self._subscriptions:
             if other.filter == text and other.is_signed != is_signed:
                 _refuse("this filter cannot be subscribed to both signed and not")
@@ -250,9 +251,13 @@ class Services:
             self._topics()[1](self.pubsub, subscription.filter, ticks_ms())
             self.links.turn()
 
-    async def publish(self, topic, payload, seed):
-        text = self._served(self.pubsub).compose(topic, payload, seed is not None)
-        if seed is not None:
+    async def publish(self, topic, payload, folder):
+        """See `Node.publish`; `folder`: where the seed to sign with is, or False."""
+        text = self._served(self.pubsub).compose(topic, payload, bool(folder))
+        if folder:
+            from .saves import load_seed
+
+            seed = load_seed(folder)  # which forgets what it loaded, and what was loaded behind it
             from .signing import sign
 
             job = sign(text, seed)
