@@ -361,7 +361,8 @@ class Swarm:
         dialed_id = None
         if link:
             dialed_id = link.id
-            keys = keys.lower if link.tries & 1 and keys.lower else keys.highest
+            # Who lacks the higher key answers as if another one was served.
+            keys = keys.lower if keys.lower and self.manager.unanswered(link) & 1 else keys.highest
         hello = self._hello
         hello.seen = bytes(session.ip) + bytes((session.port >> 8, session.port & 0xFF))
         session.handshake = handshake = Handshake(
