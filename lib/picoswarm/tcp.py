@@ -85,7 +85,10 @@ class Links:
     def stop(self):
         """End every task and close every socket. What the sessions have to say last is sent as far as the sockets take
         it."""
-        self.swarm.close(ticks_ms())
+        try:
+            self.swarm.close(ticks_ms())
+        except Exception as error:
+            self._note(error)
         self._turn()
         self._timer.cancel()
         self._timer = None
