@@ -102,3 +102,20 @@ def test_arguments_that_cannot_be_right_are_refused_before_anything_is_made(tmp_
         with pytest.raises(LocalError):
             Node(str(tmp_path / "none"), **{"network": NETWORK, **arguments})
     assert not (tmp_path / "none").exists()
+
+
+def test_a_change_of_address_that_could_not_be_followed_is_followed_later(tmp_path, monkeypatch):
+    monkeypatch.setattr(net, "_CHECK_MS", 50)
+    interface = Interface(monkeypatch, b"\x0a\x09\x08\x07")
+
+    async def scenario():
+        async with Node(str(tmp_path / "moves"), NETWORK, SERVES, port=free_ports(1)[0]) as moves:
+            links = moves._services.links
+            real, links.restart = links.restart, lambda: (_ for _ in ()).throw(MemoryError)
+            interface.ip = b"\x0a\x09\x08\x63"
+            await until(lambda: moves.stats()["out_of_memory"])
+            links.restart = real
+            await until(lambda: moves.stats()["reopened"] == 1 and links._listening)
+            assert moves.fault is None
+
+    asyncio.run(scenario())

@@ -72,7 +72,7 @@ class FakeSwarm:
         self.lost_ones.append(session)
 
     def close(self, now):
-        pass
+        self._fail("close")
 
 
 class FakeSocket:
@@ -255,3 +255,19 @@ def test_a_reader_that_cannot_even_wait_loses_its_session_only():
         assert swarm.lost_ones == [session] and links.out_of_memory == links.faults == 1 and await _goes_on(swarm)
 
     links_with(scenario, readable=readable)
+
+
+def test_every_socket_is_closed_whatever_the_farewell_raises():
+    async def scenario(links, swarm):
+        links._add(FakeSession(), sock)
+        swarm.failures = {"close": MemoryError()}
+        links.stop()
+        assert sock.is_closed and listening[0].is_closed
+        links.start(swarm, None, None)  # for the stop that follows
+
+    async def whole(links, swarm):
+        listening.append(links._listening)
+        await scenario(links, swarm)
+
+    sock, listening = FakeSocket(), []
+    links_with(whole, listen_tcp=lambda ip, port: FakeSocket())

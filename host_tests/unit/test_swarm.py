@@ -7,6 +7,7 @@ from swarming import (
     BYE,
     CHANNEL,
     EPOCH,
+    KEY,
     LOST,
     MEMORY,
     MINUTE,
@@ -340,3 +341,15 @@ def test_a_peer_that_comes_back_to_a_full_heap_leaves_nothing_of_its_two_session
         except MemoryError:  # tcp.py frees what it can and goes on
             pass
     assert puppet.socket.has_ended and b.is_at_rest()
+
+
+def test_who_holds_two_network_keys_reaches_one_that_has_the_lower_only():
+    world = World()
+    a, b = world.add(A, 1, keys=Membership(NetworkKey(bytes(range(7, 39)), 2), KEY)), world.add(B, 2)
+    a.wants(b)
+    world.run(4 * SECOND)
+    assert not a.session(b)
+    world.run(MINUTE)  # the door of `b` has forgotten it
+    a.wants(b)
+    world.run(4 * SECOND)
+    assert a.session(b) and b.session(a)

@@ -9,6 +9,35 @@ _LOG = const(5)
 _STATS = const(6)
 _OPEN = const(4)  # a session's stage
 _AGAIN_MS = const(500)
+_TURN_MS = const(20)
+_TEXT = const(5)  # where the text of an answer begins
+
+
+def _position(message):
+    return int.from_bytes(message[1:_TEXT], "big") & 0x3FFFFFFF
+
+
+def _is_stale(channel, question, answer):
+    """Whether a message answers an earlier question. Of the log: it begins before the position that was asked for, and
+    reaches it."""
+    if channel != _LOG:
+        return (answer[0] ^ question[0]) & 1 or answer[1] != question[1]
+    before = ticks_diff(_position(question), _position(answer))
+    return 0 < before <= len(answer) - _TEXT
+
+
+def _text(answer):
+    """(text, how many bytes of the answer it is): a letter of several bytes may have lost its beginning or its end."""
+    at = _TEXT
+    end = len(answer)
+    while at < end and answer[at] & 0xC0 == 0x80:
+        at += 1
+    for cut in range(4):
+        try:
+            return str(answer[at : max(at, end - cut)], "utf-8"), max(at, end - cut)
+        except ValueError:
+            pass
+    return repr(answer[at:]), end  # it is no text
 
 
 class _Answers:
@@ -16,12 +45,13 @@ class _Answers:
 
     def __init__(self, services):
         self._services = services
-        self._waiting = {}  # [Event, answer]
+        self._waiting = {}  # [Event, answer, question]
         services.logstats.on_answer = self._take
 
     def _take(self, peer, channel, view):
         waiting = self._waiting.get((peer, channel))
-        if waiting:
+        # What was asked twice may be answered twice.
+        if waiting and waiting[1] is None and not _is_stale(channel, waiting[2], view):
             waiting[1] = bytes(view)
             waiting[0].set()
 
@@ -30,7 +60,11 @@ class _Answers:
         if channel not in session.hello.channels:
             raise NoMethod("the peer does not tell")
         end = ticks_add(ticks_ms(), ms)
-        waiting = self._waiting[session, channel] = [Event(), None]
+        while (session, channel) in self._waiting:  # a peer has one question at a time
+            if ticks_diff(end, ticks_ms()) <= 0:
+                raise TimedOut("no answer")
+            await sleep_ms(_TURN_MS)
+        waiting = self._waiting[session, channel] = [Event(), None, question]
         try:
             while waiting[1] is None:
                 if session.stage != _OPEN:
@@ -63,8 +97,8 @@ async def read_log(services, id32, position, ms):
     """(text, the position behind it) of the peer's log from a position on. Raises a RequestError."""
     session = await services.session(id32, ms)
     answer = await _answers(services).ask(session, _LOG, b"\0" + position.to_bytes(4, "big"), ms)
-    start = int.from_bytes(answer[1:5], "big")
-    return str(answer[5:], "utf-8"), ticks_add(start, len(answer) - 5)
+    text, end = _text(answer)
+    return text, ticks_add(_position(answer), end - _TEXT)
 
 
 async def read_stats(services, id32, ms):
@@ -72,10 +106,10 @@ async def read_stats(services, id32, ms):
     session = await services.session(id32, ms)
     values = {}
     section = 0
-    while True:
+    while section < 256:
         names = (await _answers(services).ask(session, _STATS, bytes((1, section)), ms))[2:]
         if not names:
-            return values
+            break
         counts = (await _answers(services).ask(session, _STATS, bytes((0, section)), ms))[2:]
         at = 0
         for name in str(names, "utf-8").split():
@@ -88,3 +122,4 @@ async def read_stats(services, id32, ms):
                     break
             values[name] = value
         section += 1
+    return values

@@ -29,7 +29,10 @@ def _parse(text, port):
     elif text.count(":") == 1:
         host, port = text.split(":")
     try:
-        return parse_ip(host), int(port)
+        port = int(port)
+        if not 0 <= port <= 0xFFFF:
+            raise ValueError
+        return parse_ip(host), port
     except ValueError:
         _refuse("not an address: '%s' (ip:port, no names)" % text)
 
@@ -54,6 +57,7 @@ class Boot:
 
     def __init__(self, folder, network, profile, host, port, bootstrap, default_port):
         from .profile import Profile
+
 
         if not isinstance(profile, Profile):
             profile = Profile(**(profile or {}))
@@ -113,7 +117,11 @@ class Boot:
         if profile.links:
             from .services import compose
 
-            services = compose(node, self._folder, profile, identity, keyring, rng, engine, driver, reactors, name)
+            try:
+                services = compose(node, self._folder, profile, identity, keyring, rng, engine, driver, reactors, name)
+            except Exception:
+                driver._sock.close()  # or its port is taken when this is tried again
+                raise
         return self._folder, self._host, ip, engine, driver, services
 
     async def _take_keys(self):

@@ -20,7 +20,7 @@ class Reactor:
     """What handles the messages of its `channels` (row T2). `now`, in ticks, is set before each call; `tick` is called once
     it is `due` (ticks, or None), and may be called earlier. Peers are Sessions: `id`, `hello`, `ip`, `is_outbound`,
     `try_send(channel, data)`, `can_send(channel)`, `close(reason)`. Nothing here may block. What raises costs the peer that
-    it was about, and nobody else."""
+    it was about, and nobody else; what is about no peer (`tick`, `work`, `next_time`) is not called for a second then."""
 
     channels = ()
     now = 0

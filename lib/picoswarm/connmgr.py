@@ -25,6 +25,7 @@ A `Link` is one connection, wished, dialed or established. Its `state`:
                                     Else the reason to close the new session for; it is forgotten.
     failed(link, reason, now)       the dial or handshake ended. -1: the socket closed after message 1, without an answer
     closed(link, reason, now)       an established link ended. To be told before a link that replaces it is announced
+    unanswered(link)                how many of those -1 there were in a row, 0 to 2
     score(id, ip, points)           a peer broke a rule; True: it is banned from now on. `offence(reason)` gives points
     worst(now, is_forced)           the link to let go when there are too many, or the memory is short; or None
     links, ends                     all of them; how many ended, by reason
@@ -314,6 +315,11 @@ class ConnManager:
             self._failures = min(self._failures + 1, _BRAKE)
             self._brake = ticks_add(now, _BRAKE_MS)
         self._end(link, _FAILING, reason, now)
+
+    def unanswered(self, link):
+        """How many handshakes in a row, 0 to 2, this peer has left without an answer."""
+        note = self._find_note(link.id, link.ip)
+        return self._notes[note + _UNANSWERED] if note >= 0 else 0
 
     def _end(self, link, state, reason, now):
         if reason >= _REASONS:

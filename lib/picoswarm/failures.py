@@ -54,7 +54,12 @@ def __getattr__(name):
 
 
 def request_error(status, text):
-    """The exception for the status of an answer."""
+    """The exception for the status of an answer; `text` is a text, or the bytes of one that a peer sent."""
+    if not isinstance(text, str):
+        try:
+            text = str(text, "utf-8")
+        except ValueError:
+            text = repr(text)
     for name in _STATUS:
         if _STATUS[name] == status:
             return __getattr__(name)(text)

@@ -107,7 +107,7 @@ class Node:
 
     def contact(self, id32):
         """(ip, UDP port, TCP port) of a node that the table knows, or None."""
-        return self._discovery.contact(id32)
+        return self._discovery and self._discovery.contact(id32)
 
     # Sessions. A profile with links=0 has none of this.
 
@@ -130,13 +130,9 @@ class Node:
 
     async def publish(self, topic, payload, signed=False):
         """Send a message to whoever hears the topic. Returns to how many peers it went at once; it is kept for those that
-        come within 10 s. `signed` takes a board a second and lets nodes far away believe who sent it. Raises LocalError."""
-        seed = None
-        if signed:
-            from .saves import load_seed
-
-            seed = load_seed(self._folder)
-        return await self._sessions().publish(topic, payload, seed)
+        come within 10 s. `signed` takes a board a second and lets nodes far away believe who sent it. Raises LocalError, and
+        StoreError where the seed to sign with cannot be read."""
+        return await self._sessions().publish(topic, payload, signed and self._folder)
 
     async def request(self, id32, method, payload=b"", timeout_ms=10000):
         """Call a method of another node and return its answer, bytes. Raises a RequestError: NoMethod, Refused,
@@ -149,7 +145,8 @@ class Node:
 
     def handle(self, name, handler):
         """Serve a protocol ("/echo/1.0.0": a coroutine function of one Stream), or a method ("temperature": a function, or
-        coroutine function, of the caller's id and the payload, that returns bytes)."""
+        coroutine function, of the caller's id and the payload, that returns bytes). A second handler of one name takes the
+        place of the first. What the handler of a protocol leaves unread when it returns is thrown away."""
         self._sessions().handle(name, handler)
 
     def log(self, line):
@@ -230,16 +227,17 @@ class Node:
         ip = self._host if any(self._host) else own_ip()
         if ip == self._ip or not any(ip):
             return False
-        self._ip = ip
         engine.set_address(ip, self._driver.port)
         if services:
             services.links.restart()
+        self._ip = ip  # now, so that what fails is tried again
         return True
 
 
 class Events:
-    """What happened to a node, for `async for`: ("added", id), ("removed", id), ("alone",), ("outside", ip or None, port).
-    For one consumer. The last 16 wait; what is older is lost. It ends when the node is closed."""
+    """What happened to a node, for `async for`: ("added", id), ("removed", id), ("alone",), ("outside", ip or None, port) of
+    its table; ("connected", id), ("disconnected", id, reason) of its sessions. For one consumer. The last 16 wait; what is
+    older is lost. It ends when the node is closed."""
 
     def __init__(self):
         self._waiting = deque((), _WAITING)

@@ -138,6 +138,8 @@ class Profile:
         least = min(512, max(308, 35 + 53 * self.neighbors_per_answer))
         if not least <= self.datagram <= 512:
             raise LocalError("datagram must lie in %d..512 bytes" % least)
+        if not 64 <= self.record <= 65519 or self.stream_window < 256:
+            raise LocalError("record must lie in 64..65519, stream_window be 256 at least")
         if not 1 <= self.recent <= 24 or not 1 <= self.hops <= 16:
             raise LocalError("recent must lie in 1..24, hops in 1..16")
         if not 32 * self.filters < self.publish_max:

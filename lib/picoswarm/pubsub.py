@@ -115,7 +115,7 @@ class PubSub(Reactor):
     def __init__(self, own_id, profile, rng, now, drop_new=False):
         """`rng(n)`: n random bytes. A delivery that nobody fetched makes room for a new one; `drop_new`: it stays and the
         new one is lost."""
-        self.channels = (Channel(_CHANNEL, 4, 8, 1024, profile.publish_max),)
+        self.channels = (Channel(_CHANNEL, 4, 8, max(1024, profile.publish_max), profile.publish_max),)
         self.now = now
         self.peers = {}
         self.counts = [0] * 14

@@ -46,7 +46,7 @@ class Rpc(Reactor):
     may call it. `counts` has the numbers of RPC_COUNTS."""
 
     def __init__(self, profile, now):
-        self.channels = (Channel(_CHANNEL, 6, 8, 1024, profile.request_max),)
+        self.channels = (Channel(_CHANNEL, 6, 8, max(1024, profile.request_max), profile.request_max),)
         self.now = now
         self.methods = {}
         self.allow = None
@@ -59,8 +59,13 @@ class Rpc(Reactor):
         self._events = []
 
     def register(self, method):
-        """Serve a method (text of 1-64 bytes)."""
-        self.methods[method.encode()] = method
+        """Serve a method (text of 1-64 bytes). Raises LocalError for another length."""
+        name = method.encode()
+        if not 0 < len(name) <= _LONGEST:
+            from .errors import LocalError
+
+            raise LocalError("the name of a method has 1 to 64 bytes")
+        self.methods[name] = method
 
     def call(self, peer, method, payload, now, ms=10000):
         """Ask a peer; within `ms` (below 2**29) an event DONE tells its answer. Returns the id, or 0 where there is no room

@@ -17,6 +17,7 @@ _CALL = const(1)  # events of rpc
 _OK = const(0)
 _FAILED = const(3)
 _TIMEOUT = const(128)
+_LOST = const(129)
 _UNREACHABLE = const(130)
 
 _BYE = const(0)  # see reasons.py
@@ -28,6 +29,7 @@ _FAILING = const(1)  # states of a link, see connmgr.py
 _ESTABLISHED = const(4)
 _RETRY_MS = const(50)
 _CHUNK = const(256)
+_NAME = const(60)  # bytes of the name of a stream, see mux.py
 _SEND_MS = const(3000)  # a write waits so long for room (row T13)
 _STREAM_PRIORITY = const(5)
 
@@ -58,6 +60,8 @@ class Stream:
         self._channel = channel
         self._changed = Event()
         self._is_ended = self._is_closed = False  # nothing more comes; nothing more is sent
+        self._is_left = False  # nobody reads any more
+        self._is_over = False  # its id may be another stream's by now
         self._reason = -1  # why it was given up
 
     def _check(self):
@@ -72,20 +76,29 @@ class Stream:
             self._reason = extra
         elif kind == _RESET - 1:
             self._is_ended = True
-            self._settle()
+        self._settle()
         self._changed.set()
 
+    def _is_alive(self):
+        return self._reason < 0 and not self._is_over
+
     def _settle(self):
-        """Both halves have ended: nobody asks for this stream any more."""
-        if self._is_ended and self._is_closed:
+        """Both halves have ended, and all is read: nobody asks for this stream any more."""
+        if self._is_left and self._is_alive():
+            out = bytearray(_CHUNK)
+            while self._session.mux.read(self._channel, out, 0, _CHUNK):
+                self._services.touch(self._session)
+        if self._is_ended and self._is_closed and self._is_alive() and not self._session.mux.readable(self._channel):
+            self._is_over = True
             self._services.forget(self._session, self._channel)
 
     async def read(self, n=_CHUNK):
         """The bytes that are there, 1 to `n`, once there are some; b"" at the end."""
         out = bytearray(n)
         while True:
-            count = self._session.mux.read(self._channel, out, 0, n) if self._reason < 0 else 0
+            count = self._session.mux.read(self._channel, out, 0, n) if self._is_alive() else 0
             if count:
+                self._settle()
                 self._services.touch(self._session)
                 return bytes(out[:count])
             self._check()
@@ -100,6 +113,8 @@ class Stream:
             chunk = bytes(data[at : at + _CHUNK])
             while True:
                 self._check()
+                if self._is_closed:
+                    _refuse("the stream is closed")
                 if self._session.try_send(self._channel, chunk):
                     break
                 self._changed.clear()
@@ -113,11 +128,19 @@ class Stream:
             self._session.mux.close(self._channel)
             self._services.touch(self._session)
             self._settle()
+            self._changed.set()
+
+    def leave(self):
+        """Send no more, and throw away what still comes."""
+        self._is_left = True
+        self.close()
+        self._settle()
 
     def reset(self, reason=_BYE):
         """Give the stream up, both ways."""
-        if self._reason < 0:
+        if self._is_alive():
             self._reason = reason
+            self._changed.set()
             self._session.mux.reset(self._channel, reason)
             self._services.forget(self._session, self._channel)
 
@@ -126,7 +149,7 @@ class Stream:
 
     async def __aexit__(self, kind, *rest):
         if kind is None:
-            self.close()
+            self.leave()
         else:
             self.reset()
 
@@ -135,11 +158,12 @@ class Subscription:
     """Messages on a topic filter, for `async for`; the last few wait, and `dropped` counts those that nobody fetched in
     time. `close` ends it."""
 
-    def __init__(self, services, text, most):
+    def __init__(self, services, text, is_signed, most):
         from .pubsub import matches
 
         self.dropped = 0
         self.filter = text
+        self.is_signed = is_signed
         self._matches = matches
         self._services = services
         self._raw = bytes((len(text.encode()),)) + text.encode()
@@ -194,9 +218,18 @@ class Services:
 
     # Publish and subscribe
 
-    def subscribe(self, text, signed):
-        subscription = Subscription(self, text, self.swarm.profile.deliveries)
-        self._topics()[0](self.pubsub, text, ticks_ms(), signed)
+    def _served(self, reactor):
+        if reactor is None:
+            _refuse("the profile of this node leaves that out")
+        return reactor
+
+    def subscribe(self, text, is_signed):
+        is_signed = bool(is_signed)
+        for other in self._subscriptions:
+            if other.filter == text and other.is_signed != is_signed:
+                _refuse("this filter cannot be subscribed to both signed and not")
+        self._topics()[0](self._served(self.pubsub), text, ticks_ms(), is_signed)
+        subscription = Subscription(self, text, is_signed, self.swarm.profile.deliveries)
         self._subscriptions.append(subscription)
         self.links.turn()
         return subscription
@@ -218,9 +251,13 @@ class Services:
             self._topics()[1](self.pubsub, subscription.filter, ticks_ms())
             self.links.turn()
 
-    async def publish(self, topic, payload, seed):
-        text = self.pubsub.compose(topic, payload, seed is not None)
-        if seed is not None:
+    async def publish(self, topic, payload, folder):
+        """See `Node.publish`; `folder`: where the seed to sign with is, or False."""
+        text = self._served(self.pubsub).compose(topic, payload, bool(folder))
+        if folder:
+            from .saves import load_seed
+
+            seed = load_seed(folder)  # which forgets what it loaded, and what was loaded behind it
             from .signing import sign
 
             job = sign(text, seed)
@@ -234,7 +271,9 @@ class Services:
     # Sessions, requests and streams
 
     async def session(self, id32, ms):
-        """An open session with a node: that which is there, or a new one. Raises a RequestError."""
+        """An open session with a node: that which is there, or a new one. Raises a RequestError, or LocalError."""
+        if len(id32) != 32:
+            _refuse("a node id is 32 bytes")
         deadline = ticks_add(ticks_ms(), ms)
         swarm = self.swarm
         link = look = None
@@ -253,6 +292,8 @@ class Services:
                         create_task(self._look_up(id32, look))
                     elif look[0]:
                         _fail(_UNREACHABLE, "no such node is known")
+                if swarm.is_closing:
+                    _refuse("the node is not running")
                 if (link and link.state == _FAILING) or ticks_diff(deadline, ticks_ms()) <= 0:
                     _fail(_UNREACHABLE, "no session with this node")
                 await sleep_ms(_RETRY_MS)
@@ -268,12 +309,13 @@ class Services:
         look[0] = True
 
     async def request(self, id32, method, payload, ms):
+        self._served(self.rpc)
         deadline = ticks_add(ticks_ms(), ms)
         session = await self.session(id32, ms)
         while True:
             left = ticks_diff(deadline, ticks_ms())
             if left <= 0 or session.stage != _OPEN:
-                _fail(_TIMEOUT)
+                _fail(_TIMEOUT if left <= 0 else _LOST)
             number = self.rpc.call(session, method, payload, ticks_ms(), left)
             if number:
                 break
@@ -338,9 +380,11 @@ class Services:
 
     def handle(self, name, handler):
         """See `Node.handle`."""
-        self._handlers[name] = handler
         if name[:1] != "/":
-            self.rpc.register(name)
+            self._served(self.rpc).register(name)
+        elif len(name.encode()) > _NAME:
+            _refuse("the name of a protocol has at most 60 bytes")
+        self._handlers[name] = handler
 
     def touch(self, session):
         """Bytes of a session were read or written."""
@@ -371,8 +415,11 @@ class Services:
                     self._streams.pop(key).on_event(_RESET, event[2])
             self._node.events.put(("disconnected", session.id, event[2]))
         elif kind == _STREAM:
-            name = str(event[3], "utf-8")
-            handler = self._handlers.get(name)
+            try:
+                name = str(event[3], "utf-8")
+            except ValueError:
+                name = ""
+            handler = self._handlers.get(name) if name[:1] == "/" else None
             if handler is None:
                 session.mux.reset(event[2], _STREAM_REASON)
             else:
@@ -416,19 +463,24 @@ class Services:
             result = self._handlers[method](peer.id, payload)
             if hasattr(result, "send"):  # a coroutine
                 result = await result
+            if isinstance(result, int):
+                raise TypeError("a method returns bytes")
             result = b"" if result is None else bytes(result)
         except Exception as error:
             self._note(error, peer)
             status = _FAILED
-            result = str(error).encode()[:64]
-        self.rpc.now = ticks_ms()
-        self.rpc.reply(peer, number, status, result)
+            result = str(error)[:64].encode()
+        try:
+            self.rpc.now = ticks_ms()
+            self.rpc.reply(peer, number, status, result)
+        except Exception as error:  # the peer waits until its time is over, or with want of memory goes
+            self._note(error, peer)
         self.links.turn()
 
     async def _serve_stream(self, handler, stream):
         try:
             await handler(stream)
-            stream.close()
+            stream.leave()
         except Exception as error:
             from .failures import StreamError
 
@@ -457,8 +509,8 @@ class Services:
 
 
 def compose(node, folder, profile, identity, membership, rng, engine, driver, reactors, name):
-    """The Services of a node that has sessions, with the reactors that its profile asks for, and those of the user. The
-    sockets are open. Raises OSError, LocalError."""
+    """The Services of a node that has sessions, with the reactors that its profile asks for, and those of the user. Its
+    socket is open. Raises OSError, LocalError."""
     from .counters import NAMES
     from .net import LONGEST
     from .swarm import Swarm
@@ -497,8 +549,11 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
     links = Links(driver.ip, engine.codec.tcp_port, profile.record)
     if len(links.out) >= LONGEST:  # one after the other, never both
         driver.buf = links.out
-    links.open()
     swarm = Swarm(profile, identity, membership, rng, now, reactors, engine, book, engine.codec.tcp_port, name)
     if pex:
         pex.score = swarm.manager.score
+    try:
+        links.open()
+    except OSError as error:
+        raise OSError(error.errno, "TCP port %d cannot be opened; another program may have it" % links.port)
     return Services(node, swarm, links, pubsub, rpc, logstats)

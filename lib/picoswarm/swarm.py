@@ -14,6 +14,7 @@ from .connmgr import ConnManager, Link, offence
 from .door import Door
 from .handshake import Handshake, Reception
 from .hello import Hello
+from .mux import Mux
 from .session import Session
 from .wire import same, u16
 
@@ -23,8 +24,8 @@ HANG_UP = 2  # the socket is to be closed
 OPENED = 3  # a peer is there
 CLOSED = 4  # (CLOSED, session, reason): a peer that was there is gone
 STREAM = 5  # (STREAM, session, channel, name): the peer opened a stream
-READABLE = 6  # (READABLE, session, channel, None): a stream has bytes, or room
-RESET = 7  # (RESET, session, channel, reason)
+# and of streams, as (kind, session, channel, reason or None): 6 it has bytes, 7 it has room, 8 the peer ended its half,
+# 9 the peer reset it
 
 _CONNECTING = const(0)  # stages, see session.py
 _GREETING = const(1)
@@ -78,7 +79,7 @@ _FORGED = const(21)
 class Swarm:
     """See the module. `reactors`: see docs/architecture.md; `discovery`: the engine that knows whom to dial; `port`: where
     this node listens, 0 for nowhere; `book`: the AddressBook, if there is one; `name`: at most 16 characters that peers see.
-    Raises LocalError where two reactors serve one channel."""
+    Raises LocalError where two reactors serve one channel, and for what does not fit HELLO or a session."""
 
     def __init__(self, profile, identity, membership, rng, now, reactors, discovery, book=None, port=0, name=""):
         self.now = now
@@ -103,7 +104,7 @@ class Swarm:
         self._discovery = discovery
         self._events = []
         self._scan_at = now
-        self._is_closing = False
+        self.is_closing = False  # or closed
         self._resting = []  # reactors that raised in their own business: they have none before the next scan
         self._told = None  # the session that the reactors hear of now
         self._ending = -1  # the reason, where one of them closes it meanwhile
@@ -120,6 +121,10 @@ class Swarm:
                 self._channels.append(channel)
         channels = bytes(sorted(self._by_channel))
         self._hello = Hello(discovery.codec.capabilities, port, b"", channels, profile.record, profile.streams, name)
+        # What no session could use is refused now: a name, channels and their limits.
+        self._hello.seen = bytes(18 if profile.ipv6 else 6)
+        self._hello.encode()
+        Mux(profile, self._channels, True, now)
 
     def at(self, now):
         """It is `now`, for all that happens until the next call."""
@@ -140,7 +145,7 @@ class Swarm:
     def accepted(self, ip, port, now):
         """Somebody connected. Returns the Session, or None: close the socket."""
         self.at(now)
-        if self._is_closing or not self.manager.may_accept(ip):
+        if self.is_closing or not self.manager.may_accept(ip):
             return None
         answer = self._door.knock(ip, now)
         if answer < 0:
@@ -267,7 +272,7 @@ class Swarm:
             for session in list(self.sessions):
                 self._look_after(session, now)
         self.manager.tick(now)
-        while not self._is_closing:
+        while not self.is_closing:
             link = self.manager.next_dial(now)
             if link is None:
                 break
@@ -356,7 +361,8 @@ class Swarm:
         dialed_id = None
         if link:
             dialed_id = link.id
-            keys = keys.lower if link.tries & 1 and keys.lower else keys.highest
+            # Who lacks the higher key answers as if another one was served.
+            keys = keys.lower if keys.lower and self.manager.unanswered(link) & 1 else keys.highest
         hello = self._hello
         hello.seen = bytes(session.ip) + bytes((session.port >> 8, session.port & 0xFF))
         session.handshake = handshake = Handshake(
@@ -513,7 +519,7 @@ class Swarm:
     def close(self, now):
         """Say goodbye to all peers, and take no more."""
         self.at(now)
-        self._is_closing = True
+        self.is_closing = True
         for session in list(self.sessions):
             self.end(session, _BYE)
 
@@ -552,7 +558,7 @@ class Swarm:
         for parked in list(self._parked):
             if parked.id == session.id:
                 self._parked.remove(parked)
-                if self._is_closing:
+                if self.is_closing:
                     self._finish(parked, reason)
                     continue
                 try:

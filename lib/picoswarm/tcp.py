@@ -34,6 +34,7 @@ _READS = const(2)  # in one turn of a link, so that others come to theirs
 _PAUSE_MS = const(20)  # of a reader whose session takes nothing
 _AGAIN_MS = const(1000)  # after something failed that would fail again at once
 _EAGAIN = const(11)
+_SET_UP = const(164)  # bytes of the longest message of a handshake
 _MOST_MS = const(10_000)  # between two turns of the timer
 
 
@@ -60,7 +61,7 @@ class Links:
         self._ip = ip
         self._listening = None
         self._links = {}  # by session
-        self.out = bytearray(record + 18)  # every session writes through it
+        self.out = bytearray(max(record + 18, _SET_UP))  # every session writes through it
         self._view = memoryview(self.out)
         self._listener = self._timer = None
         self._wake_at = 0
@@ -84,7 +85,10 @@ class Links:
     def stop(self):
         """End every task and close every socket. What the sessions have to say last is sent as far as the sockets take
         it."""
-        self.swarm.close(ticks_ms())
+        try:
+            self.swarm.close(ticks_ms())
+        except Exception as error:
+            self._note(error)
         self._turn()
         self._timer.cancel()
         self._timer = None

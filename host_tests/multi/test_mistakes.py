@@ -1,0 +1,235 @@
+"""What goes wrong in programs that use a node: each mistake is named at once, and nothing waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+from picoswarm import Channel, LocalError, Node, Reactor
+from picoswarm.failures import HandlerFailed, StreamError
+from picoswarm_tools.swarm import HOST, free_ports
+from test_sessions import echo, run, until
+
+NETWORK = bytes(range(32))
+
+
+def test_a_stream_that_was_closed_takes_nothing_more(tmp_path):
+    async def scenario(a, b):
+        a.handle("/echo/1.0.0", echo)
+        async with await b.open_stream(a.id, "/echo/1.0.0") as stream:
+            stream.close()
+            with pytest.raises(LocalError, match="closed"):
+                await asyncio.wait_for(stream.write(b"late"), 5)
+
+    run(tmp_path, 2, scenario)
+
+
+@pytest.mark.parametrize("ends_by", ["close", "reset"])
+def test_who_waits_to_write_hears_that_another_task_gave_the_stream_up(tmp_path, ends_by):
+    async def idle(stream):
+        await asyncio.sleep(3600)
+
+    async def scenario(a, b):
+        a.handle("/idle/1.0.0", idle)
+        stream = await b.open_stream(a.id, "/idle/1.0.0")
+        writer = asyncio.create_task(stream.write(bytes(5000)))
+        await asyncio.sleep(0.2)
+        assert not writer.done()
+        getattr(stream, ends_by)()
+        with pytest.raises((LocalError, StreamError)):
+            await asyncio.wait_for(writer, 5)
+
+    run(tmp_path, 2, scenario)
+
+
+def test_who_waits_to_read_hears_that_another_task_gave_the_stream_up(tmp_path):
+    async def idle(stream):
+        await asyncio.sleep(3600)
+
+    async def scenario(a, b):
+        a.handle("/idle/1.0.0", idle)
+        stream = await b.open_stream(a.id, "/idle/1.0.0")
+        reader = asyncio.create_task(stream.read())
+        await asyncio.sleep(0.2)
+        stream.reset()
+        with pytest.raises(StreamError):
+            await asyncio.wait_for(reader, 5)
+
+    run(tmp_path, 2, scenario)
+
+
+def test_streams_that_were_not_read_to_their_end_do_not_use_up_the_places(tmp_path):
+    async def says_hello_only(stream):
+        await stream.write(b"hello")
+
+    async def scenario(a, b):
+        a.handle("/hello/1.0.0", says_hello_only)
+        for _ in range(12):  # three times as many as there may be at once
+            async with await b.open_stream(a.id, "/hello/1.0.0") as stream:
+                await stream.write(b"nobody reads this")
+            await asyncio.sleep(0.1)
+        await until(lambda: not a._services._streams and not b._services._streams, 5)
+
+    run(tmp_path, 2, scenario)
+
+
+def test_a_stream_may_have_any_name_and_reaches_protocols_only(tmp_path):
+    called = []
+
+    async def scenario(a, b):
+        a.handle("method", lambda *arguments: called.append(arguments) or b"")
+        session = b._services.swarm.peers[a.id]
+        for name in (b"/\xff\xfe", b"method"):
+            channel = session.mux.open(name, 5)
+            told = []
+            b._services.links._on_event = told.append
+            b._services.touch(session)
+            await until(lambda: (9, session, channel, 14) in told, 5)  # noqa: B023
+        assert not called and a.stats()["handler_faults"] == 0
+
+    run(tmp_path, 2, scenario)
+
+
+def test_a_method_that_returns_a_number_is_a_mistake_and_no_zeros(tmp_path):
+    async def scenario(a, b):
+        a.handle("number", lambda caller, payload: 5)
+        with pytest.raises(HandlerFailed, match="bytes"):
+            await b.request(a.id, "number")
+
+    run(tmp_path, 2, scenario)
+
+
+def test_one_filter_is_not_subscribed_to_both_ways(tmp_path):
+    async def scenario(a, b):
+        first = a.subscribe("alarm", signed=True)
+        with pytest.raises(LocalError, match="signed"):
+            a.subscribe("alarm")
+        first.close()
+        a.subscribe("alarm").close()
+        with pytest.raises(LocalError):
+            a.subscribe("x" * 300)
+
+    run(tmp_path, 2, scenario)
+
+
+def test_names_that_nobody_can_call_and_ids_of_another_length_are_refused(tmp_path):
+    async def scenario(a, b):
+        for name in ("", "x" * 65, "/" + "x" * 60):
+            with pytest.raises(LocalError):
+                a.handle(name, echo)
+        for id32 in (b.id.hex(), b.id[:31]):
+            with pytest.raises(LocalError, match="32 bytes"):
+                await a.request(id32, "sum")
+
+    run(tmp_path, 2, scenario)
+
+
+def test_a_node_that_does_not_run_or_has_no_such_service_says_so(tmp_path):
+    async def scenario():
+        node = Node(str(tmp_path / "node"), NETWORK, {"pubsub": 0, "rpc": 0}, HOST, free_ports(1)[0])
+        assert node.contact(bytes(32)) is None
+        with pytest.raises(LocalError):
+            await node.publish("t", b"", signed=True)
+        async with node:
+            for use in (lambda: node.subscribe("t"), lambda: node.handle("m", echo)):
+                with pytest.raises(LocalError, match="profile"):
+                    use()
+            for use in (lambda: node.publish("t", b""), lambda: node.request(bytes(32), "m")):
+                with pytest.raises(LocalError, match="profile"):
+                    await use()
+        with pytest.raises(LocalError, match="not running"):
+            node.subscribe("t")
+        with pytest.raises(LocalError, match="not running"):
+            await node.publish("t", b"", signed=True)
+
+    asyncio.run(scenario())
+
+
+class _Unservable(Reactor):
+    channels = (Channel(40, 0, 4, 512, 300),)
+
+
+class _OfStreams(Reactor):
+    channels = (Channel(200, 3, 4, 512, 300),)
+
+
+class _Many(Reactor):
+    channels = tuple(Channel(i, 3, 4, 512, 300) for i in range(40, 90))
+
+
+@pytest.mark.parametrize("reactor", [_Unservable, _OfStreams, _Many])
+def test_a_reactor_that_no_session_could_serve_is_refused_at_the_start(tmp_path, reactor):
+    async def scenario():
+        node = Node(str(tmp_path / "node"), NETWORK, host=HOST, port=free_ports(1)[0])
+        node.register(reactor())
+        with pytest.raises(LocalError):
+            await node.start()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("name", ["x" * 17, "küche"])
+def test_a_name_that_no_peer_would_take_is_refused_at_the_start(tmp_path, name):
+    async def scenario():
+        with pytest.raises(LocalError, match="name"):
+            await Node(str(tmp_path / "node"), NETWORK, host=HOST, port=free_ports(1)[0], name=name).start()
+
+    asyncio.run(scenario())
+
+
+def test_numbers_and_addresses_that_cannot_be_are_refused(tmp_path):
+    for arguments in (
+        {"bootstrap": ["10.0.0.1:99999"]},
+        {"profile": {"record": 63}},
+        {"profile": {"stream_window": 255}},
+    ):
+        with pytest.raises(LocalError):
+            Node(str(tmp_path / "none"), NETWORK, **arguments)
+
+
+def test_a_start_that_found_its_tcp_port_taken_may_be_tried_again(tmp_path):
+    port = free_ports(1)[0]
+
+    async def scenario():
+        with socket.socket() as squatter:
+            squatter.bind((HOST, port))
+            squatter.listen()
+            late = Node(str(tmp_path / "late"), NETWORK, host=HOST, port=port)
+            with pytest.raises(OSError, match=f"TCP port {port}") as trouble:
+                await late.start()
+        async with late:
+            assert late.fault is None and trouble
+
+    asyncio.run(scenario())
+
+
+def test_who_waits_for_a_session_hears_that_the_node_was_closed(tmp_path):
+    async def scenario():
+        node = Node(str(tmp_path / "node"), NETWORK, host=HOST, port=free_ports(1)[0])
+        async with node:
+            node.contact = lambda id32: (b"\x7f\0\0\1", 0, 2000)  # known, but not dialed yet when the node is closed
+            waiting = asyncio.create_task(node.request(bytes(31) + b"\7", "m", timeout_ms=600_000))
+            await asyncio.sleep(0)
+        with pytest.raises(LocalError, match="not running"):
+            await asyncio.wait_for(waiting, 5)
+
+    asyncio.run(scenario())
+
+
+def test_two_tasks_may_read_the_log_of_one_node_which_may_have_any_letters(tmp_path):
+    async def scenario(a, b):
+        text = "".join(f"Wärme {i} °C, größer als früher\n" for i in range(20))
+        for line in text.splitlines():
+            a.log(line)
+
+        async def whole():
+            position, found = 0, ""
+            while len(found) < len(text):
+                part, position = await b.read_log(a.id, position)
+                found += part
+            return found
+
+        assert await asyncio.wait_for(asyncio.gather(whole(), whole()), 20) == [text, text]
+
+    run(tmp_path, 2, scenario, log_bytes=2048)
