@@ -27,6 +27,11 @@ _MALFORMED = const(11)  # see reasons.py
 _FORGED = const(21)
 
 
+def check_channels(profile, channels, now):
+    """Raise LocalError where no session could have these channels."""
+    Mux(profile, channels, True, now)
+
+
 class Session:
     """See the module. `link` is the ConnManager's, None where the peer dialed, until it is proven who."""
 

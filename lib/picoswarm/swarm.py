@@ -14,8 +14,7 @@ from .connmgr import ConnManager, Link, offence
 from .door import Door
 from .handshake import Handshake, Reception
 from .hello import Hello
-from .mux import Mux
-from .session import Session
+from .session import Session, check_channels
 from .wire import same, u16
 
 # Events: (kind, session, ...)
@@ -124,7 +123,7 @@ class Swarm:
         # What no session could use is refused now: a name, channels and their limits.
         self._hello.seen = bytes(18 if profile.ipv6 else 6)
         self._hello.encode()
-        Mux(profile, self._channels, True, now)
+        check_channels(profile, self._channels, now)
 
     def at(self, now):
         """It is `now`, for all that happens until the next call."""
