@@ -39,6 +39,8 @@ class Nodes:
         for node in self.nodes:
             await self._stack.enter_async_context(node)
         await until(lambda: all(node.sessions() for node in self.nodes))
+        await asyncio.sleep(0.5)  # of two that dialed each other at once one is left
+        await until(lambda: all(node.sessions() for node in self.nodes))
         return self.nodes
 
     async def __aexit__(self, *exception: object) -> None:
