@@ -3,7 +3,7 @@ another length costs the two objects of a view. A queue is a list, which has roo
 
 import gc
 
-import micropython
+from locked_heap import does_without
 from muxing import BULK, URGENT, Pair
 
 RUNTIMES = ("micropython", "qemu")
@@ -60,16 +60,6 @@ _pair.settle()
 _b.events()
 
 
-def _works_without_heap(function):
-    function()  # the first call may grow what stays
-    gc.collect()
-    micropython.heap_lock()
-    try:
-        function()
-    finally:
-        micropython.heap_unlock()
-
-
 def _keeps_nothing(function, *args):
     function(*args)
     gc.collect()
@@ -83,11 +73,11 @@ def _keeps_nothing(function, *args):
 
 
 def test_messages_take_nothing():
-    _works_without_heap(_pass)
+    does_without(_pass)
     _keeps_nothing(_pass)
     _keeps_nothing(_pass, 8)
 
 
 def test_a_stream_takes_nothing():
-    _works_without_heap(_stream)
+    does_without(_stream)
     _keeps_nothing(_stream)
