@@ -94,14 +94,15 @@ def test_a_stranger_with_random_bytes_gets_not_a_byte():
         assert b.stage == _FAILED
 
 
-def test_a_message_1_with_anything_but_its_48_bytes_is_refused_at_its_length():
-    for size in (49, 160, 0xFFFF):
+def test_a_message_1_with_anything_but_its_48_bytes_or_the_one_of_a_visit_is_refused_at_its_length():
+    for size in (50, 160, 0xFFFF):
         b = responder()
         assert answer(b, b"\x11" + bytes((size >> 8, size & 0xFF))) == b""
         _is_closed(b, _TOO_LONG)
-    b = responder()
-    assert answer(b, b"\x11\0\x2f" + bytes(47)) == b""
-    _is_closed(b, _FORGED)
+    for size in (47, 49):
+        b = responder()
+        assert answer(b, bytes((0x11, 0, size)) + bytes(size)) == b""
+        _is_closed(b, _FORGED)
 
 
 def test_messages_2_and_3_beyond_their_longest_are_refused_at_their_length():
@@ -320,6 +321,24 @@ def test_a_full_node_closes_after_message_1_and_works_no_further():
         _is_closed(b, _BUSY)
     reception.is_full = False
     assert len(talk(initiator(), responder(reception=reception))) == 3  # and nobody is suspected of silence
+
+
+def test_who_is_waited_for_says_so_and_is_let_in_where_only_a_visit_is():
+    for is_full, is_visit in ((0, False), (0, True), (1, False), (1, True), (2, True)):
+        reception = Reception()
+        reception.is_full = is_full
+        a, b = initiator(), responder(reception=reception)
+        a.is_visit = is_visit
+        first = said(a)
+        assert len(first) == 51 + is_visit
+        second = answer(b, first)
+        assert b.is_visit == is_visit
+        if is_full <= is_visit:
+            answer(b, answer(a, second))
+            assert a.stage == b.stage == 2
+        else:
+            assert second == b""
+            _is_closed(b, _BUSY)
 
 
 def test_opening_is_seen_before_the_first_key_agreement():

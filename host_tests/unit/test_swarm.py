@@ -238,6 +238,7 @@ def test_the_socket_may_end_at_any_byte_of_the_set_up():
             waiting.inbox += data[left:]
             left -= len(data)
         near.is_stalled = near.other.is_stalled = False
+        a.swarm.manager.cancel(link)  # nobody waits any more
         world.cut(near)
         world.run(2 * SECOND)
         assert a.is_at_rest() and b.is_at_rest(), n

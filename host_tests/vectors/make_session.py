@@ -76,6 +76,7 @@ class SetUp:
     hello_a: bytes
     hello_b: bytes
     challenged: bool
+    visit: bool = False
     wire: list[tuple[str, bytes]] = field(default_factory=list)
     keys: tuple[bytes, bytes] = (b"", b"")
 
@@ -87,7 +88,7 @@ class SetUp:
         e = public(ephemeral)
         state.mix_hash(e)
         state.mix_key(e)
-        return state, e + state.encrypt(b"")
+        return state, e + state.encrypt(b"\1" if self.visit else b"")
 
     def run(self) -> SetUp:
         def send(sender: str, data: bytes, before: bytes = b"") -> None:
@@ -188,6 +189,8 @@ SET_UPS = [
         hello(capabilities=8, seen=SEEN6, fixed=0b111, name=b"responder", own=b"\x28\x29"),
         challenged=True,
     ),
+    SetUp("a visit, challenged", hello(), hello(name=b"kitchen"), challenged=True, visit=True),
+    SetUp("a visit", hello(), hello(), challenged=False, visit=True),
 ]
 RECORDS = [
     (0, b"first"),
@@ -224,6 +227,7 @@ def build() -> dict[Path, str]:
         "set_ups": [
             {
                 "name": each.name,
+                "visit": each.visit,
                 "initiator_hello": each.hello_a.hex(),
                 "responder_hello": each.hello_b.hex(),
                 "wire": [{"sender": sender, "bytes": data.hex()} for sender, data in each.wire],
@@ -249,7 +253,7 @@ def build() -> dict[Path, str]:
     lines.append(f"EPHEMERALS_A = {json.dumps([e.hex() for e in EPHEMERALS_A])}")
     lines += [f'EPHEMERAL_B = "{EPHEMERAL_B.hex()}"', f'CHALLENGE = "{CHALLENGE.hex()}"']
     lines.append("SET_UPS = (  # HELLO of A, of B, what passes over TCP in turns, the keys that A and B send under")
-    for each in set_ups:
+    for each in set_ups[::2]:  # what a board's heap holds
         lines.append(
             f"    (  # {each.name}\n" + f'        "{each.hello_a.hex()}",\n        "{each.hello_b.hex()}",\n        ('
         )

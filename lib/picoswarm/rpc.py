@@ -90,6 +90,16 @@ class Rpc(Reactor):
         self.counts[_N_CALLED] += 1
         return number
 
+    def is_used(self, link):
+        """Whether a request is under way, here or there, on the session of a link."""
+        for _number, peer, _ in self._calls:
+            if peer.link is link:
+                return True
+        for peer, _number, _ in self._served:
+            if peer.link is link:
+                return True
+        return False
+
     def reply(self, peer, number, status, payload=b""):
         """Answer a CALL. False: that peer is gone, or has the answer."""
         for served in self._served:

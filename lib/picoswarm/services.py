@@ -25,8 +25,8 @@ _STREAM_REASON = const(14)
 _MEMORY = const(16)
 
 _OPEN = const(4)  # a session's stage
-_FAILING = const(1)  # states of a link, see connmgr.py
-_ESTABLISHED = const(4)
+_PASSING = const(0x20042)  # busy, duplicate, trimmed: may be otherwise in a moment
+_ESTABLISHED = const(4)  # state of a link, see connmgr.py
 _RETRY_MS = const(50)
 _CHUNK = const(256)
 _NAME = const(60)  # bytes of the name of a stream, see mux.py
@@ -215,6 +215,7 @@ class Services:
         self._streams = {}  # by (session, channel)
         self._subscriptions = []
         self._calls = {}  # [Event, status, payload] by number
+        swarm.manager.in_use = self._is_used
 
     # Publish and subscribe
 
@@ -282,7 +283,11 @@ class Services:
                 session = swarm.peers.get(id32)
                 if session and session.stage == _OPEN:
                     return session
-                if link is None and session is None:
+                if link and session is None and link not in swarm.manager.links:
+                    if not _PASSING >> link.reason & 1:
+                        _fail(_UNREACHABLE, "no session with this node")
+                    link = None
+                elif link is None and session is None:
                     contact = self._node.contact(id32)
                     if contact and contact[2]:
                         link = swarm.manager.want(id32, contact[0], contact[2], ticks_ms())
@@ -294,12 +299,19 @@ class Services:
                         _fail(_UNREACHABLE, "no such node is known")
                 if swarm.is_closing:
                     _refuse("the node is not running")
-                if (link and link.state == _FAILING) or ticks_diff(deadline, ticks_ms()) <= 0:
+                if ticks_diff(deadline, ticks_ms()) <= 0:
                     _fail(_UNREACHABLE, "no session with this node")
                 await sleep_ms(_RETRY_MS)
         finally:
             if link and link.state != _ESTABLISHED:
                 swarm.manager.cancel(link)
+
+    def _is_used(self, link):
+        """Whether a stream or a request is under way on a link."""
+        for session, _ in self._streams:
+            if session.link is link:
+                return True
+        return bool(self.rpc and self.rpc.is_used(link))
 
     async def _look_up(self, id32, look):
         try:

@@ -367,6 +367,7 @@ class Swarm:
         session.handshake = handshake = Handshake(
             self._identity, keys, self._rng, hello.encode(), session.is_outbound, self._reception, dialed_id, self.now
         )
+        handshake.is_visit = link is not None and link.is_visit
         session.buf = handshake.buf
         session.deadline = handshake.deadline
         session.stage = _GREETING
@@ -408,7 +409,9 @@ class Swarm:
     def _work_on(self, session):
         handshake = session.handshake
         if session is self._at_door:
-            self._reception.is_full = not self.manager.may_enter(session.ip)
+            manager = self.manager
+            may_enter = manager.may_enter(session.ip)
+            self._reception.is_full = 0 if may_enter else 1 if manager.may_enter(session.ip, True, self.now) else 2
         handshake.work()
         session.fill = handshake.fill
         session.deadline = handshake.deadline
@@ -459,6 +462,7 @@ class Swarm:
         if not session.is_outbound:
             self._leave_door(session)
             session.link = Link(session.id, session.ip, hello.port if hello else 0, False)
+            session.link.is_visit = handshake.is_visit
         if not reason:
             return self._admit(session)
         if session.is_outbound:
