@@ -130,17 +130,17 @@ class Node:
             _refuse("reactors are registered before the start")
         self._reactors.append(reactor)
 
-    def subscribe(self, topics, signed=False):
+    def subscribe(self, topics, signed=False, drop_new=False):
         """Hear the topics that match a filter ("+" stands for one level, "#" for the rest), as an async iterator of Messages
-        (topic, payload, origin, is_proven). `signed`: only those that their origin signed, or sent itself. Raises
-        LocalError."""
-        return self._sessions().subscribe(topics, signed)
+        (topic, payload, origin, is_proven). `signed`: only those that their origin signed, or sent itself. Of more
+        than `deliveries` that wait to be fetched the oldest is dropped, with `drop_new` the newest. Raises LocalError."""
+        return self._sessions().subscribe(topics, signed, drop_new)
 
-    async def publish(self, topic, payload, signed=False):
+    async def publish(self, topic, payload, signed=False, wait_ms=0):
         """Send a message to whoever hears the topic. Returns to how many peers it went at once; it is kept for those that
-        come within 10 s. `signed` takes a board a second and lets nodes far away believe who sent it. Raises LocalError, and
-        StoreError where the seed to sign with cannot be read."""
-        return await self._sessions().publish(topic, payload, signed and self._folder)
+        come within 10 s, or whose queue is full: `wait_ms` waits so long for those. `signed` takes a board a second and lets
+        nodes far away believe who sent it. Raises LocalError, and StoreError where the seed to sign with cannot be read."""
+        return await self._sessions().publish(topic, payload, signed and self._folder, wait_ms)
 
     async def request(self, id32, method, payload=b"", timeout_ms=10000):
         """Call a method of another node and return its answer, bytes. Raises a RequestError: NoMethod, Refused,

@@ -44,6 +44,14 @@ def _address(text):
         _refuse("not an address: '%s' (ip:port, no names)" % text)
 
 
+def in_use(rpc, streams, link):
+    """Whether a stream, or a request from here or there, is under way on a link."""
+    peers = [key[0] for key in streams]
+    if rpc:
+        peers += [call[1] for call in rpc.calls] + [served[0] for served in rpc.served]
+    return any([peer.link is link for peer in peers])
+
+
 async def keep(services, node, who, is_kept):
     """See `Node.keep`."""
     manager = services.swarm.manager

@@ -44,6 +44,7 @@ _OPENED = const(1)  # stages of a handshake
 _DONE = const(2)
 _FAILED = const(3)
 
+_FIRST_STREAM = const(128)
 _GOAWAY = const(6)  # event of the mux
 _TCP = const(58)  # in a table record
 _NEW_PERCENT = const(30)  # of the picks from the book, untried ones (row T31)
@@ -204,7 +205,10 @@ class Swarm:
     def _pass_on(self, session, event):
         """Events of a mux become those of the swarm. Returns the one that ends the session, or None."""
         while event and session.stage == _OPEN and event[0] != _GOAWAY:
-            self._events.append((event[0] + STREAM - 1, session, event[1], event[2]))
+            if event[1] < _FIRST_STREAM:  # a fixed channel has no other news
+                self._by_channel[event[1]].writable(session, event[1])
+            else:
+                self._events.append((event[0] + STREAM - 1, session, event[1], event[2]))
             event = session.mux.next_event()
         return event
 

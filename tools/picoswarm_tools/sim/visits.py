@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from functools import partial
 from random import Random
 from typing import Any
 
 from picoswarm.rpc import Rpc
+from picoswarm.steering import in_use
 
 from . import stream
 from .clock import MILLISECOND, MINUTE, SECOND
@@ -89,7 +91,7 @@ class Visits:
         self._is_asking = True
         self.opened = 0
         for node in self.mesh.nodes:
-            node.swarm.manager.in_use = self._rpcs[node].is_used
+            node.swarm.manager.in_use = partial(in_use, self._rpcs[node], ())
             clock.after(self._gap_us(), self._ask, node)
         for _ in range(minutes * 6):
             clock.run_for(10 * SECOND)
