@@ -137,12 +137,15 @@ def hello(
     streams: int = 4,
     name: bytes = b"",
     own: bytes = b"",
+    publish_max: int = 400,
+    request_max: int = 400,
     more: bytes = b"",
 ) -> bytes:
     head = bytes((versions, len(seen) > 6 if flags is None else flags))
     head += capabilities.to_bytes(2, "big") + port.to_bytes(2, "big")
     tail = fixed.to_bytes(4, "big") + limit.to_bytes(2, "big") + bytes((streams, len(name)))
-    return head + seen + tail + name + bytes((len(own),)) + own + more
+    limits = b"" if publish_max == request_max == 400 else publish_max.to_bytes(2, "big") + request_max.to_bytes(2, "big")
+    return head + seen + tail + name + bytes((len(own),)) + own + limits + more
 
 
 SEEN6 = IPV6 + (4001).to_bytes(2, "big")
@@ -157,12 +160,15 @@ HELLOS = {
         "limit": 65519,
         "streams": 255,
         "name": b"sixteen letters!",
-        "own": bytes(range(32, 46)) + b"\x7f",
+        "own": bytes(range(32, 42)) + b"\x7f",
+        "publish_max": 65535,
+        "request_max": 65535,
     },
+    "limits of messages": {"publish_max": 200, "request_max": 4000},
     "43 application channels": {"own": bytes(range(32, 75))},
     "the least record limit": {"limit": 64},
     "a name and two application channels": {"name": b"kitchen 2", "own": b"\x28\x22"},
-    "fields of a later version": {"versions": 0x12, "flags": 0xFE, "more": b"later fields"},
+    "fields of a later version": {"versions": 0x12, "flags": 0xFE, "request_max": 1000, "more": b"later fields"},
 }
 GOOD = hello(name=b"kitchen", own=b"\x21")
 REFUSED_HELLOS = {

@@ -70,13 +70,13 @@ class Rpc(Reactor):
     def call(self, peer, method, payload, now, ms=10000):
         """Ask a peer; within `ms` (below 2**29) an event DONE tells its answer. Returns the id, or 0 where there is no room
         now: too many calls, as many of this peer as it would serve, or a full queue. Raises LocalError for what is too
-        long."""
+        long, here or for this peer."""
         name = method.encode()
         number = self._id % 0xFFFF + 1
         while self.find(number):
             number = number % 0xFFFF + 1
         text = bytes((0, number >> 8, number & 0xFF, len(name) & 0xFF)) + name + payload
-        if not 0 < len(name) <= _LONGEST or len(text) > self._longest:
+        if not 0 < len(name) <= _LONGEST or len(text) > min(self._longest, peer.hello.request_max):
             from .errors import LocalError
 
             raise LocalError("method or size")
@@ -94,7 +94,7 @@ class Rpc(Reactor):
         """Answer a CALL. False: that peer is gone, or has the answer."""
         for served in self.served:
             if served[0] is peer and served[1] == number and served[2] is None:
-                if len(payload) > self._longest - 3:
+                if len(payload) > min(self._longest, peer.hello.request_max) - 3:
                     status = _TOO_LONG
                     payload = b""
                 served[2] = bytes((_ANSWER | status, number >> 8, number & 0xFF)) + payload

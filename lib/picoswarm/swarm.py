@@ -122,6 +122,8 @@ class Swarm:
         channels = bytes(sorted(self._by_channel))
         self._hello = Hello(discovery.codec.capabilities, port, b"", channels, profile.record, profile.streams, name)
         # What no session could use is refused now: a name, channels and their limits.
+        self._hello.publish_max = profile.publish_max
+        self._hello.request_max = profile.request_max
         self._hello.seen = bytes(18 if profile.ipv6 else 6)
         self._hello.encode()
         check_channels(profile, self._channels, now)
