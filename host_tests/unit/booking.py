@@ -11,7 +11,7 @@ LOOPBACK = b"\x7f\0\0\1"
 
 
 def book(seed=1, private=(OWN,), **numbers):
-    gc.collect()  # it is one piece of 4 KB and one of 2
+    gc.collect()  # a book is a piece of 2 KB
     return AddressBook(Profile(**numbers), b"secret%02d" % seed, Dice(seed), private)
 
 

@@ -9,6 +9,7 @@ STREAM, READABLE, WRITABLE, ENDED, RESET, GOAWAY = 1, 2, 3, 4, 5, 6
 NAME = b"/echo/1.0.0"  # of a stream
 BULK, URGENT, SLOW, BIG = 32, 33, 34, 35  # channel ids
 CHANNELS = (Channel(BULK, 1, 64, 8192, 400), Channel(URGENT, 10, 8, 2048, 400), Channel(SLOW, 2, 8, 1024, 400))
+WIDE = (Channel(BULK, 1, 16, 4096, 1000), Channel(URGENT, 10, 16, 4096, 1000))
 LARGE = CHANNELS + (Channel(BIG, 1, 4, 4096, 2000),)
 
 
@@ -101,6 +102,13 @@ def opened(pair):
     pair.settle()
     assert pair.b.events() == [(STREAM, stream, NAME)]
     return stream
+
+
+def keep_full(end, channel, size):
+    """Queue messages of that size until there is no room."""
+    data = bytes(size)
+    while end.mux.try_send(channel, data):
+        pass
 
 
 def frame(channel, payload=b"", flags=1):
