@@ -47,7 +47,8 @@ def _run_test(function):
 
 def run(module_name, names=()):
     """Run the tests `names` of a module, or all of its tests; returns how many did not pass, import included."""
-    gc.threshold(512)  # what loading leaves behind is packed: its garbage between would tear the heap
+    # As a node does while it starts (boot.py): between what stays of loading there is no garbage that would tear the heap.
+    gc.threshold(512)
     try:
         module = __import__(module_name)
     except Exception as error:
@@ -62,13 +63,13 @@ def run(module_name, names=()):
         _emit(test=name, outcome="started")
         function = getattr(module, name, None)
         outcome, text = _run_test(function) if function else ("failed", "no such test in " + module_name)
-        function = None
         gc.collect()
         _emit(test=name, outcome=outcome, text=text, heap=gc.mem_alloc(), kept=gc.mem_alloc() - before, free=gc.mem_free())
         run_count += 1
         failed += outcome == "failed"
-        if hasattr(module, name):
-            delattr(module, name)  # what is measured is measured: the code of a test is no burden to those behind it
+        if function:
+            delattr(module, name)  # its code is no burden to the tests behind it; what it left behind was counted
+        function = None
     _emit(done=run_count)
     return failed
 
