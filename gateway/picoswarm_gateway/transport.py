@@ -14,8 +14,9 @@ from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from picoswarm.compat import format_ip, from_sockaddr, ticks_diff, ticks_ms
+from picoswarm.compat import format_ip, from_sockaddr, ticks_add, ticks_diff, ticks_ms
 from picoswarm.handshake import Reception
+from picoswarm.mux import Mux
 from picoswarm.reasons import NAMES
 from picoswarm.session import GREETING, STARTED, Session
 from picoswarm.swarm import Swarm
@@ -29,6 +30,7 @@ LEAST = 3 + TAG
 PARTIAL_MS = 10_000
 REKEY = 1 << 20  # records
 BACKLOG = 1024
+TIMER_MS = 50
 AGAIN_S = 1.0  # to the next try to listen
 MERE_SOCKETS = 256  # that may wait for their first message
 DISPLACED_MS = 500
@@ -69,6 +71,22 @@ class Cipher:
         return plain
 
 
+class HostMux(Mux):
+    """A Mux whose memory for streams comes with the first byte of one: a gateway lets each peer have many, and few do."""
+
+    def start(self, channels: bytes, record: int, now: int) -> None:
+        super().start(channels, record, now)
+        self._size, self._pool = len(self._pool), b""
+
+    def _look(self, buf: bytes, at: int, n: int) -> None:
+        self._buf, self._at, self._view = buf, at, memoryview(buf)[at : at + n]  # bytes: nothing can be moved in them
+
+    def _place(self, i: int) -> int:
+        if not self._pool:
+            self._pool = bytearray(self._size)
+        return super()._place(i)
+
+
 class HostSession(Session):
     """A Session that takes bytes as they come, in `data`, instead of a buffer of its own."""
 
@@ -79,12 +97,13 @@ class HostSession(Session):
     def start(self, profile: Any, channels: Any, now: int) -> None:
         handshake = self.handshake
         self.data = bytes(handshake.buf[: handshake.fill]) + self.data
-        handshake.fill = 0
-        super().start(profile, channels, now)
-        self.buf = b""
         self.fill = len(self.data)
+        self.buf = b""
         self._sealer = Cipher(handshake.send_key)
         self._opener = Cipher(handshake.receive_key)
+        self.mux = HostMux(profile, channels, self.is_outbound, now)
+        self.mux.on_message = self._on_message
+        self.mux.start(self.hello.channels, min(self.hello.record, profile.record), now)
 
     def end(self, reason: int, now: int, ms: int) -> None:
         super().end(reason, now, ms)
@@ -303,11 +322,31 @@ class HostLinks(Links):
         self._turn()
         if busy:
             self.soon()
-            return
+        else:
+            self._set_timer()
+
+    def _turn(self) -> None:
+        """As in Links, with one look at the clock."""
+        swarm, self._is_turning = self.swarm, True
+        now = ticks_ms()
         try:
-            self._wake(self._next(ticks_ms()))
+            while True:
+                while (event := swarm.next_event()) is not None:
+                    self._take(event)
+                self._on_turn()
+                while (session := swarm.next_unsent(now)) is not None:
+                    self._send(session, now)
+                if not swarm.has_events:
+                    break
         except Exception as error:
             self._note(error)
+        self._is_turning = False
+
+    def _set_timer(self) -> None:
+        """What is due next is looked for among all sessions, so not at each turn: the timer comes soon enough to do it."""
+        now = ticks_ms()
+        wait = self.swarm.profile.flush_ms if self.swarm.unsent else TIMER_MS
+        self._wake(ticks_add(now, wait))
 
     _after = soon
 
@@ -400,12 +439,12 @@ class HostLinks(Links):
         elif link.dialing is not None:
             link.dialing.cancel()
 
-    def _flush(self, session: HostSession) -> None:
+    def _send(self, session: HostSession, now: int) -> None:
+        """Write what the session has to send, as far as the socket takes it."""
         link = self._links.get(session)
         if link is None or link.transport is None or link.is_full:
             return
         swarm = self.swarm
-        now = ticks_ms()
         while not link.is_full:
             data = swarm.to_send(session, self.out, now)
             if not data:
