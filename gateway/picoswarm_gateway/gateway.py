@@ -18,11 +18,11 @@ from typing import Any
 
 import rich_click as click
 import structlog
-from picoswarm import Node
 from picoswarm.store import Store
 
 from .config import Config
 from .families import Family
+from .node import HostNode
 from .profile import gateway_profile
 
 Listener = Callable[[tuple], None]
@@ -43,7 +43,9 @@ class Gateway:
         mesh = config.mesh
         self.folder = Path(mesh.folder).expanduser() if mesh.folder else default_folder()
         self.profile = gateway_profile(**mesh.profile)
-        self.node = Node(Store(str(self.folder)), None, self.profile, mesh.host, mesh.port, tuple(mesh.bootstrap), mesh.name)
+        self.node = HostNode(
+            Store(str(self.folder)), None, self.profile, mesh.host, mesh.port, tuple(mesh.bootstrap), mesh.name
+        )
         self.families = {family.name: family for family in families or ()}
         self.started_at = 0.0  # time.time()
         self._listeners: list[Listener] = []

@@ -513,8 +513,12 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
     socket is open. Raises OSError, LocalError."""
     from .counters import NAMES
     from .net import LONGEST
-    from .swarm import Swarm
-    from .tcp import Links
+
+    if node.parts:
+        Swarm, Links = node.parts
+    else:
+        from .swarm import Swarm
+        from .tcp import Links
 
     now = ticks_ms()
     reactors = list(reactors)
