@@ -135,6 +135,10 @@ class State:
         self._jobs.put(_Job(change, None))
         return True
 
+    async def settle(self) -> None:
+        """Return when all that was handed over by `later` before is on the disk, or has failed."""
+        await self.change(lambda connection: None)
+
     async def read(self, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[Row]:
         """The rows of a query, of the last commit. It runs beside the writer, and keeps nobody waiting."""
         if not self.is_open or self._readers is None:
