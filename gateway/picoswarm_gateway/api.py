@@ -197,7 +197,8 @@ class Api:
 
         async def events() -> AsyncIterator[dict[str, str]]:
             try:
-                yield {"event": "state", "data": msgspec.json.encode(self._ops.state()).decode()}
+                if not wanted or "state" in wanted:
+                    yield {"event": "state", "data": msgspec.json.encode(self._ops.state()).decode()}
                 async for name, data in watcher:
                     if not wanted or name in wanted:
                         yield {"event": name, "data": data}
