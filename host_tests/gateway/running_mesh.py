@@ -25,9 +25,7 @@ class RunningMesh:
     def __init__(self, folder: Path) -> None:
         self._mesh = SmallMesh(folder)
         self._started = threading.Event()
-        self._ending = asyncio.Event()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(),))
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
 
     def __enter__(self) -> RunningMesh:
         self._thread.start()
@@ -43,13 +41,19 @@ class RunningMesh:
         assert not self._thread.is_alive()
 
     async def _run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._ending = asyncio.Event()
         try:
             async with AsyncExitStack() as stack:
                 config = self._mesh.config(http=HttpTable(port=0, token=TOKEN))
                 self.gateway = await stack.enter_async_context(Gateway(config))
                 self.board = await stack.enter_async_context(self._mesh.node("board", self.gateway))
                 self.other = await stack.enter_async_context(self._mesh.node("other", self.gateway))
-                await until(lambda: len(self.gateway.node.sessions()) == 2)
+                for one, another in ((self.board, self.gateway), (self.other, self.gateway), (self.other, self.board)):
+                    await until(lambda one=one, another=another: one.contact(another.id))
+                    await one.request(another.id, "about")  # which opens a session at once
+                known = self.gateway.operations.nodes.known
+                await until(lambda: {node.name for node in known.values()} == {"board", "other"})
                 self._started.set()
                 await self._ending.wait()
         finally:
