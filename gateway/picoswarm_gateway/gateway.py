@@ -23,6 +23,7 @@ from picoswarm.store import Store
 
 from .config import Config
 from .families import Family
+from .owners import Owners
 from .profile import gateway_profile
 
 Listener = Callable[[tuple], None]
@@ -44,11 +45,21 @@ class Gateway:
         self.folder = Path(mesh.folder).expanduser() if mesh.folder else default_folder()
         self.profile = gateway_profile(**mesh.profile)
         self.node = Node(Store(str(self.folder)), None, self.profile, mesh.host, mesh.port, tuple(mesh.bootstrap), mesh.name)
-        self.families = {family.name: family for family in families or ()}
+        self.families = {family.name: family for family in (*self._asked_for(), *(families or ()))}
+        self.owners = Owners(self)
         self.started_at = 0.0  # time.time()
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task] = []
         self._ending = asyncio.Event()
+
+    def _asked_for(self) -> list[Family]:
+        """The families that have a table in the configuration. What one of them needs is imported for it alone."""
+        wanted: list[Family] = []
+        if self.config.mqtt.url:
+            from .families.mqtt.family import MqttFamily
+
+            wanted.append(MqttFamily(self.config.mqtt))
+        return wanted
 
     @property
     def id(self) -> bytes:
@@ -71,6 +82,7 @@ class Gateway:
         await self.node.start()
         self.started_at = time.time()
         self._tasks.append(asyncio.create_task(self._follow_events()))
+        self.owners.start()
         self.node.handle("gateway", self._tell_families)
         for family in self.families.values():
             await family.start(self)
@@ -83,6 +95,7 @@ class Gateway:
         for family in reversed(self.families.values()):
             with suppress(Exception):  # what ends badly must not keep the rest
                 await family.stop()
+        await self.owners.stop()
         for task in self._tasks:
             task.cancel()
         await self.node.close()
