@@ -125,7 +125,8 @@ class Gateway:
         await self._ask(self.family + "/publish", text, timeout_ms, _REPEAT)
 
     def subscribe(self, topics):
-        """Hear the topics that match a filter, as an async iterator of GatewayMessages. It outlives sessions and gateways."""
+        """Hear the topics that match a filter, as an async iterator of GatewayMessages, over the ends of sessions and
+        gateways."""
         subscription = GatewaySubscription(self, topics, False, self._swarm.profile.deliveries)
         held = self._inbox.subscriptions
         for number in range(1, 256):
@@ -186,16 +187,17 @@ class Gateway:
                 one = held.get(number)
                 if one is None or one._services is not self:
                     continue
-                if one.session is None or peers.get(one.home) is not one.session or ticks_diff(ticks_ms(), one.at) > _LEASE_MS:
-                    try:
-                        await self._ask(self.family + "/subscribe", bytes((number,)) + one.filter.encode(), _TRY_MS * 3, 0)
-                    except RequestError:
-                        continue  # no gateway now
-                    if one.home != self._home and one.home in peers:
-                        await self._give_up(one.home, number)
-                    one.home = self._home
-                    one.session = peers.get(one.home)
-                    one.at = ticks_ms()
+                if one.session and peers.get(one.home) is one.session and ticks_diff(ticks_ms(), one.at) < _LEASE_MS:
+                    continue
+                try:
+                    await self._ask(self.family + "/subscribe", bytes((number,)) + one.filter.encode(), _TRY_MS * 3, 0)
+                except RequestError:
+                    continue  # no gateway now
+                if one.home != self._home and one.home in peers:
+                    await self._give_up(one.home, number)
+                one.home = self._home
+                one.session = peers.get(one.home)
+                one.at = ticks_ms()
             await sleep_ms(_LOOK_MS)
         self._is_kept = False
 
