@@ -1,22 +1,8 @@
-from typing import NamedTuple, Self
-
-from .services import Subscription
-
-class GatewayMessage(NamedTuple):
-    topic: str
-    payload: bytes
-    is_retained: bool
-    is_repeat: bool
-
-def rank(gateway: bytes, node: bytes) -> bytes: ...
-
-class GatewaySubscription(Subscription):
-    def has_room(self) -> bool: ...
-    def __aiter__(self) -> Self: ...
-    async def __anext__(self) -> GatewayMessage: ...  # type: ignore[override]
+from .gatewayinbox import GatewaySubscription
 
 class Gateway:
     family: str
+    home: bytes | None
     def __init__(self, node: object, services: object, table: object, family: str) -> None: ...
     def gateways(self) -> list[bytes]: ...
     async def request(self, verb: str, payload: bytes = b"", timeout_ms: int = 30000) -> bytes: ...
@@ -24,4 +10,3 @@ class Gateway:
         self, topic: str, payload: bytes, qos: int = 0, retain: bool = False, timeout_ms: int = 30000
     ) -> None: ...
     def subscribe(self, topics: str) -> GatewaySubscription: ...
-    def unsubscribe(self, subscription: GatewaySubscription) -> None: ...
