@@ -18,7 +18,8 @@ A `Link` is one connection, wished, dialed or established. Its `state`:
                                     allow("dial", "accept" or "secured", id or None, ip) -> bool, or None;
                                     in_use(link) -> whether somebody uses it now, or None
     may_accept(ip)                  whether an inbound socket may stay at all
-    may_enter(ip, is_visit, now)    whether there is a place for whoever sent a message 1 that opened (else: close)
+    may_enter(ip, is_visit, now)    whether there is a place for whoever sent a message 1 that opened (else: close);
+                                    crowd(ip, now): 0 there is, 1 for a visit only, 2 for nobody
     established(link, id, now)      the session is proven; an inbound one comes as Link(id, ip, listen port, False).
                                     -1: kept. `rival` and `rival_reason` are those of this call: a link to close first, or
                                     None.
@@ -370,6 +371,10 @@ class ConnManager:
             if link.is_permanent and link.state != _ESTABLISHED or link.state == _ESTABLISHED and link.ip == ip:
                 return True
         return self._fits(None, False, is_visit, now)
+
+    def crowd(self, ip, now):
+        """See the module."""
+        return 0 if self.may_enter(ip) else 1 if self.may_enter(ip, True, now) else 2
 
     def _fits(self, link, is_outbound, is_wish, now):
         """Whether there is a place for one more link, `link` itself not counted. A wish may take that of another, the
