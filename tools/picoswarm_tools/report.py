@@ -59,6 +59,7 @@ GROUPS = (
         ("lookup.", "join.", "idle.", "liveness.", "sim.", "table.", "discovery.datagram", "discovery.pong"),
     ),
     ("picoswarm_tools.rows.publish", ("publish.", "swarm.one_piece.")),
+    ("picoswarm_tools.rows.gateway_start", ("gateway.start_seconds",)),
 )
 
 NARROWEST = 130  # columns that the table needs to be readable; a narrower terminal wraps lines
