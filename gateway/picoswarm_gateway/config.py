@@ -34,7 +34,7 @@ class Mistakes(Exception):
 class MeshTable(msgspec.Struct, forbid_unknown_fields=True):
     """`[mesh]`: the node by which the gateway belongs to a mesh."""
 
-    folder: str = ""  # of the node, with its network key; empty: `gateway` in picoswarm's folder of the user
+    folder: str = ""  # of the node: its keys and the state; empty: `gateway` in picoswarm's folder of the user
     name: str = "gateway"  # at most 16 characters, that peers see
     host: str = ""  # own address, where it cannot be found out
     port: int = 20742  # UDP and TCP
@@ -45,25 +45,25 @@ class MeshTable(msgspec.Struct, forbid_unknown_fields=True):
 class HttpTable(msgspec.Struct, forbid_unknown_fields=True):
     """`[http]`: dashboard, API, metrics and health."""
 
-    enabled: bool = True
-    host: str = "127.0.0.1"
-    port: int = 8742
+    enabled: bool = True  # false: there is no HTTP at all
+    host: str = "127.0.0.1"  # anything else than loopback shows the mesh to whoever reaches it
+    port: int = 8742  # 0: any free one
     token: str = ""  # what writes need; empty: nobody may write
-    token_file: str = ""  # a file that holds it instead, which nobody else may read
+    token_file: str = ""  # a file that holds it instead, for its owner (and group) only; $NAME is taken from the environment
     hosts: list[str] = []  # names under which browsers reach it, beside addresses, localhost and the machine's name
 
 
 class NodesTable(msgspec.Struct, forbid_unknown_fields=True):
     """`[nodes]`: what is asked of the members of the mesh."""
 
-    visit_s: float = 600.0  # between two visits to a member without a session; 0: none is visited
+    visit_s: float = 600.0  # between two visits to a member without a session (below); 0: none is visited
 
 
 class LogTable(msgspec.Struct, forbid_unknown_fields=True):
     """`[log]`: what is written to standard error."""
 
     level: str = "info"  # of LEVELS
-    format: str = "json"  # of FORMATS
+    format: str = "json"  # of FORMATS; json: one object a line
 
 
 class Config(msgspec.Struct, forbid_unknown_fields=True):
