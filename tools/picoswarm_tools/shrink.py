@@ -267,12 +267,16 @@ def name_map(
     ours = set().union(*(reader.defined for reader in readers))
     ours -= set(keep).union(*(reader.kept for reader in readers))
     groups = [group for reader in readers for group in (*reader.classes.values(), *reader.units)]
-    for name, source in (beside or {}).items():
-        tree = ast.parse(source)
-        attributes, kept = _seen_from_outside(tree, name)
-        for base in (base for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for base in node.bases):
+    trees = {name: ast.parse(source) for name, source in (beside or {}).items()}
+    seen = {name: _seen_from_outside(tree, name) for name, tree in trees.items()}
+    homes = _homes(trees)
+    for name, tree in trees.items():
+        attributes, kept = seen[name]
+        for base in _all_bases(tree, trees):
             for reader in readers:
-                attributes |= reader.classes.get(ast.unparse(base).split(".")[-1], set())
+                attributes = attributes | reader.classes.get(base, set())
+            for home in homes[base]:
+                attributes = attributes | seen[home][0]
         groups.append(attributes)
         ours -= kept
     ours = {name for name in ours if not (name.startswith("__") and name.endswith("__"))}
@@ -290,6 +294,35 @@ def name_map(
         near = {names.get(other) for other in others[name]}
         names[name] = next(short for short in shorts if short not in near)
     return names
+
+
+def _classes(tree: ast.AST) -> Iterable[tuple[str, set[str]]]:
+    """(name, names of its bases) of each class of a text."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            yield node.name, {ast.unparse(base).split(".")[-1] for base in node.bases}
+
+
+def _homes(trees: Mapping[str, ast.AST]) -> dict[str, set[str]]:
+    """The texts that have a class of a name, by that name."""
+    homes: dict[str, set[str]] = defaultdict(set)
+    for text, tree in trees.items():
+        for name, _ in _classes(tree):
+            homes[name].add(text)
+    return homes
+
+
+def _all_bases(tree: ast.AST, trees: Mapping[str, ast.AST]) -> set[str]:
+    """Names of all that the classes of a text are derived from, over other texts too."""
+    bases: dict[str, set[str]] = defaultdict(set)
+    for name, own in itertools.chain(*map(_classes, trees.values())):
+        bases[name] |= own
+    found: set[str] = set()
+    waiting = {name for name, _ in _classes(tree)}
+    while waiting:
+        waiting = set().union(*(bases[name] for name in waiting)) - found
+        found |= waiting
+    return found
 
 
 def _inherit(readers: Mapping[str, _Reader]) -> None:
