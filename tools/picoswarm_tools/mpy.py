@@ -5,8 +5,8 @@ Native code is compiled for one architecture, so each has its own folder, which 
 
 What mpy-cross gets is made from the sources so that it costs a board less and does the same: fold.py decides what is known
 of a board, bundle.py puts modules together (with -O3 only, where no line numbers are left), texts.py takes texts out of
-memory, shrink.py shortens names. The folder `source` beside holds the result, and `names.json` the short name of each long one; `--names` prints it the other way
-round, for reading a traceback.
+memory, shrink.py shortens names. The folder `source` beside holds the result, and `names.json` the short name of each long
+one; `--names` prints it the other way round, for reading a traceback.
 """
 
 from __future__ import annotations
