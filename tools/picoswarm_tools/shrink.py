@@ -60,7 +60,7 @@ class _Reader(ast.NodeVisitor):
         self.kept: set[str] = set()  # by reason of what the module does with them
         self.bases: set[tuple[str, str, str]] = set()  # (class here, module, class there that it is derived from)
         self.units: list[set[str]] = [set()]  # variables that one function, one class body or the module's top mentions
-        self._imported: dict[str, str] = {}
+        self.imported: dict[str, str] = {}
         self._path: list[str] = []  # classes and functions around
         self._depth = 0  # functions around
         self._class: set[str] | None = None  # attributes of the innermost class
@@ -103,7 +103,7 @@ class _Reader(ast.NodeVisitor):
         for part in [*node.decorator_list, *node.bases]:
             self.visit(part)
         bases = [getattr(base, "id", "") for base in node.bases]
-        self.bases |= {(node.name, self._imported[base], base) for base in bases if base in self._imported}
+        self.bases |= {(node.name, self.imported[base], base) for base in bases if base in self.imported}
         before = self._class, self._in_class
         self._class, self._in_class = set().union(*(self.classes.get(base, ()) for base in bases)), True
         self.units.append(set())
@@ -163,7 +163,7 @@ class _Reader(ast.NodeVisitor):
                 self.kept.add(alias.name)
             elif node.module:
                 self.kept.add(node.module)
-                self._imported[alias.asname or alias.name] = node.module
+                self.imported[alias.asname or alias.name] = node.module
             else:
                 self.kept.add(alias.name)
             self.units[-1].add(alias.asname or alias.name)
@@ -329,6 +329,8 @@ def _inherit(readers: Mapping[str, _Reader]) -> None:
     """Give each class the attributes of its bases in other modules. Bases of bases stand in one module with them."""
     for reader in readers.values():
         for derived, module, base in reader.bases:
+            while base not in readers[module].classes and base in readers[module].imported:
+                module = readers[module].imported[base]  # a front of several back ends
             if any(name == base for name, *_ in readers[module].bases):
                 raise Refused(f"{reader.module}: {derived} is derived over three modules")
             reader.classes[derived] |= readers[module].classes.get(base, set())
