@@ -97,8 +97,8 @@ if MICROPYTHON:
         return sock
 
     class _Wait:
-        """Until a socket is ready. One object serves all tasks, as with asyncio's own `sleep_ms`: who asks for it awaits it at
-        once. A generator in its place would stay on the heap with each socket that waits."""
+        """Until a socket is ready. One object serves all tasks, as with asyncio's own `sleep_ms`: who asks for it awaits it
+        at once. A generator in its place would stay on the heap with each socket that waits."""
 
         sock = None  # not waited for yet
         is_writing = False

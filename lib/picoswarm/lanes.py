@@ -1,9 +1,10 @@
 """The channels and streams of one session, as rows of numbers, and the life of its streams (docs/protocol.md 5). Pure.
 
 All channels stand in rows of one list, `_STEP` places each: first a row that is nobody's, then the fixed channels of this
-node, then as many streams as were open at once. The offset of a row is the name of its channel, in here and in mux.py. The pool holds what was
-received and cannot be handed on yet: unread bytes of streams, and unfinished messages of the channels whose messages may be
-longer than a record. A message that fits in a record travels in one frame, so other channels need no memory.
+node, then as many streams as were open at once. The offset of a row is the name of its channel, in here and in mux.py. The
+pool holds what was received and cannot be handed on yet: unread bytes of streams, and unfinished messages of the channels
+whose messages may be longer than a record. A message that fits in a record travels in one frame, so other channels need no
+memory.
 
     SCORE   bytes sent of late: less a fifth each 2 s (its place is the first one)
     CREDIT  bytes that may be sent; of a stream that the peer has reset, its reason
