@@ -38,6 +38,8 @@ def gateway_profile(**changes: int) -> Profile:
         "streams": 32,
         "stream_window": 4096,
         "stream_queue": 8192,
+        "keepalive_s": 5,  # docs/protocol.md 5.1
+        "silent_s": 5,
         "publish_burst": 400,
         "publish_ms": 5,
         "filters": 12,
@@ -48,6 +50,7 @@ def gateway_profile(**changes: int) -> Profile:
         "requests": 256,
         "relay": 1,
         "bootstrap": 1,
+        "gateway": 1,
         "ipv6": 1,
     }
     return Profile(**{**numbers, **changes}).check()

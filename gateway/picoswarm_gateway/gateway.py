@@ -1,0 +1,153 @@
+"""The gateway: one large node of the mesh, with families behind it.
+
+    async with Gateway(load(path)) as gateway:
+        await gateway.ended()
+
+It is the only place where the parts meet. A part gets the `Gateway` in its `start`, and finds there `node`, `config`,
+`log`, `db` (the State, for tables of its own), `hub` (what watchers of the dashboard are told), the events of the node
+(`listen`) and the other families.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+import structlog
+from picoswarm.store import Store
+
+from .config import Config
+from .families import Family
+from .hub import Hub
+from .node import HostNode
+from .operations import Operations
+from .owners import Owners
+from .profile import gateway_profile
+from .state import State
+
+Listener = Callable[[tuple], None]
+
+
+def default_folder() -> Path:
+    """Where the node of a gateway keeps its keys, if the configuration names no folder."""
+    return Path(click.get_app_dir("picoswarm")) / "gateway"
+
+
+class Gateway:
+    """See the module. Nothing happens before `start`, or `async with`."""
+
+    def __init__(self, config: Config, families: list[Family] | None = None) -> None:
+        """`families`: beside those that the configuration asks for."""
+        self.config = config
+        self.log = structlog.get_logger("gateway")
+        mesh = config.mesh
+        self.folder = Path(mesh.folder).expanduser() if mesh.folder else default_folder()
+        self.profile = gateway_profile(**mesh.profile)
+        self.node = HostNode(
+            Store(str(self.folder)), None, self.profile, mesh.host, mesh.port, tuple(mesh.bootstrap), mesh.name
+        )
+        self.families = {family.name: family for family in (*self._asked_for(), *(families or ()))}
+        self.owners = Owners(self)
+        self.db = State(self.folder / "state.sqlite")
+        self.hub = Hub()
+        self.operations = Operations(self)
+        self.started_at = 0.0  # time.time()
+        self._listeners: list[Listener] = []
+        self._tasks: list[asyncio.Task] = []
+        self._ending = asyncio.Event()
+
+    def _asked_for(self) -> list[Family]:
+        """The families that have a table in the configuration. What one of them needs is imported for it alone."""
+        wanted: list[Family] = []
+        if self.config.mqtt.url:
+            from .families.mqtt.family import MqttFamily
+
+            wanted.append(MqttFamily(self.config.mqtt))
+        return wanted
+
+    @property
+    def id(self) -> bytes:
+        """The node's id, 32 bytes."""
+        return self.node.id
+
+    def listen(self, listener: Listener) -> None:
+        """Call a function with each event of the node, as `Node.events` has them. It must not block."""
+        self._listeners.append(listener)
+
+    async def __aenter__(self) -> Gateway:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Join the mesh, then start the families. Raises what `Node.start` raises, OSError and LocalError for HTTP, and
+        StateError and sqlite3.Error for the state; then nothing of it runs."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
+        await self.db.open()
+        await self.node.start()
+        self.started_at = time.time()
+        self._tasks.append(asyncio.create_task(self._follow_events()))
+        self.owners.start()
+        self.node.handle("gateway", self._tell_families)
+        for family in self.families.values():
+            await family.start(self)
+            for verb, serve in family.verbs.items():
+                self.node.handle(f"{family.name}/{verb}", serve)
+        await self.operations.start()
+        self.log.info("started", id=self.id.hex(), families=sorted(self.families))
+
+    async def stop(self) -> None:
+        """End the families, leave the mesh, and close the state."""
+        with suppress(Exception):
+            await self.operations.stop()
+        for family in reversed(self.families.values()):
+            with suppress(Exception):  # what ends badly must not keep the rest
+                await family.stop()
+        await self.owners.stop()
+        for task in self._tasks:
+            task.cancel()
+        await self.node.close()
+        await self.db.close()
+        self.log.info("stopped")
+
+    def end(self) -> None:
+        """Let `ended` return."""
+        self._ending.set()
+
+    async def ended(self) -> None:
+        """Wait until `end` was called."""
+        await self._ending.wait()
+
+    def state(self) -> dict[str, Any]:
+        """What is to be known of it, as JSON has it."""
+        return {
+            "id": self.id.hex(),
+            "name": self.config.mesh.name,
+            "uptime_s": round(time.time() - self.started_at, 1),
+            "sessions": len(self.node.sessions()),
+            "families": {name: family.state() for name, family in self.families.items()},
+        }
+
+    def _tell_families(self, _caller: bytes, _payload: bytes) -> bytes:
+        return " ".join(self.families).encode()
+
+    async def _follow_events(self) -> None:
+        async for event in self.node.events:
+            for listener in self._listeners:
+                try:
+                    listener(event)
+                except Exception:
+                    self.log.exception("a listener failed", happened=event[0])
