@@ -68,8 +68,8 @@ LEVELS = (
     ("net", "tcp", "files", "files_host", "store"),
     # 5: the composition root and the services
     (
-        *("keys", "saves", "about", "waiting", "steering", "services", "asking", "gatewayinbox", "gateway", "boot", "node"),
-        "__init__",
+        *("keys", "saves", "about", "waiting", "steering", "services", "asking"),
+        *("gatewayinbox", "gateway", "mailbox", "boot", "node", "__init__"),
     ),
 )
 

@@ -122,14 +122,16 @@ class Link:
     """One connection. `id` 32 bytes or None, `ip` unwrapped, `port` the TCP port that the peer listens at; `reason`: why
     it ended; `is_permanent` 0, 1, or 2: given by its address alone; `is_visit`: somebody, here or there, waited for it."""
 
+    # What most links keep as it is takes no memory of theirs.
+    is_visit = False
+    is_permanent = reason = tries = callers = 0
+
     def __init__(self, id32, ip, port, is_outbound):
         self.id = id32
         self.ip = ip
         self.port = port
         self.is_outbound = is_outbound
-        self.is_visit = False
         self.state = _DISCONNECTED
-        self.is_permanent = self.reason = self.tries = self.callers = 0
         self.at = 0  # ticks: when it is dialed next; when it was established
 
 
