@@ -105,8 +105,8 @@ class Boot:
             driver.open()
         except OSError as error:
             raise OSError(error.errno, "UDP port %d cannot be opened; another program may have it" % self._port)
-        tcp_port = driver.port if profile.links else 0
-        engine = Discovery(profile, identity, keyring, rng, ticks_ms(), ip, driver.port, tcp_port, pool=self._pool)
+        tcp_port = driver.port if profile.links and profile.listen else 0
+        engine = Discovery(profile, identity, keyring, rng, ticks_ms(), ip, driver.port, tcp_port, 2 * profile.gateway, pool=self._pool)
         if is_loopback:
             engine.beacon_ip = _LOCAL_BROADCAST
         for ip_of, port in self._bootstrap:

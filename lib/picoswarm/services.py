@@ -28,6 +28,7 @@ _OPEN = const(4)  # a session's stage
 _FAILING = const(1)  # states of a link, see connmgr.py
 _ESTABLISHED = const(4)
 _RETRY_MS = const(50)
+_DIRECT_MS = const(4000)  # after that a gateway is asked too: each dial waits up to 3 s
 _CHUNK = const(256)
 _NAME = const(60)  # bytes of the name of a stream, see mux.py
 _SEND_MS = const(3000)  # a write waits so long for room (row T13)
@@ -92,14 +93,20 @@ class Stream:
             self._is_over = True
             self._services.forget(self._session, self._channel)
 
+    def take(self, out):
+        """Move what is there to `out`, as much as fits. Returns how many bytes."""
+        count = self._session.mux.read(self._channel, out, 0, len(out)) if self._is_alive() else 0
+        if count:
+            self._settle()
+            self._services.touch(self._session)
+        return count
+
     async def read(self, n=_CHUNK):
         """The bytes that are there, 1 to `n`, once there are some; b"" at the end."""
         out = bytearray(n)
         while True:
-            count = self._session.mux.read(self._channel, out, 0, n) if self._is_alive() else 0
+            count = self.take(out)
             if count:
-                self._settle()
-                self._services.touch(self._session)
                 return bytes(out[:count])
             self._check()
             if self._is_ended:
@@ -198,6 +205,17 @@ class Subscription:
         return message
 
 
+async def _relayed(stream):
+    """A gateway brings somebody who cannot connect to us."""
+    try:
+        from .relay import accept
+
+        return await accept(stream)
+    except MemoryError:  # whoever wants in goes, and the gateway stays
+        collect()
+        stream.reset(_MEMORY)
+
+
 class Services:
     """See the module. `pubsub`, `rpc`, `logstats`: the reactors, None where the profile leaves them out."""
 
@@ -211,7 +229,7 @@ class Services:
         self.faults = 0  # handlers of the user that raised; the last one is `fault`
         self.fault = None
         self._node = node
-        self._handlers = {}  # by name: of streams and of requests
+        self._handlers = {"/relayed/1": _relayed}  # by name: of streams and of requests
         self._streams = {}  # by (session, channel)
         self._subscriptions = []
         self._calls = {}  # [Event, status, payload] by number
@@ -270,8 +288,9 @@ class Services:
 
     # Sessions, requests and streams
 
-    async def session(self, id32, ms):
-        """An open session with a node: that which is there, or a new one. Raises a RequestError, or LocalError."""
+    async def session(self, id32, ms, is_direct=False):
+        """An open session with a node: that which is there, or a new one, through a gateway where there is no other way
+        (unless `is_direct`). Raises a RequestError, or LocalError."""
         if len(id32) != 32:
             _refuse("a node id is 32 bytes")
         deadline = ticks_add(ticks_ms(), ms)
@@ -282,6 +301,8 @@ class Services:
                 session = swarm.peers.get(id32)
                 if session and session.stage == _OPEN:
                     return session
+                left = ticks_diff(deadline, ticks_ms())
+                text = "no session with this node" if left <= 0 or link and link.state == _FAILING else ""
                 if link is None and session is None:
                     contact = self._node.contact(id32)
                     if contact and contact[2]:
@@ -291,11 +312,15 @@ class Services:
                         look = [False]
                         create_task(self._look_up(id32, look))
                     elif look[0]:
-                        _fail(_UNREACHABLE, "no such node is known")
+                        text = text or "no such node is known"
                 if swarm.is_closing:
                     _refuse("the node is not running")
-                if (link and link.state == _FAILING) or ticks_diff(deadline, ticks_ms()) <= 0:
-                    _fail(_UNREACHABLE, "no session with this node")
+                if left > 0 and session is None and not is_direct and (text or ms - left > _DIRECT_MS):
+                    from .relay import reach
+
+                    return await reach(self, id32, deadline, link)
+                if text:
+                    _fail(_UNREACHABLE, text)
                 await sleep_ms(_RETRY_MS)
         finally:
             if link and link.state != _ESTABLISHED:
@@ -331,7 +356,10 @@ class Services:
         return waiting[2]
 
     async def open_stream(self, id32, name, ms):
-        session = await self.session(id32, ms)
+        return self.stream(await self.session(id32, ms), name)
+
+    def stream(self, session, name):
+        """A Stream to the peer of an open session. Raises a RequestError."""
         channel = session.mux.open(name.encode(), _STREAM_PRIORITY)
         if not channel:
             _fail(4, "as many streams as there may be")
@@ -479,8 +507,8 @@ class Services:
 
     async def _serve_stream(self, handler, stream):
         try:
-            await handler(stream)
-            stream.leave()
+            if await handler(stream) is not stream:
+                stream.leave()
         except Exception as error:
             from .failures import StreamError
 
@@ -556,4 +584,9 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
         links.open()
     except OSError as error:
         raise OSError(error.errno, "TCP port %d cannot be opened; another program may have it" % links.port)
-    return Services(node, swarm, links, pubsub, rpc, logstats)
+    services = Services(node, swarm, links, pubsub, rpc, logstats)
+    if not profile.listen:
+        from .relay import keep
+
+        create_task(keep(services))
+    return services
