@@ -26,6 +26,7 @@ from picoswarm.profile import Profile
 
 RUNTIMES = ("cpython", "micropython", "qemu")
 
+PROTECTED = 128
 SMALLER = bytes(32)  # than OWN
 LARGER = b"\xff" + bytes(31)
 
@@ -285,19 +286,19 @@ def full_house():
 def test_the_link_of_least_value_goes_first_then_an_inbound_one_then_the_youngest():
     owner, (first, second, inbound) = full_house()
     assert owner.manager.worst(owner.now, False) is inbound
-    inbound.value = 1
+    owner.manager.values[inbound.id] = 1
     assert owner.manager.worst(owner.now, False) is second
-    second.value = 2
+    owner.manager.values[second.id] = 2
     assert owner.manager.worst(owner.now, False) is first
 
 
 def test_a_protected_link_is_never_trimmed_and_a_permanent_one_only_for_want_of_memory():
     owner, (first, second, inbound) = full_house()
-    second.is_protected = inbound.is_protected = True
+    owner.manager.values = {second.id: PROTECTED, inbound.id: PROTECTED + 3}
     first.is_permanent = 1
     assert owner.manager.worst(owner.now, False) is None
     assert owner.manager.worst(owner.now, True) is first
-    first.is_protected = True
+    owner.manager.values[first.id] = PROTECTED
     assert owner.manager.worst(owner.now, True) is None
 
 
@@ -323,7 +324,7 @@ def test_a_wanted_peer_takes_the_place_of_the_least_valued_link():
 def test_without_a_place_a_wanted_peer_is_refused_at_once():
     owner, links = full_house()
     for link in links:
-        link.is_protected = True
+        owner.manager.values[link.id] = PROTECTED
     assert owner.manager.want(id_of(40), lan(40), 5000, owner.now).reason == BUSY
 
 

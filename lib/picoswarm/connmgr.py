@@ -27,6 +27,7 @@ A `Link` is one connection, wished, dialed or established. Its `state`:
     closed(link, reason, now)       an established link ended. To be told before a link that replaces it is announced
     unanswered(link)                how many of those -1 there were in a row, 0 to 2
     score(id, ip, points)           a peer broke a rule; True: it is banned from now on. `offence(reason)` gives points
+    values                          set by the owner: what a peer is worth, by id: 0-100, and 128 more where it is protected
     worst(now, is_forced)           the link to let go when there are too many, or the memory is short; or None
     links, ends                     all of them; how many ended, by reason
 
@@ -77,6 +78,7 @@ _BRAKE_MS = const(30000)
 _DRAWS = const(16)  # of candidates at a time; the first half only from networks without a link (row B23)
 _MINUTE_MS = const(60000)  # a link that lived so long has succeeded; before, it is not trimmed
 _YOUNG_MS = const(10000)
+_PROTECTED = const(128)
 _DAY_MS = const(86400000)  # ages beyond are not told apart
 _SELVES = const(4)
 _NO_ANSWERS = const(3)
@@ -113,17 +115,15 @@ def offence(reason):
 
 class Link:
     """One connection. `id` 32 bytes or None, `ip` unwrapped, `port` the TCP port that the peer listens at; `reason`: why
-    it ended; `is_permanent` 0, 1, or 2: given by its address alone. `value` (0-255, 0 at first) and `is_protected` are the
-    owner's: `worst` goes by them."""
+    it ended; `is_permanent` 0, 1, or 2: given by its address alone."""
 
     def __init__(self, id32, ip, port, is_outbound):
         self.id = id32
         self.ip = ip
         self.port = port
         self.is_outbound = is_outbound
-        self.is_protected = False
         self.state = _DISCONNECTED
-        self.is_permanent = self.reason = self.value = self.tries = self.callers = 0
+        self.is_permanent = self.reason = self.tries = self.callers = 0
         self.at = 0  # ticks: when it is dialed next; when it was established
 
 
@@ -147,6 +147,7 @@ class ConnManager:
         self._selves = []  # (ip, port) that turned out to be this node
         self.links = []
         self.pick = self.allow = self.rival = None
+        self.values = {}
         self.rival_reason = 0
         self.ends = [0] * _REASONS
 
@@ -442,9 +443,10 @@ class ConnManager:
         worst = None
         least = 0
         for link in self.links:
-            if link.state == _ESTABLISHED and not link.is_protected:
+            value = self.values.get(link.id, 0)
+            if link.state == _ESTABLISHED and value < _PROTECTED:
                 age = ticks_diff(now, link.at)
-                rank = link.is_permanent << 28 | link.value << 20 | link.is_outbound << 19 | min(age, _DAY_MS) >> 8
+                rank = link.is_permanent << 28 | value << 20 | link.is_outbound << 19 | min(age, _DAY_MS) >> 8
                 if is_forced or (age >= _MINUTE_MS and not link.is_permanent):
                     if worst is None or rank < least:
                         worst = link
