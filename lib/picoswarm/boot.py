@@ -58,7 +58,6 @@ class Boot:
     def __init__(self, folder, network, profile, host, port, bootstrap, default_port):
         from .profile import Profile
 
-
         if not isinstance(profile, Profile):
             profile = Profile(**(profile or {}))
         # The largest block of all comes first, while there still is one.
@@ -106,7 +105,8 @@ class Boot:
         except OSError as error:
             raise OSError(error.errno, "UDP port %d cannot be opened; another program may have it" % self._port)
         tcp_port = driver.port if profile.links and profile.listen else 0
-        engine = Discovery(profile, identity, keyring, rng, ticks_ms(), ip, driver.port, tcp_port, 2 * profile.gateway, pool=self._pool)
+        is_a = 2 * profile.gateway
+        engine = Discovery(profile, identity, keyring, rng, ticks_ms(), ip, driver.port, tcp_port, is_a, pool=self._pool)
         if is_loopback:
             engine.beacon_ip = _LOCAL_BROADCAST
         for ip_of, port in self._bootstrap:

@@ -41,6 +41,7 @@ class Profile:
     inbound: int
     reserved: int
     dials: int
+    listen: int
     record: int
     streams: int
     stream_window: int
@@ -56,6 +57,7 @@ class Profile:
     book_tried: int
     datagram: int
     beacon: int
+    gateway: int
     bootstrap: int
     ipv6: int
     publish_max: int
