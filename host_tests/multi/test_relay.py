@@ -113,8 +113,9 @@ def test_boards_that_take_no_connections_reach_each_other_and_go_on_through_a_se
     async def scenario() -> None:
         async with AsyncExitStack() as stack:
             nodes = processes(tmp_path, 2, 2)
-            await asyncio.gather(*(stack.enter_async_context(node) for node in nodes))
             gateways, (a, b) = nodes[:2], nodes[2:]
+            for group in gateways, (a, b):
+                await asyncio.gather(*(stack.enter_async_context(node) for node in group))
             ids = {gateway.id for gateway in gateways}
             at = [await board.is_connected(ids) for board in (a, b)]
             before = (await a.ask("heap", "state"))["heap"]
