@@ -82,7 +82,13 @@ async def main(folder, host, port, bootstrap, *numbers):
                 collect()
                 stats = node.stats()
                 sessions = [[hexlify(peer[0]).decode(), peer[1]] for peer in node.sessions()]
-                tell(sessions=sessions, heap=heap_used(), faults=stats["faults"], out=stats["out_of_memory"], fault=repr(node.fault))
+                tell(
+                    sessions=sessions,
+                    heap=heap_used(),
+                    faults=stats["faults"],
+                    out=stats["out_of_memory"],
+                    fault=repr(node.fault),
+                )
 
 
 asyncio.run(main(*sys.argv[1:]))

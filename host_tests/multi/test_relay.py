@@ -84,7 +84,9 @@ class Process:
         """Wait until there is a session with one of these ids; returns it."""
         async with asyncio.timeout(WALL_S):
             while True:
-                there = {peer[0] if isinstance(peer, list) else peer for peer in (await self.ask("sessions", "state"))["sessions"]}
+                there = {
+                    peer[0] if isinstance(peer, list) else peer for peer in (await self.ask("sessions", "state"))["sessions"]
+                }
                 if there & ids:
                     return (there & ids).pop()
                 await asyncio.sleep(0.2)

@@ -210,8 +210,8 @@ class ConnManager:
     def add(self, id32, ip, port, now):
         """See the module."""
         link = self._find(id32, ip, port)
-        if link and not link.is_outbound:
-            link.is_permanent = 1  # it came by itself; the wish is another link, for when this one has gone
+        if link and not (link.is_outbound and link.port):
+            link.is_permanent = 1  # it came by itself, or through a gateway; the wish is another link
             link = None
         if link is None:
             link = Link(id32, ip, port, True)
@@ -328,7 +328,7 @@ class ConnManager:
         if reason >= _REASONS:
             reason = _BYE  # of a later version
         self.ends[reason] += 1
-        is_dropped = link.state == _CANCELED or not (link.is_permanent and link.is_outbound)
+        is_dropped = link.state == _CANCELED or not (link.is_permanent and link.is_outbound and link.port)
         link.reason = reason
         link.state = state
         link.callers = 0

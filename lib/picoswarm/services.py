@@ -308,11 +308,11 @@ class Services:
                     if contact and contact[2]:
                         link = swarm.manager.want(id32, contact[0], contact[2], ticks_ms())
                         self.links.turn()
+                    elif contact or look and look[0]:
+                        text = text or "the node takes no connections" if contact else "no such node is known"
                     elif look is None:
                         look = [False]
                         create_task(self._look_up(id32, look))
-                    elif look[0]:
-                        text = text or "no such node is known"
                 if swarm.is_closing:
                     _refuse("the node is not running")
                 if left > 0 and session is None and not is_direct and (text or ms - left > _DIRECT_MS):
