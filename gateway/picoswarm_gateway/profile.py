@@ -47,8 +47,8 @@ def gateway_profile(**changes: int) -> Profile:
         "signatures": 64,
         "requests": 256,
         "relay": 1,
-        "gateway": 1,
         "bootstrap": 1,
+        "gateway": 1,
         "ipv6": 1,
     }
     return Profile(**{**numbers, **changes}).check()

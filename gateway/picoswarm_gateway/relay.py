@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from picoswarm import Node
 from picoswarm.failures import RequestError, StreamError
 from picoswarm.reasons import name
@@ -27,15 +27,14 @@ TO_ASK_S = 5  # for the 32 bytes
 BUSY, SELF, STREAM, SLOW, ABSENT = 1, 4, 14, 19, 24  # see reasons.py
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What the relay takes upon itself. `bytes`: of one connection, both ways; then it ends, and the nodes may ask again.
-    `bytes_per_s`: what one connection may pass on in a second, both ways; more waits."""
+class Limits(msgspec.Struct, forbid_unknown_fields=True):
+    """`[relay]`: what the relay takes upon itself."""
 
-    total: int = 1000
-    per_peer: int = 4  # as the one that asks, and again as the one that is asked for
-    bytes: int = 1 << 30
-    bytes_per_s: int = 65_536
+    enabled: bool = True
+    connections: int = 1000
+    per_peer: int = 4  # connections that it asked for, and that others asked for to it
+    bytes_each: int = 1 << 30  # of one connection, both ways; then it ends, and the nodes may ask again
+    bytes_per_s: int = 65_536  # of one connection, both ways; more waits
     idle_s: float = 120.0  # an idle session has a PING each 30 s
 
 
@@ -83,7 +82,7 @@ class Splice:
         now = self._heard_at = self._loop.time()
         self.bytes += n
         self._free_at = max(self._free_at, now - 1) + n / self._limits.bytes_per_s
-        if self.bytes > self._limits.bytes:
+        if self.bytes > self._limits.bytes_each:
             self._give_up("bytes", BUSY)
         elif self._free_at > now:
             await asyncio.sleep(self._free_at - now)
@@ -134,7 +133,7 @@ class Relay:
             return ABSENT
         asked = sum(splice.asker == asker for splice in self.splices)
         wanted = sum(splice.target == target for splice in self.splices)
-        is_full = len(self.splices) >= self.limits.total or max(asked, wanted) >= self.limits.per_peer
+        is_full = len(self.splices) >= self.limits.connections or max(asked, wanted) >= self.limits.per_peer
         return BUSY if is_full else 0
 
     async def _serve(self, stream: Any) -> None:

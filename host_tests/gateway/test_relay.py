@@ -64,8 +64,10 @@ class Meshed:
         for node in self.nodes:
             await self._stack.enter_async_context(node)
         self.relays = [Relay(node, self._limits) for node in self.gateways]
-        ids = {gateway.id for gateway in self.gateways}
-        await until(lambda: all(ids & {peer[0] for peer in board.sessions()} for board in self.boards))
+        for i, board in enumerate(self.boards):
+            gateway = self.gateways[i % len(self.gateways)]
+            await until(lambda board=board, id32=gateway.id: board.contact(id32))
+            await board._services.session(gateway.id, 30_000, True)
         return self
 
     async def __aexit__(self, *exception: object) -> None:
@@ -282,7 +284,7 @@ def test_limits_of_the_relay(tmp_path):
         await until(lambda: relay.counts["ended_idle"] == 1)
         await until(lambda: not any(map(streams_of, mesh.nodes)))
 
-    run(tmp_path, 3, scenario, limits=Limits(per_peer=1, bytes=8000, idle_s=1.5))
+    run(tmp_path, 3, scenario, limits=Limits(per_peer=1, bytes_each=8000, idle_s=1.5))
 
 
 def test_a_relay_passes_on_no_more_in_a_second_than_it_may(tmp_path):

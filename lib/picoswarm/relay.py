@@ -14,6 +14,8 @@ from .tcp import Connection
 _GATEWAY = const(2)  # in the capabilities of a HELLO, and in the flags of a record
 _TCP = const(58)  # in a record of the table
 _FLAGS = const(64)
+_BOOK_FLAGS = const(3)  # in a record of the address book
+_BOOK_ID = const(4)
 
 _FAILING = const(1)  # states of a link, see connmgr.py
 _PENDING = const(3)
@@ -134,6 +136,10 @@ def gateways(services, id32):
     for at in range(0, len(table.pool), table.step):
         if table.pool[at + _FLAGS] & _GATEWAY and table.is_live(at) and (table.pool[at + _TCP] or table.pool[at + _TCP + 1]):
             known[bytes(table.pool[at : at + _ID])] = 0
+    book = swarm.book
+    for at in range(0, len(book.pool) if book else 0, book.step if book else 1):
+        if book.pool[at] and book.pool[at + _BOOK_FLAGS] & _GATEWAY:
+            known[bytes(book.pool[at + _BOOK_ID : at + _BOOK_ID + _ID])] = 0
     for session in swarm.peers.values():
         if session.stage == _OPEN and session.hello.capabilities & _GATEWAY and session.port:
             known[session.id] = 1

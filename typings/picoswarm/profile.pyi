@@ -57,8 +57,8 @@ class Profile:
     book_tried: int
     datagram: int
     beacon: int
-    gateway: int
     bootstrap: int
+    gateway: int
     ipv6: int
     publish_max: int
     publish_burst: int
