@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from picoswarm import Node, Profile
+from picoswarm import Node, Profile, connmgr, services
+from picoswarm import relay as relay_of_boards
 from picoswarm.compat import ticks_add, ticks_ms
 from picoswarm.failures import SessionLost, StreamError, Unreachable
 from picoswarm.membership import Membership
@@ -24,6 +25,14 @@ from picoswarm_tools.swarm import HOST, free_ports
 
 TRIMMED, LOST, FORGED = 17, 20, 21  # see reasons.py
 FAST = {"start_ms": 0, "revalidate_s": 1}
+
+
+@pytest.fixture(autouse=True)
+def _in_a_hurry(monkeypatch):
+    """Nobody waits a random while before a dial, nor long for a direct one."""
+    monkeypatch.setattr(services, "_DIRECT_MS", 300)
+    monkeypatch.setattr(connmgr, "_START_MS", 20)
+    monkeypatch.setattr(relay_of_boards, "_KEEP_MS", 100)
 
 
 async def until(condition: Callable[[], object], seconds: float = 40) -> None:
@@ -64,10 +73,10 @@ class Meshed:
         for node in self.nodes:
             await self._stack.enter_async_context(node)
         self.relays = [Relay(node, self._limits) for node in self.gateways]
-        for i, board in enumerate(self.boards):
-            gateway = self.gateways[i % len(self.gateways)]
-            await until(lambda board=board, id32=gateway.id: board.contact(id32))
-            await board._services.session(gateway.id, 30_000, True)
+        for board in self.boards:
+            for gateway in self.gateways:
+                await until(lambda board=board, id32=gateway.id: board.contact(id32))
+                await board._services.session(gateway.id, 30_000, True)
         return self
 
     async def __aexit__(self, *exception: object) -> None:
@@ -225,9 +234,6 @@ def test_a_gateway_says_why_it_does_not_relay(tmp_path):
     async def scenario(mesh, a, b, c):
         gateway, other_gateway = mesh.gateways
         relay = mesh.relays[0]
-        await until(lambda: session_of(gateway, a) or session_of(other_gateway, a))
-        for node in (a, b, c):
-            await node._services.session(gateway.id, 9000, True)
         with pytest.raises(Unreachable, match="absent"):
             await a.request(bytes(31) + b"\7", "x")
         for target, word in ((a.id, "self"), (gateway.id, "self"), (other_gateway.id, "absent")):
@@ -273,18 +279,25 @@ def test_limits_of_the_relay(tmp_path):
             node.handle("/echo/1", echo)
         assert await a.request(b.id, "same", b"x") == b"x"
         with pytest.raises(Unreachable, match="busy"):
-            await a.request(c.id, "same", b"x", 1500)
+            await a.request(c.id, "same", b"x", 4000)
         assert relay.counts["refused_busy"] > 1  # it was asked again
         # one connection with too many bytes ends, and there may be another
         with pytest.raises(StreamError):
             await there_and_back(a, b.id, bytes(10_000))
         await until(lambda: relay.counts["ended_bytes"] == 1)
         assert await a.request(b.id, "same", b"x") == b"x"
-        # and so does one that is idle
-        await until(lambda: relay.counts["ended_idle"] == 1)
-        await until(lambda: not any(map(streams_of, mesh.nodes)))
 
-    run(tmp_path, 3, scenario, limits=Limits(per_peer=1, bytes_each=8000, idle_s=1.5))
+    run(tmp_path, 3, scenario, limits=Limits(per_peer=1, bytes_each=8000))
+
+
+def test_a_connection_on_which_nothing_goes_ends(tmp_path):
+    async def scenario(mesh, a, b):
+        b.handle("same", lambda caller, payload: payload)
+        assert await a.request(b.id, "same", b"x") == b"x"
+        await until(lambda: mesh.relays[0].counts["ended_idle"] == 1)
+        await until(lambda: not any(map(streams_of, mesh.nodes)) and not is_relayed(a, b) and not is_relayed(b, a))
+
+    run(tmp_path, 2, scenario, limits=Limits(idle_s=0.5))
 
 
 def test_a_relay_passes_on_no_more_in_a_second_than_it_may(tmp_path):
@@ -305,7 +318,7 @@ def test_sessions_through_a_gateway_take_links_and_the_gateway_stays(tmp_path):
             node.handle("same", lambda caller, payload: payload)
         assert await a.request(b.id, "same", b"x") == b"x"  # both links of both are taken now
         with pytest.raises(Unreachable, match="busy"):
-            await c.request(b.id, "same", b"x", 1000)
+            await c.request(b.id, "same", b"x", 4000)
         assert is_relayed(b, a) and session_of(b, mesh.gateways[0]) and len(session_of(b, a).swarm.manager.links) == 2
         # who wants somebody else itself lets the less valuable one go, which is never that with the gateway
         session_of(a, b).link.at = ticks_add(ticks_ms(), -61_000)
@@ -325,7 +338,8 @@ def test_where_no_connection_can_be_had_the_gateway_is_asked_and_a_later_connect
         links._listening.close()  # as behind a router: it says that it listens, and cannot be connected to
         await a._services.session(gateway.id, 9000, True)
         await b._services.session(gateway.id, 9000, True)
-        await until(lambda: a.contact(b.id) and a.contact(b.id)[2])
+        while not (a.contact(b.id) and a.contact(b.id)[2]):
+            await a.lookup(b.id)
         for one, other in ((a, b), (b, a)):
             if session_of(one, other):
                 await one._services.session(other.id, 9000)
@@ -365,7 +379,7 @@ def test_without_the_gateway_the_session_is_lost_and_the_next_one_goes_through_a
         await mesh.gateways[i].close()
         assert await lost == LOST
         left = mesh.gateways[1 - i]
-        await until(lambda: session_of(b, left))
+        await until(lambda: b.id in [peer[0] for peer in left.sessions()])
         assert await a.request(b.id, "same", b"x", 15_000) == b"x"
         assert len(mesh.relays[1 - i].splices) == 1
 

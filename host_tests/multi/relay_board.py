@@ -76,6 +76,9 @@ async def main(folder, host, port, bootstrap, *numbers):
                 tasks.append(asyncio.create_task(request(node, unhexlify(words[1]))))
             elif words[0] == "stream":
                 tasks.append(asyncio.create_task(stream(node, unhexlify(words[1]), int(words[2]))))
+            elif words[0] == "meet":
+                await node.request(unhexlify(words[1]), "gateway")
+                tell(met=words[1])
             elif words[0] == "say":
                 await node.publish("say/it", words[1].encode())
             elif words[0] == "state":

@@ -12,6 +12,7 @@ async def main(folder: str, host: str, port: str, bootstrap: str) -> None:
     profile = gateway_profile(start_ms=0, revalidate_s=1, relay=0)
     async with Node(folder, profile=profile, host=host, port=int(port), bootstrap=bootstrap.split(",")) as node:
         relay = Relay(node)
+        node.handle("gateway", lambda caller, payload: b"")
         print(json.dumps({"id": node.id.hex()}), flush=True)
         loop = asyncio.get_running_loop()
         while line := await loop.run_in_executor(None, sys.stdin.readline):

@@ -119,6 +119,9 @@ def test_boards_that_take_no_connections_reach_each_other_and_go_on_through_a_se
             for group in gateways, (a, b):
                 await asyncio.gather(*(stack.enter_async_context(node) for node in group))
             ids = {gateway.id for gateway in gateways}
+            for board in (a, b):
+                for gateway in gateways:  # as those do that use a gateway for more than this
+                    await board.ask("met", "meet", gateway.id)
             at = [await board.is_connected(ids) for board in (a, b)]
             before = (await a.ask("heap", "state"))["heap"]
 
