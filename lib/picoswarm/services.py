@@ -29,6 +29,7 @@ _FAILING = const(1)  # states of a link, see connmgr.py
 _ESTABLISHED = const(4)
 _RETRY_MS = const(50)
 _DIRECT_MS = const(4000)  # after that a gateway is asked too: each dial waits up to 3 s
+_NO_PORT_MS = const(400)  # and after that, where nobody can dial
 _CHUNK = const(256)
 _NAME = const(60)  # bytes of the name of a stream, see mux.py
 _SEND_MS = const(3000)  # a write waits so long for room (row T13)
@@ -296,6 +297,7 @@ class Services:
         deadline = ticks_add(ticks_ms(), ms)
         swarm = self.swarm
         link = look = None
+        patience = _DIRECT_MS
         try:
             while True:
                 session = swarm.peers.get(id32)
@@ -308,14 +310,16 @@ class Services:
                     if contact and contact[2]:
                         link = swarm.manager.want(id32, contact[0], contact[2], ticks_ms())
                         self.links.turn()
-                    elif contact or look and look[0]:
-                        text = text or "the node takes no connections" if contact else "no such node is known"
                     elif look is None:
                         look = [False]
                         create_task(self._look_up(id32, look))
+                        if contact:  # its first word tells the TCP port, if there is one
+                            patience = _NO_PORT_MS
+                    elif look[0]:
+                        text = text or "no such node is known"
                 if swarm.is_closing:
                     _refuse("the node is not running")
-                if left > 0 and session is None and not is_direct and (text or ms - left > _DIRECT_MS):
+                if left > 0 and session is None and not is_direct and (text or ms - left > patience):
                     from .relay import reach
 
                     return await reach(self, id32, deadline, link)
