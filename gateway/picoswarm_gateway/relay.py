@@ -1,4 +1,4 @@
-"""Lets nodes that cannot connect to each other have a session through this one (docs/protocol.md 7.6).
+"""Lets nodes that cannot connect to each other have a session through this one (docs/protocol.md 7.7).
 
 A node asks by a stream /relay/1 whose first 32 bytes are the id that it wants; a stream /relayed/1 to that node is opened,
 with the id of the asker first, and what comes on either is written to the other. What follows is the two nodes' own: their

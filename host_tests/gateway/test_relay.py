@@ -1,4 +1,4 @@
-"""Nodes that cannot connect to each other have a session through a gateway (docs/protocol.md 7.6): here all on CPython."""
+"""Nodes that cannot connect to each other have a session through a gateway (docs/protocol.md 7.7): here all on CPython."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from picoswarm.membership import Membership
 from picoswarm.reasons import name
 from picoswarm.services import Stream
 from picoswarm.store import Store
+from picoswarm_gateway.node import HostNode
 from picoswarm_gateway.profile import gateway_profile
 from picoswarm_gateway.relay import Limits, Relay
 from picoswarm_tools.provision import new_network_key, save
@@ -63,7 +64,8 @@ class Meshed:
             save(store, membership)
             own = Profile(**{**FAST, "listen": 0, **numbers})
             profile = gateway_profile(**FAST, **(gateway_numbers or {})) if i < gateways else own
-            self.nodes.append(Node(store, profile=profile, host=HOST, port=port, bootstrap=known, name=f"n{i}"))
+            kind = HostNode if i < gateways else Node
+            self.nodes.append(kind(store, profile=profile, host=HOST, port=port, bootstrap=known, name=f"n{i}"))
         self.gateways = self.nodes[:gateways]
         self.boards = self.nodes[gateways:]
         self.relays: list[Relay] = []
@@ -406,3 +408,28 @@ def test_who_gives_up_waiting_leaves_nothing_behind(tmp_path):
             assert held == [[256], [256]], seconds
 
     run(tmp_path, 2, scenario)
+
+
+def test_a_gateway_itself_reaches_a_board_through_another_gateway(tmp_path):
+    async def scenario(mesh, a):
+        near, far = mesh.gateways
+        a.handle("same", lambda caller, payload: payload)
+        a.handle("/echo/1", echo)
+        far.handle("same", lambda caller, payload: payload)
+        session_of(far, a).close()
+        far._services.links.turn()
+        a.ban(far.id)  # the board does not connect to it by itself
+        await until(lambda: not session_of(a, far) and not session_of(far, a))
+        a.ban(far.id, 0)
+        await far._services.session(near.id, 9000, True)
+        assert await far.request(a.id, "same", b"x") == b"x"
+        assert is_relayed(far, a) and is_relayed(a, far)
+        data = os.urandom(20_000)
+        assert await there_and_back(far, a.id, data) == data
+        assert await a.request(far.id, "same", b"y") == b"y"
+        session_of(a, far).close()
+        a._services.links.turn()
+        assert await ended(far, a) == 0
+        await until(lambda: not any(map(streams_of, mesh.nodes)) and not far._services.swarm.manager.values)
+
+    run(tmp_path, 1, scenario, gateways=2)

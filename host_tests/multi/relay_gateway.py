@@ -3,14 +3,14 @@ import asyncio
 import json
 import sys
 
-from picoswarm import Node
+from picoswarm_gateway.node import HostNode
 from picoswarm_gateway.profile import gateway_profile
 from picoswarm_gateway.relay import Relay
 
 
 async def main(folder: str, host: str, port: str, bootstrap: str) -> None:
     profile = gateway_profile(start_ms=0, revalidate_s=1, relay=0)
-    async with Node(folder, profile=profile, host=host, port=int(port), bootstrap=bootstrap.split(",")) as node:
+    async with HostNode(folder, profile=profile, host=host, port=int(port), bootstrap=bootstrap.split(",")) as node:
         relay = Relay(node)
         node.handle("gateway", lambda caller, payload: b"")
         print(json.dumps({"id": node.id.hex()}), flush=True)

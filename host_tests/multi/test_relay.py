@@ -1,4 +1,4 @@
-"""Two boards that take no connections reach each other through gateways (docs/protocol.md 7.6): real processes, the boards
+"""Two boards that take no connections reach each other through gateways (docs/protocol.md 7.7): real processes, the boards
 32-bit MicroPython with the heap of a Pico W."""
 
 from __future__ import annotations

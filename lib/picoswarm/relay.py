@@ -1,4 +1,4 @@
-"""Sessions through a gateway, for nodes that cannot connect to each other (docs/protocol.md 7.6). Loaded when one is needed.
+"""Sessions through a gateway, for nodes that cannot connect to each other (docs/protocol.md 7.7). Loaded when one is needed.
 
 A gateway that has a session with both joins two streams: /relay/1 from the one that asks, and /relayed/1 to the other. Over
 their bytes the two run an ordinary session, with its own handshake. It takes a link, as every session does, and no socket.
@@ -8,7 +8,6 @@ from hashlib import sha256
 
 from .compat import const, sleep_ms, ticks_add, ticks_diff, ticks_ms
 from .connmgr import Link
-from .session import Session
 from .tcp import Connection
 
 _GATEWAY = const(2)  # in the capabilities of a HELLO, and in the flags of a record
@@ -43,32 +42,32 @@ class Pipe(Connection):
 
     def __init__(self, session, stream):
         super().__init__(session, self)
-        self._stream = stream
+        self.stream = stream
         self._is_closed = False
         _hold(stream._services, stream.peer, _HELD)
 
     def _is_at_end(self):
-        return self._stream._is_ended or self._stream._reason >= 0
+        return self.stream._is_ended or self.stream._reason >= 0
 
     async def readable(self):
-        stream = self._stream
+        stream = self.stream
         while not (self._is_at_end() or stream._session.mux.readable(stream._channel)):
             stream._changed.clear()
             await stream._changed.wait()
 
     async def writable(self):
-        stream = self._stream
+        stream = self.stream
         while not (self._is_at_end() or stream._session.can_send(stream._channel)):
             stream._changed.clear()
             await stream._changed.wait()
 
     def readinto(self, view):
         """As a socket does: how many bytes, 0 at the end, None where there are none."""
-        return self._stream.take(view) or (0 if self._is_at_end() else None)
+        return self.stream.take(view) or (0 if self._is_at_end() else None)
 
     def write(self, data):
         """As a socket does: how many bytes it took. Raises OSError when the other side is gone."""
-        stream = self._stream
+        stream = self.stream
         if self._is_at_end():
             raise OSError
         n = 0
@@ -84,8 +83,8 @@ class Pipe(Connection):
         """What was written still goes."""
         if not self._is_closed:
             self._is_closed = True
-            _hold(self._stream._services, self._stream.peer, -_HELD)
-            self._stream.leave()
+            _hold(self.stream._services, self.stream.peer, -_HELD)
+            self.stream.leave()
 
     # What a socket of CPython has in their place.
     recv_into = readinto
@@ -210,7 +209,7 @@ def _enter(services, stream, id32):
         return None, _BANNED
     if not manager.fits(link, True, True, now):
         return None, _BUSY
-    session = Session(swarm, link.ip, 0, link)
+    session = swarm.make_session(swarm, link.ip, 0, link)
     session.limit(now, _PATIENCE_MS)
     pipe = Pipe(session, stream)
     link.state = _PENDING
@@ -252,9 +251,8 @@ async def accept(stream):
         session = swarm.accepted(ip, 0, ticks_ms())
     if session is None:
         return stream.reset(_BUSY)
-    pipe = Pipe(session, stream)
-    services.links.add(pipe)
-    pipe.write(b"\0")
+    services.links.add(Pipe(session, stream))
+    await stream.write(b"\0")
     return stream
 
 
