@@ -303,8 +303,8 @@ class Link(asyncio.Protocol):
 
 
 class StreamLink(Link):
-    """A session through another gateway: a stream in the place of a socket (`picoswarm.relay.Pipe`). It is its own transport,
-    and full while one record is on its way."""
+    """A session through another gateway: a stream in the place of a socket (`picoswarm.relay.Pipe`). It is its own
+    transport, and full while one record is on its way."""
 
     def __init__(self, links: HostLinks, pipe: Any) -> None:
         super().__init__(links, pipe.session)

@@ -181,7 +181,7 @@ class Node:
         return disconnect(self._sessions(), id32, reason)
 
     def ban(self, id32, minutes=60):
-        """Have no session with a node for up to 254 minutes; 0 lifts the ban. A restart forgets it, and so do 16 later ones."""
+        """Have no session with a node for up to 254 minutes; 0 lifts the ban. A restart forgets it, and 16 later ones."""
         from .steering import ban
 
         ban(self._sessions(), id32, minutes)
