@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from picoswarm.errors import LocalError
 
+from .families.mqtt.table import MqttTable
 from .profile import gateway_profile
 from .relay import Limits
 
@@ -74,6 +75,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     nodes: NodesTable = msgspec.field(default_factory=NodesTable)
     log: LogTable = msgspec.field(default_factory=LogTable)
     relay: Limits = msgspec.field(default_factory=Limits)
+    mqtt: MqttTable = msgspec.field(default_factory=MqttTable)
 
     def check(self, found: list[tuple[str, str]]) -> None:
         """Add (path of the field, what is wrong with it) for all that no type can tell. A field of a wrong type is None."""
@@ -95,6 +97,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
             value = getattr(self.relay, key)
             if value is not None and value <= 0:
                 found.append((f"relay.{key}", "more than 0; enabled = false turns the relay off"))
+        self.mqtt.check(found)
         for where, word, words in (("log.level", self.log.level, LEVELS), ("log.format", self.log.format, FORMATS)):
             if word and word not in words:
                 found.append((where, f"one of {', '.join(words)}"))

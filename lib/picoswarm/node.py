@@ -153,6 +153,12 @@ class Node:
         """A Stream to another node, by the name of a protocol such as "/echo/1.0.0". Raises a RequestError."""
         return await self._sessions().open_stream(id32, protocol, timeout_ms)
 
+    async def gateway(self, family, timeout_ms=10000):
+        """A family of the mesh's gateways ("mqtt"), as a Gateway. Raises Unreachable where no gateway with it answers."""
+        from .gateway import find
+
+        return await find(self, self._sessions(), self._discovery.table, family, timeout_ms)
+
     def handle(self, name, handler):
         """Serve a protocol ("/echo/1.0.0": a coroutine function of one Stream), or a method ("temperature": a function, or
         coroutine function, of the caller's id and the payload, that returns bytes). A second handler of one name takes the

@@ -15,7 +15,9 @@ _RESET = const(9)
 
 _CALL = const(1)  # events of rpc
 _OK = const(0)
+_REFUSED = const(2)
 _FAILED = const(3)
+_BUSY = const(4)
 _TIMEOUT = const(128)
 _LOST = const(129)
 _UNREACHABLE = const(130)
@@ -230,7 +232,7 @@ class Services:
         self.faults = 0  # handlers of the user that raised; the last one is `fault`
         self.fault = None
         self._node = node
-        self._handlers = {"/relayed/1": _relayed}  # by name: of streams and of requests
+        self.handlers = {"/relayed/1": _relayed}  # by name: of streams and of requests
         self._streams = {}  # by (session, channel)
         self._subscriptions = []
         self._calls = {}  # [Event, status, payload] by number
@@ -366,7 +368,7 @@ class Services:
         """A Stream to the peer of an open session. Raises a RequestError."""
         channel = session.mux.open(name.encode(), _STREAM_PRIORITY)
         if not channel:
-            _fail(4, "as many streams as there may be")
+            _fail(_BUSY, "as many streams as there may be")
         stream = self._streams[session, channel] = Stream(self, session, channel, name)
         self.touch(session)
         return stream
@@ -416,7 +418,7 @@ class Services:
             self._served(self.rpc).register(name)
         elif len(name.encode()) > _NAME:
             _refuse("the name of a protocol has at most 60 bytes")
-        self._handlers[name] = handler
+        self.handlers[name] = handler
 
     def touch(self, session):
         """Bytes of a session were read or written."""
@@ -451,7 +453,7 @@ class Services:
                 name = str(event[3], "utf-8")
             except ValueError:
                 name = ""
-            handler = self._handlers.get(name) if name[:1] == "/" else None
+            handler = self.handlers.get(name) if name[:1] == "/" else None
             if handler is None:
                 session.mux.reset(event[2], _STREAM_REASON)
             else:
@@ -492,15 +494,17 @@ class Services:
     async def _serve_call(self, peer, number, method, payload):
         status = _OK
         try:
-            result = (self._handlers.get(method) or self._about)(peer.id, payload)
+            result = (self.handlers.get(method) or self._about)(peer.id, payload)
             if hasattr(result, "send"):  # a coroutine
                 result = await result
             if isinstance(result, int):
                 raise TypeError("a method returns bytes")
             result = b"" if result is None else bytes(result)
         except Exception as error:
-            self._note(error, peer)
-            status = _FAILED
+            status = getattr(error, "status", 0)
+            if status not in (_REFUSED, _BUSY):
+                self._note(error, peer)
+                status = _FAILED
             result = str(error)[:64].encode()
         try:
             self.rpc.now = ticks_ms()
@@ -553,13 +557,10 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
     socket is open. Raises OSError, LocalError."""
     from .counters import NAMES
     from .net import LONGEST
+    from .swarm import Swarm
+    from .tcp import Links
 
-    if node.parts:
-        Swarm, Links = node.parts
-    else:
-        from .swarm import Swarm
-        from .tcp import Links
-
+    make_swarm, make_links = node.parts or (Swarm, Links)
     now = ticks_ms()
     reactors = list(reactors)
     pubsub = rpc = logstats = book = pex = None
@@ -591,10 +592,10 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
 
         logstats = LogStats(profile.log_bytes, sources, now)
         reactors.append(logstats)
-    links = Links(driver.ip, engine.codec.tcp_port, profile.record)
+    links = make_links(driver.ip, engine.codec.tcp_port, profile.record)
     if len(links.out) >= LONGEST:  # one after the other, never both
         driver.buf = links.out
-    swarm = Swarm(profile, identity, membership, rng, now, reactors, engine, book, engine.codec.tcp_port, name)
+    swarm = make_swarm(profile, identity, membership, rng, now, reactors, engine, book, engine.codec.tcp_port, name)
     if pex:
         pex.score = swarm.manager.score
     try:

@@ -101,7 +101,7 @@ class Swarm:
         self._parked = []
         self._reception = Reception()
         self._identity = identity
-        self._rng = rng
+        self.rng = rng
         self._discovery = discovery
         self._events = []
         self._scan_at = now
@@ -333,13 +333,13 @@ class Swarm:
         """Somebody to dial: of the address book, or a live node of the table, from a random place on. (id, ip, TCP port), or
         None."""
         book = self.book
-        if book and self._rng(1)[0] & 1:
+        if book and self.rng(1)[0] & 1:
             found = book.pick(_NEW_PERCENT, self._discovery.uptime)
             if found:
                 return found
         table = self._discovery.table
         count = len(table.pool) // table.step
-        first = u16(self._rng(2), 0)
+        first = u16(self.rng(2), 0)
         for i in range(count):
             record = (first + i) % count * table.step
             port = u16(table.pool, record + _TCP)
@@ -367,7 +367,7 @@ class Swarm:
         hello = self._hello
         hello.seen = bytes(session.ip) + bytes((session.port >> 8, session.port & 0xFF))
         session.handshake = handshake = Handshake(
-            self._identity, keys, self._rng, hello.encode(), session.is_outbound, self._reception, dialed_id, self.now
+            self._identity, keys, self.rng, hello.encode(), session.is_outbound, self._reception, dialed_id, self.now
         )
         session.buf = handshake.buf
         session.deadline = handshake.deadline
