@@ -17,6 +17,7 @@ from picoswarm.errors import LocalError
 from .families.mailbox import MailboxTable
 from .families.mqtt.table import MqttTable
 from .profile import gateway_profile
+from .relay import Limits
 
 SECRETS = {"token", "password"}  # names of fields that are never printed
 MASK = "********"
@@ -74,6 +75,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     http: HttpTable = msgspec.field(default_factory=HttpTable)
     nodes: NodesTable = msgspec.field(default_factory=NodesTable)
     log: LogTable = msgspec.field(default_factory=LogTable)
+    relay: Limits = msgspec.field(default_factory=Limits)
     mailbox: MailboxTable = msgspec.field(default_factory=MailboxTable)
     mqtt: MqttTable = msgspec.field(default_factory=MqttTable)
 
@@ -93,6 +95,10 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
             found.append(("nodes.visit_s", "seconds, 0 for none"))
         if self.http.token and self.http.token_file:
             found.append(("http.token_file", "give the token or a file of it, not both"))
+        for key in ("connections", "per_peer", "bytes_each", "bytes_per_s", "idle_s"):
+            value = getattr(self.relay, key)
+            if value is not None and value <= 0:
+                found.append((f"relay.{key}", "more than 0; enabled = false turns the relay off"))
         self.mailbox.check(found)
         self.mqtt.check(found)
         for where, word, words in (("log.level", self.log.level, LEVELS), ("log.format", self.log.format, FORMATS)):

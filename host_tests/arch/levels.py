@@ -68,7 +68,7 @@ LEVELS = (
     ("net", "tcp", "files", "files_host", "store"),
     # 5: the composition root and the services
     (
-        *("keys", "saves", "about", "waiting", "steering", "services", "asking"),
+        *("keys", "saves", "relay", "about", "waiting", "steering", "services", "asking"),
         *("gatewayinbox", "gateway", "mailbox", "boot", "node", "__init__"),
     ),
 )

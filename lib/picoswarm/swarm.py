@@ -474,7 +474,7 @@ class Swarm:
                 reason = _EPOCH
         if not session.is_outbound:
             self._leave_door(session)
-            session.link = Link(session.id, session.ip, hello.port if hello else 0, False)
+            session.link = Link(session.id, session.ip, hello.port if hello and session.port else 0, False)
             session.link.is_visit = handshake.is_visit
         if not reason:
             return self._admit(session)
@@ -598,7 +598,7 @@ class Swarm:
                 # Not a word after message 1: another one was served, or the keys differ.
                 is_unanswered = handshake and handshake.stage == 0 and reason == _LOST
                 self.manager.failed(link, _NO_ANSWER if is_unanswered else reason, self.now)
-                if self.book and link.id and (reason == _LOST or reason == _SLOW):
+                if self.book and link.id and link.port and (reason == _LOST or reason == _SLOW):
                     self.book.failed(link.id)
         session.stage = _OVER
         session.handshake = None
@@ -624,7 +624,8 @@ class Swarm:
         """A peer broke a rule: it loses its session, and is not heard for a while where that happens again."""
         if session.stage > _OPEN:
             return
-        self.manager.score(session.id, session.ip, offence(reason))
+        if session.port or reason != _FORGED:  # or the gateway between us may have done it
+            self.manager.score(session.id, session.ip, offence(reason))
         if reason == _FORGED:  # nothing can be said to who speaks for it
             self._finish(session, reason)
         else:
@@ -633,7 +634,7 @@ class Swarm:
     def _open(self, session):
         """The peer has taken the session up."""
         session.stage = _OPEN
-        if self.book:
+        if self.book and session.port:
             hello = session.hello
             port = session.port if session.is_outbound else hello.port
             self.book.connected(hello.capabilities & 0x0E, session.id, session.ip, 0, port)
