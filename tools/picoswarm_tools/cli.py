@@ -12,6 +12,7 @@ COMMANDS = {
     "demo": ("picoswarm_tools.demo", "demo", "Run a mesh of real MicroPython nodes on this machine."),
     "gateway": ("picoswarm_gateway.cli", "gateway", "Run a bridge between the mesh and the world."),
     "provision": ("picoswarm_tools.provision", "provision", "Make a network key, or its next epoch, for a node's folder."),
+    "top": ("picoswarm_gateway.top", "top", "Watch the mesh of a gateway, live in the terminal."),
     "size": ("picoswarm_tools.size", "size", "Predict how much of a board's heap a profile takes."),
     "report": ("picoswarm_tools.report", "report", "Measure this checkout and print the table of figures."),
 }
