@@ -460,7 +460,7 @@ class Services:
     async def _serve_call(self, peer, number, method, payload):
         status = _OK
         try:
-            result = self._handlers[method](peer.id, payload)
+            result = (self._handlers.get(method) or self._about)(peer.id, payload)
             if hasattr(result, "send"):  # a coroutine
                 result = await result
             if isinstance(result, int):
@@ -476,6 +476,14 @@ class Services:
         except Exception as error:  # the peer waits until its time is over, or with want of memory goes
             self._note(error, peer)
         self.links.turn()
+
+    def _about(self, _caller, payload):
+        """The one method that every node serves."""
+        before = list(sys.modules)
+        from .about import about
+
+        unload(before)
+        return about(self, payload)
 
     async def _serve_stream(self, handler, stream):
         try:
@@ -539,6 +547,7 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
         from .rpc import RPC_COUNTS, Rpc
 
         rpc = Rpc(profile, now)
+        rpc.register("about")
         reactors.append(rpc)
         sources.append((RPC_COUNTS, rpc.counts))
     if profile.logstats:
