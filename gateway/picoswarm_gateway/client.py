@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -87,8 +88,6 @@ async def _events(lines: AsyncIterator[str]) -> AsyncIterator[tuple[str, Any]]:
         elif field == "data" and len(data) + len(value) <= LONGEST:
             data += value
         elif not line and name:
-            try:
+            with suppress(ValueError):
                 yield name, json.loads(data)
-            except ValueError:
-                pass
             name, data = "", ""

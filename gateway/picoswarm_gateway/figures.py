@@ -25,7 +25,8 @@ COLUMNS = (
     ("firmware", "Firmware", False),
 )
 NUMBERS = {"rtt_ms": None, "last_seen": 0, "bytes_in": 0, "bytes_out": 0, "port": 0}
-STYLES = {"warning": "yellow", "error": "red", "critical": "red", "debug": "bright_black"}
+QUIET = "grey62"
+STYLES = {"warning": "yellow", "error": "red", "critical": "red", "debug": QUIET}
 
 
 def clean(text: object) -> str:
@@ -70,7 +71,7 @@ def line_of(line: str) -> Text:
         return Text(clean(line))
     moment, event, level = (str(facts.pop(name, "")) for name in ("timestamp", "event", "level"))
     told = "  ".join(f"{name}={value}" for name, value in facts.items() if name != "logger")
-    return Text.assemble((moment[11:19] + "  ", "bright_black"), (clean(event), STYLES.get(level, "bold")), "  ", clean(told))
+    return Text.assemble((moment[11:19] + "  ", QUIET), (clean(event), STYLES.get(level, "bold")), "  ", clean(told))
 
 
 class Figures:
@@ -88,7 +89,9 @@ class Figures:
         now = time.monotonic() if now is None else now
         took = now - self._at if self._at else 0.0
         before, had = self.nodes, self.state
-        self.nodes = {node["id"]: {"name": "", "state": "gone", "ip": "", "firmware": "", **NUMBERS, **node} for node in nodes}
+        self.nodes = {
+            node["id"]: {"name": "", "state": "gone", "ip": "", "firmware": "", **NUMBERS, **node} for node in nodes
+        }
         self.state, self._at = state, now
         self.speeds = {}
         for id_, node in self.nodes.items():
@@ -135,7 +138,9 @@ class Figures:
     def text(self) -> str:
         """All of it as plain lines."""
         state = self.state
-        families = ", ".join(f"{name} {facts.get('state', '?')}" for name, facts in sorted(state.get("families", {}).items()))
+        families = ", ".join(
+            f"{name} {facts.get('state', '?')}" for name, facts in sorted(state.get("families", {}).items())
+        )
         lines = [
             clean(f"{state.get('name', '')} {state.get('id', '')[:8]}  up {span(state.get('uptime_s', 0))}"),
             clean(f"families: {families or 'none'}"),
@@ -146,7 +151,9 @@ class Figures:
         wide = [max(len(cells[i]) for cells in rows) for i in range(len(rows[0]))]
         right = [False, *(is_number for _, _, is_number in COLUMNS)]
         for cells in rows:
-            padded = [cell.rjust(n) if to_right else cell.ljust(n) for cell, n, to_right in zip(cells, wide, right, strict=True)]
+            padded = [
+                cell.rjust(n) if to_right else cell.ljust(n) for cell, n, to_right in zip(cells, wide, right, strict=True)
+            ]
             lines.append("  ".join(padded).rstrip())
         return "\n".join(lines)
 
@@ -159,7 +166,11 @@ def row(node: dict[str, Any], figures: Figures) -> list[str]:
         clean(node["name"] or "–"),
         node["id"][:8],
         clean(f"{node['ip']}:{node['port']}") if node["ip"] else "–",
-        "–" if node["rtt_ms"] is None else f"{node['rtt_ms']:.0f} ms" if node["rtt_ms"] >= 10 else f"{node['rtt_ms']:.1f} ms",
+        "–"
+        if node["rtt_ms"] is None
+        else f"{node['rtt_ms']:.0f} ms"
+        if node["rtt_ms"] >= 10
+        else f"{node['rtt_ms']:.1f} ms",
         seen,
         size(speed[0]) if speed else "–",
         size(speed[1]) if speed else "–",

@@ -19,7 +19,7 @@ from textual.css.query import NoMatches
 from textual.widgets import DataTable, Footer, Input, RichLog, Sparkline, Static
 
 from .client import Client, NoAnswer
-from .figures import COLUMNS, Figures, clean, columns, count, line_of, row, size, span
+from .figures import COLUMNS, QUIET, Figures, clean, columns, count, line_of, row, size, span
 
 URL = "http://127.0.0.1:8742"
 EVERY_S = 1.0  # the table is read
@@ -27,13 +27,14 @@ RETRY_S = 2.0
 HISTORY = 120  # values of a graph
 LINES = 500
 MARKS = {"up": ("●", "green"), "starting": ("○", "yellow"), "down": ("■", "red")}
-STATES = {"session": ("●", "green"), "live": ("○", "yellow"), "gone": ("·", "bright_black")}
+STATES = {"session": ("●", "green"), "live": ("○", "yellow"), "gone": ("·", QUIET)}
 
 
 class Top(App[None]):
     """See the module."""
 
     TITLE = "picoswarm top"
+    ENABLE_COMMAND_PALETTE = False
     CSS = """
     Screen { layout: vertical; }
     #head { height: 1; padding: 0 1; text-style: bold; }
@@ -134,9 +135,9 @@ class Top(App[None]):
     def _on_event(self, name: str, data: dict[str, Any]) -> None:
         log = self.query_one("#log", RichLog)
         if name == "message" and self.has_messages:
-            origin = clean(data.get("name") or str(data.get("origin", ""))[:8])
+            origin = clean(data.get("name") or self.figures.name(str(data.get("origin", ""))))
             text = Text.assemble((f"{clean(data.get('topic', ''))} ", "cyan"), clean(data.get("payload", "")))
-            log.write(text.append(f"  {origin}", "bright_black"))
+            log.write(text.append(f"  {origin}", QUIET))
         elif name == "log" and data.get("node") == self.log_of:
             for line in str(data.get("text", "")).splitlines():
                 log.write(line_of(line))
@@ -176,7 +177,11 @@ class Top(App[None]):
                 f"epoch {state.get('epoch', '–')}   {there} nodes   {sessions} sessions"
             )
         )
-        for name, text in (("messages", f"messages\n{messages:.1f}/s"), ("in", f"in\n{size(came)}/s"), ("out", f"out\n{size(went)}/s")):
+        for name, text in (
+            ("messages", f"messages\n{messages:.1f}/s"),
+            ("in", f"in\n{size(came)}/s"),
+            ("out", f"out\n{size(went)}/s"),
+        ):
             self.query_one(f"#rate-{name}", Static).update(Text(text))
             self.query_one(f"#graph-{name}", Sparkline).data = list(self._rates[name])
         self._draw_families(state.get("families", {}))
@@ -188,8 +193,8 @@ class Top(App[None]):
             mark, colour = MARKS.get(facts.get("state", ""), ("?", "white"))
             told = [f"{key.replace('_', ' ')} {count(value)}" for key, value in facts.items() if type(value) is int]
             text.append(f"{mark} ", colour).append(f"{clean(name)} {clean(facts.get('state', ''))}", "bold")
-            text.append(f" {', '.join(told[:3])}   ", "bright_black")
-        self.query_one("#families", Static).update(text or Text("no families", "bright_black"))
+            text.append(f" {', '.join(told[:3])}   ", QUIET)
+        self.query_one("#families", Static).update(text or Text("no families", QUIET))
 
     def _draw_nodes(self) -> None:
         table = self.query_one("#nodes", DataTable)
@@ -215,7 +220,7 @@ class Top(App[None]):
 
     def _cells(self, node: dict[str, Any]) -> list[Text]:
         mark, colour = STATES.get(node["state"], ("?", "white"))
-        style = "bright_black" if node["state"] == "gone" else ""
+        style = QUIET if node["state"] == "gone" else ""
         cells = []
         for (_name, _title, is_number), text in zip(COLUMNS, row(node, self.figures), strict=True):
             cells.append(Text(text, style, justify="right" if is_number else "left", no_wrap=True))
