@@ -32,7 +32,8 @@ from .nodes import Unknown
 if TYPE_CHECKING:
     from .operations import Operations
 
-BODY = 64 * 1024  # bytes of a request
+HEAD = 16 * 1024  # bytes of a request's head
+BODY = 64 * 1024
 WATCHERS = 32  # clients of /api/events at once
 PING_S = 15  # a comment, so that an idle stream stays open
 SEND_S = 30  # a client that takes nothing for so long is let go
@@ -76,6 +77,8 @@ class Guard:
             return await self._app(scope, receive, send)
         headers = dict(scope["headers"])
         error = None
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > HEAD:
+            error = Json({"error": f"the head of a request has at most {HEAD} bytes"}, 431)
         if not self._is_ours(headers.get(b"host", b"").decode("latin-1")):
             error = Json({"error": "this host name is not served here; see http.hosts"}, 421)
         length = headers.get(b"content-length", b"0")
@@ -196,7 +199,8 @@ class Api:
 
         async def events() -> AsyncIterator[dict[str, str]]:
             try:
-                yield {"event": "state", "data": msgspec.json.encode(self._ops.state()).decode()}
+                if not wanted or "state" in wanted:
+                    yield {"event": "state", "data": msgspec.json.encode(self._ops.state()).decode()}
                 async for name, data in watcher:
                     if not wanted or name in wanted:
                         yield {"event": name, "data": data}

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from .operations import Operations
 
 CONNECTIONS = 256  # at once; more are answered by 503
-HEADERS = 16 * 1024  # bytes of a request's head
 LAST_S = 2  # for answers under way when the gateway ends
 
 
@@ -65,7 +64,7 @@ class HttpServer:
 
     async def start(self) -> None:
         """Listen. Raises OSError, and LocalError for a token that cannot be had."""
-        from .api import Api
+        from .api import HEAD, Api
 
         api = Api(self._operations, read_token(self._table), self._table.hosts)
         sock = _listen(self.host, self.port)
@@ -75,11 +74,12 @@ class HttpServer:
             log_config=None,
             access_log=False,
             lifespan="off",
+            http="h11",  # which knows a limit for a head that comes in pieces
             ws="none",
             server_header=False,
             date_header=False,
             limit_concurrency=CONNECTIONS,
-            h11_max_incomplete_event_size=HEADERS,
+            h11_max_incomplete_event_size=HEAD,
             timeout_graceful_shutdown=LAST_S,
         )
         self._server = _Server(config)

@@ -15,6 +15,7 @@ script; `adopt` runs those that this file has not had yet.
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import sqlite3
 import threading
@@ -24,8 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-import structlog
-
+log = logging.getLogger("state")
 Result = TypeVar("Result")
 Row = tuple[Any, ...]
 BATCH = 512  # changes in one commit
@@ -55,7 +55,6 @@ class State:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.log = structlog.get_logger("state")
         self.commits = 0
         self.changes = 0  # that were committed
         self.failures = 0  # that were not
@@ -135,6 +134,10 @@ class State:
         self._jobs.put(_Job(change, None))
         return True
 
+    async def settle(self) -> None:
+        """Return when all that was handed over by `later` before is on the disk, or has failed."""
+        await self.change(lambda connection: None)
+
     async def read(self, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[Row]:
         """The rows of a query, of the last commit. It runs beside the writer, and keeps nobody waiting."""
         if not self.is_open or self._readers is None:
@@ -174,7 +177,7 @@ class State:
             if isinstance(error, sqlite3.OperationalError):  # locked, full, not allowed: nothing is wrong with the file
                 raise
             aside = self.path.with_name(f"{self.path.name}.broken-{int(time.time())}")
-            self.log.error("the state cannot be read; a new one is begun", error=str(error), set_aside=str(aside))
+            log.error("the state cannot be read (%s): it is set aside as %s, and a new one begun", error, aside)
             for suffix in ("", "-wal", "-shm"):
                 broken = self.path.with_name(self.path.name + suffix)
                 if broken.exists():
@@ -216,7 +219,7 @@ class State:
                 if job.done:
                     job.done(job)
                 elif job.error:
-                    self.log.warning("a change of the state failed", error=repr(job.error))
+                    log.warning("a change of the state failed: %r", job.error)
         connection.close()
 
     def _commit(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
