@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
+from picoswarm import Node
 from picoswarm_gateway.config import Config, HttpTable
+from picoswarm_gateway.gateway import Gateway
 from picoswarm_tools import browser
-from small_mesh import HOST, PATIENCE_S, SmallMesh, free_port
+from small_mesh import HOST, PATIENCE_S, SmallMesh, free_port, until
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
@@ -23,6 +25,12 @@ def with_page(mesh: SmallMesh, **more: object) -> Config:
     config = mesh.config(http=HttpTable(host=HOST, port=free_port(), token=TOKEN), **more)
     config.mesh.profile = dict(FAST)
     return config
+
+
+async def meet(node: Node, gateway: Gateway) -> None:
+    """Return when both have a session: a request opens one at once."""
+    await until(lambda: node.contact(gateway.id))
+    await node.request(gateway.id, "about")
 
 
 class Visit:

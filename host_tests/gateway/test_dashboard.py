@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from dashboard import FAST, TOKEN, open_browser, with_page
+from dashboard import FAST, TOKEN, meet, open_browser, with_page
 from picoswarm_gateway import nodes
 from picoswarm_gateway.gateway import Gateway
 from picoswarm_tools import mpy, runtimes
@@ -45,7 +45,8 @@ def test_nodes_appear_with_their_messages_and_one_that_is_killed_goes(browser, m
         )
         async with Gateway(config) as gateway, browser.visit(config) as dashboard:
             await dashboard.sees("#no-nodes", "No node yet")
-            async with mesh.node("hall", gateway):
+            async with mesh.node("hall", gateway) as hall:
+                await meet(hall, gateway)
                 numbers = {**FAST, "name": "cellar", "what": "humidity", "every": 300}
                 await board.start(f"{HOST}:{config.mesh.port}", numbers)
                 try:
@@ -83,7 +84,7 @@ def test_a_message_is_sent_with_the_token_only(browser, mesh):
                     heard.append((message.topic, message.payload))
 
             hearing = asyncio.create_task(hear())
-            await until(lambda: lamp.sessions())
+            await meet(lamp, gateway)
             await dashboard.sees("#node-rows tr[data-state=session]", "lamp")
             await page.fill("#topic", "lamps/hall")
             await page.fill("#payload", "off")
@@ -125,9 +126,9 @@ def test_what_a_node_says_of_itself_is_text_and_nothing_else(browser, mesh):
         config = with_page(mesh)
         name = "<s id=got>"
         async with Gateway(config) as gateway, mesh.node("guest", gateway) as first, browser.visit(config) as dashboard:
-            await until(lambda: first.sessions())
+            await meet(first, gateway)
             async with mesh.node(name, gateway) as guest:
-                await until(lambda: guest.sessions())
+                await meet(guest, gateway)
                 await dashboard.sees("#node-rows tr", name)
                 await guest.publish("<s id=got>", b"<img src=x onerror=document.title='got'>")
                 await dashboard.sees("#messages li", "<img src=x")
@@ -147,7 +148,7 @@ def test_a_telephone_shows_all_of_it_without_scrolling_sideways(browser, mesh):
     async def story():
         config = with_page(mesh)
         async with Gateway(config) as gateway, mesh.node("a-name-as-long-a", gateway) as node:
-            await until(lambda: node.sessions())
+            await meet(node, gateway)
             async with browser.visit(config, 360, 740, color_scheme="dark", has_touch=True) as dashboard:
                 await dashboard.sees("#node-rows tr", "a-name-as-long")
                 assert not await dashboard.is_scrolled_sideways()
@@ -216,7 +217,7 @@ def test_a_gateway_that_is_gone_is_said_and_its_return_noticed(browser, mesh):
             await dashboard.sees("#banner", "has not answered since")
             await dashboard.sees("#live", "No answer")
             async with Gateway(config) as again, mesh.node("back", again) as node:
-                await until(lambda: node.sessions())
+                await meet(node, again)
                 await dashboard.sees("#live", "Live")
                 assert await dashboard.page.locator("#banner").is_hidden()
                 await dashboard.sees("#node-rows tr", "back")

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 import structlog
-from dashboard import TOKEN, with_page
+from dashboard import TOKEN, meet, with_page
 from picoswarm_gateway import log, nodes
 from picoswarm_gateway.client import Client, NoAnswer
 from picoswarm_gateway.figures import Figures, clean, line_of, size, span
 from picoswarm_gateway.gateway import Gateway
-from picoswarm_gateway.top import Top
+from picoswarm_gateway.screen import Top
 from small_mesh import HOST, PATIENCE_S, free_port, until
 from textual.widgets import DataTable, Input, RichLog, Static
 
@@ -55,7 +55,7 @@ def shown(app: Top, part: str) -> str:
 def test_nodes_messages_and_logs_appear_and_keys_do_what_they_say(mesh, kept_log):
     async def story():
         async with Gateway(with_page(mesh)) as gateway, mesh.node("kitchen", gateway) as node:
-            await until(lambda: node.sessions())
+            await meet(node, gateway)
             node.log("the kettle boils")
             async with Client(url_of(gateway), TOKEN) as client:
                 app = Top(client, every_s=0.1)
@@ -93,7 +93,7 @@ def test_a_ping_without_the_token_says_what_it_needs_and_a_lost_gateway_is_said(
         gateway = Gateway(with_page(mesh))
         await gateway.start()
         async with mesh.node("kitchen", gateway) as node, Client(url_of(gateway)) as client:
-            await until(lambda: node.sessions())
+            await meet(node, gateway)
             app = Top(client, every_s=0.1)
             async with app.run_test(size=(130, 36)) as pilot:
                 await until(lambda: "kitchen" in shown(app, "#nodes"))
@@ -109,7 +109,7 @@ def test_a_ping_without_the_token_says_what_it_needs_and_a_lost_gateway_is_said(
 def test_once_prints_json_for_scripts(mesh):
     async def story():
         async with Gateway(with_page(mesh)) as gateway, mesh.node("kitchen", gateway) as node:
-            await until(lambda: node.sessions())
+            await meet(node, gateway)
             await until(lambda: gateway.operations.nodes.known)
             command = [str(Path(sys.executable).with_name("picoswarm")), "top", "--url", url_of(gateway), "--once"]
             text = await asyncio.to_thread(subprocess.check_output, command, text=True)
@@ -123,7 +123,7 @@ def test_once_prints_json_for_scripts(mesh):
 
 def test_mistakes_have_their_exit_status():
     command = [str(Path(sys.executable).with_name("picoswarm")), "top", "--url", f"http://{HOST}:{free_port()}"]
-    assert subprocess.run([*command, "--once"], capture_output=True).returncode == 1
+    assert subprocess.run([*command, "--once"], capture_output=True).returncode == 3
     assert subprocess.run([*command, "--json"], capture_output=True).returncode == 2
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert done.returncode == 2 and "no terminal" in done.stderr
