@@ -1,9 +1,9 @@
 """A board with a sensor: a node that publishes readings, for `make screenshot` and the tests of the gateway.
 
-    micropython sensor_node.py FOLDER HOST PORT BOOTSTRAP [name=NAME] [what=temperature] [every=1500] [profile number=value ...]
+    micropython sensor_node.py FOLDER HOST PORT BOOTSTRAP [name=NAME] [what=temperature] [every=EVERY] [number=value]
 
-As firmware/demo_node.py it tells its id on standard output and ends with the end of its input. Its readings, every so many
-milliseconds, are made up: they wander about.
+As firmware/demo_node.py it tells its id on standard output and ends with the end of its input. Its readings, one each
+EVERY milliseconds, are made up: they wander about.
 """
 
 import asyncio

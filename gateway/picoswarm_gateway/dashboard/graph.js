@@ -3,6 +3,7 @@
 import { h, rtt, say, short } from "./dom.js";
 import { CALM, grade, Picture } from "./picture.js";
 
+const CALM_MS = 150; // in which a layout that must not be seen to move is made; beyond, it is seen
 const REACH = 16; // px around a node that count as it
 
 export class Graph extends Picture {
@@ -26,7 +27,8 @@ export class Graph extends Picture {
     this.links = links;
     this.layout.set(nodes, links);
     if (CALM.matches) {
-      while (this.layout.isWarm) this.layout.step();
+      const end = performance.now() + CALM_MS;
+      while (this.layout.isWarm && performance.now() < end) this.layout.step();
       this.shown = { ...this.wanted() };
     }
     const poor = links.filter((link) => grade(link.quality) === "poor").length;

@@ -8,6 +8,8 @@ const PULL = 0.022;
 const FRICTION = 0.62;
 const COOLING = 0.982;
 const COLD = 0.012;
+const FASTEST = 40; // px a step
+const SPIRAL = 30; // newcomers start in one, so far apart
 const FAR2 = 640 * 640; // beyond this nodes do not feel each other
 const GOLDEN = Math.PI * (3 - Math.sqrt(5));
 
@@ -38,7 +40,7 @@ export class Layout {
       if (this.at.has(id)) continue;
       const turn = GOLDEN * this.born;
       const from = neighbour.get(id) || { x: 0, y: 0 };
-      const away = neighbour.has(id) ? REST * 0.7 : 14 * Math.sqrt(this.born);
+      const away = (neighbour.has(id) ? REST * 0.5 : 0) + SPIRAL * Math.sqrt(this.born);
       this.at.set(id, { x: from.x + away * Math.cos(turn), y: from.y + away * Math.sin(turn), vx: 0, vy: 0, links: 0, held: false });
       this.born += 1;
       isNew = true;
@@ -80,8 +82,9 @@ export class Layout {
       place.vx = (place.vx - PULL * this.heat * place.x) * FRICTION;
       place.vy = (place.vy - PULL * this.heat * this.aspect * place.y) * FRICTION;
       if (place.held) continue;
-      place.x += place.vx;
-      place.y += place.vy;
+      const fast = Math.max(1, Math.hypot(place.vx, place.vy) / FASTEST); // a crowd must not blow itself apart
+      place.x += place.vx / fast;
+      place.y += place.vy / fast;
     }
     this.heat *= COOLING;
   }

@@ -8,7 +8,9 @@ const UNEVEN = 1.7; // at most so much wider than high, or the other way round, 
 const NODE = 6;
 const HUB = 10;
 const LABELS = 70; // nodes from which on only few of them are named
+const MANY = 150; // links beyond which they are fainter
 const PULSE_MS = 900;
+const QUICK_MS = 8; // a picture that takes less is painted with each frame
 
 export const CALM = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -31,7 +33,8 @@ export class Picture {
     this.focused = null; // id that the keys are on
     this.picked = null;
     this.pulses = new Map(); // id -> when
-    this.frame = 0;
+    this.frame = 0; // whether one is due
+    this.cost = 0; // ms of the last ones
     this.probe = document.createElement("i");
     this.probe.hidden = true;
     canvas.parentElement.append(this.probe);
@@ -96,8 +99,12 @@ export class Picture {
 
   // Drawing
 
+  /** Paint soon. Where that takes long (many nodes, a slow machine), most of the time is left to everything else. */
   draw() {
-    if (!this.frame) this.frame = requestAnimationFrame(() => this.paint());
+    if (this.frame) return;
+    this.frame = 1;
+    if (this.cost < QUICK_MS) requestAnimationFrame(() => this.paint());
+    else setTimeout(() => requestAnimationFrame(() => this.paint()), 3 * this.cost);
   }
 
   place(id) {
@@ -108,6 +115,7 @@ export class Picture {
   paint() {
     this.frame = 0;
     if (!this.width) return;
+    const began = performance.now();
     for (let i = 0; i < 2; i++) this.layout.step();
     const wanted = this.wanted();
     let isMoving = false;
@@ -119,10 +127,10 @@ export class Picture {
     this.pen.clearRect(0, 0, this.width, this.height);
     const near = this.over || this.focused || this.picked;
     const around = this.neighbours(near);
-    for (const link of this.links) this.paintLink(link, near);
-    this.pen.setLineDash([]);
+    this.paintLinks(near);
     for (const id of this.nodes.keys()) this.paintNode(id, around);
     this.paintLabels(near, around);
+    this.cost = 0.7 * this.cost + 0.3 * (performance.now() - began);
     if (this.layout.isWarm || isMoving || this.pulses.size) this.draw();
   }
 
@@ -135,19 +143,28 @@ export class Picture {
     return around;
   }
 
-  paintLink({ a, b, quality }, near) {
+  /** All links, those of one look in one stroke. */
+  paintLinks(near) {
+    const looks = new Map();
+    for (const link of this.links) {
+      const isNear = near && (link.a === near || link.b === near);
+      const look = `${grade(link.quality)} ${isNear ? "near" : near ? "far" : ""}`;
+      if (!looks.has(look)) looks.set(look, new Path2D());
+      looks.get(look).moveTo(...this.place(link.a));
+      looks.get(look).lineTo(...this.place(link.b));
+    }
     const pen = this.pen;
-    const word = grade(quality);
-    const isNear = near && (a === near || b === near);
-    pen.strokeStyle = this.ink[word];
-    pen.lineWidth = (word === "good" ? 1.7 : 1.4) * (isNear ? 1.5 : 1);
-    pen.globalAlpha = near ? (isNear ? 1 : 0.14) : word === "good" ? 0.5 : 0.85;
-    pen.setLineDash(word === "poor" ? [2, 4] : word === "fair" ? [7, 4] : []);
-    pen.beginPath();
-    pen.moveTo(...this.place(a));
-    pen.lineTo(...this.place(b));
-    pen.stroke();
+    const faint = this.links.length > MANY ? 0.5 : 1;
+    for (const [look, path] of looks) {
+      const [word, where] = look.split(" ");
+      pen.strokeStyle = this.ink[word];
+      pen.lineWidth = (word === "good" ? 1.7 : 1.4) * (where === "near" ? 1.5 : 1);
+      pen.globalAlpha = { near: 1, far: 0.14 }[where] ?? faint * (word === "good" ? 0.5 : 0.85);
+      pen.setLineDash({ poor: [2, 4], fair: [7, 4] }[word] || []);
+      pen.stroke(path);
+    }
     pen.globalAlpha = 1;
+    pen.setLineDash([]);
   }
 
   size(id) {
