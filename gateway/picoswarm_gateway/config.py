@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from picoswarm.errors import LocalError
 
+from .families.mqtt.table import MqttTable
 from .profile import gateway_profile
 
 SECRETS = {"token", "password"}  # names of fields that are never printed
@@ -72,6 +73,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     http: HttpTable = msgspec.field(default_factory=HttpTable)
     nodes: NodesTable = msgspec.field(default_factory=NodesTable)
     log: LogTable = msgspec.field(default_factory=LogTable)
+    mqtt: MqttTable = msgspec.field(default_factory=MqttTable)
 
     def check(self, found: list[tuple[str, str]]) -> None:
         """Add (path of the field, what is wrong with it) for all that no type can tell. A field of a wrong type is None."""
@@ -89,6 +91,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
             found.append(("nodes.visit_s", "seconds, 0 for none"))
         if self.http.token and self.http.token_file:
             found.append(("http.token_file", "give the token or a file of it, not both"))
+        self.mqtt.check(found)
         for where, word, words in (("log.level", self.log.level, LEVELS), ("log.format", self.log.format, FORMATS)):
             if word and word not in words:
                 found.append((where, f"one of {', '.join(words)}"))

@@ -19,13 +19,14 @@ from typing import Any
 
 import rich_click as click
 import structlog
-from picoswarm import Node
 from picoswarm.store import Store
 
 from .config import Config
 from .families import Family
 from .hub import Hub
+from .node import HostNode
 from .operations import Operations
+from .owners import Owners
 from .profile import gateway_profile
 from .state import State
 
@@ -47,8 +48,11 @@ class Gateway:
         mesh = config.mesh
         self.folder = Path(mesh.folder).expanduser() if mesh.folder else default_folder()
         self.profile = gateway_profile(**mesh.profile)
-        self.node = Node(Store(str(self.folder)), None, self.profile, mesh.host, mesh.port, tuple(mesh.bootstrap), mesh.name)
-        self.families = {family.name: family for family in families or ()}
+        self.node = HostNode(
+            Store(str(self.folder)), None, self.profile, mesh.host, mesh.port, tuple(mesh.bootstrap), mesh.name
+        )
+        self.families = {family.name: family for family in (*self._asked_for(), *(families or ()))}
+        self.owners = Owners(self)
         self.db = State(self.folder / "state.sqlite")
         self.hub = Hub()
         self.operations = Operations(self)
@@ -56,6 +60,15 @@ class Gateway:
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task] = []
         self._ending = asyncio.Event()
+
+    def _asked_for(self) -> list[Family]:
+        """The families that have a table in the configuration. What one of them needs is imported for it alone."""
+        wanted: list[Family] = []
+        if self.config.mqtt.url:
+            from .families.mqtt.family import MqttFamily
+
+            wanted.append(MqttFamily(self.config.mqtt))
+        return wanted
 
     @property
     def id(self) -> bytes:
@@ -87,6 +100,7 @@ class Gateway:
         await self.node.start()
         self.started_at = time.time()
         self._tasks.append(asyncio.create_task(self._follow_events()))
+        self.owners.start()
         self.node.handle("gateway", self._tell_families)
         for family in self.families.values():
             await family.start(self)
@@ -102,6 +116,7 @@ class Gateway:
         for family in reversed(self.families.values()):
             with suppress(Exception):  # what ends badly must not keep the rest
                 await family.stop()
+        await self.owners.stop()
         for task in self._tasks:
             task.cancel()
         await self.node.close()

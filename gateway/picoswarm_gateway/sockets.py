@@ -68,7 +68,7 @@ class Wires:
         last, self._last = self._last, {}
         for session in list(node._services.swarm.peers.values()):
             link = sockets.get(session)
-            counts = tcp_counts(link.sock) if link else None
+            counts = tcp_counts(link.sock) if link and link.sock else None
             if counts is None:
                 continue
             before = last.get(session, (0, 0, 0, 0))

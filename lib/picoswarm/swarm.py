@@ -80,6 +80,8 @@ class Swarm:
     this node listens, 0 for nowhere; `book`: the AddressBook, if there is one; `name`: at most 16 characters that peers see.
     Raises LocalError where two reactors serve one channel, and for what does not fit HELLO or a session."""
 
+    make_session = Session
+
     def __init__(self, profile, identity, membership, rng, now, reactors, discovery, book=None, port=0, name=""):
         self.now = now
         self.profile = profile
@@ -99,7 +101,7 @@ class Swarm:
         self._parked = []
         self._reception = Reception()
         self._identity = identity
-        self._rng = rng
+        self.rng = rng
         self._discovery = discovery
         self._events = []
         self._scan_at = now
@@ -153,7 +155,7 @@ class Swarm:
         if answer and waited:
             self._at_door = None
             self._finish(waited, _LOST)
-        session = Session(self, ip, port, None)
+        session = self.make_session(self, ip, port, None)
         session.limit(now, _CLOSING_MS)  # it goes where memory is too short for a handshake
         self._at_door = session
         self.sessions.append(session)
@@ -275,7 +277,7 @@ class Swarm:
             link = self.manager.next_dial(now)
             if link is None:
                 break
-            session = Session(self, link.ip, link.port, link)
+            session = self.make_session(self, link.ip, link.port, link)
             if self.book and link.id:
                 self.book.attempt(link.id, self._discovery.uptime)
             session.limit(now, _CONNECT_NEAR_MS if self._discovery.site.is_onlink(link.ip) else _CONNECT_MS)
@@ -331,13 +333,13 @@ class Swarm:
         """Somebody to dial: of the address book, or a live node of the table, from a random place on. (id, ip, TCP port), or
         None."""
         book = self.book
-        if book and self._rng(1)[0] & 1:
+        if book and self.rng(1)[0] & 1:
             found = book.pick(_NEW_PERCENT, self._discovery.uptime)
             if found:
                 return found
         table = self._discovery.table
         count = len(table.pool) // table.step
-        first = u16(self._rng(2), 0)
+        first = u16(self.rng(2), 0)
         for i in range(count):
             record = (first + i) % count * table.step
             port = u16(table.pool, record + _TCP)
@@ -365,7 +367,7 @@ class Swarm:
         hello = self._hello
         hello.seen = bytes(session.ip) + bytes((session.port >> 8, session.port & 0xFF))
         session.handshake = handshake = Handshake(
-            self._identity, keys, self._rng, hello.encode(), session.is_outbound, self._reception, dialed_id, self.now
+            self._identity, keys, self.rng, hello.encode(), session.is_outbound, self._reception, dialed_id, self.now
         )
         session.buf = handshake.buf
         session.deadline = handshake.deadline
