@@ -189,7 +189,8 @@ class Top(App[None]):
             mark, colour = MARKS.get(facts.get("state", ""), ("?", "white"))
             told = [f"{key.replace('_', ' ')} {count(value)}" for key, value in facts.items() if type(value) is int]
             text.append(f"{mark} ", colour).append(f"{clean(name)} {clean(facts.get('state', ''))}", "bold")
-            text.append(f" {', '.join(told[:3])}   ", QUIET)
+            trouble = clean(facts.get("trouble") or "")
+            text.append(f" {trouble or ', '.join(told[:3])}   ", "red" if trouble else QUIET)
         self.query_one("#families", Static).update(text or Text("no families", QUIET))
 
     def _draw_nodes(self) -> None:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 from picoswarm.store import Store
 from picoswarm_gateway.config import Config, HttpTable, LogTable, MeshTable
-from picoswarm_gateway.families import Family
+from picoswarm_gateway.families.mqtt.table import MqttTable, Rule
 from picoswarm_gateway.gateway import Gateway
 from picoswarm_gateway.log import set_up
 
-from . import browser, mpy, runtimes
+from . import browser, mpy, peers, runtimes
 from .demo import FAST
 from .provision import Membership, new_network_key, save
 from .smallpng import shrink
@@ -43,12 +45,28 @@ SENSORS = {
 }
 
 
+@contextmanager
+def broker(folder: Path, port: int) -> Iterator[MqttTable]:
+    """A mosquitto of its own, and the gateway's table for it; an empty one where there is no mosquitto."""
+    try:
+        command, environment = peers.mosquitto()
+    except runtimes.Missing as trouble:
+        print(f"screenshot: without MQTT: {trouble}", file=sys.stderr)
+        yield MqttTable()
+        return
+    path = folder / "mosquitto.conf"
+    path.write_text(f"listener {port} {HOST}\nallow_anonymous true\npersistence false\nlog_dest none\n")
+    with subprocess.Popen([*command, "-c", str(path)], env={**os.environ, **environment}) as process:
+        try:
+            yield MqttTable(url=f"mqtt://{HOST}:{port}", up=[Rule("sensors/#")])
+        finally:
+            process.terminate()
+
+
 @asynccontextmanager
-async def sensor_mesh(
-    folder: Path, families: list[Family] | None = None
-) -> AsyncIterator[tuple[Gateway, list[NodeProcess]]]:
+async def sensor_mesh(folder: Path) -> AsyncIterator[tuple[Gateway, list[NodeProcess]]]:
     """A gateway with its dashboard, and a sensor node for each of SENSORS. Raises Missing."""
-    ports = free_ports(len(SENSORS) + 2)
+    ports = free_ports(len(SENSORS) + 3)
     membership = Membership(new_network_key())
     save(Store(str(folder / "gateway")), membership)
     mesh = MeshTable(folder=str(folder / "gateway"), name="house", host=HOST, port=ports[0], profile=dict(FAST))
@@ -56,10 +74,11 @@ async def sensor_mesh(
     heap = board_heap(BOARD)
     nodes = [
         NodeProcess(name, folder / name, port, membership, heap, SENSOR_PROGRAM)
-        for name, port in zip(SENSORS, ports[2:], strict=True)
+        for name, port in zip(SENSORS, ports[3:], strict=True)
     ]
     async with AsyncExitStack() as stack:
-        gateway = await stack.enter_async_context(Gateway(Config(mesh=mesh, http=http), families))
+        mqtt = stack.enter_context(broker(folder, ports[2]))
+        gateway = await stack.enter_async_context(Gateway(Config(mesh=mesh, http=http, mqtt=mqtt)))
         for node in nodes:
             stack.push_async_callback(node.stop)
             await node.start(f"{HOST}:{ports[0]}", {**FAST, "name": node.name, "what": SENSORS[node.name]})

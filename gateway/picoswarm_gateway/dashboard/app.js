@@ -125,19 +125,31 @@ function showHead() {
 
 const familyItems = new Map();
 
+/** What a family tells beside its state: its trouble, or all that is not 0. */
+function factsOf({ state, trouble, counts, ...facts }) {
+  if (trouble) return String(trouble);
+  const told = [];
+  for (const [name, value] of Object.entries({ ...facts, ...counts })) {
+    const words = name.replaceAll("_", " ");
+    if (typeof value === "number" && value) told.push(`${words} ${count(value)}`);
+    else if (typeof value === "string" && value) told.push(name === "url" ? value : `${words} ${value}`);
+  }
+  return told.join(" · ");
+}
+
 function showFamilies() {
   const families = model.state.families || {};
   const names = Object.keys(families).sort();
   keyed($("families"), names, familyItems, () => h("li", {}, h("span", { class: "dot" }), h("b"), h("span", { class: "word" }), h("span", { class: "facts quiet" })));
   for (const name of names) {
-    const { state, ...facts } = families[name] || {};
+    const { state } = families[name] || {};
     const [dot, title, word, rest] = familyItems.get(name).children;
     dot.className = `dot ${state}`;
     say(title, name);
     say(word, state || "unknown");
     word.className = `word ${state}`;
-    const told = Object.entries(facts).filter(([, value]) => ["string", "number", "boolean"].includes(typeof value) && value !== "");
-    say(rest, told.map(([key, value]) => `${key.replaceAll("_", " ")} ${typeof value === "number" ? count(value) : value}`).join(" · "));
+    say(rest, factsOf(families[name] || {}));
+    rest.hidden = !rest.textContent;
   }
   $("no-families").hidden = names.length > 0;
   const gateways = (model.state.gateways || []).length;

@@ -5,6 +5,13 @@ import { $, ago, atMostEvery, bytes, count, h, keyed, rtt, say, short } from "./
 const PAGE = 200; // rows that are drawn before one asks for more
 const ORDER = { session: 0, live: 1, gone: 2 };
 const messages = (node) => Object.values(node.channels || {}).reduce((sum, [n]) => sum + n, 0); // that it sent to the gateway
+
+/** What a node runs, the interpreter first: that differs more often than the library's version. */
+function firmware(text) {
+  const [library, ...rest] = (text || "–").split(", ");
+  return [...rest, library].join(", ");
+}
+
 const address = (node) => (node.ip ? `${node.ip}:${node.port}` : "–");
 const order = (node) => node.ip?.split(".").reduce((sum, part) => 256 * sum + Number(part), 0) * 65536 + node.port || node.ip || "";
 
@@ -18,7 +25,7 @@ const COLUMNS = [
   ["in", "In", (node) => bytes(node.bytes_in), (node) => -(node.bytes_in || 0), "number"],
   ["out", "Out", (node) => bytes(node.bytes_out), (node) => -(node.bytes_out || 0), "number"],
   ["messages", "Messages", (node) => count(messages(node)), (node) => -messages(node), "number"],
-  ["firmware", "Firmware", (node) => (node.firmware || "–").replace(/^picoswarm /, ""), (node) => node.firmware || "\uffff", "far quiet"],
+  ["firmware", "Firmware", (node) => firmware(node.firmware), (node) => node.firmware || "\uffff", "far quiet"],
 ];
 
 export class NodeTable {
