@@ -48,6 +48,7 @@ def gateway_profile(**changes: int) -> Profile:
         "requests": 256,
         "relay": 1,
         "bootstrap": 1,
+        "gateway": 1,
         "ipv6": 1,
     }
     return Profile(**{**numbers, **changes}).check()

@@ -31,7 +31,7 @@ LEVELS = (
         "entropy",
     ),
     # 2: who one is, and what goes over the wire
-    ("identity", "nodekey", "membership", "slots", "datagram", "noise", "hello", "channel"),
+    ("identity", "nodekey", "membership", "changes", "slots", "datagram", "noise", "hello", "channel"),
     # 3: engines without I/O
     (
         "counters",
@@ -61,13 +61,14 @@ LEVELS = (
         "signing",
         "topics",
         "rpc",
+        "returning",
         "logstats",
         "swarm",
     ),
     # 4: all the I/O there is
     ("net", "tcp", "files", "files_host", "store"),
     # 5: the composition root and the services
-    ("keys", "saves", "services", "asking", "boot", "node", "__init__"),
+    ("keys", "saves", "rekey", "services", "asking", "boot", "node", "__init__"),
 )
 
 assert len({name for level in LEVELS for name in level}) == sum(map(len, LEVELS)), "a module stands in one place"

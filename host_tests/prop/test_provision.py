@@ -88,7 +88,9 @@ def test_a_second_node_joins_and_follows_a_mesh(tmp_path):
     run("--folder", first)
     assert run("--folder", second, "--copy-from", first).exit_code == 0
     assert membership_of(second).encode() == membership_of(first).encode()
-    assert sorted(path.name for path in second.iterdir()) == ["network.0", "network.1", "seed.0", "seed.1"]
+    assert sorted(path.name for path in second.iterdir()) == [
+        *("network.0", "network.1", "operator.0", "operator.1", "seed.0", "seed.1"),
+    ]
     again = run("--folder", second, "--copy-from", first)
     assert again.exit_code == 0 and "Kept" in said(again)
     run("--folder", first, "--new-epoch")
@@ -146,7 +148,8 @@ def test_no_output_holds_a_key_unless_it_is_asked_for(tmp_path):
 def test_json_is_one_object_with_what_the_text_says(tmp_path):
     facts = json.loads(run("--folder", tmp_path / "a", "--json").output)
     fingerprint = membership_of(tmp_path / "a").highest.fingerprint()
-    assert facts == {"folder": str(tmp_path / "a"), "changed": True, "keys": [{"epoch": 0, "fingerprint": fingerprint}]}
+    keys = [{"epoch": 0, "fingerprint": fingerprint}]
+    assert facts == {"folder": str(tmp_path / "a"), "changed": True, "keys": keys, "operator": str(tmp_path / "a.operator")}
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ _TCP = const(58)  # in a table record
 _NEW_PERCENT = const(30)  # of the picks from the book, untried ones (row T31)
 _USEFUL_MS = const(600_000)  # a session that lived so long was good (row T37)
 
+_ALONE_S = const(20)  # of uptime, before bootstrap nodes are dialed without having answered
 _SCAN_MS = const(1000)  # between two looks at all sessions
 _CONNECT_MS = const(10_000)
 _CONNECT_NEAR_MS = const(5_000)
@@ -343,6 +344,11 @@ class Swarm:
             port = u16(table.pool, record + _TCP)
             if port and table.is_live(record) and self.find(table.pool, record) is None:
                 return bytes(table.pool[record : record + 32]), table.ip(record), port
+        anchors = self._discovery.anchors
+        if anchors and self._discovery.uptime > _ALONE_S:
+            # Nobody answers datagrams, as when the network key changed meanwhile: sessions may still be had.
+            anchor = anchors[self._rng(1)[0] % len(anchors)]
+            return anchor.id, anchor.ip, anchor.port
         return None
 
     def find(self, buf, at):
@@ -454,8 +460,7 @@ class Swarm:
                     session.reactors.append(reactor)
             if not session.reactors:
                 reason = _USELESS
-            if self.membership.find(session.epoch) is None:
-                reason = _EPOCH
+            reason = self.membership.refusal(session) or reason
         if not session.is_outbound:
             self._leave_door(session)
             session.link = Link(session.id, session.ip, hello.port if hello else 0, False)
@@ -597,7 +602,7 @@ class Swarm:
         """A message came in. What its reactor says of it may cost the session."""
         if session.stage <= _OPEN:
             reactor = self._by_channel[channel]
-            reason = reactor.receive(session, channel, view)
+            reason = reactor.receive(session, channel, view) if reactor in session.reactors else 0
             if reason:
                 self.offend(session, reason)
             if reactor.is_busy:

@@ -11,7 +11,9 @@ import rich_click as click
 COMMANDS = {
     "demo": ("picoswarm_tools.demo", "demo", "Run a mesh of real MicroPython nodes on this machine."),
     "provision": ("picoswarm_tools.provision", "provision", "Make a network key, or its next epoch, for a node's folder."),
+    "revoke": ("picoswarm_tools.rekey", "revoke", "Shut lost nodes out of a running mesh."),
     "size": ("picoswarm_tools.size", "size", "Predict how much of a board's heap a profile takes."),
+    "rekey": ("picoswarm_tools.rekey", "rekey", "Move a running mesh to a new network key."),
     "report": ("picoswarm_tools.report", "report", "Measure this checkout and print the table of figures."),
 }
 

@@ -57,6 +57,7 @@ class Profile:
     datagram: int
     beacon: int
     bootstrap: int
+    gateway: int
     ipv6: int
     publish_max: int
     publish_burst: int
