@@ -50,14 +50,17 @@ def _read(folder):
     return payload
 
 
-def _is_saved(folder, keys, text):
+def _is_saved(services, change):
     """Whether the folder holds the change now. The keys go first: a cut of power between the two lets it be taken once
     more."""
-    store, network, operator = _store(folder)
+    keys = _keys(services)
+    keys = (keys.highest, keys.lower or keys.retired)
+    collect()
     try:
+        store, network, operator = _store(services._node._folder)
         store.write(network, b"".join([bytes((key.epoch,)) + key.key for key in keys if key]))
-        store.write(operator, store.read(operator)[:PUBLIC] + text)
-    except Exception:  # of whichever copy of errors.py the store has loaded
+        store.write(operator, store.read(operator)[:PUBLIC] + change.text)
+    except Exception:  # memory, or the StoreError of whichever copy of errors.py the store has loaded
         return False
     return True
 
@@ -95,6 +98,21 @@ async def _is_signed(services, change):
     return job.result
 
 
+def _shut_out(services, revoked):
+    """No session with these nodes, and nobody hears of them from here."""
+    swarm = services.swarm
+    swarm.at(ticks_ms())
+    for session in list(swarm.sessions):
+        if session.id and session.id[:PREFIX] in revoked:
+            swarm.end(session, _REVOKED)
+    services.links.turn()
+    engine = services._node._discovery
+    for at in range(0, len(revoked), PREFIX):
+        record = engine.table.find(revoked, at, PREFIX)
+        if record >= 0 and engine.table.is_entry(record):
+            engine._remove(record)
+
+
 def _apply(services, change):
     """Send under the new key from now on. Returns a code."""
     node = services._node
@@ -112,13 +130,8 @@ def _apply(services, change):
     keys.revoked = change.revoked
     for key in gone:
         services.end_epoch(key.epoch)
-    swarm = services.swarm
-    swarm.at(ticks_ms())
-    for session in list(swarm.sessions):
-        if session.id and session.id[:PREFIX] in keys.revoked:
-            swarm.end(session, _REVOKED)
-    services.links.turn()
-    if _is_saved(node._folder, (keys.highest, keys.lower or keys.retired), change.text):
+    _shut_out(services, keys.revoked)
+    if _is_saved(services, change):
         return HELD
     node._unsaved += 1
     return UNSAVED
@@ -144,9 +157,9 @@ async def _tell(services, session, change, told):
     told[session.id] = code
 
 
-async def _spread(services, change, told):
+async def _spread(services, change, told, code):
     """Pass a change on to every peer that does not have it; then sessions under keys that are gone end. `told`: codes by id,
-    of those who have answered; it grows."""
+    of those who have answered; it grows. `code`: whether it was saved; otherwise that is tried again."""
     swarm = services.swarm
     keys = _keys(services)
     asked = list(told)
@@ -165,6 +178,13 @@ async def _spread(services, change, told):
             swarm.end(session, _EPOCH)
     services.links.turn()
     await sleep_ms(_AGAIN_MS)
+    for _ in range(_TRIES):
+        if code == HELD or keys.serial != change.serial:
+            break
+        if _is_saved(services, change):
+            code = HELD
+            services._node._unsaved -= 1
+        await sleep_ms(_AGAIN_MS)
     # Who closed a session because of the change is dialed again as soon as one who did not.
     notes = swarm.manager._notes
     for at in range(_REST, len(notes), _NOTE):
@@ -186,7 +206,7 @@ async def _take(services, change, told):
                 code = change.judge(keys)
                 if code < 0:
                     code = _apply(services, change)
-                    create_task(_spread(services, change, told))
+                    create_task(_spread(services, change, told, code))
         finally:
             services.is_changing = False
     return code
