@@ -108,7 +108,7 @@ def _shut_out(services, revoked):
     services.links.turn()
     engine = services._node._discovery
     for at in range(0, len(revoked), PREFIX):
-        record = engine.table.find(revoked, at, PREFIX)
+        record = engine.table.find(revoked, at, 8)
         if record >= 0 and engine.table.is_entry(record):
             engine._remove(record)
 
