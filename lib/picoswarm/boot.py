@@ -106,7 +106,8 @@ class Boot:
         except OSError as error:
             raise OSError(error.errno, "UDP port %d cannot be opened; another program may have it" % self._port)
         tcp_port = driver.port if profile.links else 0
-        engine = Discovery(profile, identity, keyring, rng, ticks_ms(), ip, driver.port, tcp_port, pool=self._pool)
+        flags = profile.gateway << 1 | profile.relay << 3
+        engine = Discovery(profile, identity, keyring, rng, ticks_ms(), ip, driver.port, tcp_port, flags, pool=self._pool)
         if is_loopback:
             engine.beacon_ip = _LOCAL_BROADCAST
         for ip_of, port in self._bootstrap:

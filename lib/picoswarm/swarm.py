@@ -624,7 +624,7 @@ class Swarm:
         if self.book:
             hello = session.hello
             port = session.port if session.is_outbound else hello.port
-            self.book.connected(hello.capabilities << 1 & 0x0E, session.id, session.ip, 0, port)
+            self.book.connected(hello.capabilities & 0x0E, session.id, session.ip, 0, port)
         self._events.append((OPENED, session))
         self._tell(session, _ADD, 0)
 

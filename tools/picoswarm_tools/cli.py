@@ -10,6 +10,7 @@ import rich_click as click
 # name -> (module, attribute, one line of help). The help stands here so that `picoswarm --help` imports nothing else.
 COMMANDS = {
     "demo": ("picoswarm_tools.demo", "demo", "Run a mesh of real MicroPython nodes on this machine."),
+    "gateway": ("picoswarm_gateway.cli", "gateway", "Run a bridge between the mesh and the world."),
     "provision": ("picoswarm_tools.provision", "provision", "Make a network key, or its next epoch, for a node's folder."),
     "revoke": ("picoswarm_tools.rekey", "revoke", "Shut lost nodes out of a running mesh."),
     "size": ("picoswarm_tools.size", "size", "Predict how much of a board's heap a profile takes."),

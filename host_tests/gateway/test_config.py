@@ -1,0 +1,58 @@
+"""The gateway's configuration file: what it gives, and how it names what is wrong."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from picoswarm_gateway.config import MASK, Config, Mistakes, effective, load, parse
+
+PATH = Path("gateway.toml")
+
+
+def mistakes(text: str) -> list[tuple[int, str]]:
+    with pytest.raises(Mistakes) as caught:
+        parse(text, PATH)
+    return caught.value.found
+
+
+def test_an_empty_file_is_all_defaults():
+    assert parse("", PATH) == Config() == load(None)
+
+
+def test_every_mistake_is_named_with_its_line():
+    text = '[mesh]\nname = "a name that is far too long"\nport = 70000\nprot = 3\n\n[http]\nport = "a"\n[mqqt]\na = 1\n'
+    found = mistakes(text)
+    assert [line for line, _ in found] == [2, 3, 4, 7, 8]
+    for part, (_, said) in zip(("mesh.name", "mesh.port", "mesh.prot", "http.port", "mqqt"), found, strict=True):
+        assert said.startswith(part)
+
+
+def test_a_mistake_in_the_syntax_has_its_line():
+    ((line, _),) = mistakes('[mesh]\nname = "x\n')
+    assert line == 2
+
+
+def test_a_number_that_the_profile_has_not_is_named():
+    ((line, said),) = mistakes("[mesh]\n\n[mesh.profile]\nrecrods = 300\n")
+    assert line == 3 and "recrods" in said
+
+
+def test_a_table_in_the_place_of_which_stands_a_value_is_named():
+    ((line, said),) = mistakes('mesh = "x"\n')
+    assert line == 1 and said.startswith("mesh")
+
+
+def test_a_file_that_is_not_there_is_no_traceback(tmp_path):
+    with pytest.raises(Mistakes, match="cannot be read"):
+        load(tmp_path / "none.toml")
+
+
+def test_what_is_printed_can_be_read_again_and_holds_no_secret():
+    config = parse('[http]\ntoken = "hunter2"\n[mesh]\nbootstrap = ["192.0.2.7:20742"]\n', PATH)
+    text = effective(config)
+    assert "hunter2" not in text
+    read = tomllib.loads(text)
+    assert read["http"]["token"] == MASK and read["mesh"]["bootstrap"] == ["192.0.2.7:20742"]
+    assert parse(text, PATH).mesh == config.mesh
