@@ -124,7 +124,16 @@ class Operator:
 
 def operator_node(operator: Operator, bootstrap: Sequence[str], host: str, port: int, network: Membership | None) -> Node:
     """A node that meets as many members as it can, and serves nobody."""
-    numbers = {"gateway": 0, "bootstrap": 0, "relay": 0, "pubsub": 0, "logstats": 0, "beacon": 1, "outbound": 64, "dials": 16}
+    numbers = {
+        "gateway": 0,
+        "bootstrap": 0,
+        "relay": 0,
+        "pubsub": 0,
+        "logstats": 0,
+        "beacon": 1,
+        "outbound": 64,
+        "dials": 16,
+    }
     return Node(
         operator.store,
         network=network,

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from picoswarm.changes import FORGED, HELD, OLDER, REVOKE, ROTATE, UNORDERED, Change, signed_text
-from picoswarm.membership import NetworkKey
+from picoswarm import RequestError
+from picoswarm.changes import HELD, OLDER, REVOKE, ROTATE, UNORDERED, Change, signed_text
 from picoswarm.rekey import change_keys
 from picoswarm_tools.sim import tasks
-from picoswarm_tools.sim.clock import MILLISECOND, MINUTE, SECOND
+from picoswarm_tools.sim.clock import MINUTE, SECOND
 from picoswarm_tools.sim.mesh import BOOTSTRAP
 from picoswarm_tools.sim.network import Conditions
 from picoswarm_tools.sim.served_node import ServedMesh, ServedNode
 
 OPERATOR = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 GATEWAY = {**BOOTSTRAP, "gateway": 1, "relay": 1, "links": 16, "inbound": 12, "outbound": 4}
+LONG = os.environ.get("PICOSWARM_LONG") == "1"
 TOPIC = "house/warm"
 EPOCH, DUPLICATE, TRIMMED, REVOKED = 9, 6, 17, 22
 
@@ -28,8 +30,14 @@ def change(serial: int, epoch: int, kind: int = ROTATE, revoked: tuple[bytes, ..
     return Change(unsigned + signer.sign(signed_text(unsigned)))
 
 
+def understood_by(node: ServedNode) -> int:
+    """How many datagrams a node received that were under a key of its own."""
+    stats = node.engine.stats()
+    return stats["received"] - stats["drop_version"]
+
+
 class World:
-    """A mesh of 20, its first node a gateway, after three minutes. `ended`: reasons of sessions that ended since."""
+    """A mesh whose sessions join it to one piece, its first node a gateway. `ended`: reasons of sessions that ended since."""
 
     def __init__(self, count: int = 20) -> None:
         conditions = Conditions(latency_ms=20, jitter_ms=20, loss=0.02)
@@ -59,8 +67,10 @@ class World:
         return [reason for reason in self.ended if reason not in (DUPLICATE, TRIMMED)]
 
     async def settle(self) -> None:
-        await asyncio.sleep(180)
-        assert self.mesh.components() == [len(self.nodes)]
+        while self.mesh.components() != [len(self.nodes)]:
+            await asyncio.sleep(5)
+            assert self.clock.now_us < 5 * MINUTE
+        await asyncio.sleep(10)
         self.ended.clear()
 
     async def publish(self, seconds: int) -> None:
@@ -106,8 +116,8 @@ def test_a_rotation_loses_no_session_and_no_message():
     world = World()
 
     async def scenario():
-        talking = asyncio.create_task(world.publish(60))
-        await asyncio.sleep(10)
+        talking = asyncio.create_task(world.publish(30))
+        await asyncio.sleep(5)
         began_us = world.clock.now_us
         assert await world.begin(world.nodes[7], change(1, 1)) == HELD
         while world.epochs() != {(1, 0)}:
@@ -122,13 +132,16 @@ def test_a_rotation_loses_no_session_and_no_message():
 
 
 def test_forty_rotations_in_a_row_go_around_the_epochs_more_than_twice():
-    world = World()
+    world = World(20 if LONG else 6)
 
     async def scenario():
         for serial in range(1, 41):
-            assert await world.begin(world.nodes[serial % 20], change(serial, serial % 16)) == HELD
-            await asyncio.sleep(20)
-            assert world.epochs() == {(serial % 16, (serial - 1) % 16)}
+            assert await world.begin(world.nodes[serial % len(world.nodes)], change(serial, serial % 16)) == HELD
+            began_us = world.clock.now_us
+            while world.epochs() != {(serial % 16, (serial - 1) % 16)}:
+                await asyncio.sleep(0.5)
+                assert world.clock.now_us - began_us < 30 * SECOND
+            await asyncio.sleep(1)  # who told it has the answer
         assert not world.lost_sessions()
         await world.publish(10)
         await asyncio.sleep(10)
@@ -147,10 +160,10 @@ def test_a_revocation_silences_a_lost_board_within_a_minute():
         await asyncio.sleep(30)
         assert {(node.keys.highest.epoch, node.keys.lower) for node in others} == {(1, None)}
         assert lost.keys.highest.epoch == 0 and not lost.swarm.peers
-        answered = lost.engine.stats()["bytes_received"]
+        understood = understood_by(lost)
         await world.publish(10)
-        await asyncio.sleep(110)
-        assert lost.engine.stats()["bytes_received"] == answered  # nobody says a word to it
+        await asyncio.sleep(20)
+        assert understood_by(lost) == understood  # nobody says a word to it
         assert not lost.swarm.peers and lost.id not in {id32 for node in others for id32 in node.live_ids()}
         assert world.missed(but=(lost,)) <= 10 * 2  # what the lost board itself published
         assert [reason for reason in world.lost_sessions() if reason not in (REVOKED, EPOCH)] == []
@@ -158,26 +171,29 @@ def test_a_revocation_silences_a_lost_board_within_a_minute():
     world.run(scenario)
 
 
-def test_who_slept_through_a_revocation_gets_the_new_key_from_a_gateway_and_serves_the_lost_board_no_more():
-    world = World()
+@pytest.mark.parametrize("has_book", [True, False])
+def test_who_slept_through_a_revocation_gets_the_new_key_from_a_gateway_and_serves_the_lost_board_no_more(has_book):
+    """It dials the gateway whose address stands in its book, or its bootstrap node."""
+    world = World(10)
     lost, sleeper = world.nodes[5], world.nodes[9]
 
     async def scenario():
         sleeper.power_off()
+        if not has_book:
+            sleeper._book_file = b""
         await asyncio.sleep(60)
         await world.begin(world.nodes[3], change(1, 1, REVOKE, (lost.id,)))
-        await asyncio.sleep(600)
+        await asyncio.sleep(200)
         sleeper.power_on()
         assert sleeper.keys.highest.epoch == 0
         began_us = world.clock.now_us
         while sleeper.keys.highest.epoch == 0:
             await asyncio.sleep(0.5)
             assert world.clock.now_us - began_us < 5 * MINUTE
-        print("the sleeper had the new key after", (world.clock.now_us - began_us) / SECOND, "s")
         assert sleeper.keys.lower is None and sleeper.keys.find(0) is None
         await asyncio.sleep(120)
         assert lost.id not in sleeper.swarm.peers and not lost.swarm.peers
-        assert len(sleeper.swarm.peers) >= 2 and len(sleeper.live_ids()) >= 8
+        assert sleeper.swarm.peers and len(sleeper.live_ids()) >= 7
         sleeper.power_off()
         await asyncio.sleep(5)
         sleeper.power_on()
@@ -188,7 +204,7 @@ def test_who_slept_through_a_revocation_gets_the_new_key_from_a_gateway_and_serv
 
 
 def test_the_lost_board_gets_nothing_from_the_gateway_under_the_old_key():
-    world = World()
+    world = World(8)
     lost = world.nodes[5]
 
     async def scenario():
@@ -205,8 +221,8 @@ def test_the_lost_board_gets_nothing_from_the_gateway_under_the_old_key():
 
 
 def test_who_was_away_during_a_rotation_is_told_by_whoever_it_meets():
-    world = World()
-    away = world.nodes[9]
+    world = World(8)
+    away = world.nodes[6]
 
     async def scenario():
         away.power_off()
@@ -245,16 +261,15 @@ def test_what_is_no_change_changes_nothing():
             assert await tell(change(6, epoch).text) == UNORDERED
         assert await tell(b"\x01" + bytes(102)) == 4
         world.ended.clear()
-        with pytest.raises(Exception, match=""):  # who tells a forged one loses the session
+        with pytest.raises(RequestError):  # who tells a forged one loses the session
             await tell(change(6, 4, signer=impostor).text)
         assert 11 in world.ended
         await asyncio.sleep(200)
         flipped = bytearray(change(6, 4).text)
         flipped[10] ^= 1
-        with pytest.raises(Exception, match=""):
+        with pytest.raises(RequestError):
             await tell(bytes(flipped))
         assert taker.keys.highest.key == key and world.epochs() == {(3, 0)}
-        assert FORGED == 2
 
     world.run(scenario)
 
@@ -273,8 +288,3 @@ def test_the_lower_key_goes_after_a_day_and_takes_no_session_with_it():
         assert not world.lost_sessions() and world.epochs() == {(1, None)}
 
     world.run(scenario)
-
-
-def test_a_key_of_a_change_is_what_a_folder_would_hold():
-    made = change(1, 1)
-    assert NetworkKey(made.key, made.epoch).epoch == 1 and MILLISECOND == 1000

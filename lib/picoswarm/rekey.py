@@ -114,11 +114,11 @@ def _shut_out(services, revoked):
 
 
 def _apply(services, change):
-    """Send under the new key from now on. Returns a code."""
+    """Send under the new key from now on, and take no more under those that go. Their sessions stay until `_spread` has told
+    them. Returns a code."""
     node = services._node
     keys = _keys(services)
     before = keys.highest
-    gone = [key for key in (keys.lower, keys.retired) if key]
     keys.highest = _derive(change)
     keys.lower = keys.retired = None
     if change.kind != REVOKE:
@@ -128,8 +128,6 @@ def _apply(services, change):
     keys.since_s = node._discovery.uptime
     keys.serial = change.serial
     keys.revoked = change.revoked
-    for key in gone:
-        services.end_epoch(key.epoch)
     _shut_out(services, keys.revoked)
     if _is_saved(services, change):
         return HELD
@@ -172,6 +170,8 @@ async def _spread(services, change, told, code):
         if len(told) >= len(asked):
             break
         await sleep_ms(_TURN_MS)
+    if keys.serial != change.serial:
+        return  # the next change tells everybody anew
     swarm.at(ticks_ms())
     for session in list(swarm.peers.values()):
         if session.id in asked and keys.find(session.epoch) is None:

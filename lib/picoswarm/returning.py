@@ -8,19 +8,19 @@ closes it.
 from .compat import const
 
 _EPOCH = const(9)  # see reasons.py
-_HAD_SESSION = const(0x10)  # a state in the address book, see addrbook.py
+_MOST = const(16384)  # ids
 
 
 class Returning:
-    """A Keyring and its retired key. `is_known(id32)` says who may come back; whoever has a better memory than the table
-    and the address book of this boot puts its own in place."""
+    """A Keyring and its retired key. Who had a session since the start, or is in the table, may come back; `remembers(id32)`,
+    if there is one, knows of more."""
 
-    def __init__(self, keyring, rpc, book, discovery):
-        self.is_known = self._is_known
+    def __init__(self, keyring, rpc, table):
+        self.remembers = None
+        self._known = {}  # ids, the oldest first
         self._keyring = keyring
         self._rpc = rpc
-        self._book = book
-        self._table = discovery.table
+        self._table = table
 
     @property
     def highest(self):
@@ -36,8 +36,9 @@ class Returning:
         return self._keyring.serial
 
     def _is_known(self, id32):
-        at = self._book.find(id32) if self._book else -1
-        return at >= 0 and self._book.pool[at] & _HAD_SESSION or self._table.find(id32, 0, 32) >= 0
+        if id32 in self._known or self._table.find(id32, 0, 32) >= 0:
+            return True
+        return self.remembers is not None and self.remembers(id32)
 
     def find(self, epoch):
         """The network key of an epoch, the retired one included, or None."""
@@ -48,9 +49,13 @@ class Returning:
     def refusal(self, session):
         """Why there may be no session with a peer that has proven itself, or 0."""
         reason = self._keyring.refusal(session)
+        if not reason:
+            if len(self._known) >= _MOST:
+                del self._known[next(iter(self._known))]
+            self._known[session.id] = True
         if reason != _EPOCH or not self.find(session.epoch):
             return reason
-        if self._rpc not in session.reactors or not self.is_known(session.id):
+        if self._rpc not in session.reactors or not self._is_known(session.id):
             return reason
         session.reactors = [self._rpc]
         return 0

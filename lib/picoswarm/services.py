@@ -570,7 +570,7 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
     if profile.gateway and rpc:
         from .returning import Returning
 
-        membership = Returning(membership, rpc, book, engine)
+        membership = Returning(membership, rpc, engine.table)
     links = Links(driver.ip, engine.codec.tcp_port, profile.record)
     if len(links.out) >= LONGEST:  # one after the other, never both
         driver.buf = links.out

@@ -49,7 +49,8 @@ _TCP = const(58)  # in a table record
 _NEW_PERCENT = const(30)  # of the picks from the book, untried ones (row T31)
 _USEFUL_MS = const(600_000)  # a session that lived so long was good (row T37)
 
-_ALONE_S = const(20)  # of uptime, before bootstrap nodes are dialed without having answered
+_ANCHOR = const(32)  # of 256 picks: a bootstrap node that is missing, if it has one
+_ALONE_S = const(20)  # of uptime, before that
 _SCAN_MS = const(1000)  # between two looks at all sessions
 _CONNECT_MS = const(10_000)
 _CONNECT_NEAR_MS = const(5_000)
@@ -332,7 +333,13 @@ class Swarm:
         """Somebody to dial: of the address book, or a live node of the table, from a random place on. (id, ip, TCP port), or
         None."""
         book = self.book
-        if book and self._rng(1)[0] & 1:
+        draw = self._rng(1)[0]
+        anchors = self._discovery.anchors
+        if anchors and draw < _ANCHOR and self._discovery.uptime > _ALONE_S:
+            anchor = anchors[draw % len(anchors)]
+            if anchor.is_missing:  # it answers no datagrams, as when the network key changed meanwhile
+                return anchor.id, anchor.ip, anchor.port
+        if book and draw & 1:
             found = book.pick(_NEW_PERCENT, self._discovery.uptime)
             if found:
                 return found
@@ -344,11 +351,6 @@ class Swarm:
             port = u16(table.pool, record + _TCP)
             if port and table.is_live(record) and self.find(table.pool, record) is None:
                 return bytes(table.pool[record : record + 32]), table.ip(record), port
-        anchors = self._discovery.anchors
-        if anchors and self._discovery.uptime > _ALONE_S:
-            # Nobody answers datagrams, as when the network key changed meanwhile: sessions may still be had.
-            anchor = anchors[self._rng(1)[0] % len(anchors)]
-            return anchor.id, anchor.ip, anchor.port
         return None
 
     def find(self, buf, at):

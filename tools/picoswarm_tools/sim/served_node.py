@@ -117,7 +117,7 @@ class ServedNode(SwarmNode):
         super().power_on()
         swarm = self.swarm
         if self.profile.gateway:
-            swarm.membership = Returning(self.keys, self._rpc, swarm.book, self.engine)
+            swarm.membership = Returning(self.keys, self._rpc, self.engine.table)
         if self._book_file:
             decode_book(swarm.book, self._book_file)
         self.services = Services(_Owner(self), swarm, _Links(self), None, self._rpc, None)

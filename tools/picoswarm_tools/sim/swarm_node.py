@@ -113,7 +113,9 @@ class SwarmNode(Node):
             for text in self.filters:
                 subscribe(self.pubsub, text, now)
         assert self.engine is not None
-        self.swarm = Swarm(self.profile, self.identity, self.engine.membership, rng, now, reactors, self.engine, book, port, "")
+        self.swarm = Swarm(
+            self.profile, self.identity, self.engine.membership, rng, now, reactors, self.engine, book, port, ""
+        )
         if pex is not None:
             pex.score = self.swarm.manager.score
         self.tcp_host.is_on = True
