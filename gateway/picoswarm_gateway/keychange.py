@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from picoswarm import Node, PicoswarmError, StoreError
+from picoswarm import Node, PicoswarmError, RequestError, StoreError
 from picoswarm.changes import HELD, REVOKE, REVOKED_MAX, ROTATE, UNSAVED, Change, decode_operator, signed_text
 from picoswarm.crypto import run
 from picoswarm.ed25519 import PublicKey, Sign
@@ -26,10 +27,13 @@ from picoswarm.store import Store
 from .profile import gateway_profile
 
 OPERATOR_SEED = Kind(7, "opseed")
+NO_METHOD = 1
 
 _SEED = 32
 _PREVIOUS = 33  # epoch 1 | key 32
-_LOOKUPS = 8  # towards random targets, to meet the mesh
+_LOOKUPS = 4  # the own id and random targets, to meet the mesh
+_LOOK_S = 4
+_IDLE_S = 10  # the last change is handed out until nobody new came for so long
 _AT_ONCE = 4
 _FLAGS, _LOWER_EPOCH = 64, 0x40  # in a record of the table
 _WORDS = {0: "held", 1: "older", 2: "forged", 3: "unordered", 4: "malformed", 5: "unsaved", -1: "takes no changes"}
@@ -45,8 +49,8 @@ class NobodyThere(Refused):
 
 @dataclass
 class Report:
-    """What became of a change. Ids are hex. `answers`: of the peers that were told directly; `confirmed`: members that answer
-    under the new key; `missing`: those that were there before and do not."""
+    """What became of a change. Ids are hex. `answers`: of the peers that were told directly; `confirmed`: members that
+    answer under the new key; `missing`: those that were there before and do not."""
 
     kind: str
     serial: int
@@ -109,15 +113,12 @@ class Operator:
         self.store.write(OPERATOR_SEED, self._seed + bytes((highest.epoch,)) + highest.key)
 
     def again(self) -> tuple[Change, Membership]:
-        """The last change, and both of its keys."""
+        """The last change, and the key that it replaced: under that one, those can be met who do not have it."""
         if self.last is None or len(self._previous) != _PREVIOUS:
             raise Refused("No change was made from this folder yet.")
         if self.last.epoch != self.membership.highest.epoch:
             raise Refused("The network key was changed by hand since the last change.")
-        membership = Membership(
-            NetworkKey(self.last.key, self.last.epoch), NetworkKey(self._previous[1:], self._previous[0])
-        )
-        membership.serial = self.last.serial
+        membership = Membership(NetworkKey(self._previous[1:], self._previous[0]))
         membership.revoked = self.last.revoked
         return self.last, membership
 
@@ -161,8 +162,9 @@ async def meet(node: Node, seconds: float) -> set[bytes]:
         await node.lookup(target, full=True)
 
     targets = [node.id, *(secrets.token_bytes(32) for _ in range(_LOOKUPS - 1))]
-    async with asyncio.timeout(max(5, end - loop.time())):
-        await _in_groups(look, targets)
+    with suppress(TimeoutError):  # where nodes are gone, a lookup waits for each of them
+        async with asyncio.timeout(_LOOK_S):
+            await _in_groups(look, targets)
     return present(node)
 
 
@@ -199,7 +201,7 @@ async def confirm(node: Node, members: set[bytes], told: dict[bytes, int], secon
         if found and found[0].id == id32 and has_answered(id32):
             confirmed.add(id32)
 
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             while True:
                 confirmed |= {id32 for id32, code in told.items() if code in (HELD, UNSAVED)}
@@ -208,9 +210,33 @@ async def confirm(node: Node, members: set[bytes], told: dict[bytes, int], secon
                     break
                 await _in_groups(ask, sorted(left))
                 await asyncio.sleep(0.5)
-    except TimeoutError:
-        pass
     return confirmed
+
+
+async def hand_out(node: Node, change: Change, seconds: float) -> dict[bytes, int]:
+    """Give a change to every peer that a node under the key before gets, until nobody new has come for a while or `seconds`
+    have passed. Returns the codes of the answers by id."""
+    told: dict[bytes, int] = {}
+    asked: dict[bytes, asyncio.Task] = {}
+    loop = asyncio.get_running_loop()
+
+    async def ask(id32: bytes) -> None:
+        told[id32] = -2
+        try:
+            told[id32] = (await node.request(id32, "keys", change.text, 15_000))[0]
+        except RequestError as error:
+            if error.status == NO_METHOD:
+                told[id32] = -1
+
+    began = idle = loop.time()
+    while loop.time() < began + seconds and loop.time() < idle + _IDLE_S:
+        for id32, *_ in node.sessions():
+            if id32 not in asked:
+                asked[id32] = asyncio.create_task(ask(id32))
+        if not all(task.done() for task in asked.values()):
+            idle = loop.time()
+        await asyncio.sleep(0.1)
+    return told
 
 
 async def change_mesh(node: Node, change: Change, members: set[bytes], seconds: float) -> Report:
@@ -237,9 +263,15 @@ async def _report(node: Node, change: Change, members: set[bytes], told: dict[by
     )
 
 
+def set_memory(node: Node, remembers: Callable[[bytes], bool]) -> None:
+    """Tell a running gateway node how to find out whether it knew an id before its last start. Without that, only those come
+    back after a revocation that had a session with it since."""
+    node._services.swarm.membership.remembers = remembers
+
+
 def resolve(node: Node, members: set[bytes], texts: Sequence[str]) -> list[bytes]:
-    """The ids, or their first 16 bytes, that texts name: 32 or more hex digits of an id, the first 8 or more of a member that
-    is there, or the name of a peer. Raises Refused."""
+    """The ids, or their first 16 bytes, that texts name: 64 or 32 hex digits of an id, the first 8 or more of a member
+    that is there, or the name of a peer. Raises Refused."""
     found = []
     for text in texts:
         digits = text.lower()
@@ -267,14 +299,15 @@ async def run_change(
     seconds: float = 60,
     again: bool = False,
 ) -> Report:
-    """Start a node with the operator's folder, change the network key of the mesh and wait until its members confirm. `nodes`:
-    whom to revoke; None: nobody, the key is rotated. `again`: hand out the last change once more. Raises Refused, and
-    PicoswarmError or OSError where the node cannot be started; then nothing was changed."""
+    """Start a node with the operator's folder, change the network key of the mesh and wait until its members confirm.
+    `nodes`: whom to revoke; None: nobody, the key is rotated. `again`: hand out the last change once more. Raises Refused,
+    and PicoswarmError or OSError where the node cannot be started; then nothing was changed."""
     last, network = operator.again() if again else (None, None)
     async with operator_node(operator, bootstrap, host, port, network) as node:
         members = await meet(node, min(seconds, 30))
         if last is not None:
-            return await _report(node, last, members, {}, seconds)
+            told = await hand_out(node, last, seconds)
+            return await _report(node, last, set(told), told, 0)
         change = operator.make(ROTATE if nodes is None else REVOKE, resolve(node, members, nodes or ()))
         operator.before()
         return await change_mesh(node, change, members, seconds)
@@ -294,4 +327,5 @@ __all__ = [
     "present",
     "resolve",
     "run_change",
+    "set_memory",
 ]

@@ -77,7 +77,9 @@ def test_four_boards_get_a_new_key_while_they_publish_and_lose_no_session(tmp_pa
             assert set(report["confirmed"]) == mesh.live_ids()
             await mesh.until(lambda: mesh.epochs() == [(1, 0)] * 5, 30)
             heard = [node.total("heard") for node in mesh.nodes]
-            await mesh.until(lambda: all(node.total("heard") > n + 20 for node, n in zip(mesh.nodes, heard)), 60)
+            await mesh.until(
+                lambda: all(node.total("heard") > n + 20 for node, n in zip(mesh.nodes, heard, strict=True)), 60
+            )
             assert not ended
             for node in mesh.nodes:
                 node.talk(0)

@@ -37,7 +37,7 @@ def understood_by(node: ServedNode) -> int:
 
 
 class World:
-    """A mesh whose sessions join it to one piece, its first node a gateway. `ended`: reasons of sessions that ended since."""
+    """A mesh in one piece, its first node a gateway. `ended`: reasons of the sessions that ended since."""
 
     def __init__(self, count: int = 20) -> None:
         conditions = Conditions(latency_ms=20, jitter_ms=20, loss=0.02)

@@ -159,7 +159,14 @@ def build() -> str:
             {"names": "a b c", "counts": [0, 127, 300], "question": "0001", "answer": "0201"},
         ],
         "changes": [
-            {"name": name, "kind": kind, "serial": serial, "epoch": epoch, "ids": ids, "text": change(kind, serial, epoch, ids)}
+            {
+                "name": name,
+                "kind": kind,
+                "serial": serial,
+                "epoch": epoch,
+                "ids": ids,
+                "text": change(kind, serial, epoch, ids),
+            }
             for name, kind, serial, epoch, ids in CHANGES
         ],
         "no_changes": [{"name": name, "code": code, "text": text} for name, code, text in NO_CHANGES],

@@ -150,7 +150,6 @@ class Boot:
         if is_of_folder:
             load_operator(store, keyring, self._profile.gateway)
         else:
-            keyring.serial = membership.serial
             keyring.revoked = membership.revoked
         identity = _kept(job.result, "id", "static_private", "static_public")
         return identity, keyring, Rng(pool.draw(32)).draw, load_nodes(store)

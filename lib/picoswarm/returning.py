@@ -1,7 +1,7 @@
 """How a gateway brings back who slept through a revocation (docs/protocol.md 7.6). Pure.
 
-Its swarm holds a Returning in the place of the Keyring: that one also opens handshakes under the key that was revoked. Such a
-session is for ids that the gateway knew before, and for requests alone; the gateway hands it the change (rekey.offer) and
+Its swarm holds a Returning in the place of the Keyring: that one also opens handshakes under the key that was revoked. Such
+a session is for ids that the gateway knew before, and for requests alone; the gateway hands it the change (rekey.offer) and
 closes it.
 """
 
@@ -12,8 +12,8 @@ _MOST = const(16384)  # ids
 
 
 class Returning:
-    """A Keyring and its retired key. Who had a session since the start, or is in the table, may come back; `remembers(id32)`,
-    if there is one, knows of more."""
+    """A Keyring and its retired key. Who had a session since the start, or is in the table, may come back;
+    `remembers(id32)`, if there is one, knows of more."""
 
     def __init__(self, keyring, rpc, table):
         self.remembers = None

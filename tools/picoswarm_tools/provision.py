@@ -4,8 +4,8 @@ The folder holds what a node keeps (lib/picoswarm/store.py): provisioning writes
 randomness that the node mixes into its own when it makes its node key. It never makes or copies a node key. A key is shown
 only when asked for; everywhere else a mesh is named by the key's fingerprint.
 
-With the first network key of a mesh comes its operator key, which signs later changes of the network key (rekey.py). Its seed
-stays in a folder of its own, on this computer; nodes get the public half.
+With the first network key of a mesh comes its operator key, which signs later changes of the network key (rekey.py). Its
+seed stays in a folder of its own, on this computer; nodes get the public half.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def described(folder: Path, membership: Membership, changed: bool, show: bool) -
 @click.option(
     "--operator",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where the operator key of a new mesh goes, which signs later changes; never to a board. [default: FOLDER.operator]",
+    help="Where the operator key of a new mesh goes, which signs later changes; no board's. [default: FOLDER.operator]",
 )
 @click.option("--force", is_flag=True, help="Replace the key of another mesh.")
 @click.option("--show", is_flag=True, help="Print the keys themselves. Whoever reads them is a member.")

@@ -16,8 +16,8 @@ from picoswarm_gateway.keychange import NobodyThere, Operator, Refused, Report, 
 NOBODY, INCOMPLETE = 3, 4
 
 _STATUS = """
-Exit status: 0 every member that was there confirmed; 1 refused or failed, nothing was changed; 2 wrong usage; 3 no member was
-reached, nothing was changed; 4 the key was changed, but not every member confirmed: see --again.
+Exit status: 0 every member that was there confirmed; 1 refused or failed, nothing was changed; 2 wrong usage; 3 no member
+was reached, nothing was changed; 4 the key was changed, but not every member confirmed: see --again.
 """
 
 

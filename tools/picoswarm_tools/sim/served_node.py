@@ -1,5 +1,5 @@
-"""A whole node in virtual time with the services of the library, `picoswarm.services.Services`, and what it keeps in flash: its
-network keys and its address book outlive a power cut."""
+"""A whole node in virtual time with the services of the library, `picoswarm.services.Services`, and what it keeps in flash:
+its network keys and its address book outlive a power cut."""
 
 from __future__ import annotations
 

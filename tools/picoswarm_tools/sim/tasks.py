@@ -1,5 +1,5 @@
-"""Coroutines in virtual time: an asyncio loop whose clock is that of a simulation. While every task waits, the simulation runs
-on, from event to event, until one of them may go on."""
+"""Coroutines in virtual time: an asyncio loop whose clock is that of a simulation. While every task waits, the simulation
+runs on, from event to event, until one of them may go on."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 @contextmanager
 def _virtual_ticks(clock: Clock) -> Iterator[None]:
-    """The modules whose coroutines run in virtual time look at its clock. Nor do they collect garbage, which for many nodes in
-    one process would take longer than all the rest."""
+    """The modules whose coroutines run in virtual time look at its clock. Nor do they collect garbage, which for many nodes
+    in one process would take longer than all the rest."""
     modules = (services, rekey)
     before = [(module.ticks_ms, module.collect) for module in modules]
     for module in modules:
