@@ -182,6 +182,14 @@ def test_a_silent_peer_is_gone_after_fifty_seconds():
     _goes_silent(World().pair(keepalive_s=5, silent_s=5), 10)  # a gateway's profile
 
 
+def test_a_gateway_that_is_silent_is_gone_after_ten_seconds():
+    world = World()
+    a, b = world.add(A, 1), world.add(B, 2)
+    b.swarm._hello.capabilities = 2
+    world.join(a, b)
+    _goes_silent((a, b), 10)
+
+
 def _goes_silent(pair, seconds):
     a, b = pair
     a.socket(b).is_stalled = True

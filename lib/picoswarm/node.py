@@ -32,6 +32,8 @@ def _refuse(text):
 class Node:
     """One node of a mesh. Nothing happens before `start`, or `async with`, which starts it and closes it."""
 
+    parts = None  # a host's own classes in the place of Swarm and Links
+
     def __init__(self, folder, network=None, profile=None, host="", port=PORT, bootstrap=(), name=""):
         """`folder`: path of the node's folder, or a Store. `network`: 32-byte network key or Membership; None: the folder
         has it. `profile`: a Profile, or a dict of the numbers in which it differs from the default one, which leaves less
@@ -142,6 +144,12 @@ class Node:
     async def open_stream(self, id32, protocol, timeout_ms=10000):
         """A Stream to another node, by the name of a protocol such as "/echo/1.0.0". Raises a RequestError."""
         return await self._sessions().open_stream(id32, protocol, timeout_ms)
+
+    async def gateway(self, family, timeout_ms=10000):
+        """A family of the mesh's gateways ("mqtt"), as a Gateway. Raises Unreachable where no gateway with it answers."""
+        from .gateway import find
+
+        return await find(self, self._sessions(), self._discovery.table, family, timeout_ms)
 
     def handle(self, name, handler):
         """Serve a protocol ("/echo/1.0.0": a coroutine function of one Stream), or a method ("temperature": a function, or

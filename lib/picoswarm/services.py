@@ -15,7 +15,9 @@ _RESET = const(9)
 
 _CALL = const(1)  # events of rpc
 _OK = const(0)
+_REFUSED = const(2)
 _FAILED = const(3)
+_BUSY = const(4)
 _TIMEOUT = const(128)
 _LOST = const(129)
 _UNREACHABLE = const(130)
@@ -212,7 +214,7 @@ class Services:
         self.faults = 0  # handlers of the user that raised; the last one is `fault`
         self.fault = None
         self._node = node
-        self._handlers = {}  # by name: of streams and of requests
+        self.handlers = {}  # by name: of streams and of requests
         self._streams = {}  # by (session, channel)
         self._subscriptions = []
         self._calls = {}  # [Event, status, payload] by number
@@ -340,7 +342,7 @@ class Services:
         session = await self.session(id32, ms)
         channel = session.mux.open(name.encode(), _STREAM_PRIORITY)
         if not channel:
-            _fail(4, "as many streams as there may be")
+            _fail(_BUSY, "as many streams as there may be")
         stream = self._streams[session, channel] = Stream(self, session, channel, name)
         self.touch(session)
         return stream
@@ -390,7 +392,7 @@ class Services:
             self._served(self.rpc).register(name)
         elif len(name.encode()) > _NAME:
             _refuse("the name of a protocol has at most 60 bytes")
-        self._handlers[name] = handler
+        self.handlers[name] = handler
 
     def touch(self, session):
         """Bytes of a session were read or written."""
@@ -440,7 +442,7 @@ class Services:
                 name = str(event[3], "utf-8")
             except ValueError:
                 name = ""
-            handler = self._handlers.get(name) if name[:1] == "/" else None
+            handler = self.handlers.get(name) if name[:1] == "/" else None
             if handler is None:
                 session.mux.reset(event[2], _STREAM_REASON)
             else:
@@ -481,15 +483,17 @@ class Services:
     async def _serve_call(self, peer, number, method, payload):
         status = _OK
         try:
-            result = self._handlers[method](peer.id, payload)
+            result = (self.handlers.get(method) or self._about)(peer.id, payload)
             if hasattr(result, "send"):  # a coroutine
                 result = await result
             if isinstance(result, int):
                 raise TypeError("a method returns bytes")
             result = b"" if result is None else bytes(result)
         except Exception as error:
-            self._note(error, peer)
-            status = _FAILED
+            status = getattr(error, "status", 0)
+            if status not in (_REFUSED, _BUSY):
+                self._note(error, peer)
+                status = _FAILED
             result = str(error)[:64].encode()
         try:
             self.rpc.now = ticks_ms()
@@ -497,6 +501,14 @@ class Services:
         except Exception as error:  # the peer waits until its time is over, or with want of memory goes
             self._note(error, peer)
         self.links.turn()
+
+    def _about(self, _caller, payload):
+        """The one method that every node serves."""
+        before = list(sys.modules)
+        from .about import about
+
+        unload(before)
+        return about(self, payload)
 
     async def _serve_stream(self, handler, stream):
         try:
@@ -534,8 +546,12 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
     socket is open. Raises OSError, LocalError."""
     from .counters import NAMES
     from .net import LONGEST
-    from .swarm import Swarm
-    from .tcp import Links
+
+    if node.parts:
+        Swarm, Links = node.parts
+    else:
+        from .swarm import Swarm
+        from .tcp import Links
 
     now = ticks_ms()
     reactors = list(reactors)
@@ -560,6 +576,7 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
         from .rpc import RPC_COUNTS, Rpc
 
         rpc = Rpc(profile, now)
+        rpc.register("about")
         reactors.append(rpc)
         sources.append((RPC_COUNTS, rpc.counts))
     if profile.logstats:

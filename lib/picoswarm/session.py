@@ -22,6 +22,7 @@ _HEAD = const(2)  # before a record: its length
 _TAG = const(16)
 _FRAME = const(3)  # the shortest plaintext
 _PARTIAL_MS = const(10_000)
+_GATEWAY = const(2)  # of the capabilities
 
 _MALFORMED = const(11)  # see reasons.py
 _FORGED = const(21)
@@ -66,6 +67,8 @@ class Session:
         self.fill = handshake.fill
         copy(self.buf, 0, handshake.buf, 0, self.fill)
         self.mux.start(self.hello.channels, min(self.hello.record, profile.record), now)
+        if self.hello.capabilities & _GATEWAY:
+            self.mux.hurry()
 
     def room(self):
         """How many bytes may be read to buf[fill:] now, as somebody will: an idle session has no buffer."""

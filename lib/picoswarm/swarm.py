@@ -82,6 +82,8 @@ class Swarm:
     this node listens, 0 for nowhere; `book`: the AddressBook, if there is one; `name`: at most 16 characters that peers see.
     Raises LocalError where two reactors serve one channel, and for what does not fit HELLO or a session."""
 
+    make_session = Session
+
     def __init__(self, profile, identity, membership, rng, now, reactors, discovery, book=None, port=0, name=""):
         self.now = now
         self.profile = profile
@@ -101,7 +103,7 @@ class Swarm:
         self._parked = []
         self._reception = Reception()
         self._identity = identity
-        self._rng = rng
+        self.rng = rng
         self._discovery = discovery
         self._events = []
         self._scan_at = now
@@ -155,7 +157,7 @@ class Swarm:
         if answer and waited:
             self._at_door = None
             self._finish(waited, _LOST)
-        session = Session(self, ip, port, None)
+        session = self.make_session(self, ip, port, None)
         session.limit(now, _CLOSING_MS)  # it goes where memory is too short for a handshake
         self._at_door = session
         self.sessions.append(session)
@@ -277,7 +279,7 @@ class Swarm:
             link = self.manager.next_dial(now)
             if link is None:
                 break
-            session = Session(self, link.ip, link.port, link)
+            session = self.make_session(self, link.ip, link.port, link)
             if self.book and link.id:
                 self.book.attempt(link.id, self._discovery.uptime)
             session.limit(now, _CONNECT_NEAR_MS if self._discovery.site.is_onlink(link.ip) else _CONNECT_MS)
@@ -333,7 +335,7 @@ class Swarm:
         """Somebody to dial: of the address book, or a live node of the table, from a random place on. (id, ip, TCP port), or
         None."""
         book = self.book
-        draw = self._rng(1)[0]
+        draw = self.rng(1)[0]
         anchors = self._discovery.anchors
         if anchors and draw < _ANCHOR and self._discovery.uptime > _ALONE_S:
             anchor = anchors[draw % len(anchors)]
@@ -345,7 +347,7 @@ class Swarm:
                 return found
         table = self._discovery.table
         count = len(table.pool) // table.step
-        first = u16(self._rng(2), 0)
+        first = u16(self.rng(2), 0)
         for i in range(count):
             record = (first + i) % count * table.step
             port = u16(table.pool, record + _TCP)
@@ -373,7 +375,7 @@ class Swarm:
         hello = self._hello
         hello.seen = bytes(session.ip) + bytes((session.port >> 8, session.port & 0xFF))
         session.handshake = handshake = Handshake(
-            self._identity, keys, self._rng, hello.encode(), session.is_outbound, self._reception, dialed_id, self.now
+            self._identity, keys, self.rng, hello.encode(), session.is_outbound, self._reception, dialed_id, self.now
         )
         session.buf = handshake.buf
         session.deadline = handshake.deadline
