@@ -33,6 +33,7 @@ _SEED = 32
 _PREVIOUS = 33  # epoch 1 | key 32
 _LOOKUPS = 4  # the own id and random targets, to meet the mesh
 _LOOK_S = 4
+_DIRECT = 4  # peers to be told by the own node, if there are so many
 _IDLE_S = 10  # the last change is handed out until nobody new came for so long
 _AT_ONCE = 4
 _FLAGS, _LOWER_EPOCH = 64, 0x40  # in a record of the table
@@ -156,6 +157,9 @@ async def meet(node: Node, seconds: float) -> set[bytes]:
                 f"No member of mesh {_membership(node)} was reached in {seconds:g} s. "
                 "Name one with --bootstrap IP:PORT, and check that the folder follows the mesh."
             )
+        await asyncio.sleep(0.1)
+    end = loop.time() + _LOOK_S  # whoever is told directly needs no chain of members that follow the operator
+    while loop.time() < end and len(node.sessions()) < min(_DIRECT, len(node.peers())):
         await asyncio.sleep(0.1)
 
     async def look(target: bytes) -> None:

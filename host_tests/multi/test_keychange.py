@@ -20,7 +20,7 @@ from picoswarm_tools.swarm import HOST, free_ports
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch):
     """Three nodes are met at once; and nobody comes late."""
-    monkeypatch.setattr(keychange, "_LOOK_S", 1)
+    monkeypatch.setattr(keychange, "_LOOK_S", 2)
     monkeypatch.setattr(keychange, "_IDLE_S", 2)
 
 
@@ -94,7 +94,7 @@ def test_a_member_that_missed_a_revocation_is_told_when_it_is_handed_out_again(t
 def test_who_follows_no_operator_is_named_as_missing(tmp_path):
     async def scenario(mesh):
         stubborn = mesh.nodes[2]
-        report = await mesh.change(None, 5)
+        report = await mesh.change(None, 8)
         assert report.missing == [stubborn.id.hex()] and report.kind == "rotate"
         assert set(report.confirmed) == {node.id.hex() for node in mesh.nodes[:2]}
         assert mesh.epochs() == [(1, 0), (1, 0), (0, None)]
