@@ -85,7 +85,7 @@ class Profile:
     datagram = 308  # bytes of the longest datagram that is read: four times the longest FIND_NODE of its own
     beacon = 1  # 1: sends a beacon while it knows no live node
     bootstrap = 0  # 1: answers untagged PINGs of members whose id it does not know
-    gateway = 0  # 1: tells others that it is a gateway
+    gateway = 0  # 1: tells others that it is a gateway, and brings back who missed a revocation
     ipv6 = 0  # 1: the gateway's tables carry IPv6
 
     # Services (protocol.md 7)

@@ -238,6 +238,7 @@ class Services:
         self.rpc = rpc
         self.logstats = logstats
         self.answers = None  # see asking.py
+        self.is_changing = False  # a change of keys is verified, see rekey.py
         self.faults = 0  # handlers of the user that raised; the last one is `fault`
         self.fault = None
         self._node = node
@@ -368,6 +369,11 @@ class Services:
         self._served(self.rpc)
         deadline = ticks_add(ticks_ms(), ms)
         session = await self.session(id32, ms)
+        return await self.call(session, method, payload, ticks_diff(deadline, ticks_ms()))
+
+    async def call(self, session, method, payload, ms):
+        """`request`, of the peer of a session."""
+        deadline = ticks_add(ticks_ms(), ms)
         while True:
             left = ticks_diff(deadline, ticks_ms())
             if left <= 0 or session.stage != _OPEN:
@@ -458,6 +464,18 @@ class Services:
         self._streams.pop((session, channel), None)
         self.touch(session)
 
+    def change_keys(self, id32, payload):
+        """Serve the method "keys"."""
+        return self._rekey()[0](self, id32, payload)
+
+    def _rekey(self):
+        """`take` and `offer` of rekey.py, which goes again when they are done."""
+        before = list(sys.modules)
+        from .rekey import offer, take
+
+        unload(before)
+        return take, offer
+
     def end_epoch(self, epoch):
         """A network key is no longer valid."""
         self.swarm.end_epoch(epoch, ticks_ms())
@@ -471,6 +489,9 @@ class Services:
         session = event[1]
         if kind == _OPENED:
             self._node.events.put(("connected", session.id))
+            keys = self.swarm.membership
+            if keys.serial and session.epoch != keys.highest.epoch:
+                create_task(self._rekey()[1](self, session))
         elif kind == _CLOSED:
             for key in list(self._streams):
                 if key[0] is session:
@@ -620,6 +641,10 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
 
         logstats = LogStats(profile.log_bytes, sources, now)
         reactors.append(logstats)
+    if profile.gateway and rpc:
+        from .returning import Returning
+
+        membership = Returning(membership, rpc, engine.table)
     links = make_links(driver.ip, engine.codec.tcp_port, profile.record)
     if len(links.out) >= LONGEST:  # one after the other, never both
         driver.buf = links.out

@@ -17,6 +17,8 @@ COMMANDS = {
     "ping": ("picoswarm_gateway.commands", "ping", "Time requests from a gateway to a node."),
     "provision": ("picoswarm_tools.provision", "provision", "Make a network key, or its next epoch, for a node's folder."),
     "top": ("picoswarm_gateway.top", "top", "Watch the mesh of a gateway, live in the terminal."),
+    "rekey": ("picoswarm_tools.rekey", "rekey", "Move a running mesh to a new network key."),
+    "revoke": ("picoswarm_tools.rekey", "revoke", "Shut lost nodes out of a running mesh."),
     "size": ("picoswarm_tools.size", "size", "Predict how much of a board's heap a profile takes."),
     "trace": ("picoswarm_gateway.commands", "trace", "Show by which way a gateway reaches a node."),
     "report": ("picoswarm_tools.report", "report", "Measure this checkout and print the table of figures."),
