@@ -49,7 +49,14 @@ class HttpTable(msgspec.Struct, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: int = 8742
     token: str = ""  # what writes need; empty: nobody may write
-    token_file: str = ""  # a file that holds it instead
+    token_file: str = ""  # a file that holds it instead, which nobody else may read
+    hosts: list[str] = []  # names under which browsers reach it, beside addresses, localhost and the machine's name
+
+
+class NodesTable(msgspec.Struct, forbid_unknown_fields=True):
+    """`[nodes]`: what is asked of the members of the mesh."""
+
+    visit_s: float = 600.0  # between two visits to a member without a session; 0: none is visited
 
 
 class LogTable(msgspec.Struct, forbid_unknown_fields=True):
@@ -64,6 +71,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
 
     mesh: MeshTable = msgspec.field(default_factory=MeshTable)
     http: HttpTable = msgspec.field(default_factory=HttpTable)
+    nodes: NodesTable = msgspec.field(default_factory=NodesTable)
     log: LogTable = msgspec.field(default_factory=LogTable)
     mqtt: MqttTable = msgspec.field(default_factory=MqttTable)
 
@@ -79,6 +87,8 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
             gateway_profile(**(self.mesh.profile or {}))
         except LocalError as error:
             found.append(("mesh.profile", str(error)))
+        if (self.nodes.visit_s or 0) < 0:
+            found.append(("nodes.visit_s", "seconds, 0 for none"))
         if self.http.token and self.http.token_file:
             found.append(("http.token_file", "give the token or a file of it, not both"))
         self.mqtt.check(found)

@@ -4,7 +4,8 @@
         await gateway.ended()
 
 It is the only place where the parts meet. A part gets the `Gateway` in its `start`, and finds there `node`, `config`,
-`log`, the events of the node (`listen`) and the other families.
+`log`, `db` (the State, for tables of its own), `hub` (what watchers of the dashboard are told), the events of the node
+(`listen`) and the other families.
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ from typing import Any
 
 import rich_click as click
 import structlog
-from picoswarm import Node
 from picoswarm.store import Store
 
 from .config import Config
 from .families import Family
+from .hub import Hub
+from .node import HostNode
+from .operations import Operations
 from .owners import Owners
 from .profile import gateway_profile
+from .state import State
 
 Listener = Callable[[tuple], None]
 
@@ -44,9 +48,14 @@ class Gateway:
         mesh = config.mesh
         self.folder = Path(mesh.folder).expanduser() if mesh.folder else default_folder()
         self.profile = gateway_profile(**mesh.profile)
-        self.node = Node(Store(str(self.folder)), None, self.profile, mesh.host, mesh.port, tuple(mesh.bootstrap), mesh.name)
+        self.node = HostNode(
+            Store(str(self.folder)), None, self.profile, mesh.host, mesh.port, tuple(mesh.bootstrap), mesh.name
+        )
         self.families = {family.name: family for family in (*self._asked_for(), *(families or ()))}
         self.owners = Owners(self)
+        self.db = State(self.folder / "state.sqlite")
+        self.hub = Hub()
+        self.operations = Operations(self)
         self.started_at = 0.0  # time.time()
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task] = []
@@ -78,7 +87,16 @@ class Gateway:
         await self.stop()
 
     async def start(self) -> None:
-        """Join the mesh, then start the families. Raises what `Node.start` raises."""
+        """Join the mesh, then start the families. Raises what `Node.start` raises, OSError and LocalError for HTTP, and
+        StateError and sqlite3.Error for the state; then nothing of it runs."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
+        await self.db.open()
         await self.node.start()
         self.started_at = time.time()
         self._tasks.append(asyncio.create_task(self._follow_events()))
@@ -88,10 +106,13 @@ class Gateway:
             await family.start(self)
             for verb, serve in family.verbs.items():
                 self.node.handle(f"{family.name}/{verb}", serve)
+        await self.operations.start()
         self.log.info("started", id=self.id.hex(), families=sorted(self.families))
 
     async def stop(self) -> None:
-        """End the families, then leave the mesh."""
+        """End the families, leave the mesh, and close the state."""
+        with suppress(Exception):
+            await self.operations.stop()
         for family in reversed(self.families.values()):
             with suppress(Exception):  # what ends badly must not keep the rest
                 await family.stop()
@@ -99,6 +120,7 @@ class Gateway:
         for task in self._tasks:
             task.cancel()
         await self.node.close()
+        await self.db.close()
         self.log.info("stopped")
 
     def end(self) -> None:

@@ -4,8 +4,26 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import deque
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
 
 import structlog
+
+VERSION = version("picoswarm")
+RECENT = 400  # lines that are kept for who asks
+
+recent: deque[str] = deque(maxlen=RECENT)
+listeners: list[Callable[[str], None]] = []  # told of each line
+
+
+def _keep(_logger: Any, _method: str, line: str) -> str:
+    """The last processor: the line is on its way out."""
+    recent.append(line + "\n")
+    for listener in listeners:
+        listener(line + "\n")
+    return line
 
 
 def set_up(level: str, form: str) -> None:
@@ -20,7 +38,7 @@ def set_up(level: str, form: str) -> None:
         last = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
-        processors=[*shared, *last],
+        processors=[*shared, *last, _keep],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

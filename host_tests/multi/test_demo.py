@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import socket
 import struct
 import subprocess
 import sys
@@ -14,7 +15,9 @@ import termios
 import time
 from collections.abc import Callable
 
+import pytest
 from mesh import needs_micropython
+from picoswarm_tools.swarm import HOST, Trouble, free_ports
 
 COMMAND = [sys.executable, "-c", "from picoswarm_tools.cli import main; main()", "demo", "--nodes", "4", "--seconds"]
 COLUMNS = 80
@@ -101,3 +104,11 @@ def test_demo_fits_a_terminal_of_80_columns_and_obeys_its_keys():
         assert "…" not in terminal.screen and max(map(len, terminal.frame)) <= COLUMNS
         assert summary_of(terminal.screen)["ok"]
         assert terminal.process.wait(WALL_S) == 0
+
+
+def test_a_port_whose_number_a_connection_has_is_not_free():
+    with socket.create_server((HOST, 0)) as server, socket.create_connection(server.getsockname()) as connection:
+        taken = connection.getsockname()[1]
+        with pytest.raises(Trouble, match="choose others"):
+            free_ports(1, taken)
+    assert len(set(free_ports(20))) == 20

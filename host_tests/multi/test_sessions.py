@@ -312,6 +312,13 @@ def test_boards_and_a_computer_stream_and_publish_to_each_other(tmp_path):
             await mesh.until(lambda: len({message.origin for message in heard}) == 3 and first.echoes and second.echoes, 60)
             assert first.echoes[0]["ok"] and second.echoes[0]["ok"]
             await mesh.until(lambda: all(node.total("heard") > 3 and node.total("answered") for node in mesh.nodes), 60)
+            for node in mesh.nodes:
+                answer = await hub.request(bytes.fromhex(node.id), "about")
+                end = 1 + answer[0]
+                assert answer[1:end].startswith(b"picoswarm ") and b"MicroPython" in answer[1:end]
+                sessions = int.from_bytes(answer[end : end + 2], "big")
+                told = {answer[at + 1 : at + 33]: answer[at] for at in range(end + 2, len(answer), 33)}
+                assert len(told) == sessions and told[hub.id] & 0xE == 8 | 2  # the hub: relay and gateway
             mesh.assert_nodes_are_sound()
             task.cancel()
 

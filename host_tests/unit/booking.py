@@ -1,13 +1,17 @@
 """Domain helpers for the tests of the address book."""
 
+import gc
+
 from linking import OWN, Dice, id_of, world
 from picoswarm.addrbook import AddressBook
 from picoswarm.profile import Profile
 
 SOURCE = id_of(900)
+LOOPBACK = b"\x7f\0\0\1"
 
 
 def book(seed=1, private=(OWN,), **numbers):
+    gc.collect()  # a book is a piece of 2 KB
     return AddressBook(Profile(**numbers), b"secret%02d" % seed, Dice(seed), private)
 
 

@@ -6,8 +6,11 @@ from picoswarm.mux import Mux
 from picoswarm.profile import Profile
 
 STREAM, READABLE, WRITABLE, ENDED, RESET, GOAWAY = 1, 2, 3, 4, 5, 6
+NAME = b"/echo/1.0.0"  # of a stream
 BULK, URGENT, SLOW, BIG = 32, 33, 34, 35  # channel ids
 CHANNELS = (Channel(BULK, 1, 64, 8192, 400), Channel(URGENT, 10, 8, 2048, 400), Channel(SLOW, 2, 8, 1024, 400))
+WIDE = (Channel(BULK, 1, 16, 4096, 1000), Channel(URGENT, 10, 16, 4096, 1000))
+LARGE = CHANNELS + (Channel(BIG, 1, 4, 4096, 2000),)
 
 
 class End:
@@ -57,13 +60,14 @@ class End:
 
 
 class Pair:
-    """The initiator `a` and the responder `b`, started; what they say first has been said."""
+    """The initiator `a` and the responder `b`, started; what they say first has been said. `of_b`: the profile of `b` when
+    it is another one."""
 
-    def __init__(self, channels=CHANNELS, listed=None, **numbers):
+    def __init__(self, channels=CHANNELS, listed=None, of_b=None, **numbers):
         self.now = 0x3FFFFF00  # the clock is about to wrap
         profile = Profile(**numbers)
         self.a = End(profile, channels, True, self.now)
-        self.b = End(profile, channels, False, self.now)
+        self.b = End(of_b or profile, channels, False, self.now)
         ids = bytes([channel.id for channel in channels]) if listed is None else listed
         self.a.mux.start(ids, profile.record, self.now)
         self.b.mux.start(ids, profile.record, self.now)
@@ -90,6 +94,21 @@ class Pair:
                     return
                 self.pass_ms(min(waits))
         raise AssertionError("they talk for ever")
+
+
+def opened(pair):
+    """Open a stream from `a`, and let `b` hear of it. Returns its id."""
+    stream = pair.a.mux.open(NAME, 4)
+    pair.settle()
+    assert pair.b.events() == [(STREAM, stream, NAME)]
+    return stream
+
+
+def keep_full(end, channel, size):
+    """Queue messages of that size until there is no room."""
+    data = bytes(size)
+    while end.mux.try_send(channel, data):
+        pass
 
 
 def frame(channel, payload=b"", flags=1):

@@ -28,6 +28,7 @@ B = Node(
     unhex("855969fdce98b54abcd8174314f17521cf269223088debdce9743ac60d053c1d"),
 )
 KEY = NetworkKey(bytes(range(32)), 1)
+WAITING, OPENED, DONE, FAILED = range(4)  # stages of a Handshake
 SEEN = b"\xc0\xa8\x07\x15\x0f\xa0"
 HELLO = Hello(0, 4660, SEEN, b"\0\1\2", 768, 4).encode()
 
@@ -98,3 +99,18 @@ def talk(a, b, now=0):
     while turns[-1]:
         turns.append(answer((b, a)[len(turns) & 1 ^ 1], turns[-1], now))
     return turns[:-1]
+
+
+def are_joined(a, b):
+    """Assert that both sides have the same keys and no more to do."""
+    assert a.stage == b.stage == DONE, (a.stage, a.reason, b.stage, b.reason)
+    assert a.send_key == b.receive_key and a.receive_key == b.send_key and a.send_key != a.receive_key
+    assert a.epoch == b.epoch
+    assert not a.work() and not b.work()
+
+
+def is_closed(side, reason):
+    """Assert that a side failed for that reason and leaves without a byte."""
+    assert side.stage == FAILED and side.reason == reason, (side.stage, side.reason)
+    assert side.receive(0, 0) == reason
+    assert not side.work() and side.to_send(bytearray(200)) == 0

@@ -3,8 +3,7 @@
 from binascii import hexlify
 
 from picoswarm import ed25519
-from picoswarm.compat import KERNELS
-from support import Skip, back_ends, raises, unhex
+from support import back_ends, raises, unhex
 
 RUNTIMES = ("cpython", "micropython", "qemu")
 
@@ -187,21 +186,3 @@ def test_messages_may_be_any_buffer():
     for form in (bytearray(message), memoryview(message), memoryview(b"x" + message)[1:]):
         assert _run(ed25519.Sign(seed, public, form)) == signature
         assert _run(ed25519.Verify(memoryview(public), bytearray(signature), form)) is True
-
-
-def test_a_long_message_is_hashed_in_slices():
-    if KERNELS != "viper":
-        raise Skip("the other back ends hash in one go; this runtime takes " + KERNELS)
-    seed, public, _, _ = _case(0)
-
-    def steps(message):
-        job = ed25519.Sign(seed, public, message)
-        n = 1
-        while job.step():
-            n += 1
-        return n, job.result
-
-    few, _ = steps(bytes(2000))
-    many, signature = steps(bytes(5000))
-    assert many == few + 4  # the message is hashed twice, each time in three slices instead of one
-    assert _run(ed25519.Verify(public, signature, bytes(5000))) is True

@@ -1,6 +1,6 @@
-"""Fixed channels of a session: whole messages, credit, limits (docs/protocol.md 5)."""
+"""Fixed channels of a session: whole messages, queues, limits (docs/protocol.md 5)."""
 
-from muxing import BIG, BULK, CHANNELS, SLOW, URGENT, WRITABLE, End, Pair, frame, frames
+from muxing import BIG, BULK, CHANNELS, LARGE, SLOW, URGENT, WRITABLE, Pair, frame, frames
 from picoswarm.channel import Channel
 from picoswarm.errors import LocalError
 from picoswarm.mux import Mux
@@ -8,8 +8,6 @@ from picoswarm.profile import Profile
 from support import raises
 
 RUNTIMES = ("cpython", "micropython", "qemu")
-
-LARGE = CHANNELS + (Channel(BIG, 1, 4, 4096, 2000),)
 
 
 def test_messages_of_a_channel_arrive_whole_and_in_order():
@@ -22,61 +20,12 @@ def test_messages_of_a_channel_arrive_whole_and_in_order():
     assert not pair.a.messages
 
 
-def test_a_message_longer_than_a_record_arrives_whole():
-    pair = Pair(LARGE)
-    message = bytes(range(250)) * 8
-    for _ in range(5):
-        pair.a.mux.try_send(BULK, b"before")
-        assert pair.a.mux.try_send(BIG, message)
-        pair.settle()
-        assert pair.b.sent_on(BIG) == [message]
-        pair.b.messages.clear()
-
-
 def test_a_message_that_fits_in_a_record_is_never_cut():
     pair = Pair()
     for _ in range(5):
         pair.a.mux.try_send(BULK, bytes(400))
     record = pair.a.record(pair.now)
     assert frames(record) == [(BULK, 1, bytes(400))]
-
-
-def test_channels_begin_without_credit():
-    now = 0
-    profile = Profile()
-    a = End(profile, CHANNELS, True, now)
-    a.mux.start(b"\x20\x21", 768, now)
-    first = a.record(now)
-    assert [channel for channel, flags, payload in frames(first)] == [0, 0]  # two CREDITs
-    assert a.mux.try_send(BULK, b"x")
-    now = 20
-    assert a.record(now) == b""
-    assert a.hear(frame(0, b"\x03\x20\x00\x04"), now) == 0
-    assert frames(a.record(now)) == [(BULK, 1, b"x")]
-    assert a.mux.try_send(BULK, b"")
-    assert a.record(100) == b""
-
-
-def test_a_window_holds_twice_the_longest_message():
-    a = End(Profile(), CHANNELS, True, 0)
-    a.mux.start(b"\x20", 768, 0)
-    assert a.record(0) == frame(0, b"\x03\x20\x80\x00")  # or 32 KB
-    channels = (Channel(BULK, 1, 4, 16000, 16000),)
-    a = End(Profile(), channels, True, 0)
-    a.mux.start(b"\x20", 768, 0)
-    assert a.record(0) == frame(0, b"\x03\x20" + (2 * (16000 + 1000 + 8)).to_bytes(2, "big"))
-
-
-def test_credit_comes_back_and_all_of_it():
-    pair = Pair()
-    before = pair.a.mux._rows[10]
-    assert before == 32768
-    pair.b.forgets = True
-    for i in range(500):
-        assert pair.a.mux.try_send(BULK, bytes(i % 400))
-        pair.settle()
-    lost = before - pair.a.mux._rows[10]
-    assert 0 <= lost < 16384  # what is not given back yet stays below half a window
 
 
 def test_a_channel_that_the_peer_did_not_list_takes_nothing():
@@ -137,30 +86,6 @@ def test_what_breaks_a_rule_ends_the_session():
     for control in (b"", b"\x00", b"\x05", b"\x01\x00", b"\x02\x00", b"\x03\x20\x00", b"\x04", b"\x04\x00\x00"):
         assert refused(frame(0, control)) == 11
     assert refused(frame(0, b"\x01", 0)) == 11
-
-
-def test_a_peer_that_sends_beyond_its_credit_is_closed():
-    now = 0
-    b = End(Profile(), CHANNELS, False, now)
-    b.mux.start(b"\x20", 768, now)
-    assert b.hear(frame(BULK, b"x"), now) == 12  # before any was given
-    pair = Pair(LARGE)
-    reasons = [pair.b.hear(frame(BIG, bytes(300), 0), pair.now) for _ in range(8)]
-    assert reasons == [0] * 6 + [15] * 2
-    pair = Pair()
-    pair.b.forgets = True
-    reasons = [pair.b.hear(frame(BULK, bytes(397)), pair.now) for _ in range(82)]
-    assert reasons == [0] * 81 + [12]  # 82 times 400 bytes, and nothing was given back
-
-
-def test_headers_of_an_unfinished_message_are_given_back():
-    """Otherwise many small frames of one message would leave it without credit for its end."""
-    pair = Pair(LARGE)
-    for _ in range(1999):
-        assert pair.b.hear(frame(BIG, b"x", 0), pair.now) == 0
-        pair.b.record(pair.now)
-    assert pair.b.hear(frame(BIG, b"y"), pair.now) == 0
-    assert pair.b.messages == [(BIG, b"x" * 1999 + b"y")]
 
 
 def test_a_channel_that_cannot_be_served_is_refused_at_once():

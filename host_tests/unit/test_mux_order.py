@@ -1,16 +1,10 @@
-"""What goes when: priorities, the flush throttle, control between data, keepalive (docs/protocol.md 5)."""
+"""What goes when: priorities, the flush throttle, control between data (docs/protocol.md 5)."""
 
-from muxing import BULK, CHANNELS, GOAWAY, SLOW, URGENT, End, Pair, frame, frames
+from muxing import BULK, CHANNELS, SLOW, URGENT, WIDE, End, Pair, frame, frames, keep_full
 from picoswarm.channel import Channel
 from picoswarm.profile import Profile
 
 RUNTIMES = ("cpython", "micropython", "qemu")
-
-
-def keep_full(end, channel, size):
-    data = bytes(size)
-    while end.mux.try_send(channel, data):
-        pass
 
 
 def drain(pair, records, *channels):
@@ -29,9 +23,6 @@ def drain(pair, records, *channels):
         pair.pass_ms(2)
         pair.a.mux.tick(pair.now)
     return [before[channel] for channel in channels]
-
-
-WIDE = (Channel(BULK, 1, 16, 4096, 1000), Channel(URGENT, 10, 16, 4096, 1000))
 
 
 def test_priorities_ten_to_one_are_shares_ten_to_one():
@@ -117,70 +108,6 @@ def test_many_pings_draw_one_pong():
     assert pair.a.hear(frame(0, b"\x01") * 50, pair.now) == 0
     assert pair.a.record(pair.now) == frame(0, b"\x02")
     assert pair.a.record(pair.now) == b""
-
-
-def test_silence_is_asked_about_and_then_ends_the_session():
-    pair = Pair()
-    a = pair.a
-    pair.pass_ms(29_999)
-    assert a.mux.tick(pair.now) == 0 and a.mux.due(pair.now) == -1
-    pair.pass_ms(1)
-    assert a.mux.tick(pair.now) == 0
-    assert a.record(pair.now) == frame(0, b"\x01")
-    for _ in range(19):
-        pair.pass_ms(1000)
-        assert a.mux.tick(pair.now) == 0 and a.record(pair.now) == b""
-    pair.pass_ms(1000)
-    assert a.mux.tick(pair.now) == 10
-
-
-def test_any_traffic_is_life():
-    pair = Pair()
-    for _ in range(10):
-        pair.pass_ms(30_000)
-        assert pair.a.mux.tick(pair.now) == 0
-        assert pair.carry(pair.a, pair.b)
-        pair.pass_ms(10_000)
-        assert pair.a.hear(frame(BULK, b""), pair.now) == 0
-        assert pair.a.mux.tick(pair.now) == 0
-
-
-def test_a_node_that_slept_asks_before_it_gives_up():
-    pair = Pair()
-    pair.pass_ms(3_600_000)
-    assert pair.a.mux.tick(pair.now) == 0
-    assert pair.a.record(pair.now) == frame(0, b"\x01")
-    pair.pass_ms(19_000)
-    assert pair.a.mux.tick(pair.now) == 0
-    pair.pass_ms(1_000)
-    assert pair.a.mux.tick(pair.now) == 10
-
-
-def test_a_sign_of_life_can_be_asked_for():
-    pair = Pair()
-    pair.a.mux.ping()
-    pair.a.mux.ping()
-    assert pair.a.record(pair.now) == frame(0, b"\x01")
-
-
-def test_the_last_frame_says_why_it_ends():
-    pair = Pair()
-    pair.a.mux.try_send(BULK, b"bye")
-    pair.a.mux.go_away(7)
-    record = pair.a.record(pair.now)
-    assert frames(record) == [(BULK, 1, b"bye"), (0, 1, b"\x04\x07")]
-    assert pair.b.hear(record + frame(99, b"after the end nothing counts"), pair.now) == 0
-    assert pair.b.events() == [(GOAWAY, 0, 7)]
-    assert pair.a.mux.due(pair.now) == -1 and pair.a.record(pair.now) == b""
-    assert not pair.a.events() and not pair.b.events()
-
-
-def test_a_goodbye_fits_behind_a_full_record():
-    pair = Pair(WIDE)
-    keep_full(pair.a, BULK, 381)  # two of these are a record
-    pair.a.mux.go_away(0)
-    record = pair.a.record(pair.now)
-    assert len(record) <= 768 and frames(record)[-1] == (0, 1, b"\x04\x00")
 
 
 def test_a_record_keeps_to_the_lower_limit():

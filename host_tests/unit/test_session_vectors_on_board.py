@@ -1,10 +1,8 @@
 """The vectors of sessions once more, on every runtime (they are in host_tests/vectors, as JSON)."""
 
-from picoswarm.aead import Aead
 from picoswarm.handshake import Reception
 from picoswarm.hello import decode
 from picoswarm.membership import Membership
-from picoswarm.noise import Noise
 from picoswarm.sealed import Sealed
 from session_vectors import (
     CHALLENGE,
@@ -17,12 +15,11 @@ from session_vectors import (
     NETWORK_KEY,
     PRIVATE_A,
     PRIVATE_B,
-    PUBLISHED,
     RECORDS,
     REFUSED_HELLOS,
     SET_UPS,
 )
-from sessions import KEY, A, B, Draws, Node, answer, initiator, responder, said
+from sessions import KEY, A, B, Draws, answer, initiator, responder, said
 from support import unhex
 
 RUNTIMES = ("cpython", "micropython", "qemu")
@@ -70,30 +67,3 @@ def test_records_are_sealed_and_opened_as_written():
             assert ends[0].seal(buf, at, at + 2 + len(text)) == at + len(record)
             assert buf[at:] == record
             assert ends[1].open(buf, at, len(buf)) == at + 2 + len(text) and buf[at + 2 : at + 2 + len(text)] == text
-
-
-def test_published_handshakes_are_reproduced_by_both_sides():
-    for psk, prologue, static_a, ephemeral_a, static_b, ephemeral_b, *messages in PUBLISHED:
-        sides = []
-        for private, ephemeral, is_initiator in ((static_a, ephemeral_a, True), (static_b, ephemeral_b, False)):
-            sides.append(Noise(Node(unhex(private)), unhex(ephemeral), unhex(prologue), unhex(psk) or None, is_initiator))
-        numbers = [0, 0]
-        for turn in range(len(messages)):
-            is_initiator, payload, wire = messages[turn]
-            payload, wire = unhex(payload), unhex(wire)
-            writer, reader = sides if is_initiator else sides[::-1]
-            buf = bytearray(len(wire))
-            if turn < 3:
-                for _ in writer.message(buf, 0, 0, payload):
-                    pass
-                assert writer.end == len(wire) and buf == wire, turn
-                for _ in reader.message(buf, 0, len(wire)):
-                    pass
-                assert buf[reader.at : reader.end] == payload, turn
-            else:
-                key = writer.keys[:32] if is_initiator else reader.keys[32:]
-                buf[: len(payload)] = payload
-                nonce = bytes((0, 0, 0, 0, numbers[is_initiator])) + bytes(7)
-                Aead(key).seal(nonce, b"", buf, 0, len(payload))
-                numbers[is_initiator] += 1
-                assert buf == wire, turn

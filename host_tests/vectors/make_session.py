@@ -2,7 +2,8 @@
 
     session-hello.json         HELLO: fields and bytes, and bytes that must be refused
     session-handshake.json     whole set-ups under fixed keys, as they pass over TCP, and the first records after one
-    ../unit/session_vectors.py   the same for the boards, and published vectors of the patterns (noise-xx.json)
+    ../unit/session_vectors.py   the same for the boards
+    ../unit/noise_vectors.py   published vectors of the patterns (noise-xx.json), for the boards
 
 The construction is written out here a second time, on the `cryptography` package and `hmac`: what the library makes must
 equal it byte for byte.
@@ -202,6 +203,58 @@ def fields(about: dict) -> dict:
     return {name: value.hex() if isinstance(value, bytes) else value for name, value in about.items()}
 
 
+MADE = ("# ruff: noqa: E501", '"""Made by host_tests/vectors/make_session.py."""', "")
+
+
+def session_module(set_ups: list[SetUp]) -> str:
+    """What boards check of the vectors, as a module."""
+    key = set_ups[0].keys[0]
+    lines = list(MADE)
+    for name, value in (("NETWORK_KEY", NETWORK_KEY), ("PRIVATE_A", PRIVATE_A), ("PRIVATE_B", PRIVATE_B)):
+        lines.append(f'{name} = "{value.hex()}"')
+    lines += [f'ID_A = "{ID_A.hex()}"', f'ID_B = "{ID_B.hex()}"', f"EPOCH = {EPOCH}"]
+    lines.append(f"EPHEMERALS_A = {json.dumps([e.hex() for e in EPHEMERALS_A])}")
+    lines += [f'EPHEMERAL_B = "{EPHEMERAL_B.hex()}"', f'CHALLENGE = "{CHALLENGE.hex()}"']
+    lines.append("SET_UPS = (  # HELLO of A, of B, what passes over TCP in turns, the keys that A and B send under")
+    for each in set_ups:
+        lines.append(
+            f"    (  # {each.name}\n" + f'        "{each.hello_a.hex()}",\n        "{each.hello_b.hex()}",\n        ('
+        )
+        lines += [f'            "{data.hex()}",' for _, data in each.wire]
+        lines.append(f'        ),\n        "{each.keys[0].hex()}",\n        "{each.keys[1].hex()}",\n    ),')
+    lines.append(")\nHELLOS = (")
+    lines += [f'    "{hello(**f).hex()}",  # {name}' for name, f in HELLOS.items()]
+    lines.append(")\nREFUSED_HELLOS = (")
+    lines += [f'    "{data.hex()}",  # {name}' for name, data in REFUSED_HELLOS.items()]
+    lines.append(")\nRECORDS = (  # number, plaintext, record, under the key that A sends under in the first of SET_UPS")
+    lines += [f'    ({n}, "{text.hex()}", "{record(key, n, text).hex()}"),' for n, text in RECORDS if len(text) < 200]
+    lines.append(")\n")
+    return "\n".join(lines)
+
+
+def noise_module() -> str:
+    """The published vectors as a module: one of its own, since a board's heap is small."""
+    published = [
+        vector
+        for vector in json.loads((HERE / "noise-xx.json").read_text())["vectors"]
+        if vector["source"] != "flynn" or (vector["psk"] and vector["prologue"])  # what a board's heap holds
+    ]
+    lines = [
+        *MADE,
+        "PUBLISHED = (  # psk, prologue, static and ephemeral of both sides, (is the initiator's, payload, message)",
+    ]
+    for vector in published:
+        keys = ("psk", "prologue", "init_static", "init_ephemeral", "resp_static", "resp_ephemeral")
+        lines.append(f"    (  # {vector['source']}, {vector['protocol_name']}")
+        lines += [f'        "{vector[name]}",' for name in keys]
+        lines += [
+            f'        ({m["sender"] == "initiator"}, "{m["payload"]}", "{m["ciphertext"]}"),' for m in vector["messages"]
+        ]
+        lines.append("    ),")
+    lines.append(")\n")
+    return "\n".join(lines)
+
+
 def build() -> dict[Path, str]:
     set_ups = [each.run() for each in SET_UPS]
     assert sum(len(data) for _, data in set_ups[0].wire) == 257
@@ -237,46 +290,11 @@ def build() -> dict[Path, str]:
             for n, text in RECORDS
         ],
     }
-    published = [
-        vector
-        for vector in json.loads((HERE / "noise-xx.json").read_text())["vectors"]
-        if vector["source"] != "flynn" or (vector["psk"] and vector["prologue"])  # what a board's heap holds
-    ]
-    lines = ['"""Made by host_tests/vectors/make_session.py."""\n']
-    for name, value in (("NETWORK_KEY", NETWORK_KEY), ("PRIVATE_A", PRIVATE_A), ("PRIVATE_B", PRIVATE_B)):
-        lines.append(f'{name} = "{value.hex()}"')
-    lines += [f'ID_A = "{ID_A.hex()}"', f'ID_B = "{ID_B.hex()}"', f"EPOCH = {EPOCH}"]
-    lines.append(f"EPHEMERALS_A = {json.dumps([e.hex() for e in EPHEMERALS_A])}")
-    lines += [f'EPHEMERAL_B = "{EPHEMERAL_B.hex()}"', f'CHALLENGE = "{CHALLENGE.hex()}"']
-    lines.append("SET_UPS = (  # HELLO of A, of B, what passes over TCP in turns, the keys that A and B send under")
-    for each in set_ups:
-        lines.append(
-            f"    (  # {each.name}\n" + f'        "{each.hello_a.hex()}",\n        "{each.hello_b.hex()}",\n        ('
-        )
-        lines += [f'            "{data.hex()}",' for _, data in each.wire]
-        lines.append(f'        ),\n        "{each.keys[0].hex()}",\n        "{each.keys[1].hex()}",\n    ),')
-    lines.append(")\nHELLOS = (")
-    lines += [f'    "{hello(**f).hex()}",  # {name}' for name, f in HELLOS.items()]
-    lines.append(")\nREFUSED_HELLOS = (")
-    lines += [f'    "{data.hex()}",  # {name}' for name, data in REFUSED_HELLOS.items()]
-    lines.append(")\nRECORDS = (  # number, plaintext, record, under the key that A sends under in the first of SET_UPS")
-    lines += [f'    ({n}, "{text.hex()}", "{record(key, n, text).hex()}"),' for n, text in RECORDS if len(text) < 200]
-    lines.append(
-        ")\nPUBLISHED = (  # psk, prologue, static and ephemeral of both sides, (is the initiator's, payload, message)"
-    )
-    for vector in published:
-        keys = ("psk", "prologue", "init_static", "init_ephemeral", "resp_static", "resp_ephemeral")
-        lines.append(f"    (  # {vector['source']}, {vector['protocol_name']}")
-        lines += [f'        "{vector[name]}",' for name in keys]
-        lines += [
-            f'        ({m["sender"] == "initiator"}, "{m["payload"]}", "{m["ciphertext"]}"),' for m in vector["messages"]
-        ]
-        lines.append("    ),")
-    lines.append(")\n")
     return {
         HERE / "session-hello.json": json.dumps(hellos, indent=1) + "\n",
         HERE / "session-handshake.json": json.dumps(handshakes, indent=1) + "\n",
-        HERE.parent / "unit" / "session_vectors.py": "# ruff: noqa: E501\n" + "\n".join(lines),
+        HERE.parent / "unit" / "session_vectors.py": session_module(set_ups),
+        HERE.parent / "unit" / "noise_vectors.py": noise_module(),
     }
 
 

@@ -120,6 +120,6 @@ async def read_stats(services, id32, ms):
                 at += 1
                 if counts[at - 1] < 128:
                     break
-            values[name] = value
+            values["%s_%d" % (name, section) if name in values else name] = value  # sections share some names
         section += 1
     return values

@@ -35,10 +35,8 @@ class Door:
 
     def knock(self, ip, now):
         """See the module; `ip` is unwrapped."""
-        self._held = [h for h in self._held if 0 < ticks_diff(h[1], now) <= _AGAIN_MS]
-        for held in self._held:
-            if held[0] == ip:
-                return -1
+        if self.is_held(ip, now):
+            return -1
         displaces = 0
         if self.deadline is not None:
             if self._is_opened or ticks_diff(self.deadline, now) > _WAIT_MS - _DISPLACED_MS:
@@ -49,18 +47,35 @@ class Door:
         self.deadline = ticks_add(now, _WAIT_MS)
         return displaces
 
+    def is_held(self, ip, now):
+        """Whether this address has to wait before the next try."""
+        self._held = [h for h in self._held if 0 < ticks_diff(h[1], now) <= _AGAIN_MS]
+        for held in self._held:
+            if held[0] == ip:
+                return True
+        return False
+
     def opened(self, now):
         """See the module. The address is held back no more: a member stands behind it."""
-        self._held = [h for h in self._held if h[0] != self._ip]
+        self.forgive(self._ip)
         self._is_opened = True
         return not self._is_taken and self.finished()
 
+    def forgive(self, ip):
+        """This address is held back no more."""
+        self._held = [h for h in self._held if h[0] != ip]
+
+    def hold(self, ip, now):
+        """A socket of this address left without an opened message."""
+        kind = scope(ip)
+        if kind != _LOOPBACK:
+            self._held.append((ip, ticks_add(now, _AGAIN_MS if kind == _GLOBAL else _AGAIN_ONLINK_MS)))
+            self._held = self._held[-_IPS:]
+
     def left(self, now):
         """See the module."""
-        kind = scope(self._ip)
-        if not self._is_opened and kind != _LOOPBACK:
-            self._held.append((self._ip, ticks_add(now, _AGAIN_MS if kind == _GLOBAL else _AGAIN_ONLINK_MS)))
-            self._held = self._held[-_IPS:]
+        if not self._is_opened:
+            self.hold(self._ip, now)
         self.deadline = None
         self._is_opened = False
 

@@ -132,8 +132,8 @@ class Profile:
             raise LocalError("near must lie in 1..16")
         if not 1 <= self.neighbors_per_answer <= 16:
             raise LocalError("neighbors_per_answer must lie in 1..16")
-        if not 0 <= self.links <= 255 or self.outbound < 1 or self.dials < 1:
-            raise LocalError("links must lie in 0..255, outbound and dials be 1 at least")
+        if not 0 <= self.links <= 0xFFFF or self.outbound < 1 or self.dials < 1:
+            raise LocalError("links must lie in 0..65535, outbound and dials be 1 at least")
         if self.book_new < 8 or self.book_tried < 4 or self.book_new % 8 or self.book_tried % 4:
             raise LocalError("book_new must be a multiple of 8, book_tried one of 4")
         least = min(512, max(308, 35 + 53 * self.neighbors_per_answer))

@@ -462,7 +462,7 @@ class Services:
     async def _serve_call(self, peer, number, method, payload):
         status = _OK
         try:
-            result = self.handlers[method](peer.id, payload)
+            result = (self.handlers.get(method) or self._about)(peer.id, payload)
             if hasattr(result, "send"):  # a coroutine
                 result = await result
             if isinstance(result, int):
@@ -480,6 +480,14 @@ class Services:
         except Exception as error:  # the peer waits until its time is over, or with want of memory goes
             self._note(error, peer)
         self.links.turn()
+
+    def _about(self, _caller, payload):
+        """The one method that every node serves."""
+        before = list(sys.modules)
+        from .about import about
+
+        unload(before)
+        return about(self, payload)
 
     async def _serve_stream(self, handler, stream):
         try:
@@ -517,8 +525,12 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
     socket is open. Raises OSError, LocalError."""
     from .counters import NAMES
     from .net import LONGEST
-    from .swarm import Swarm
-    from .tcp import Links
+
+    if node.parts:
+        Swarm, Links = node.parts
+    else:
+        from .swarm import Swarm
+        from .tcp import Links
 
     now = ticks_ms()
     reactors = list(reactors)
@@ -543,6 +555,7 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
         from .rpc import RPC_COUNTS, Rpc
 
         rpc = Rpc(profile, now)
+        rpc.register("about")
         reactors.append(rpc)
         sources.append((RPC_COUNTS, rpc.counts))
     if profile.logstats:

@@ -80,6 +80,8 @@ class Swarm:
     this node listens, 0 for nowhere; `book`: the AddressBook, if there is one; `name`: at most 16 characters that peers see.
     Raises LocalError where two reactors serve one channel, and for what does not fit HELLO or a session."""
 
+    make_session = Session
+
     def __init__(self, profile, identity, membership, rng, now, reactors, discovery, book=None, port=0, name=""):
         self.now = now
         self.profile = profile
@@ -153,7 +155,7 @@ class Swarm:
         if answer and waited:
             self._at_door = None
             self._finish(waited, _LOST)
-        session = Session(self, ip, port, None)
+        session = self.make_session(self, ip, port, None)
         session.limit(now, _CLOSING_MS)  # it goes where memory is too short for a handshake
         self._at_door = session
         self.sessions.append(session)
@@ -275,7 +277,7 @@ class Swarm:
             link = self.manager.next_dial(now)
             if link is None:
                 break
-            session = Session(self, link.ip, link.port, link)
+            session = self.make_session(self, link.ip, link.port, link)
             if self.book and link.id:
                 self.book.attempt(link.id, self._discovery.uptime)
             session.limit(now, _CONNECT_NEAR_MS if self._discovery.site.is_onlink(link.ip) else _CONNECT_MS)

@@ -10,9 +10,14 @@ import rich_click as click
 # name -> (module, attribute, one line of help). The help stands here so that `picoswarm --help` imports nothing else.
 COMMANDS = {
     "demo": ("picoswarm_tools.demo", "demo", "Run a mesh of real MicroPython nodes on this machine."),
+    "export": ("picoswarm_gateway.commands", "export", "Write the graph of a running mesh as JSON, DOT, GraphML or CSV."),
     "gateway": ("picoswarm_gateway.cli", "gateway", "Run a bridge between the mesh and the world."),
+    "log": ("picoswarm_gateway.commands", "log", "Print the log of a node, or of the gateway."),
+    "nodes": ("picoswarm_gateway.commands", "nodes", "List the nodes that a running gateway knows."),
+    "ping": ("picoswarm_gateway.commands", "ping", "Time requests from a gateway to a node."),
     "provision": ("picoswarm_tools.provision", "provision", "Make a network key, or its next epoch, for a node's folder."),
     "size": ("picoswarm_tools.size", "size", "Predict how much of a board's heap a profile takes."),
+    "trace": ("picoswarm_gateway.commands", "trace", "Show by which way a gateway reaches a node."),
     "report": ("picoswarm_tools.report", "report", "Measure this checkout and print the table of figures."),
 }
 

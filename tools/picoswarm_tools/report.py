@@ -58,6 +58,7 @@ GROUPS = (
         "picoswarm_tools.rows.discovery_sim",
         ("lookup.", "join.", "idle.", "liveness.", "sim.", "table.", "discovery.datagram", "discovery.pong"),
     ),
+    ("picoswarm_tools.rows.gateway", ("gateway.",)),
     ("picoswarm_tools.rows.publish", ("publish.", "swarm.one_piece.")),
 )
 

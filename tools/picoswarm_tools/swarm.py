@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import socket
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from picoswarm.membership import Membership
@@ -22,6 +23,8 @@ from . import mpy, runtimes
 from .provision import save
 
 HOST = "127.0.0.1"
+# Below the numbers that systems give to outgoing connections: such a connection could take a free port before its user does.
+_PORTS = range(10_000, 32_768)
 NODE_PROGRAM = runtimes.ROOT / "firmware" / "demo_node.py"
 
 
@@ -30,22 +33,30 @@ class Trouble(Exception):
 
 
 def free_ports(count: int, first: int | None = None) -> list[int]:
-    """`count` UDP ports of 127.0.0.1 that nobody has now: the given ones from `first` on, or any. Raises Trouble."""
-    probes, ports = [], []
-    try:
-        for i in range(count):
-            probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            probes.append(probe)
-            wanted = first + i if first else 0
+    """`count` ports of 127.0.0.1 that nobody has now, neither for UDP nor for TCP: the given ones from `first` on, or any of
+    _PORTS. Raises Trouble."""
+    ports: list[int] = []
+    with ExitStack() as probes:
+        for port in range(first, first + count) if first else random.sample(_PORTS, len(_PORTS)):
             try:
-                probe.bind((HOST, wanted))
+                _probe(port, probes)
             except (OSError, OverflowError) as error:
-                raise Trouble(f"UDP port {wanted} of {HOST} cannot be had ({error}); choose others with --port.") from None
-            ports.append(probe.getsockname()[1])
-    finally:
-        for probe in probes:
-            probe.close()
+                if first:
+                    raise Trouble(f"Port {port} of {HOST} cannot be had ({error}); choose others with --port.") from None
+                continue
+            ports.append(port)
+            if len(ports) == count:
+                break
     return ports
+
+
+def _probe(port: int, probes: ExitStack) -> None:
+    """Take a port for UDP and TCP, as a node does, until `probes` closes. Raises OSError, OverflowError."""
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        probe = probes.enter_context(socket.socket(socket.AF_INET, kind))
+        if kind == socket.SOCK_STREAM:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((HOST, port))
 
 
 def board_heap(board: str) -> int:

@@ -1,0 +1,184 @@
+"""`picoswarm nodes|ping|trace|log|export`: what a running gateway knows, on the command line, by its HTTP API.
+
+Each takes `--url` and `--json`, those that make the gateway send something `--token` too. Exit status: 0 done, 1 there is no
+such node or it does not answer, 2 a mistake in the command, 3 no gateway answers at the address.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import http.client
+import json
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from .graphs import FORMATS, write
+
+URL = "http://127.0.0.1:8742"
+WAIT_S = 40  # a node that sleeps takes the gateway's own time-out
+FAILED, UNREACHABLE = 1, 3
+EXIT = "Exit status: 0 done, 1 no such node or no answer, 2 a mistake in the command, 3 no gateway there."
+
+
+class Failed(click.ClickException):
+    """The gateway answers with an error."""
+
+    exit_code = FAILED
+
+
+class Unreachable(click.ClickException):
+    """No gateway answers."""
+
+    exit_code = UNREACHABLE
+
+
+class Client:
+    """A gateway's API. Raises Failed, Unreachable."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._url = url.rstrip("/")
+        self._token = token
+
+    def get(self, path: str, **query: str) -> Any:
+        """What the gateway answers, from JSON."""
+        return self._ask(path + ("?" + urllib.parse.urlencode(query) if query else ""), None)
+
+    def post(self, path: str, **body: Any) -> Any:
+        """The same, of a request that makes it do something."""
+        return self._ask(path, json.dumps(body).encode())
+
+    def _ask(self, path: str, body: bytes | None) -> Any:
+        headers = {"accept": "application/json", **({"content-type": "application/json"} if body else {})}
+        if body and self._token:
+            headers["authorization"] = f"Bearer {self._token}"
+        try:
+            request = urllib.request.Request(self._url + path, body, headers)
+            with urllib.request.urlopen(request, timeout=WAIT_S) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise Failed(_reason(error)) from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            why = getattr(error, "reason", error)
+            raise Unreachable(f"no gateway answers at {self._url}: {why}") from None
+
+
+def _reason(error: urllib.error.HTTPError) -> str:
+    try:
+        return json.load(error)["error"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"the gateway answers {error.code} {error.reason}"
+
+
+def _command(**options: Any) -> Callable[[Callable[..., None]], click.Command]:
+    """A command with the options that all have; its function gets a Client first."""
+
+    def make(function: Callable[..., None]) -> click.Command:
+        @functools.wraps(function)
+        def run(url: str, token: str, token_file: Path | None, **rest: Any) -> None:
+            if token_file:
+                token = token_file.read_text("utf-8").strip()
+            function(Client(url, token), **rest)
+
+        secret = click.option("--token", envvar="PICOSWARM_TOKEN", default="", help="What writes need (or PICOSWARM_TOKEN).")
+        path = click.Path(exists=True, dir_okay=False, path_type=Path)
+        run = secret(click.option("--token-file", type=path, help="A file that holds it.")(run))
+        run = click.option("--url", envvar="PICOSWARM_URL", default=URL, show_default=True, help="Of the gateway.")(run)
+        return click.command(epilog=EXIT, **options)(run)
+
+    return make
+
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@_command()
+@_json
+def nodes(client: Client, as_json: bool) -> None:
+    """List the nodes that a gateway knows."""
+    rows = client.get("/api/nodes")
+    if as_json:
+        return click.echo(json.dumps(rows))
+    lines = [("NAME", "ID", "STATE", "ADDRESS", "RTT", "LAST SEEN", "IN", "OUT", "RUNS")]
+    for row in rows:
+        rtt = "" if row["rtt_ms"] is None else f"{row['rtt_ms']:.1f} ms"
+        seen = datetime.datetime.fromtimestamp(row["last_seen"]).strftime("%Y-%m-%d %H:%M:%S")
+        address = f"{row['ip']}:{row['port']}" if row["ip"] else ""
+        name = row["name"] + (" (gateway)" if row["is_gateway"] else "")
+        counts = (str(row["bytes_in"]), str(row["bytes_out"]))
+        lines.append((name, row["id"][:12], row["state"], address, rtt, seen, *counts, row["firmware"]))
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    for line in lines:
+        click.echo("  ".join(part.ljust(width) for part, width in zip(line, widths, strict=True)).rstrip())
+
+
+@_command()
+@click.argument("node")
+@click.option("-c", "--count", type=click.IntRange(1, 1000), default=4, show_default=True, help="How many.")
+@_json
+def ping(client: Client, node: str, count: int, as_json: bool) -> None:
+    """Time requests from a gateway to NODE: a name, an id, or the beginning of one."""
+    times = []
+    for i in range(count):
+        answer = client.post("/api/ping", id=node)
+        times.append(answer["rtt_ms"])
+        if not as_json:
+            click.echo(f"{answer['name'] or answer['id'][:12]}: {i + 1} of {count}: {answer['rtt_ms']:.1f} ms")
+    summary = {"least": min(times), "mean": round(sum(times) / count, 2), "most": max(times)}
+    if as_json:
+        click.echo(json.dumps({"id": answer["id"], "name": answer["name"], "rtt_ms": times, **summary}))
+    else:
+        click.echo(f"least {summary['least']:.1f}, mean {summary['mean']:.1f}, most {summary['most']:.1f} ms")
+
+
+@_command()
+@click.argument("node")
+@_json
+def trace(client: Client, node: str, as_json: bool) -> None:
+    """Show the way to NODE: sessions that lead there, and the live nodes nearest to its id."""
+    found = client.get("/api/trace", node=node)
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        _print_trace(found)
+    if not found["path"] and found["state"] == "gone":
+        sys.exit(FAILED)
+
+
+def _print_trace(found: dict[str, Any]) -> None:
+    click.echo(f"{found['name'] or '(no name)'} {found['id']}: {found['state']}, {found['ip']}:{found['port']}")
+    for i, hop in enumerate(found["path"]):
+        click.echo(f"  {i}  {hop['id'][:12]}  {hop['name']}")
+    if not found["path"]:
+        click.echo("  no chain of sessions to it is known")
+    click.echo("nearest by lookup:")
+    for peer in found["nearest"]:
+        click.echo(f"  {peer['distance']:3} bits  {peer['id'][:12]}  {peer['ip']}:{peer['port']}  {peer['name']}")
+
+
+@_command()
+@click.argument("node", required=False)
+@_json
+def log(client: Client, node: str | None, as_json: bool) -> None:
+    """Print the log of NODE as it tells it, or the gateway's own."""
+    found = client.get("/api/log", **({"node": node} if node else {}))
+    click.echo(json.dumps(found) if as_json else found["text"], nl=as_json)
+
+
+@_command()
+@click.option("--format", "form", type=click.Choice(FORMATS), default="json", show_default=True, help="Of the graph.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="A file in the place of the screen.")
+def export(client: Client, form: str, output: Path | None) -> None:
+    """Write the graph of nodes and sessions, for other programs."""
+    text = write(client.get("/api/topology"), form)
+    if output:
+        output.write_text(text, "utf-8")
+    else:
+        click.echo(text, nl=False)

@@ -1,0 +1,266 @@
+"""Load on a gateway, and beside it on an MQTT broker: closed loops of echoes from many clients, in a process of its own.
+
+    python -m picoswarm_tools.load serve FOLDER PORT LINKS     a gateway's node that echoes on channel 32
+    python -m picoswarm_tools.load mesh FOLDER PORT ID COUNT SECONDS [BATCH]
+    python -m picoswarm_tools.load mqtt PORT COUNT SECONDS
+
+Each client sends 64 bytes and waits until they come back: to the node over a session, in a record of their own; to the
+broker as a QoS 0 publication on a topic that only this client hears. A client process prints a line of JSON once all are
+connected, waits for a line on its standard input, and prints another one when the time is over. rows/gateway.py runs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import struct
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from picoswarm import Reactor
+from picoswarm.channel import Channel
+from picoswarm.compat import ticks_ms
+from picoswarm.handshake import Handshake
+from picoswarm.hello import Hello
+from picoswarm.keys import load_membership
+from picoswarm.nodekey import Create
+from picoswarm.profile import Profile
+from picoswarm.store import Store
+from picoswarm_gateway.node import HostNode
+from picoswarm_gateway.profile import gateway_profile
+from picoswarm_gateway.transport import HEAD, TAG, Cipher, HostMux
+
+HOST = "127.0.0.1"
+CHANNEL = 32
+CHANNELS = (Channel(CHANNEL, 5, 64, 16384, 400),)
+TEXT = bytes(64)
+AT_ONCE = 32  # clients that are being connected
+SETTLE_S = 1.0
+
+
+class Echo(Reactor):
+    """Sends back whatever comes on channel 32."""
+
+    channels = CHANNELS
+
+    def receive(self, peer: Any, channel: int, view: memoryview) -> None:
+        peer.try_send(channel, bytes(view))
+
+
+class Client(asyncio.Protocol):
+    """One closed loop. A subclass says how to connect and how to send; it calls `came` for each echo."""
+
+    def __init__(self, crowd: Crowd, number: int) -> None:
+        self.crowd, self.number = crowd, number
+        self.transport: asyncio.Transport | None = None
+        self.times: list[float] = []
+        self.sent_at = 0.0
+        self.owed = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        self.transport = transport
+        self.greet()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.crowd.lost += 1
+
+    def greet(self) -> None: ...
+
+    def say(self, count: int) -> None:
+        """Send `count` messages at once."""
+        self.owed = count
+        self.sent_at = time.perf_counter()
+
+    def came(self) -> None:
+        """An echo is there."""
+        self.times.append(time.perf_counter() - self.sent_at)
+        self.owed -= 1
+        if not self.owed and self.crowd.is_running:
+            self.say(self.crowd.batch)
+
+
+class Member(Client):
+    """A member of the mesh, down to the record."""
+
+    def greet(self) -> None:
+        hello = Hello(0, 0, b"\x7f\0\0\1\0\1", bytes((CHANNEL,)), Profile.record, 4).encode()
+        arguments = (self.crowd.identity(), self.crowd.key, secrets.token_bytes, hello, True, None, self.crowd.node_id)
+        self.handshake = Handshake(*arguments, ticks_ms())
+        self.mux: HostMux | None = None
+        self.rest = b""
+        self.out = bytearray(Profile.record + HEAD + TAG)
+        self._greet()
+
+    def _greet(self) -> None:
+        handshake = self.handshake
+        while handshake.work():
+            pass
+        n = handshake.to_send(self.out)
+        if n:
+            self.transport.write(bytes(self.out[:n]))
+        if handshake.stage == 2:
+            self.sealer, self.opener = Cipher(handshake.send_key), Cipher(handshake.receive_key)
+            self.mux = HostMux(Profile(), CHANNELS, True, ticks_ms())
+            self.mux.on_message = lambda channel, view: self.came()
+            self.mux.start(bytes((CHANNEL,)), Profile.record, ticks_ms())
+            self.rest = bytes(handshake.buf[: handshake.fill])
+            self._flush()
+            self.crowd.up.append(self)
+
+    def _flush(self) -> None:
+        n = self.mux.fill(self.out, 0, Profile.record, ticks_ms())
+        if n:
+            self.transport.write(self.sealer.seal(bytes(self.out[:n])))
+
+    def data_received(self, data: bytes) -> None:
+        if self.mux is None:
+            self.handshake.buf[self.handshake.fill : self.handshake.fill + len(data)] = data
+            self.handshake.receive(len(data), ticks_ms())
+            self._greet()
+            return
+        data, at = self.rest + data, 0
+        while len(data) - at >= HEAD:
+            end = at + HEAD + int.from_bytes(data[at : at + HEAD], "big")
+            if end > len(data):
+                break
+            plain = self.opener.open(data[at : at + HEAD], data[at + HEAD : end])
+            reason = self.mux.receive(plain, 0, len(plain), ticks_ms())
+            if reason:
+                raise RuntimeError(f"the session ended for reason {reason}")
+            at = end
+        self.rest = data[at:]
+        self._flush()
+
+    def say(self, count: int) -> None:
+        super().say(count)
+        for _ in range(count):
+            self.mux.try_send(CHANNEL, TEXT)
+        self.mux.flush()
+        self._flush()
+
+
+class Subscriber(Client):
+    """An MQTT 3.1.1 client that hears what it says, down to the packet."""
+
+    def greet(self) -> None:
+        self.rest = b""
+        self.topic = f"load/{self.number}".encode()
+        name = f"load{self.number}".encode()
+        body = b"\0\4MQTT\4\2" + struct.pack(">H", 60) + struct.pack(">H", len(name)) + name
+        self.transport.write(bytes((0x10, len(body))) + body)
+        publish = struct.pack(">H", len(self.topic)) + self.topic + TEXT
+        self.packet = bytes((0x30, len(publish))) + publish
+
+    def data_received(self, data: bytes) -> None:
+        data, at = self.rest + data, 0
+        while len(data) - at >= 2 and at + 2 + data[at + 1] <= len(data):  # each packet here is shorter than 128 bytes
+            kind = data[at] >> 4
+            if kind == 2:
+                body = b"\0\1" + struct.pack(">H", len(self.topic)) + self.topic + b"\0"
+                self.transport.write(bytes((0x82, len(body))) + body)
+            elif kind == 9:
+                self.crowd.up.append(self)
+            elif kind == 3:
+                self.came()
+            at += 2 + data[at + 1]
+        self.rest = data[at:]
+
+    def say(self, count: int) -> None:
+        super().say(count)
+        self.transport.write(self.packet * count)
+
+
+class Crowd:
+    """All clients of a process."""
+
+    def __init__(self, kind: type[Client], port: int, count: int, batch: int = 1) -> None:
+        self.kind, self.port, self.count, self.batch = kind, port, count, batch
+        self.up: list[Client] = []
+        self.lost = 0
+        self.is_running = False
+        self.key: Any = None
+        self.node_id = b""
+
+    def draw_key(self, n: int) -> bytes:
+        return secrets.token_bytes(n)
+
+    draw = draw_key
+
+    def identity(self) -> Any:
+        """A node key of a member that nobody has seen."""
+        job = Create(self)
+        while job.step():
+            pass
+        return job.result
+
+    async def connect(self) -> dict[str, float]:
+        """Connect all."""
+        loop = asyncio.get_running_loop()
+        started = time.perf_counter()
+        for number in range(self.count):
+            await loop.create_connection(lambda number=number: self.kind(self, number), HOST, self.port)
+            while number + 1 - len(self.up) - self.lost > AT_ONCE:
+                await asyncio.sleep(0.001)
+        while len(self.up) + self.lost < self.count:
+            await asyncio.sleep(0.001)
+        return {"up": len(self.up), "lost": self.lost, "seconds": time.perf_counter() - started}
+
+    async def run(self, seconds: float) -> dict[str, float]:
+        """Echo for a time."""
+        self.is_running = True
+        started = time.perf_counter()
+        for client in self.up:
+            client.say(self.batch)
+        await asyncio.sleep(seconds)
+        self.is_running = False
+        spent = time.perf_counter() - started
+        times = sorted(each for client in self.up for each in client.times) or [0.0]
+        quantiles = {f"p{q}_ms": times[len(times) * q // 100] * 1000 for q in (50, 99)}
+        return {"messages": len(times), "seconds": spent, "lost": self.lost, **quantiles}
+
+
+async def drive(crowd: Crowd, seconds: float) -> None:
+    """What a client process does."""
+    print(json.dumps(await crowd.connect()), flush=True)
+    await asyncio.sleep(SETTLE_S)
+    await asyncio.to_thread(sys.stdin.readline)
+    print(json.dumps(await crowd.run(seconds)), flush=True)
+    os._exit(0)  # a thousand goodbyes would be work for the server
+
+
+async def serve(folder: str, port: int, links: int) -> None:
+    """The node that is loaded. Prints its id."""
+    profile = gateway_profile(links=links, inbound=links - 8)
+    node = HostNode(Store(folder), profile=profile, host=HOST, port=port)
+    node.register(Echo())
+    async with node:
+        print(node.id.hex(), flush=True)
+        await asyncio.Event().wait()
+
+
+def main(arguments: list[str]) -> None:
+    verb, *rest = arguments
+    run = asyncio.run
+    if os.environ.get("PICOSWARM_LOOP") != "asyncio":
+        import uvloop
+
+        run = uvloop.run
+    if verb == "serve":
+        run(serve(rest[0], int(rest[1]), int(rest[2])))
+    elif verb == "mesh":
+        folder, port, node_id, count, seconds, *batch = rest
+        crowd = Crowd(Member, int(port), int(count), int(batch[0]) if batch else 1)
+        crowd.key, crowd.node_id = load_membership(Store(str(Path(folder)))).highest, bytes.fromhex(node_id)
+        run(drive(crowd, float(seconds)))
+    elif verb == "mqtt":
+        run(drive(Crowd(Subscriber, int(rest[0]), int(rest[1])), float(rest[2])))
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

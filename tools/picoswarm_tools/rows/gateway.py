@@ -1,0 +1,182 @@
+"""A gateway under load, beside mosquitto under the same load in the same run (`make peers` brings it).
+
+Clients in a process of their own (load.py) send 64 bytes each and wait for the echo. Processor time is the server's own, as
+the system accounts for it, so a busy machine adds little to it; the loops take turns, A B A B, and the median counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from picoswarm.membership import Membership
+from picoswarm.store import Store
+
+from .. import peers
+from ..provision import new_network_key, save
+from ..report import Row
+from ..swarm import HOST, free_ports
+
+SECONDS = 4.0
+ROUNDS = 3
+CLIENTS = (100, 1000)
+SPARE = 40  # links beyond the clients
+HELD = 5000
+IDLE_S = 60.0
+PATIENCE_S = 20.0
+PAGE = os.sysconf("SC_PAGE_SIZE")
+METHOD = "closed loops of 64 B echoes from another process, loopback"
+
+
+@dataclass
+class Load:
+    """What one run of clients cost the server."""
+
+    sessions: int
+    setup_cpu_s: float
+    setup_s: float
+    messages: int
+    cpu_s: float
+    p99_ms: float
+
+    @property
+    def us(self) -> float:
+        """Microseconds of the server's processor for a message."""
+        return self.cpu_s / self.messages * 1e6
+
+
+class Server:
+    """A process under load."""
+
+    def __init__(self, process: subprocess.Popen) -> None:
+        self.process = process
+
+    def cpu_s(self) -> float:
+        """Processor time so far."""
+        return int(Path(f"/proc/{self.process.pid}/schedstat").read_text().split()[0]) / 1e9
+
+    def rss(self) -> int:
+        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * PAGE
+
+    def load(self, *arguments: object) -> Load:
+        """Let clients come, echo and go."""
+        with client(*arguments) as crowd:
+            before = self.cpu_s()
+            came = json.loads(crowd.stdout.readline())
+            settled = self.cpu_s()
+            crowd.stdin.write("\n")
+            crowd.stdin.flush()
+            ran = json.loads(crowd.stdout.readline())
+            after = self.cpu_s()
+        return Load(came["up"], settled - before, came["seconds"], ran["messages"], after - settled, ran["p99_ms"])
+
+
+@contextmanager
+def ended(process: subprocess.Popen) -> Iterator[subprocess.Popen]:
+    """A process that is over when this is."""
+    try:
+        yield process
+    finally:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+        process.kill()
+
+
+def program(*arguments: object, loop: str = "uvloop") -> subprocess.Popen:
+    command = [sys.executable, "-m", "picoswarm_tools.load", *map(str, arguments)]
+    env = {**os.environ, "PICOSWARM_LOOP": loop}
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+
+
+@contextmanager
+def client(*arguments: object) -> Iterator[subprocess.Popen]:
+    with ended(program(*arguments)) as process:
+        yield process
+
+
+@contextmanager
+def node(folder: Path, links: int, loop: str = "uvloop") -> Iterator[tuple[Server, list[object]]]:
+    """(a gateway's node that echoes, what a client has to know of it)."""
+    save(Store(str(folder)), Membership(new_network_key()))
+    (port,) = free_ports(1)
+    with ended(program("serve", folder, port, links + SPARE, loop=loop)) as process:
+        yield Server(process), ["mesh", folder, port, process.stdout.readline().strip()]
+
+
+def until_listening(port: int) -> None:
+    """Wait until somebody takes connections there. Raises OSError after PATIENCE_S."""
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            socket.create_connection((HOST, port), 1).close()
+            return
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+
+
+@contextmanager
+def broker(folder: Path) -> Iterator[tuple[Server, list[object]]]:
+    """The same of a mosquitto."""
+    command, env = peers.mosquitto()
+    (port,) = free_ports(1)
+    folder.mkdir()
+    path = folder / "mosquitto.conf"
+    path.write_text(f"listener {port} {HOST}\nallow_anonymous true\npersistence false\nuser root\nmax_queued_messages 0\n")
+    process = subprocess.Popen([*command, "-c", str(path)], env={**os.environ, **env}, stderr=subprocess.DEVNULL)
+    with ended(process):
+        until_listening(port)
+        yield Server(process), ["mqtt", port]
+
+
+def side_by_side(folder: Path, clients: int, loop: str) -> tuple[list[Load], list[Load]]:
+    """(ours, mosquitto's) of all rounds."""
+    ours, theirs = [], []
+    of_ours, of_theirs = node(folder / f"node{clients}{loop}", clients, loop), broker(folder / f"broker{clients}{loop}")
+    with of_ours as (server, known), of_theirs as (other, address):
+        for _ in range(ROUNDS):
+            ours.append(server.load(*known, clients, SECONDS))
+            theirs.append(other.load(*address, clients, SECONDS))
+    return ours, theirs
+
+
+def measure() -> Iterator[Row]:
+    """The rows `gateway.*`. Raises Missing without mosquitto."""
+    peers.mosquitto()
+    with tempfile.TemporaryDirectory(prefix="picoswarm-load-") as name:
+        folder = Path(name)
+        for clients in CLIENTS:
+            ours, theirs = side_by_side(folder, clients, "uvloop")
+            ratio = median(a.us / b.us for a, b in zip(ours, theirs, strict=True))
+            late = median(a.p99_ms / b.p99_ms for a, b in zip(ours, theirs, strict=True))
+            who = f"{clients} clients"
+            us = median(load.us for load in ours)
+            yield Row(f"gateway.cpu_per_echo.{clients}", f"processor time for an echo, {who}", us, "us", method=METHOD)
+            yield Row(f"gateway.cpu_vs_mosquitto.{clients}", f"of that of mosquitto, {who}", ratio, "x", 2.0, method=METHOD)
+            yield Row(
+                f"gateway.p99_vs_mosquitto.{clients}", f"slowest hundredth, {who}", late, "x", 3.0, "lower", False, METHOD
+            )
+            cpu = median(load.setup_cpu_s / load.sessions for load in ours) * 1000
+            rate = max(load.sessions / load.setup_s for load in ours)
+            yield Row(f"gateway.session_cpu.{clients}", "processor time for a new session", cpu, "ms", 1.0, method=METHOD)
+            yield Row(f"gateway.sessions_per_second.{clients}", "new sessions", rate, "1/s", 800, "higher", False, METHOD)
+        ours, theirs = side_by_side(folder, CLIENTS[0], "asyncio")
+        ratio = median(a.us / b.us for a, b in zip(ours, theirs, strict=True))
+        yield Row("gateway.cpu_vs_mosquitto.asyncio", "the same without uvloop", ratio, "x", 3.0, method=METHOD)
+        with node(folder / "batch", CLIENTS[0]) as (server, known), broker(folder / "batched") as (other, address):
+            batched = server.load(*known, CLIENTS[0], SECONDS, 10)
+            single = other.load(*address, CLIENTS[0], SECONDS)
+        what = "ten messages in a record, beside single ones of MQTT"
+        yield Row("gateway.cpu_vs_mosquitto.batched", what, batched.us / single.us, "x", 1.0, method=METHOD)
