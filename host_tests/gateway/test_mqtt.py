@@ -47,7 +47,7 @@ def test_a_board_publishes_and_hears_through_a_gateway(mesh, broker, version):
             with pytest.raises(RequestError, match="no topic"):
                 await gw.publish("status/board/x", b"")
 
-    asyncio.run(story())
+    asyncio.run(asyncio.wait_for(story(), 90))
 
 
 @both
@@ -73,4 +73,4 @@ def test_mesh_topics_go_up_and_broker_topics_go_down_by_their_filters(mesh, brok
             assert sum("/cmd/" in topic for topic, *_ in ear.said) == 3, "nothing of it came back to the broker"
             assert [(await anext(everything)).topic for _ in range(2)] == ["cmd/x", "cmd/z"]
 
-    asyncio.run(story())
+    asyncio.run(asyncio.wait_for(story(), 90))

@@ -119,9 +119,9 @@ class Broker:
             with suppress(Exception):
                 if self.is_up:
                     await self._client.publish(self._will, "offline", qos=1, retain=True, timeout=1)
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            while not self._task.done():  # Python 3.11 may lose a cancellation where the library waits
+                self._task.cancel()
+                await asyncio.wait((self._task,), timeout=0.5)
 
     # What is to be sent
 
