@@ -67,7 +67,9 @@ def test_a_board_is_online_while_any_gateway_has_a_session_with_it():
         assert broker.state() == ONLINE
         broker.session(TWO, True)
         broker.session(ONE, False)
-        await until(lambda: broker.gateways[ONE].boards[BOARD] is True and not broker.tasks - {t for t in broker.tasks if t.done()})
+        await until(
+            lambda: broker.gateways[ONE].boards[BOARD] is True and not broker.tasks - {t for t in broker.tasks if t.done()}
+        )
         assert broker.state() == ONLINE, "whoever has a session corrects it"
         broker.session(TWO, False)
         await until(lambda: broker.state() == OFFLINE)
