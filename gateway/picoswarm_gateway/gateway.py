@@ -23,6 +23,8 @@ from picoswarm.store import Store
 
 from .config import Config
 from .families import Family
+from .families.clock import ClockFamily
+from .families.mailbox import MailboxFamily
 from .hub import Hub
 from .node import HostNode
 from .operations import Operations
@@ -63,7 +65,9 @@ class Gateway:
 
     def _asked_for(self) -> list[Family]:
         """The families that have a table in the configuration. What one of them needs is imported for it alone."""
-        wanted: list[Family] = []
+        wanted: list[Family] = [ClockFamily()]
+        if self.config.mailbox.enabled:
+            wanted.append(MailboxFamily(self.config.mailbox))
         if self.config.mqtt.url:
             from .families.mqtt.family import MqttFamily
 

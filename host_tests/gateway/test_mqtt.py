@@ -8,13 +8,13 @@ import ipaddress
 
 import pytest
 from brokers import Ear, Mosquitto
-from picoswarm.failures import RequestError
-from picoswarm_gateway.families.mqtt.table import MqttTable, Rule
-from picoswarm_gateway.gateway import Gateway
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from picoswarm.failures import RequestError
+from picoswarm_gateway.families.mqtt.table import MqttTable, Rule
+from picoswarm_gateway.gateway import Gateway
 from small_mesh import HOST, until
 
 

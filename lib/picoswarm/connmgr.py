@@ -116,14 +116,16 @@ class Link:
     it ended; `is_permanent` 0, 1, or 2: given by its address alone. `value` (0-255, 0 at first) and `is_protected` are the
     owner's: `worst` goes by them."""
 
+    # What most links keep as it is takes no memory of theirs.
+    is_protected = False
+    is_permanent = reason = value = tries = callers = 0
+
     def __init__(self, id32, ip, port, is_outbound):
         self.id = id32
         self.ip = ip
         self.port = port
         self.is_outbound = is_outbound
-        self.is_protected = False
         self.state = _DISCONNECTED
-        self.is_permanent = self.reason = self.value = self.tries = self.callers = 0
         self.at = 0  # ticks: when it is dialed next; when it was established
 
 

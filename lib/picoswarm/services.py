@@ -525,13 +525,10 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
     socket is open. Raises OSError, LocalError."""
     from .counters import NAMES
     from .net import LONGEST
+    from .swarm import Swarm
+    from .tcp import Links
 
-    if node.parts:
-        Swarm, Links = node.parts
-    else:
-        from .swarm import Swarm
-        from .tcp import Links
-
+    make_swarm, make_links = node.parts or (Swarm, Links)
     now = ticks_ms()
     reactors = list(reactors)
     pubsub = rpc = logstats = book = pex = None
@@ -563,10 +560,10 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
 
         logstats = LogStats(profile.log_bytes, sources, now)
         reactors.append(logstats)
-    links = Links(driver.ip, engine.codec.tcp_port, profile.record)
+    links = make_links(driver.ip, engine.codec.tcp_port, profile.record)
     if len(links.out) >= LONGEST:  # one after the other, never both
         driver.buf = links.out
-    swarm = Swarm(profile, identity, membership, rng, now, reactors, engine, book, engine.codec.tcp_port, name)
+    swarm = make_swarm(profile, identity, membership, rng, now, reactors, engine, book, engine.codec.tcp_port, name)
     if pex:
         pex.score = swarm.manager.score
     try:

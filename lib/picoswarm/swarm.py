@@ -447,15 +447,22 @@ class Swarm:
         handshake = session.handshake
         session.id = handshake.peer_id
         session.hello = hello = handshake.hello
-        session.epoch = handshake.epoch
+        if handshake.epoch:
+            session.epoch = handshake.epoch
         reason = handshake.reason
         if not reason:
+            reactors = []
             for channel in hello.channels:
                 reactor = self._by_channel.get(channel)
-                if reactor and reactor not in session.reactors:
-                    session.reactors.append(reactor)
-            if not session.reactors:
+                if reactor and reactor not in reactors:
+                    reactors.append(reactor)
+            if not reactors:
                 reason = _USELESS
+            # Most peers are like this node: what is the same is there once.
+            session.reactors = self._reactors if len(reactors) == len(self._reactors) else reactors
+            if hello.channels == self._hello.channels:
+                hello.channels = self._hello.channels
+            hello.seen = b""
             if self.membership.find(session.epoch) is None:
                 reason = _EPOCH
         if not session.is_outbound:

@@ -41,11 +41,12 @@ _MOST_MS = const(10_000)  # between two turns of the timer
 class Connection:
     """One socket and its tasks."""
 
+    rest = writer = None  # what the socket did not take yet, and who sees to it
+
     def __init__(self, session, sock):
         self.session = session
         self.sock = sock
-        self.rest = None  # what the socket did not take yet
-        self.reader = self.writer = None
+        self.reader = None
 
 
 class Links:
