@@ -141,7 +141,7 @@ def test_a_broker_that_refuses_or_is_away_costs_the_mesh_nothing(mesh, tmp_path,
                 await gw.publish("a", b"2", qos=0)
                 await node.publish("sensors/a", b"3")
                 await until(lambda: family.state()["waiting"] == 2)
-                assert (await node.request(gateway.id, "gateway")) == b"mqtt"
+                assert b"mqtt" in await node.request(gateway.id, "gateway")
                 assert list(node._services.swarm.peers.values()) == [session], "the session is the one it was"
 
     asyncio.run(asyncio.wait_for(story(), 90))

@@ -78,7 +78,8 @@ def test_mqtt_cannot_issue_admin(mesh, broker):
             await ear.say("orders/last", b"x")
             await until(lambda: "last" in published)
             assert not [topic for topic in published if topic.startswith("$")]
-            assert set(called) == {(node.id, "gateway/message")} and not streams
+            called = {call for call in called if call[1] != "about"}  # which the gateway asks by itself
+            assert called == {(node.id, "gateway/message")} and not streams
             assert set(gateway.node._services.handlers) == handled
             assert before == (gateway.node.stats()["sessions"], dict(gateway.families), gateway.config)
             for topic, *_ in list(ear.said):

@@ -1,14 +1,8 @@
 """The connection to the broker: it comes back by itself, and what is to be sent meanwhile waits in a bounded queue.
 
-<<<<<<< HEAD
 Nothing here blocks the mesh side, whatever the broker does. While it is away the wait between two attempts doubles from 1 to
 60 s, a quarter more or less. Of the messages that wait the oldest goes when the queue is full (or the newest, as the table
 says), and is counted; one that a board waits for (QoS 1) is refused instead, and never dropped once it was taken.
-=======
-Nothing here blocks the mesh side, whatever the broker does. While it is away the wait between two attempts doubles from 1 s
-to 60 s, a quarter more or less. Of the messages that wait the oldest goes when the queue is full (or the newest, as the
-table says), and is counted; one that a board waits for (QoS 1) is refused instead, and never dropped once it was taken.
->>>>>>> main
 """
 
 from __future__ import annotations
