@@ -39,7 +39,7 @@ def test_a_board_publishes_and_hears_through_a_gateway(mesh, broker, version):
             await until(node.sessions)
             gw = await node.gateway("mqtt")
             heard = gw.subscribe("kitchen/+")
-            await until(lambda: gateway.families["mqtt"].state()["leases"])
+            await until(lambda: heard.session)  # the broker knows
             await gw.publish("kitchen/temperature", b"21.5", qos=1)
             assert ear.heard(f"one{version}/kitchen/temperature") == [b"21.5"]
             message = await anext(heard)
