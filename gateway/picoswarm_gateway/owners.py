@@ -72,7 +72,7 @@ class Owners:
         before, self.gateways = self.gateways, {self._gateway.id}
         for session in self._gateway.node._services.swarm.peers.values():
             if session.stage == OPEN and session.hello.capabilities & GATEWAY:
-                session.link.is_protected = True
+                self._gateway.node.protect(session.id)
                 self.gateways.add(session.id)
         if before != self.gateways:
             for listener in self._listeners:

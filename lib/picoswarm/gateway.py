@@ -15,6 +15,8 @@ _CAPABLE = const(2)  # of HELLO, and in the flags of a record
 _FLAGS = const(64)  # in a table record
 _OPEN = const(4)  # a session's stage
 
+_PROTECTED = const(128)  # in a peer's value, see connmgr.py
+
 _QOS1 = const(1)  # flags of a message
 _RETAIN = const(2)
 _REPEAT = const(4)
@@ -105,11 +107,11 @@ class Gateway:
 
     def _settle(self, id32):
         """This gateway serves us: its session is not let go, that of the one before may be."""
-        peers = self.swarm.peers
-        for each in (self.home, id32):
-            if each in peers:
-                peers[each].link.is_protected = each == id32
-        self.home = id32
+        values = self.swarm.manager.values
+        if id32 != self.home:
+            values[self.home] = values.get(self.home, 0) & ~_PROTECTED
+            self.home = id32
+        values[id32] = values.get(id32, 0) | _PROTECTED
 
 
 async def find(node, services, table, family, ms):
