@@ -107,13 +107,21 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def _line(text: str, path: str) -> int:
-    """The line of a TOML text where the value of a dotted path stands; that of its table where it is not found, or 0."""
-    *tables, name = re.sub(r"\[\d+\]", "", path).split(".")
+    """The line of a TOML text where the value of a dotted path stands (`a.b[2].c`: in the third table [[a.b]]); that of its
+    table where it is not found, or 0."""
+    array, _, rest = path.partition("[")
+    index = int(rest.partition("]")[0] or 0)
+    path = re.sub(r"\[\d+\]", "", path)
+    *tables, name = path.split(".")
     table, inside, best = ".".join(tables), not tables, 0
     for number, line in enumerate(text.splitlines(), 1):
         header = re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]", line)
         if header:
             title = header[1].replace('"', "").replace(" ", "")
+            if title == array and rest:
+                index -= 1
+                if index >= 0:
+                    continue
             inside = title == table
             if inside or title == path:
                 best = best or number

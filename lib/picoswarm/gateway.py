@@ -1,4 +1,4 @@
-"""The gateways of the mesh, for who uses them (docs/protocol.md 7.6). Loaded when the user does.
+"""The gateways of the mesh, for who uses them (docs/protocol.md 7.8). Loaded when the user does.
 
     gw = await node.gateway("mqtt")
     await gw.publish("kitchen/temperature", b"21.5", qos=1)
