@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from picoswarm import Node
 
-from .transport import HostLinks, HostSwarm
+from .swarm import HostSwarm
+from .transport import HostLinks
 
 
 class HostNode(Node):

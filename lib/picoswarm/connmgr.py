@@ -148,6 +148,7 @@ class ConnManager:
         self.links = []
         self.pick = self.allow = self.rival = None
         self.rival_reason = 0
+        self.apart = 0  # established inbound links that its owner keeps elsewhere
         self.ends = [0] * _REASONS
 
     # Time
@@ -362,7 +363,8 @@ class ConnManager:
     def _fits(self, link, is_outbound, is_wish, now):
         """Whether there is a place for one more link, `link` itself not counted. A wish may take that of another, the
         `rival`."""
-        links = outbound = inbound = permanent = 0
+        outbound = permanent = 0
+        links = inbound = self.apart
         for each in self.links:
             if each is not link and each.state > _FAILING:
                 links += 1

@@ -18,6 +18,7 @@ import secrets
 import struct
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,15 @@ from picoswarm.profile import Profile
 from picoswarm.store import Store
 from picoswarm_gateway.node import HostNode
 from picoswarm_gateway.profile import gateway_profile
-from picoswarm_gateway.transport import HEAD, TAG, Cipher, HostMux
+from picoswarm_gateway.session import HEAD, TAG, Cipher, HostMux
 
 HOST = "127.0.0.1"
 CHANNEL = 32
 CHANNELS = (Channel(CHANNEL, 5, 64, 16384, 400),)
 TEXT = bytes(64)
+FRAME = 3 + len(TEXT)
+CREDIT = 8192  # bytes: given back when so many came
+RATE = 40_000  # messages a second that are prepared
 AT_ONCE = 32  # clients that are being connected
 SETTLE_S = 1.0
 
@@ -70,6 +74,9 @@ class Client(asyncio.Protocol):
 
     def greet(self) -> None: ...
 
+    def prepare(self, count: int, times: int) -> None:
+        """It will say `count` messages at once, about so often."""
+
     def say(self, count: int) -> None:
         """Send `count` messages at once."""
         self.owed = count
@@ -84,7 +91,8 @@ class Client(asyncio.Protocol):
 
 
 class Member(Client):
-    """A member of the mesh, down to the record."""
+    """A member of the mesh, down to the record. What it says in the loop is sealed before, and of what comes back it looks at
+    the lengths only: so the server is what is measured."""
 
     def greet(self) -> None:
         hello = Hello(0, 0, b"\x7f\0\0\1\0\1", bytes((CHANNEL,)), Profile.record, 4).encode()
@@ -92,6 +100,8 @@ class Member(Client):
         self.handshake = Handshake(*arguments, ticks_ms())
         self.mux: HostMux | None = None
         self.rest = b""
+        self.sealed: deque[bytes] | None = None  # records that are to be said
+        self.owed_credit = 0
         self.out = bytearray(Profile.record + HEAD + TAG)
         self._greet()
 
@@ -112,9 +122,8 @@ class Member(Client):
             self.crowd.up.append(self)
 
     def _flush(self) -> None:
-        n = self.mux.fill(self.out, 0, Profile.record, ticks_ms())
-        if n:
-            self.transport.write(self.sealer.seal(bytes(self.out[:n])))
+        while plain := self.mux.record(self.out, ticks_ms()):
+            self.transport.write(self.sealer.seal(plain))
 
     def data_received(self, data: bytes) -> None:
         if self.mux is None:
@@ -124,23 +133,41 @@ class Member(Client):
             return
         data, at = self.rest + data, 0
         while len(data) - at >= HEAD:
+            if self.sealed is not None:
+                end = at + HEAD + (data[at] << 8 | data[at + 1])
+                if end > len(data):
+                    break
+                for _ in range((end - at - HEAD - TAG) // FRAME):
+                    self.came()
+                at = end
+                continue
             end = at + HEAD + int.from_bytes(data[at : at + HEAD], "big")
             if end > len(data):
                 break
-            plain = self.opener.open(data[at : at + HEAD], data[at + HEAD : end])
+            plain = self.opener.open(data, at, end)
             reason = self.mux.receive(plain, 0, len(plain), ticks_ms())
             if reason:
                 raise RuntimeError(f"the session ended for reason {reason}")
             at = end
         self.rest = data[at:]
-        self._flush()
+        if self.sealed is None:
+            self._flush()
+
+    def _seal(self, count: int) -> bytes:
+        """A record of messages, and now and then of credit for those that come back."""
+        text = (bytes((CHANNEL, 0x10, len(TEXT))) + TEXT) * count
+        self.owed_credit += len(text)
+        if self.owed_credit >= CREDIT:
+            text += b"\0\x10\4\3" + bytes((CHANNEL,)) + self.owed_credit.to_bytes(2, "big")
+            self.owed_credit = 0
+        return self.sealer.seal(text)
+
+    def prepare(self, count: int, times: int) -> None:
+        self.sealed = deque(self._seal(count) for _ in range(times))
 
     def say(self, count: int) -> None:
         super().say(count)
-        for _ in range(count):
-            self.mux.try_send(CHANNEL, TEXT)
-        self.mux.flush()
-        self._flush()
+        self.transport.write(self.sealed.popleft() if self.sealed else self._seal(count))
 
 
 class Subscriber(Client):
@@ -209,6 +236,11 @@ class Crowd:
             await asyncio.sleep(0.001)
         return {"up": len(self.up), "lost": self.lost, "seconds": time.perf_counter() - started}
 
+    def prepare(self, seconds: float) -> None:
+        """Whatever can be done before the time runs."""
+        for client in self.up:
+            client.prepare(self.batch, int(RATE * seconds / self.batch / self.count))
+
     async def run(self, seconds: float) -> dict[str, float]:
         """Echo for a time."""
         self.is_running = True
@@ -225,8 +257,10 @@ class Crowd:
 
 async def drive(crowd: Crowd, seconds: float) -> None:
     """What a client process does."""
-    print(json.dumps(await crowd.connect()), flush=True)
+    connected = await crowd.connect()
     await asyncio.sleep(SETTLE_S)
+    crowd.prepare(seconds)
+    print(json.dumps(connected), flush=True)
     await asyncio.to_thread(sys.stdin.readline)
     print(json.dumps(await crowd.run(seconds)), flush=True)
     os._exit(0)  # a thousand goodbyes would be work for the server
