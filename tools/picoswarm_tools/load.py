@@ -91,8 +91,8 @@ class Client(asyncio.Protocol):
 
 
 class Member(Client):
-    """A member of the mesh, down to the record. What it says in the loop is sealed before, and of what comes back it looks at
-    the lengths only: so the server is what is measured."""
+    """A member of the mesh, down to the record. What it says in the loop is sealed before, and of what comes back it
+    looks at the lengths only: so the server is what is measured."""
 
     def greet(self) -> None:
         hello = Hello(0, 0, b"\x7f\0\0\1\0\1", bytes((CHANNEL,)), Profile.record, 4).encode()
