@@ -40,8 +40,8 @@ lint: setup ## style, as CONTRIBUTING asks
 mpy: setup micropython ## the device library as small .mpy files in build/mpy/$ARCH-O3 (ARCH=armv6m ...)
 	@$(VENV)/python -m picoswarm_tools.mpy --arch $(or $(ARCH),armv6m) -O 3
 
-docs: setup ## pages and files that are generated: docs/boards.md, package.json
-	@$(VENV)/python -m picoswarm_tools.boards && $(VENV)/python -m picoswarm_tools.package
+docs: setup ## pages and files that are generated: docs/boards.md, package.json, a table in docs/gateway.md
+	@$(VENV)/python -m picoswarm_tools.boards && $(VENV)/python -m picoswarm_tools.package && $(VENV)/python -m picoswarm_tools.manual
 
 clean: ## remove build/ (the cache in ~/.cache/picoswarm stays)
 	@rm -rf build

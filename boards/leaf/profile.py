@@ -16,4 +16,6 @@ PROFILE = Profile(
     recent=4,
     deliveries=4,
     requests=4,
+    repeats=32,
+    log_bytes=256,
 )

@@ -14,6 +14,8 @@ from typing import Any
 import msgspec
 from picoswarm.errors import LocalError
 
+from .families.mailbox import MailboxTable
+from .families.mqtt.table import MqttTable
 from .profile import gateway_profile
 
 SECRETS = {"token", "password"}  # names of fields that are never printed
@@ -33,7 +35,7 @@ class Mistakes(Exception):
 class MeshTable(msgspec.Struct, forbid_unknown_fields=True):
     """`[mesh]`: the node by which the gateway belongs to a mesh."""
 
-    folder: str = ""  # of the node, with its network key; empty: `gateway` in picoswarm's folder of the user
+    folder: str = ""  # of the node: its keys and the state; empty: `gateway` in picoswarm's folder of the user
     name: str = "gateway"  # at most 16 characters, that peers see
     host: str = ""  # own address, where it cannot be found out
     port: int = 20742  # UDP and TCP
@@ -44,25 +46,25 @@ class MeshTable(msgspec.Struct, forbid_unknown_fields=True):
 class HttpTable(msgspec.Struct, forbid_unknown_fields=True):
     """`[http]`: dashboard, API, metrics and health."""
 
-    enabled: bool = True
-    host: str = "127.0.0.1"
-    port: int = 8742
+    enabled: bool = True  # false: there is no HTTP at all
+    host: str = "127.0.0.1"  # anything else than loopback shows the mesh to whoever reaches it
+    port: int = 8742  # 0: any free one
     token: str = ""  # what writes need; empty: nobody may write
-    token_file: str = ""  # a file that holds it instead, which nobody else may read
+    token_file: str = ""  # a file that holds it instead, for its owner (and group) only; $NAME is taken from the environment
     hosts: list[str] = []  # names under which browsers reach it, beside addresses, localhost and the machine's name
 
 
 class NodesTable(msgspec.Struct, forbid_unknown_fields=True):
     """`[nodes]`: what is asked of the members of the mesh."""
 
-    visit_s: float = 600.0  # between two visits to a member without a session; 0: none is visited
+    visit_s: float = 600.0  # between two visits to a member without a session (below); 0: none is visited
 
 
 class LogTable(msgspec.Struct, forbid_unknown_fields=True):
     """`[log]`: what is written to standard error."""
 
     level: str = "info"  # of LEVELS
-    format: str = "json"  # of FORMATS
+    format: str = "json"  # of FORMATS; json: one object a line
 
 
 class Config(msgspec.Struct, forbid_unknown_fields=True):
@@ -72,6 +74,8 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     http: HttpTable = msgspec.field(default_factory=HttpTable)
     nodes: NodesTable = msgspec.field(default_factory=NodesTable)
     log: LogTable = msgspec.field(default_factory=LogTable)
+    mailbox: MailboxTable = msgspec.field(default_factory=MailboxTable)
+    mqtt: MqttTable = msgspec.field(default_factory=MqttTable)
 
     def check(self, found: list[tuple[str, str]]) -> None:
         """Add (path of the field, what is wrong with it) for all that no type can tell. A field of a wrong type is None."""
@@ -89,6 +93,8 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
             found.append(("nodes.visit_s", "seconds, 0 for none"))
         if self.http.token and self.http.token_file:
             found.append(("http.token_file", "give the token or a file of it, not both"))
+        self.mailbox.check(found)
+        self.mqtt.check(found)
         for where, word, words in (("log.level", self.log.level, LEVELS), ("log.format", self.log.format, FORMATS)):
             if word and word not in words:
                 found.append((where, f"one of {', '.join(words)}"))

@@ -60,8 +60,8 @@ class HostManager(ConnManager):
         is_one_enough = draw and connmgr.scope(link.ip) == connmgr._GLOBAL
         return is_one_enough or self._at(link.ip, link.port) is not None
 
-    def may_enter(self, ip: bytes) -> bool:
-        return ip in self._ips or super().may_enter(ip)
+    def may_enter(self, ip: bytes, is_visit: bool = False, now: int = 0) -> bool:
+        return ip in self._ips or super().may_enter(ip, is_visit, now)
 
     def established(self, link: Link, id32: bytes, now: int) -> int:
         self.recall(self.settled.get(id32))
@@ -74,10 +74,10 @@ class HostManager(ConnManager):
         self.recall(link)
         super().closed(link, reason, now)
 
-    def worst(self, now: int, is_forced: bool) -> Link | None:
+    def worst(self, now: int, is_forced: bool, is_visit: bool = False) -> Link | None:
         few, self.links = self.links, [*self.links, *self.settled.values()]
         try:
-            return super().worst(now, is_forced)
+            return super().worst(now, is_forced, is_visit)
         finally:
             self.links = few
 

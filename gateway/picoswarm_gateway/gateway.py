@@ -23,9 +23,12 @@ from picoswarm.store import Store
 
 from .config import Config
 from .families import Family
+from .families.clock import ClockFamily
+from .families.mailbox import MailboxFamily
 from .hub import Hub
 from .node import HostNode
 from .operations import Operations
+from .owners import Owners
 from .profile import gateway_profile
 from .state import State
 
@@ -50,7 +53,8 @@ class Gateway:
         self.node = HostNode(
             Store(str(self.folder)), None, self.profile, mesh.host, mesh.port, tuple(mesh.bootstrap), mesh.name
         )
-        self.families = {family.name: family for family in families or ()}
+        self.families = {family.name: family for family in (*self._asked_for(), *(families or ()))}
+        self.owners = Owners(self)
         self.db = State(self.folder / "state.sqlite")
         self.hub = Hub()
         self.operations = Operations(self)
@@ -58,6 +62,17 @@ class Gateway:
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task] = []
         self._ending = asyncio.Event()
+
+    def _asked_for(self) -> list[Family]:
+        """The families that have a table in the configuration. What one of them needs is imported for it alone."""
+        wanted: list[Family] = [ClockFamily()]
+        if self.config.mailbox.enabled:
+            wanted.append(MailboxFamily(self.config.mailbox))
+        if self.config.mqtt.url:
+            from .families.mqtt.family import MqttFamily
+
+            wanted.append(MqttFamily(self.config.mqtt))
+        return wanted
 
     @property
     def id(self) -> bytes:
@@ -89,6 +104,7 @@ class Gateway:
         await self.node.start()
         self.started_at = time.time()
         self._tasks.append(asyncio.create_task(self._follow_events()))
+        self.owners.start()
         self.node.handle("gateway", self._tell_families)
         for family in self.families.values():
             await family.start(self)
@@ -104,6 +120,7 @@ class Gateway:
         for family in reversed(self.families.values()):
             with suppress(Exception):  # what ends badly must not keep the rest
                 await family.stop()
+        await self.owners.stop()
         for task in self._tasks:
             task.cancel()
         await self.node.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,14 +26,14 @@ def read_token(table: HttpTable) -> str:
     """What writes need; empty: nobody may write. Raises LocalError where the file cannot be read or others can read it."""
     if not table.token_file:
         return table.token
-    path = Path(table.token_file).expanduser()
+    path = Path(os.path.expandvars(table.token_file)).expanduser()  # systemd names its folder by a variable
     try:
         mode = path.stat().st_mode
         token = path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise LocalError(f"http.token_file cannot be read: {error}") from None
-    if mode & 0o077:
-        raise LocalError(f"http.token_file: others can read {path}; chmod 600 it")
+    if mode & 0o027:  # the group may read: so systemd hands out its credentials
+        raise LocalError(f"http.token_file: others can read or change {path}; chmod 600 it")
     if not token:
         raise LocalError(f"http.token_file: {path} is empty")
     return token

@@ -44,6 +44,7 @@ class Nodes:
         self._wires = Wires()
         self._tasks: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
+        self._save_at = 0.0  # time.monotonic(); a node that was never seen before is saved at once
 
     async def start(self) -> None:
         """Read what was known, and begin to look. The node has started."""
@@ -146,15 +147,14 @@ class Nodes:
         self._changed.set()
 
     async def _keep_looking(self) -> None:
-        saved = time.monotonic()
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), LOOK_S)
             self._changed.clear()
             try:
                 self._look()
-                if time.monotonic() - saved >= SAVE_S:
-                    saved = time.monotonic()
+                if time.monotonic() >= self._save_at:
+                    self._save_at = time.monotonic() + SAVE_S
                     nodefile.save(self._gateway.db, self.known.values())
             except Exception:
                 self._gateway.log.exception("looking at the nodes failed")
@@ -210,6 +210,7 @@ class Nodes:
         known = self.known.get(id32)
         if known is None:
             known = self.known[id32] = KnownNode(id32, first_seen=now)
+            self._save_at = 0.0
         known.last_seen = now
         known.is_changed = True
         known.change(state=state)

@@ -38,6 +38,8 @@ def gateway_profile(**changes: int) -> Profile:
         "streams": 32,
         "stream_window": 4096,
         "stream_queue": 8192,
+        "keepalive_s": 5,  # docs/protocol.md 5.1
+        "silent_s": 5,
         "publish_burst": 400,
         "publish_ms": 5,
         "filters": 12,

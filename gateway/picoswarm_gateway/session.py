@@ -20,6 +20,7 @@ LEAST = 3 + TAG
 PARTIAL_MS = 10_000
 REKEY = 1 << 20  # records
 NONCE = 12
+GATEWAY = 2  # of the capabilities
 FIRST_OF_USERS = 32  # channels below are those of the library's reactors
 
 # A row of lanes.py
@@ -72,15 +73,6 @@ class HostMux(Mux):
     def start(self, channels: bytes, record: int, now: int) -> None:
         super().start(channels, record, now)
         self._size, self._pool = len(self._pool), b""
-        self._most = len(self._rows)
-        del self._rows[self._plan.first :]
-
-    def _new_row(self, channel: int, priority: int) -> int:
-        i = super()._new_row(channel, priority)
-        if not i and len(self._rows) < self._most:
-            self._rows += (0, 0, -1, 0, 0, 0, 0, None, 0)
-            i = super()._new_row(channel, priority)
-        return i
 
     def _look(self, buf: bytes, at: int, n: int) -> None:
         self._buf, self._at, self._view = buf, at, memoryview(buf)[at : at + n]  # bytes: nothing can be moved in them
@@ -171,6 +163,8 @@ class HostSession(Session):
         self.mux = HostMux(profile, channels, self.is_outbound, now)
         self.mux.on_message = self._on_message
         self.mux.start(self.hello.channels, min(self.hello.record, profile.record), now)
+        if self.hello.capabilities & GATEWAY:
+            self.mux.hurry()
 
     def end(self, reason: int, now: int, ms: int) -> None:
         super().end(reason, now, ms)

@@ -34,14 +34,14 @@ class WideReception(Reception):
         super().__init__()
         self._known: dict[bytes, None] = {}
 
-    def judge(self, buf: bytearray, at: int, now: int, is_challenged: bool) -> int:
+    def judge(self, buf: bytearray, at: int, now: int, is_challenged: bool, is_visit: bool) -> int:
         ephemeral = bytes(buf[at : at + 32])
         if ephemeral in self._known:
             return REASONS["replayed"]
         self._known[ephemeral] = None
         if len(self._known) > EPHEMERALS:
             del self._known[next(iter(self._known))]
-        if self.is_full:
+        if self.is_full > is_visit:
             return REASONS["busy"]
         unfinished = self.unfinished
         while unfinished and not (0 <= ticks_diff(now, unfinished[0]) < UNFINISHED_MS and len(unfinished) < EPHEMERALS):
@@ -191,7 +191,7 @@ class HostSwarm(Swarm):
         handshake = session.handshake
         is_mere = session in self._mere
         if is_mere:
-            self._reception.is_full = not self.manager.may_enter(session.ip)
+            self._reception.is_full = self.manager.crowd(session.ip, self.now)
         handshake.work()
         session.fill = handshake.fill
         session.deadline = handshake.deadline

@@ -32,6 +32,11 @@ class Link(asyncio.BufferedProtocol):
         self.opening: asyncio.Task | None = None
         self.is_full = False  # the socket takes no more for now
 
+    @property
+    def sock(self) -> Any:
+        """The socket, for what the system knows of it; None before there is one."""
+        return self.transport and self.transport.get_extra_info("socket")
+
     def connection_made(self, transport: asyncio.Transport) -> None:
         self.transport = transport
         transport.set_write_buffer_limits(WRITE)

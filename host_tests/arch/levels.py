@@ -67,7 +67,10 @@ LEVELS = (
     # 4: all the I/O there is
     ("net", "tcp", "files", "files_host", "store"),
     # 5: the composition root and the services
-    ("keys", "saves", "about", "services", "asking", "boot", "node", "__init__"),
+    (
+        *("keys", "saves", "about", "waiting", "steering", "services", "asking"),
+        *("gatewayinbox", "gateway", "mailbox", "boot", "node", "__init__"),
+    ),
 )
 
 assert len({name for level in LEVELS for name in level}) == sum(map(len, LEVELS)), "a module stands in one place"

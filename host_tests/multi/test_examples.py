@@ -10,10 +10,16 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from mesh import HEAP, Mesh
+from mesh import HEAP, Mesh, needs_micropython
+from picoswarm_gateway.families.mqtt.table import MqttTable
+from picoswarm_gateway.gateway import Gateway
 from picoswarm_tools import mpy, runtimes
 from picoswarm_tools.provision import save
 from picoswarm_tools.swarm import Store, free_ports
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "gateway"))
+from brokers import Ear, Mosquitto  # noqa: E402
+from small_mesh import HOST, SmallMesh, until  # noqa: E402
 
 EXAMPLES = runtimes.ROOT / "examples"
 
@@ -109,6 +115,26 @@ def test_an_example_with_sessions_does_what_it_says_on_both_runtimes(name, tmp_p
                 programs.append(await stack.enter_async_context(program))
             async with asyncio.timeout(90):
                 await asyncio.gather(*(program.until_it_says(*WORDS[name]) for program in programs))
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("runtime", ["cpython", "micropython"])
+def test_a_board_speaks_with_an_mqtt_broker_through_a_gateway(runtime, tmp_path):
+    async def scenario():
+        needs_micropython()
+        mesh = SmallMesh(tmp_path)
+        save(Store(str(tmp_path / "board")), mesh.membership)
+        with Mosquitto(tmp_path) as broker:
+            config = mesh.config(mqtt=MqttTable(url=broker.url))
+            port = str(free_ports(1)[0])
+            program = Program("mqtt_sensor.py", runtime, tmp_path / "board", f"{HOST}:{config.mesh.port}", port)
+            async with asyncio.timeout(90), Gateway(config) as gateway, Ear(broker, "picoswarm/kitchen/#") as ear, program:
+                await program.until_it_says("the broker has 21.0")
+                assert ear.heard("picoswarm/kitchen/temperature")[0] == b"21.0"
+                await until(lambda: gateway.families["mqtt"].state()["leases"])
+                await ear.say("picoswarm/kitchen/set", b"faster")
+                await program.until_it_says("order: faster")
 
     asyncio.run(scenario())
 

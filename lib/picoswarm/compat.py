@@ -96,13 +96,37 @@ if MICROPYTHON:
             raise
         return sock
 
+    class _Wait:
+        """Until a socket is ready. One object serves all tasks, as with asyncio's own `sleep_ms`: who asks for it awaits it
+        at once. A generator in its place would stay on the heap with each socket that waits."""
+
+        sock = None  # not waited for yet
+        is_writing = False
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            sock = self.sock
+            if sock is None:
+                raise StopIteration
+            self.sock = None
+            # asyncio has no public name for this; its own streams do the same.
+            (core._io_queue.queue_write if self.is_writing else core._io_queue.queue_read)(sock)
+
+    _wait = _Wait()
+
     def readable(sock):
         """Awaitable: until something can be read from `sock`, or its interface failed."""
-        yield core._io_queue.queue_read(sock)  # asyncio has no public name for this; its own streams do the same
+        _wait.sock = sock
+        _wait.is_writing = False
+        return _wait
 
     def writable(sock):
         """Awaitable: until `sock` takes bytes, is connected, or failed."""
-        yield core._io_queue.queue_write(sock)
+        _wait.sock = sock
+        _wait.is_writing = True
+        return _wait
 
     def forget_socket(sock):
         """Close a socket on which tasks may wait."""

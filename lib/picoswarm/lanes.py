@@ -1,9 +1,10 @@
 """The channels and streams of one session, as rows of numbers, and the life of its streams (docs/protocol.md 5). Pure.
 
 All channels stand in rows of one list, `_STEP` places each: first a row that is nobody's, then the fixed channels of this
-node, then its streams. The offset of a row is the name of its channel, in here and in mux.py. The pool holds what was
-received and cannot be handed on yet: unread bytes of streams, and unfinished messages of the channels whose messages may be
-longer than a record. A message that fits in a record travels in one frame, so other channels need no memory.
+node, then as many streams as were open at once. The offset of a row is the name of its channel, in here and in mux.py. The
+pool holds what was received and cannot be handed on yet: unread bytes of streams, and unfinished messages of the channels
+whose messages may be longer than a record. A message that fits in a record travels in one frame, so other channels need no
+memory.
 
     SCORE   bytes sent of late: less a fifth each 2 s (its place is the first one)
     CREDIT  bytes that may be sent; of a stream that the peer has reset, its reason
@@ -21,6 +22,7 @@ from .channel import Channel
 from .compat import const
 from .wire import copy
 
+_ROW = (0, 0, -1, 0, 0, 0, 0, None, 0)  # that nobody uses
 _STEP = const(9)
 _CREDIT = const(1)
 _ROOM = const(2)
@@ -128,7 +130,7 @@ class Lanes:
         if not _plan or _plan.given is not channels or _plan.profile is not profile:
             _plan = _Plan(channels, profile)
         self._plan = _plan
-        self._rows = [0, 0, -1, 0, 0, 0, 0, None, 0] * len(_plan.lanes)
+        self._rows = list(_ROW) * (_plan.first // _STEP)  # a stream's comes with it
         self._ready = []  # rows that have something to send, and credit for it
         self._refused = None  # a bit for each id of the peer's streams that is to hear `busy`
         self._pool = self._out = self._buf = None
@@ -329,16 +331,18 @@ class Lanes:
         """A row for a stream, or 0."""
         rows = self._rows
         i = self._plan.first
-        while i < len(rows):
-            if not rows[i + _FLAGS]:
-                rows[i + _FLAGS] = _USED | channel << 16 | priority << 24
-                self._empty(i)
-                rows[i + _CREDIT] = _WINDOW
-                rows[i + _LEFT] = _WINDOW - self._plan.halves[i // _STEP]
-                self._marks |= _CREDITS if rows[i + _LEFT] <= 0 else 0
-                return i
+        while i < len(rows) and rows[i + _FLAGS]:
             i += _STEP
-        return 0
+        if i // _STEP == len(self._plan.lanes):
+            return 0
+        if i == len(rows):
+            rows.extend(_ROW)
+        rows[i + _FLAGS] = _USED | channel << 16 | priority << 24
+        self._empty(i)
+        rows[i + _CREDIT] = _WINDOW
+        rows[i + _LEFT] = _WINDOW - self._plan.halves[i // _STEP]
+        self._marks |= _CREDITS if rows[i + _LEFT] <= 0 else 0
+        return i
 
     def _settle(self, i):
         """Let go of a stream that has come to its end: both halves closed or one side reset it, all read, all told."""

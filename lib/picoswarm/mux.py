@@ -54,6 +54,7 @@ _OVER = const(128)  # GOAWAY was said or heard
 _PINGED = const(256)  # and no answer
 _TOLD = const(512)  # events wait
 _ODD = const(1024)  # the ids that this side gives are; from bit 16 the reason of the GOAWAY
+_QUICK = const(2048)  # the peer is a gateway
 _CREDIT_KIND = const(3)
 _GOAWAY_KIND = const(4)
 
@@ -62,6 +63,7 @@ _FIRST_STREAM = const(128)
 _LEAST = const(16)  # a part of a message has as many bytes, or is all that is left or allowed
 _URGENT = const(5)  # priority from which on nothing waits for more
 _DECAY_MS = const(2000)
+_QUICK_S = const(5)  # of silence of a gateway before a PING, and as much more before the end
 
 _BUSY = const(1)  # see reasons.py
 _SILENT = const(10)
@@ -125,6 +127,10 @@ class Mux(Lanes):
     def ping(self):
         """Ask for a sign of life."""
         self._marks |= _PING
+
+    def hurry(self):
+        """The peer is a gateway: that it is gone is to be known soon."""
+        self._marks |= _QUICK
 
     def go_away(self, reason):
         """The next record is the last one, and ends with the reason."""
@@ -469,13 +475,17 @@ class Mux(Lanes):
                 rows[i] -= rows[i] // 5
         self._buf = None  # an idle session has no buffer
         self._view = b""
-        patience = self._plan.profile.keepalive_s * 1000
+        patience = self._patience(self._plan.profile.keepalive_s)
         silence = ticks_diff(now, self._heard) - patience
         if silence < 0:
             self._marks &= ~_PINGED
         elif not self._marks & _PINGED:
             self._marks |= _PINGED | _PING
             self._heard = ticks_add(now, -patience)  # a node that has slept gives the answer its time
-        elif silence >= self._plan.profile.silent_s * 1000:
+        elif silence >= self._patience(self._plan.profile.silent_s):
             return _SILENT
         return 0
+
+    def _patience(self, seconds):
+        """Milliseconds that the peer may take."""
+        return (min(seconds, _QUICK_S) if self._marks & _QUICK else seconds) * 1000

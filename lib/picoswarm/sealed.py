@@ -10,12 +10,12 @@ _TAG = const(16)
 _head = bytearray(_HEAD)  # the associated data of the record at hand
 
 
-class Sealed:
+class Sealed(Aead):
     """One direction of a session, at either end, from its 32-byte key. Nothing is allocated for a record; a new key each
     2**20 records takes 200 bytes."""
 
     def __init__(self, key):
-        self._aead = Aead(key)
+        Aead.__init__(self, key)
         self._nonce = bytearray(12)
 
     def seal(self, buf, start, end):
@@ -23,7 +23,7 @@ class Sealed:
         the record, end + 16. Fastest where start + 2 is a multiple of 4."""
         start += _HEAD
         put_u16(_head, 0, end + _TAG - start)
-        end = self._aead.seal(self._nonce, _head, buf, start, end)
+        end = Aead.seal(self, self._nonce, _head, buf, start, end)
         buf[start - 2] = _head[0]
         buf[start - 1] = _head[1]
         self._count()
@@ -36,7 +36,7 @@ class Sealed:
             return -1
         _head[0] = buf[start]
         _head[1] = buf[start + 1]
-        end = self._aead.open(self._nonce, _head, buf, start + _HEAD, end)
+        end = Aead.open(self, self._nonce, _head, buf, start + _HEAD, end)
         if end >= 0:
             self._count()
         return end
@@ -52,5 +52,5 @@ class Sealed:
             at += 1
         if not (nonce[4] or nonce[5] or nonce[6] & 15):
             key = bytearray(48)
-            self._aead.seal(b"\0\0\0\0" + b"\xff" * 8, b"", key, 0, 32)
-            self._aead = Aead(key[:32])
+            Aead.seal(self, b"\0\0\0\0" + b"\xff" * 8, b"", key, 0, 32)
+            Aead.__init__(self, key[:32])

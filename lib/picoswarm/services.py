@@ -15,7 +15,9 @@ _RESET = const(9)
 
 _CALL = const(1)  # events of rpc
 _OK = const(0)
+_REFUSED = const(2)
 _FAILED = const(3)
+_BUSY = const(4)
 _TIMEOUT = const(128)
 _LOST = const(129)
 _UNREACHABLE = const(130)
@@ -25,8 +27,8 @@ _STREAM_REASON = const(14)
 _MEMORY = const(16)
 
 _OPEN = const(4)  # a session's stage
-_FAILING = const(1)  # states of a link, see connmgr.py
-_ESTABLISHED = const(4)
+_PASSING = const(0x20042)  # busy, duplicate, trimmed: may be otherwise in a moment
+_ESTABLISHED = const(4)  # state of a link, see connmgr.py
 _RETRY_MS = const(50)
 _CHUNK = const(256)
 _NAME = const(60)  # bytes of the name of a stream, see mux.py
@@ -61,7 +63,7 @@ class Stream:
         self._changed = Event()
         self._is_ended = self._is_closed = False  # nothing more comes; nothing more is sent
         self._is_left = False  # nobody reads any more
-        self._is_over = False  # its id may be another stream's by now
+        self._is_over = False  # its id may be another stream's by now: there is nothing to read
         self._reason = -1  # why it was given up
 
     def _check(self):
@@ -71,9 +73,10 @@ class Stream:
             raise StreamError("the stream was given up, reason %d" % self._reason, self._reason)
 
     def on_event(self, kind, extra):
-        """The mux has news."""
-        if kind == _RESET:
+        """The mux has news, or (CLOSED) the session ended: what came before can still be read."""
+        if kind == _RESET or kind == _CLOSED:
             self._reason = extra
+            self._is_over |= kind == _RESET
         elif kind == _RESET - 1:
             self._is_ended = True
         self._settle()
@@ -93,15 +96,17 @@ class Stream:
             self._services.forget(self._session, self._channel)
 
     async def read(self, n=_CHUNK):
-        """The bytes that are there, 1 to `n`, once there are some; b"" at the end."""
+        """The bytes that are there, 1 to `n`, once there are some; b"" at the end. What came before a
+        connection ended can still be read."""
         out = bytearray(n)
         while True:
-            count = self._session.mux.read(self._channel, out, 0, n) if self._is_alive() else 0
+            count = self._session.mux.read(self._channel, out, 0, n) if not self._is_over else 0
             if count:
                 self._settle()
                 self._services.touch(self._session)
                 return bytes(out[:count])
-            self._check()
+            if self._is_over or not self._is_ended:
+                self._check()
             if self._is_ended:
                 return b""
             self._changed.clear()
@@ -140,6 +145,7 @@ class Stream:
         """Give the stream up, both ways."""
         if self._is_alive():
             self._reason = reason
+            self._is_over = True
             self._changed.set()
             self._session.mux.reset(self._channel, reason)
             self._services.forget(self._session, self._channel)
@@ -155,26 +161,31 @@ class Stream:
 
 
 class Subscription:
-    """Messages on a topic filter, for `async for`; the last few wait, and `dropped` counts those that nobody fetched in
-    time. `close` ends it."""
+    """Messages on a topic filter, for `async for`; a few wait, and `dropped` counts those that nobody fetched in time: the
+    oldest ones, or with `drop_new` the newest. `close` ends it."""
 
-    def __init__(self, services, text, is_signed, most):
+    def __init__(self, services, text, is_signed, most, drop_new=False):
         from .pubsub import matches
 
         self.dropped = 0
         self.filter = text
         self.is_signed = is_signed
+        self.drop_new = drop_new
         self._matches = matches
         self._services = services
         self._raw = bytes((len(text.encode()),)) + text.encode()
         self._most = most
-        self._waiting = deque((), most)
+        self._waiting = deque((), most + 1)  # the end has a place of its own
         self._arrived = Event()
 
     def offer(self, raw, message):
         """Take a message whose topic matches; None: the node is closed."""
         if message is None or self._matches(self._raw, 0, raw, 1):
-            self.dropped += message is not None and len(self._waiting) == self._most
+            if message is not None and len(self._waiting) == self._most:
+                self.dropped += 1
+                if self.drop_new:
+                    return
+                self._waiting.popleft()
             self._waiting.append(message)
             self._arrived.set()
 
@@ -211,10 +222,11 @@ class Services:
         self.faults = 0  # handlers of the user that raised; the last one is `fault`
         self.fault = None
         self._node = node
-        self._handlers = {}  # by name: of streams and of requests
+        self.handlers = {}  # by name: of streams and of requests
         self._streams = {}  # by (session, channel)
         self._subscriptions = []
         self._calls = {}  # [Event, status, payload] by number
+        swarm.manager.in_use = self._in_use
 
     # Publish and subscribe
 
@@ -223,13 +235,13 @@ class Services:
             _refuse("the profile of this node leaves that out")
         return reactor
 
-    def subscribe(self, text, is_signed):
+    def subscribe(self, text, is_signed, drop_new=False):
         is_signed = bool(is_signed)
         for other in self._subscriptions:
             if other.filter == text and other.is_signed != is_signed:
                 _refuse("this filter cannot be subscribed to both signed and not")
         self._topics()[0](self._served(self.pubsub), text, ticks_ms(), is_signed)
-        subscription = Subscription(self, text, is_signed, self.swarm.profile.deliveries)
+        subscription = Subscription(self, text, is_signed, self.swarm.profile.deliveries, drop_new)
         self._subscriptions.append(subscription)
         self.links.turn()
         return subscription
@@ -251,7 +263,7 @@ class Services:
             self._topics()[1](self.pubsub, subscription.filter, ticks_ms())
             self.links.turn()
 
-    async def publish(self, topic, payload, folder):
+    async def publish(self, topic, payload, folder, wait_ms=0):
         """See `Node.publish`; `folder`: where the seed to sign with is, or False."""
         text = self._served(self.pubsub).compose(topic, payload, bool(folder))
         if folder:
@@ -266,6 +278,10 @@ class Services:
             text[-64:] = job.result
         count = self.pubsub.publish(text, ticks_ms())
         self.links.turn()
+        if wait_ms:
+            from .waiting import wait
+
+            count = await wait(self.pubsub, text, count, wait_ms)
         return count
 
     # Sessions, requests and streams
@@ -282,31 +298,42 @@ class Services:
                 session = swarm.peers.get(id32)
                 if session and session.stage == _OPEN:
                     return session
-                if link is None and session is None:
+                if link and session is None and link not in swarm.manager.links:
+                    if not _PASSING >> link.reason & 1:
+                        _fail(_UNREACHABLE, "no session with this node")
+                    link = None
+                elif link is None and session is None:
                     contact = self._node.contact(id32)
                     if contact and contact[2]:
                         link = swarm.manager.want(id32, contact[0], contact[2], ticks_ms())
                         self.links.turn()
                     elif look is None:
-                        look = [False]
+                        look = []
                         create_task(self._look_up(id32, look))
-                    elif look[0]:
+                    elif look:
+                        if look[0]:
+                            raise look[0]
                         _fail(_UNREACHABLE, "no such node is known")
                 if swarm.is_closing:
                     _refuse("the node is not running")
-                if (link and link.state == _FAILING) or ticks_diff(deadline, ticks_ms()) <= 0:
+                if ticks_diff(deadline, ticks_ms()) <= 0:
                     _fail(_UNREACHABLE, "no session with this node")
                 await sleep_ms(_RETRY_MS)
         finally:
             if link and link.state != _ESTABLISHED:
                 swarm.manager.cancel(link)
 
+    def _in_use(self, link):
+        from .steering import in_use
+
+        return in_use(self.rpc, self._streams, link)
+
     async def _look_up(self, id32, look):
         try:
             await self._node.lookup(id32)
-        except Exception:
-            pass  # the node was closed meanwhile
-        look[0] = True
+            look.append(None)
+        except Exception as error:  # for who waits
+            look.append(error)
 
     async def request(self, id32, method, payload, ms):
         self._served(self.rpc)
@@ -326,6 +353,9 @@ class Services:
             await waiting[0].wait()
         finally:
             self._calls.pop(number, None)
+            call = self.rpc.find(number)
+            if call:  # cancelled: its place is free
+                self.rpc.calls.remove(call)
         if waiting[1] != _OK:
             _fail(waiting[1], waiting[2])
         return waiting[2]
@@ -334,7 +364,7 @@ class Services:
         session = await self.session(id32, ms)
         channel = session.mux.open(name.encode(), _STREAM_PRIORITY)
         if not channel:
-            _fail(4, "as many streams as there may be")
+            _fail(_BUSY, "as many streams as there may be")
         stream = self._streams[session, channel] = Stream(self, session, channel, name)
         self.touch(session)
         return stream
@@ -384,7 +414,7 @@ class Services:
             self._served(self.rpc).register(name)
         elif len(name.encode()) > _NAME:
             _refuse("the name of a protocol has at most 60 bytes")
-        self._handlers[name] = handler
+        self.handlers[name] = handler
 
     def touch(self, session):
         """Bytes of a session were read or written."""
@@ -412,14 +442,14 @@ class Services:
         elif kind == _CLOSED:
             for key in list(self._streams):
                 if key[0] is session:
-                    self._streams.pop(key).on_event(_RESET, event[2])
+                    self._streams.pop(key).on_event(_CLOSED, event[2])
             self._node.events.put(("disconnected", session.id, event[2]))
         elif kind == _STREAM:
             try:
                 name = str(event[3], "utf-8")
             except ValueError:
                 name = ""
-            handler = self._handlers.get(name) if name[:1] == "/" else None
+            handler = self.handlers.get(name) if name[:1] == "/" else None
             if handler is None:
                 session.mux.reset(event[2], _STREAM_REASON)
             else:
@@ -460,15 +490,17 @@ class Services:
     async def _serve_call(self, peer, number, method, payload):
         status = _OK
         try:
-            result = (self._handlers.get(method) or self._about)(peer.id, payload)
+            result = (self.handlers.get(method) or self._about)(peer.id, payload)
             if hasattr(result, "send"):  # a coroutine
                 result = await result
             if isinstance(result, int):
                 raise TypeError("a method returns bytes")
             result = b"" if result is None else bytes(result)
         except Exception as error:
-            self._note(error, peer)
-            status = _FAILED
+            status = getattr(error, "status", 0)
+            if status not in (_REFUSED, _BUSY):
+                self._note(error, peer)
+                status = _FAILED
             result = str(error)[:64].encode()
         try:
             self.rpc.now = ticks_ms()
@@ -521,13 +553,10 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
     socket is open. Raises OSError, LocalError."""
     from .counters import NAMES
     from .net import LONGEST
+    from .swarm import Swarm
+    from .tcp import Links
 
-    if node.parts:
-        Swarm, Links = node.parts
-    else:
-        from .swarm import Swarm
-        from .tcp import Links
-
+    make_swarm, make_links = node.parts or (Swarm, Links)
     now = ticks_ms()
     reactors = list(reactors)
     pubsub = rpc = logstats = book = pex = None
@@ -559,10 +588,10 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
 
         logstats = LogStats(profile.log_bytes, sources, now)
         reactors.append(logstats)
-    links = Links(driver.ip, engine.codec.tcp_port, profile.record)
+    links = make_links(driver.ip, engine.codec.tcp_port, profile.record)
     if len(links.out) >= LONGEST:  # one after the other, never both
         driver.buf = links.out
-    swarm = Swarm(profile, identity, membership, rng, now, reactors, engine, book, engine.codec.tcp_port, name)
+    swarm = make_swarm(profile, identity, membership, rng, now, reactors, engine, book, engine.codec.tcp_port, name)
     if pex:
         pex.score = swarm.manager.score
     try:

@@ -22,6 +22,7 @@ _HEAD = const(2)  # before a record: its length
 _TAG = const(16)
 _FRAME = const(3)  # the shortest plaintext
 _PARTIAL_MS = const(10_000)
+_GATEWAY = const(2)  # of the capabilities
 
 _MALFORMED = const(11)  # see reasons.py
 _FORGED = const(21)
@@ -35,18 +36,19 @@ def check_channels(profile, channels, now):
 class Session:
     """See the module. `link` is the ConnManager's, None where the peer dialed, until it is proven who."""
 
+    # What most sessions keep as it is takes no memory of theirs.
+    epoch = 0
+    reason = 0  # why it is over
+
     def __init__(self, swarm, ip, port, link):
         self.swarm = swarm
         self.ip = ip
         self.port = port
         self.link = link
-        self.is_outbound = link is not None
         self.id = None  # 32 bytes, once proven
         self.hello = None
-        self.reactors = []  # those that share a channel with the peer
-        self.epoch = 0
+        self.reactors = ()  # those that share a channel with the peer
         self.stage = CONNECTING
-        self.reason = 0  # why it is over
         self.deadline = None  # ticks: of this stage, or of the rest of a record; None: there is none
         self.handshake = self.mux = None
         self.buf = b""  # see `room`
@@ -54,6 +56,11 @@ class Session:
         self.is_read = False  # since the last look
         self.is_unsent = False  # in the swarm's list of sessions to flush
         self._sealer = self._opener = None
+
+    @property
+    def is_outbound(self):
+        """Whether this node dialed."""
+        return self.link is not None and self.link.is_outbound
 
     def start(self, profile, channels, now):
         """Records follow the handshake messages; bytes that came behind the last one are kept."""
@@ -66,6 +73,8 @@ class Session:
         self.fill = handshake.fill
         copy(self.buf, 0, handshake.buf, 0, self.fill)
         self.mux.start(self.hello.channels, min(self.hello.record, profile.record), now)
+        if self.hello.capabilities & _GATEWAY:
+            self.mux.hurry()
 
     def room(self):
         """How many bytes may be read to buf[fill:] now, as somebody will: an idle session has no buffer."""

@@ -44,6 +44,7 @@ _OPENED = const(1)  # stages of a handshake
 _DONE = const(2)
 _FAILED = const(3)
 
+_FIRST_STREAM = const(128)
 _GOAWAY = const(6)  # event of the mux
 _TCP = const(58)  # in a table record
 _NEW_PERCENT = const(30)  # of the picks from the book, untried ones (row T31)
@@ -102,7 +103,7 @@ class Swarm:
         self._parked = []
         self._reception = Reception()
         self._identity = identity
-        self._rng = rng
+        self.rng = rng
         self._discovery = discovery
         self._events = []
         self._scan_at = now
@@ -124,6 +125,8 @@ class Swarm:
         channels = bytes(sorted(self._by_channel))
         self._hello = Hello(discovery.codec.capabilities, port, b"", channels, profile.record, profile.streams, name)
         # What no session could use is refused now: a name, channels and their limits.
+        self._hello.publish_max = profile.publish_max
+        self._hello.request_max = profile.request_max
         self._hello.seen = bytes(18 if profile.ipv6 else 6)
         self._hello.encode()
         check_channels(profile, self._channels, now)
@@ -206,7 +209,10 @@ class Swarm:
     def _pass_on(self, session, event):
         """Events of a mux become those of the swarm. Returns the one that ends the session, or None."""
         while event and session.stage == _OPEN and event[0] != _GOAWAY:
-            self._events.append((event[0] + STREAM - 1, session, event[1], event[2]))
+            if event[1] < _FIRST_STREAM:  # a fixed channel has no other news
+                self._by_channel[event[1]].writable(session, event[1])
+            else:
+                self._events.append((event[0] + STREAM - 1, session, event[1], event[2]))
             event = session.mux.next_event()
         return event
 
@@ -337,13 +343,13 @@ class Swarm:
         """Somebody to dial: of the address book, or a live node of the table, from a random place on. (id, ip, TCP port), or
         None."""
         book = self.book
-        if book and self._rng(1)[0] & 1:
+        if book and self.rng(1)[0] & 1:
             found = book.pick(_NEW_PERCENT, self._discovery.uptime)
             if found:
                 return found
         table = self._discovery.table
         count = len(table.pool) // table.step
-        first = u16(self._rng(2), 0)
+        first = u16(self.rng(2), 0)
         for i in range(count):
             record = (first + i) % count * table.step
             port = u16(table.pool, record + _TCP)
@@ -371,8 +377,9 @@ class Swarm:
         hello = self._hello
         hello.seen = bytes(session.ip) + bytes((session.port >> 8, session.port & 0xFF))
         session.handshake = handshake = Handshake(
-            self._identity, keys, self._rng, hello.encode(), session.is_outbound, self._reception, dialed_id, self.now
+            self._identity, keys, self.rng, hello.encode(), session.is_outbound, self._reception, dialed_id, self.now
         )
+        handshake.is_visit = link is not None and link.is_visit
         session.buf = handshake.buf
         session.deadline = handshake.deadline
         session.stage = _GREETING
@@ -414,7 +421,7 @@ class Swarm:
     def _work_on(self, session):
         handshake = session.handshake
         if session is self._at_door:
-            self._reception.is_full = not self.manager.may_enter(session.ip)
+            self._reception.is_full = self.manager.crowd(session.ip, self.now)
         handshake.work()
         session.fill = handshake.fill
         session.deadline = handshake.deadline
@@ -451,20 +458,28 @@ class Swarm:
         handshake = session.handshake
         session.id = handshake.peer_id
         session.hello = hello = handshake.hello
-        session.epoch = handshake.epoch
+        if handshake.epoch:
+            session.epoch = handshake.epoch
         reason = handshake.reason
         if not reason:
+            reactors = []
             for channel in hello.channels:
                 reactor = self._by_channel.get(channel)
-                if reactor and reactor not in session.reactors:
-                    session.reactors.append(reactor)
-            if not session.reactors:
+                if reactor and reactor not in reactors:
+                    reactors.append(reactor)
+            if not reactors:
                 reason = _USELESS
+            # Most peers are like this node: what is the same is there once.
+            session.reactors = self._reactors if len(reactors) == len(self._reactors) else reactors
+            if hello.channels == self._hello.channels:
+                hello.channels = self._hello.channels
+            hello.seen = b""
             if self.membership.find(session.epoch) is None:
                 reason = _EPOCH
         if not session.is_outbound:
             self._leave_door(session)
             session.link = Link(session.id, session.ip, hello.port if hello else 0, False)
+            session.link.is_visit = handshake.is_visit
         if not reason:
             return self._admit(session)
         if session.is_outbound:

@@ -41,11 +41,12 @@ _MOST_MS = const(10_000)  # between two turns of the timer
 class Connection:
     """One socket and its tasks."""
 
+    rest = writer = None  # what the socket did not take yet, and who sees to it
+
     def __init__(self, session, sock):
         self.session = session
         self.sock = sock
-        self.rest = None  # what the socket did not take yet
-        self.reader = self.writer = None
+        self.reader = None
 
 
 class Links:
@@ -195,10 +196,13 @@ class Links:
             except Exception as error:
                 self._note(error)
 
-    def _note(self, error):
+    def _note(self, error, is_paid=False):
+        """Something failed. `is_paid`: for want of memory there goes the session that it was about, and no other one."""
         if isinstance(error, MemoryError):
             self.out_of_memory += 1
             collect()
+            if is_paid:
+                return
             try:
                 self.swarm.trim(ticks_ms())  # the rest goes on without it (row L17)
             except MemoryError:
@@ -285,7 +289,7 @@ class Links:
 
     def _fail(self, session, error):
         """A peer that makes us fail loses its session, and nobody else's."""
-        self._note(error)
+        self._note(error, True)
         try:
             self.swarm.end(session, _MEMORY)
         except MemoryError:
@@ -295,7 +299,7 @@ class Links:
         """Writing failed: what stands half in the socket, nobody can go on with."""
         self.swarm.lost(session, ticks_ms())
         if not isinstance(error, OSError):
-            self._note(error)
+            self._note(error, True)
 
     def _receive(self, link):
         """Read what the socket has. Returns 1, 0 where it has nothing, -1 where there is no room. No coroutine: its frame

@@ -61,6 +61,14 @@ def in_order(members: Iterable[str], modules: Mapping[str, str]) -> list[str]:
     return order
 
 
+def _stored_beside(node: ast.ImportFrom, source: str) -> set[str]:
+    """The variables that the function around an import sets: a name that is imported too would be one of them."""
+    around = [each for each in ast.walk(ast.parse(source)) if isinstance(each, _FUNCTIONS)]
+    around = [each for each in around if each.lineno <= node.lineno <= each.end_lineno]
+    inside = [part for each in around for part in ast.walk(each)]
+    return {part.id for part in inside if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+
+
 def _redirected(source: str, home: Mapping[str, str], here: str) -> str:
     """A module whose imports ask the bundles; what stands in its own bundle `here` is there already."""
     edits = Edits(source)
@@ -69,6 +77,9 @@ def _redirected(source: str, home: Mapping[str, str], here: str) -> str:
         if not node.module and any(alias.name in home for alias in node.names):
             raise Refused(f"line {node.lineno}: `from . import` of a bundled module")
         if target == here:
+            own = _stored_beside(node, source) & {alias.asname or alias.name for alias in node.names}
+            if own:
+                raise Refused(f"line {node.lineno}: {sorted(own)} has a second meaning in the function that imports it")
             twice = [f"{alias.asname} = {alias.name}" for alias in node.names if alias.asname]
             edits.replace_node(node, "; ".join(twice) or "pass")
         elif target:

@@ -4,9 +4,9 @@ Native code is compiled for one architecture, so each has its own folder, which 
 `build/mpy/<arch>/picoswarm/*.mpy`. Only what changed is compiled again.
 
 What mpy-cross gets is made from the sources so that it costs a board less and does the same: fold.py decides what is known
-of a board, bundle.py puts modules together (with -O3 only, where no line numbers are left), shrink.py shortens names. The
-folder `source` beside holds the result, and `names.json` the short name of each long one; `--names` prints it the other way
-round, for reading a traceback.
+of a board, bundle.py puts modules together (with -O3 only, where no line numbers are left), texts.py takes texts out of
+memory, shrink.py shortens names. The folder `source` beside holds the result, and `names.json` the short name of each long
+one; `--names` prints it the other way round, for reading a traceback.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
-from . import bundle, fold, shrink
+from . import bundle, fold, shrink, texts
 from .runtimes import ROOT, Missing, build_folder, find
 
 # "bytecode" is portable: it holds no native code, and leaves out the kernels that are.
@@ -45,9 +45,8 @@ BUNDLES = {
     "node": ("net", "node"),
     "swarm": (
         *("channel", "aead_viper", "aead", "keymap", "noise", "hello", "handshake", "sealed", "lanes", "mux", "session"),
-        *("door", "connmgr", "swarm"),
+        *("door", "connmgr", "swarm", "tcp", "services"),
     ),
-    "services": ("tcp", "services"),
     "pex": ("addrbook", "pex"),
     # Of the start, and gone after it. Each module leaves its name and path behind, which no collection frees.
     "keys": ("entropy", "nodekey", "keys"),
@@ -144,6 +143,9 @@ def _small_library(arch: str, level: int, is_apart: bool, _ages: tuple[int, ...]
     if level == 3 and not is_apart:
         unix = ("compat_unix",) if arch in fold.UNIX else ()  # what a board has in compat itself
         modules = bundle.bundle(modules, {**BUNDLES, "compat": BUNDLES["compat"] + unix})
+    if level == 3:  # where lines may move
+        modules = texts.take_texts(modules)
+    modules = {name: texts.strip_classes(text) for name, text in modules.items()}
     keep = set(shrink.runtime_names())
     for path in sorted(STUBS.glob("*.pyi")):
         keep |= shrink.names_in_stub(path.read_text())

@@ -83,7 +83,7 @@ def mqtt_as() -> Path:
     return _compiled({"mqtt_as": Path(given)}, "mqtt_as")
 
 
-def _bring_mosquitto() -> None:
+def bring_mosquitto() -> None:
     sys.path.insert(0, str(runtimes.ROOT / "firmware" / "micropython"))
     import aptget
 
@@ -107,7 +107,7 @@ def _bring_umqtt() -> None:
 
 
 BROUGHT = (
-    ("mosquitto", mosquitto, _bring_mosquitto),
+    ("mosquitto", mosquitto, bring_mosquitto),
     ("microdot", microdot, _bring_microdot),
     ("umqtt.simple", umqtt, _bring_umqtt),
 )

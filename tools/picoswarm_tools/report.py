@@ -60,6 +60,7 @@ GROUPS = (
     ),
     ("picoswarm_tools.rows.gateway", ("gateway.",)),
     ("picoswarm_tools.rows.publish", ("publish.", "swarm.one_piece.")),
+    ("picoswarm_tools.rows.gateway_start", ("gateway.start_seconds",)),
 )
 
 NARROWEST = 130  # columns that the table needs to be readable; a narrower terminal wraps lines

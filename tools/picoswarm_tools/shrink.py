@@ -60,7 +60,7 @@ class _Reader(ast.NodeVisitor):
         self.kept: set[str] = set()  # by reason of what the module does with them
         self.bases: set[tuple[str, str, str]] = set()  # (class here, module, class there that it is derived from)
         self.units: list[set[str]] = [set()]  # variables that one function, one class body or the module's top mentions
-        self._imported: dict[str, str] = {}
+        self.imported: dict[str, str] = {}
         self._path: list[str] = []  # classes and functions around
         self._depth = 0  # functions around
         self._class: set[str] | None = None  # attributes of the innermost class
@@ -103,7 +103,7 @@ class _Reader(ast.NodeVisitor):
         for part in [*node.decorator_list, *node.bases]:
             self.visit(part)
         bases = [getattr(base, "id", "") for base in node.bases]
-        self.bases |= {(node.name, self._imported[base], base) for base in bases if base in self._imported}
+        self.bases |= {(node.name, self.imported[base], base) for base in bases if base in self.imported}
         before = self._class, self._in_class
         self._class, self._in_class = set().union(*(self.classes.get(base, ()) for base in bases)), True
         self.units.append(set())
@@ -163,7 +163,7 @@ class _Reader(ast.NodeVisitor):
                 self.kept.add(alias.name)
             elif node.module:
                 self.kept.add(node.module)
-                self._imported[alias.asname or alias.name] = node.module
+                self.imported[alias.asname or alias.name] = node.module
             else:
                 self.kept.add(alias.name)
             self.units[-1].add(alias.asname or alias.name)
@@ -267,12 +267,16 @@ def name_map(
     ours = set().union(*(reader.defined for reader in readers))
     ours -= set(keep).union(*(reader.kept for reader in readers))
     groups = [group for reader in readers for group in (*reader.classes.values(), *reader.units)]
-    for name, source in (beside or {}).items():
-        tree = ast.parse(source)
-        attributes, kept = _seen_from_outside(tree, name)
-        for base in (base for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for base in node.bases):
+    trees = {name: ast.parse(source) for name, source in (beside or {}).items()}
+    seen = {name: _seen_from_outside(tree, name) for name, tree in trees.items()}
+    homes = _homes(trees)
+    for name, tree in trees.items():
+        attributes, kept = seen[name]
+        for base in _all_bases(tree, trees):
             for reader in readers:
-                attributes |= reader.classes.get(ast.unparse(base).split(".")[-1], set())
+                attributes = attributes | reader.classes.get(base, set())
+            for home in homes[base]:
+                attributes = attributes | seen[home][0]
         groups.append(attributes)
         ours -= kept
     ours = {name for name in ours if not (name.startswith("__") and name.endswith("__"))}
@@ -292,10 +296,41 @@ def name_map(
     return names
 
 
+def _classes(tree: ast.AST) -> Iterable[tuple[str, set[str]]]:
+    """(name, names of its bases) of each class of a text."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            yield node.name, {ast.unparse(base).split(".")[-1] for base in node.bases}
+
+
+def _homes(trees: Mapping[str, ast.AST]) -> dict[str, set[str]]:
+    """The texts that have a class of a name, by that name."""
+    homes: dict[str, set[str]] = defaultdict(set)
+    for text, tree in trees.items():
+        for name, _ in _classes(tree):
+            homes[name].add(text)
+    return homes
+
+
+def _all_bases(tree: ast.AST, trees: Mapping[str, ast.AST]) -> set[str]:
+    """Names of all that the classes of a text are derived from, over other texts too."""
+    bases: dict[str, set[str]] = defaultdict(set)
+    for name, own in itertools.chain(*map(_classes, trees.values())):
+        bases[name] |= own
+    found: set[str] = set()
+    waiting = {name for name, _ in _classes(tree)}
+    while waiting:
+        waiting = set().union(*(bases[name] for name in waiting)) - found
+        found |= waiting
+    return found
+
+
 def _inherit(readers: Mapping[str, _Reader]) -> None:
     """Give each class the attributes of its bases in other modules. Bases of bases stand in one module with them."""
     for reader in readers.values():
         for derived, module, base in reader.bases:
+            while base not in readers[module].classes and base in readers[module].imported:
+                module = readers[module].imported[base]  # a front of several back ends
             if any(name == base for name, *_ in readers[module].bases):
                 raise Refused(f"{reader.module}: {derived} is derived over three modules")
             reader.classes[derived] |= readers[module].classes.get(base, set())

@@ -53,7 +53,7 @@ class Part:
 
 def _modules(profile: Profile) -> list[str]:
     """What a running node of this profile has loaded, by its bundles."""
-    sessions = ["swarm", "services", *(name for name in SERVICES if getattr(profile, name)), ERRORS] if profile.links else []
+    sessions = ["swarm", *(name for name in SERVICES if getattr(profile, name)), ERRORS] if profile.links else []
     return ["node", "table", "discovery", *sessions]
 
 
@@ -104,7 +104,7 @@ def predict(numbers: Mapping[str, int], is_frozen: bool = False, has_native: boo
     discovery = sum(found[f"code {name}"] for name in ("node", "table", "discovery"))
     parts = [Part("MicroPython itself", bare_interpreter()), Part("code: node and discovery", discovery)]
     if profile.links:
-        parts.append(Part("code: sessions", found["code swarm"] + found["code services"]))
+        parts.append(Part("code: sessions", found["code swarm"]))
         parts += [Part(f"code: {name}", found[f"code {name}"]) for name in SERVICES if f"code {name}" in found]
         parts.append(Part("code: errors of requests", found[f"code {ERRORS}"]))
     if has_native and not is_frozen:

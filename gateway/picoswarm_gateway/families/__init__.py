@@ -18,6 +18,8 @@ Verb = Callable[[bytes, bytes], Awaitable[bytes]]
 class Refused(Exception):
     """A board asked for what it cannot have; the text tells it why, in at most 64 bytes."""
 
+    status = 2  # docs/protocol.md 7.3
+
 
 class Family:
     """The base of all families. `start` and `stop` frame its life; what fails in between it mends itself, without a word to

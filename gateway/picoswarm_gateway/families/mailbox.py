@@ -1,0 +1,219 @@
+"""The family `mailbox`: what is meant for a board that sleeps waits here until it wakes (docs/protocol.md 7.9).
+
+Two kinds of mail. A *letter* is put into the box of a node by another one; it is on the disk before that is acknowledged. A
+*publication* is what the mesh published under a filter of the sleeper while it had no session with this gateway. The box of
+a node stands at the gateway that owns the node; letters that come to another gateway are handed on.
+
+Policy, in numbers of the table `[mailbox]`: a box holds so much, and all boxes together; where it is full the oldest mail
+makes room, and is counted; mail of a certain age goes. A node that nobody ever saw may get letters, within the same bounds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from picoswarm.errors import PicoswarmError
+from picoswarm.identity import is_valid_id
+from picoswarm.pubsub import kept, matches
+from picoswarm.topics import is_filter
+
+from . import Family, Refused
+
+if TYPE_CHECKING:
+    from ..gateway import Gateway
+
+SCHEMA = [
+    """CREATE TABLE mailbox_mail (number INTEGER PRIMARY KEY AUTOINCREMENT, box BLOB, kind INTEGER, origin BLOB, at REAL,
+    data BLOB);
+    CREATE INDEX mailbox_box ON mailbox_mail (box, number);
+    CREATE TABLE mailbox_filters (box BLOB PRIMARY KEY, filters BLOB) WITHOUT ROWID;"""
+]
+ID = 32
+NUMBER = 4
+LETTER, PUBLICATION = 0, 1
+FILTERS = 8  # of a box
+DAY_S = 86_400
+SWEEP_S = 600.0
+FORWARD_MS = 5000
+AHEAD = 1 << 30  # numbers on the wire are modulo 2**30; a box never holds mail so far apart
+
+
+class MailboxTable(msgspec.Struct, forbid_unknown_fields=True):
+    """`[mailbox]`: what is kept for boards that sleep."""
+
+    enabled: bool = True
+    messages: int = 64  # in a box
+    bytes: int = 16_384  # in a box
+    total: int = 100_000  # messages in all boxes
+    days: float = 7.0  # mail that is older goes
+
+    def check(self, found: list[tuple[str, str]]) -> None:
+        """Add (path, what is wrong) for what cannot be."""
+        for name in ("messages", "bytes", "total", "days"):
+            if (getattr(self, name) or 1) <= 0:
+                found.append((f"mailbox.{name}", "more than 0"))
+
+
+class MailboxFamily(Family):
+    """See the module."""
+
+    name = "mailbox"
+
+    def __init__(self, table: MailboxTable) -> None:
+        super().__init__()
+        self.verbs = {"put": self.submit, "keep": self._keep, "take": self._take, "hear": self.follow}
+        self.put = self.taken = self.dropped = self.expired = 0
+        self._table = table
+        self._gateway: Gateway | None = None
+        self._filters: dict[bytes, bytes] = {}  # by box
+        self._tasks: list[asyncio.Task] = []
+
+    async def start(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        await gateway.db.adopt(self.name, SCHEMA)
+        self._filters = dict(await gateway.db.read("SELECT box, filters FROM mailbox_filters"))
+        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._sweep())]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    def state(self) -> dict[str, Any]:
+        counts = {name: getattr(self, name) for name in ("put", "taken", "dropped", "expired")}
+        return {"state": "up", "sleepers": len(self._filters), **counts}
+
+    # Verbs
+
+    async def submit(self, board: bytes, what: bytes) -> bytes:
+        """`put`: id 32 | letter. Acknowledged once it is on the disk of the gateway that owns the box."""
+        box, letter = what[:ID], what[ID:]
+        if not is_valid_id(box):
+            raise Refused("no such id")
+        if not letter:
+            raise Refused("an empty letter")
+        owner = self._gateway.owners.owner(box)
+        if owner != self._gateway.id:
+            try:
+                return await self._gateway.node.request(owner, "mailbox/keep", board + what, FORWARD_MS)
+            except PicoswarmError:
+                pass  # it is gone, or has no mailboxes: better here than nowhere
+        await self._store(box, LETTER, board, letter)
+        return b""
+
+    async def _keep(self, board: bytes, what: bytes) -> bytes:
+        """`keep`: id 32 of the sender | as `put`. Another gateway hands a letter on."""
+        if board not in self._gateway.owners.gateways:
+            raise Refused("only gateways hand letters on")
+        sender, box, letter = what[:ID], what[ID : 2 * ID], what[2 * ID :]
+        if not (is_valid_id(sender) and is_valid_id(box) and letter):
+            raise Refused("malformed")
+        await self._store(box, LETTER, sender, letter)
+        return b""
+
+    async def follow(self, board: bytes, what: bytes) -> bytes:
+        """`hear`: filters, each its length 1 and its text; none ends it. From now on what is published under them waits for
+        this board while it has no session here."""
+        texts, at = [], 0
+        while at < len(what):
+            texts.append(what[at + 1 : at + 1 + what[at]])
+            at += 1 + what[at]
+        if kept(what, FILTERS) != len(what) or not all(is_filter(text) for text in texts):
+            raise Refused("malformed filters, or too many")
+        if what:
+            sql = "INSERT OR REPLACE INTO mailbox_filters VALUES (?, ?)"
+            await self._gateway.db.write(sql, (board, what))
+            self._filters[board] = what
+        else:
+            await self._gateway.db.write("DELETE FROM mailbox_filters WHERE box = ?", (board,))
+            self._filters.pop(board, None)
+        return b""
+
+    async def _take(self, board: bytes, what: bytes) -> bytes:
+        """`take`: number 4 of the last mail that the board has, 0 for none, which ends that mail and all before it. The
+        answer is the oldest mail: number 4 | how many more wait, 255 at most, 1 | kind 1 | origin 32 | age in s 4 | data; or
+        empty."""
+        if len(what) != NUMBER:
+            raise Refused("malformed")
+        had = int.from_bytes(what, "big") % AHEAD
+
+        def change(db: sqlite3.Connection) -> tuple | None:
+            if had:
+                row = db.execute(
+                    "SELECT max(number) FROM mailbox_mail WHERE box = ? AND number % ? = ?", (board, AHEAD, had)
+                )
+                (last,) = row.fetchone()
+                if last:
+                    ended = db.execute("DELETE FROM mailbox_mail WHERE box = ? AND number <= ?", (board, last))
+                    self.taken += ended.rowcount
+            (count,) = db.execute("SELECT count(*) FROM mailbox_mail WHERE box = ?", (board,)).fetchone()
+            columns = "number, kind, origin, at, data"
+            sql = f"SELECT {columns} FROM mailbox_mail WHERE box = ? ORDER BY number LIMIT 1"
+            first = db.execute(sql, (board,)).fetchone()
+            return first and (count, *first)
+
+        found = await self._gateway.db.change(change)
+        if found is None:
+            return b""
+        count, number, kind, origin, at, data = found
+        head = (number % AHEAD).to_bytes(NUMBER, "big") + bytes((min(count - 1, 255), kind))
+        age = max(0, min(int(time.time() - at), AHEAD))
+        return head + origin + age.to_bytes(4, "big") + data
+
+    # Mail
+
+    async def _store(self, box: bytes, kind: int, origin: bytes, data: bytes) -> None:
+        """Put mail into a box, on the disk when this returns; the oldest makes room."""
+        table = self._table
+        if len(data) > table.bytes:
+            raise Refused("too long for a box")
+
+        def change(db: sqlite3.Connection) -> int:
+            db.execute(
+                "INSERT INTO mailbox_mail (box, kind, origin, at, data) VALUES (?, ?, ?, ?, ?)",
+                (box, kind, origin, time.time(), data),
+            )
+            dropped, size = 0, 0
+            rows = db.execute("SELECT number, length(data) FROM mailbox_mail WHERE box = ? ORDER BY number DESC", (box,))
+            for count, (number, length) in enumerate(rows.fetchall(), 1):
+                size += length
+                if count > table.messages or size > table.bytes:
+                    dropped = db.execute("DELETE FROM mailbox_mail WHERE box = ? AND number <= ?", (box, number)).rowcount
+                    break
+            (all_boxes,) = db.execute("SELECT count(*) FROM mailbox_mail").fetchone()
+            if all_boxes > table.total:
+                sql = "DELETE FROM mailbox_mail WHERE number IN (SELECT number FROM mailbox_mail ORDER BY number LIMIT ?)"
+                dropped += db.execute(sql, (all_boxes - table.total,)).rowcount
+            return dropped
+
+        self.dropped += await self._gateway.db.change(change)
+        self.put += 1
+
+    async def _listen(self) -> None:
+        """What is published goes to the sleepers that want it."""
+        node = self._gateway.node
+        async for message in node.subscribe("#"):
+            awake = {session[0] for session in node.sessions()}
+            topic = message.topic.encode()
+            text = bytes((len(topic),)) + topic
+            for box, filters in list(self._filters.items()):
+                if box not in awake and box != message.origin and self._wants(filters, text):
+                    await self._store(box, PUBLICATION, message.origin, text + message.payload)
+
+    def _wants(self, filters: bytes, text: bytes) -> bool:
+        at = 0
+        while at < len(filters):
+            if matches(filters, at, text, 1):
+                return True
+            at += 1 + filters[at]
+        return False
+
+    async def _sweep(self) -> None:
+        """Mail of a certain age goes."""
+        while True:
+            oldest = time.time() - self._table.days * DAY_S
+            self.expired += await self._gateway.db.write("DELETE FROM mailbox_mail WHERE at < ?", (oldest,))
+            await asyncio.sleep(SWEEP_S)

@@ -1,0 +1,188 @@
+"""Mail for boards that sleep, and the time for boards without a clock."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from picoswarm.failures import RequestError
+from picoswarm.mailbox import hear, leave, letters
+from picoswarm_gateway.families.mailbox import MailboxTable
+from picoswarm_gateway.gateway import Gateway
+from small_mesh import until
+
+
+def heard_of(gateway, node) -> bool:
+    """Whether the gateway knows what the node subscribed to."""
+    return any(state[0].id == node.id and state[1] for state in gateway.node._services.pubsub.peers.values())
+
+
+async def take_all(node) -> list:
+    return [mail async for mail in letters(await node.gateway("mailbox"))]
+
+
+def test_a_letter_waits_until_its_reader_wakes(mesh):
+    async def story():
+        async with Gateway(mesh.config()) as gateway:
+            async with mesh.node("sleeper", gateway) as sleeper:
+                reader = sleeper.id
+            async with mesh.node("writer", gateway) as writer:
+                box = await writer.gateway("mailbox")
+                await leave(box, reader, b"first")
+                await leave(box, reader, b"second")
+                async with mesh.node("sleeper", gateway) as sleeper:
+                    mail = await take_all(sleeper)
+                    assert [(each.topic, each.payload, each.origin) for each in mail] == [
+                        (None, b"first", writer.id),
+                        (None, b"second", writer.id),
+                    ]
+                    assert all(each.age < 60 for each in mail)
+                    assert await take_all(sleeper) == []
+                assert await take_all(writer) == []
+
+    asyncio.run(story())
+
+
+def test_mail_outlives_the_gateway_and_comes_again_until_it_is_taken(mesh):
+    async def story():
+        config = mesh.config()
+        async with Gateway(config) as gateway, mesh.node("board", gateway) as board:
+            await leave(await board.gateway("mailbox"), board.id, b"note to self")
+        async with Gateway(config) as gateway, mesh.node("board", gateway) as board:
+            for _ in range(2):
+                async for mail in letters(await board.gateway("mailbox")):
+                    assert mail.payload == b"note to self"
+                    break  # not asked for the next one: it was not taken
+            assert [mail.payload for mail in await take_all(board)] == [b"note to self"]
+            assert await take_all(board) == []
+
+    asyncio.run(story())
+
+
+def test_what_is_published_under_its_filters_waits_for_a_sleeper_and_nothing_else(mesh):
+    async def story():
+        async with Gateway(mesh.config()) as gateway, mesh.node("writer", gateway) as writer:
+            await until(writer.sessions)
+            async with mesh.node("sleeper", gateway) as sleeper:
+                await hear(await sleeper.gateway("mailbox"), ["garden/#"])
+                heard = sleeper.subscribe("garden/#")
+                await until(lambda: heard_of(gateway, sleeper))
+                await writer.publish("garden/early", b"it is awake")
+                assert (await anext(heard)).payload == b"it is awake"
+                reader = sleeper.id
+            await until(lambda: reader not in {session[0] for session in gateway.node.sessions()})
+            await writer.publish("garden/water", b"on")
+            await writer.publish("kitchen/light", b"off")
+            await writer.publish("garden/gate", b"shut")
+            await until(lambda: gateway.families["mailbox"].put == 2)
+            async with mesh.node("sleeper", gateway) as sleeper:
+                mail = await take_all(sleeper)
+                assert [(each.topic, each.payload, each.origin) for each in mail] == [
+                    ("garden/water", b"on", writer.id),
+                    ("garden/gate", b"shut", writer.id),
+                ]
+                await hear(await sleeper.gateway("mailbox"), [])
+                assert gateway.families["mailbox"].state()["sleepers"] == 0
+
+    asyncio.run(story())
+
+
+def test_a_full_box_loses_its_oldest_mail_and_counts_it(mesh):
+    async def story():
+        table = MailboxTable(messages=3, bytes=100)
+        async with Gateway(mesh.config(mailbox=table)) as gateway, mesh.node("board", gateway) as board:
+            box = await board.gateway("mailbox")
+            for text in (b"a", b"b", b"c", b"d"):
+                await leave(box, board.id, text)
+            assert [mail.payload for mail in await take_all(board)] == [b"b", b"c", b"d"]
+            await leave(box, board.id, b"e" * 60)
+            await leave(box, board.id, b"f" * 60)
+            assert [mail.payload for mail in await take_all(board)] == [b"f" * 60]
+            assert gateway.families["mailbox"].dropped == 2
+            with pytest.raises(RequestError, match="too long"):
+                await leave(box, board.id, b"g" * 101)
+
+    asyncio.run(story())
+
+
+def test_all_boxes_together_are_bounded(mesh):
+    async def story():
+        async with Gateway(mesh.config(mailbox=MailboxTable(total=2))) as gateway, mesh.node("board", gateway) as board:
+            box = await board.gateway("mailbox")
+            strangers = [bytes((number,)) + bytes(31) for number in (2, 3)]
+            await leave(box, board.id, b"the oldest of all")
+            for id32 in strangers:
+                await leave(box, id32, b"x")
+            assert await take_all(board) == []
+            assert await gateway.db.read("SELECT count(*) FROM mailbox_mail") == [(2,)]
+
+    asyncio.run(story())
+
+
+def test_letters_reach_the_gateway_that_owns_the_box(mesh):
+    async def story():
+        first = Gateway(mesh.config("first"))
+        async with first:
+            config = mesh.config("second")
+            config.mesh.bootstrap = [f"127.0.0.1:{first.config.mesh.port}"]
+            async with Gateway(config) as second, mesh.node("writer", first, second) as writer:
+                await until(lambda: len(first.owners.gateways) == len(second.owners.gateways) == 2)
+                boxes = [bytes((number,)) + bytes(31) for number in range(2, 12)]
+                box = await writer.gateway("mailbox")
+                for id32 in boxes:
+                    await leave(box, id32, b"x")
+                for gateway in (first, second):
+                    held = {row[0] for row in await gateway.db.read("SELECT box FROM mailbox_mail")}
+                    assert held == {id32 for id32 in boxes if first.owners.owner(id32) == gateway.id}
+                with pytest.raises(RequestError, match="only gateways"):
+                    await writer.request(first.id, "mailbox/keep", writer.id + writer.id + b"forged sender")
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("verb", "payload"),
+    [
+        ("put", b""),
+        ("put", bytes(31)),
+        ("put", b"\x02" + bytes(31)),
+        ("put", b"\xff" * 32 + b"x"),
+        ("take", b""),
+        ("take", bytes(5)),
+        ("hear", b"\x05a"),
+        ("hear", b"\x02a#"),
+        ("hear", b"\x01a" * 9),
+        ("hear", b"\0"),
+    ],
+)
+def test_malformed_requests_are_refused(mesh, verb, payload):
+    async def story():
+        async with Gateway(mesh.config()) as gateway, mesh.node("board", gateway) as board:
+            with pytest.raises(RequestError):
+                await (await board.gateway("mailbox")).request(verb, payload)
+            assert await gateway.db.read("SELECT * FROM mailbox_mail") == []
+
+    asyncio.run(story())
+
+
+def test_old_mail_goes(mesh):
+    async def story():
+        config = mesh.config(mailbox=MailboxTable(days=1e-9))
+        async with Gateway(config) as gateway, mesh.node("board", gateway) as board:
+            await leave(await board.gateway("mailbox"), board.id, b"x")
+        async with Gateway(config) as gateway, mesh.node("board", gateway) as board:
+            await until(lambda: gateway.families["mailbox"].expired == 1)
+            assert await take_all(board) == []
+
+    asyncio.run(story())
+
+
+def test_a_gateway_gives_the_time(mesh):
+    async def story():
+        async with Gateway(mesh.config()) as gateway, mesh.node("board", gateway) as board:
+            answer = await (await board.gateway("time")).request("now")
+            told = int.from_bytes(answer[:4], "big") + int.from_bytes(answer[4:], "big") / 1000
+            assert len(answer) == 6 and abs(told - time.time()) < 5
+
+    asyncio.run(story())
