@@ -382,7 +382,7 @@ def test_a_node_with_places_keeps_visits_as_it_keeps_other_links():
     for i in (40, 41, 42, 43):
         assert visit(owner, i)[2] is None
     owner.wait(10 * SECOND)
-    assert visit(owner, 44)[1] == KEEP and len(owner.manager.links) == 4
+    assert visit(owner, 44)[1] == KEEP and len(owner.links()) == 4
 
 
 def test_no_more_links_than_the_profile_says():
