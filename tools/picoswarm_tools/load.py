@@ -2,11 +2,13 @@
 
     python -m picoswarm_tools.load serve FOLDER PORT LINKS     a gateway's node that echoes on channel 32
     python -m picoswarm_tools.load mesh FOLDER PORT ID COUNT SECONDS [BATCH]
+    python -m picoswarm_tools.load hold FOLDER PORT ID COUNT
     python -m picoswarm_tools.load mqtt PORT COUNT SECONDS
 
 Each client sends 64 bytes and waits until they come back: to the node over a session, in a record of their own; to the
 broker as a QoS 0 publication on a topic that only this client hears. A client process prints a line of JSON once all are
-connected, waits for a line on its standard input, and prints another one when the time is over. rows/gateway.py runs it.
+connected, waits for a line on its standard input, and prints another one when the time is over. Those that only `hold` list
+eight channels and say no more than keepalive wants, until a line comes. rows/gateway.py runs it.
 """
 
 from __future__ import annotations
@@ -37,7 +39,10 @@ from picoswarm_gateway.session import HEAD, TAG, Cipher, HostMux
 
 HOST = "127.0.0.1"
 CHANNEL = 32
+LIBRARY = (1, 2, 3)  # peer exchange, publish/subscribe, requests
 CHANNELS = (Channel(CHANNEL, 5, 64, 16384, 400),)
+MANY = tuple(Channel(id_, 5, 64, 16384, 400) for id_ in (*LIBRARY, *range(CHANNEL, CHANNEL + 5)))  # 8 that a member lists
+PROFILE = Profile()
 TEXT = bytes(64)
 FRAME = 3 + len(TEXT)
 CREDIT = 8192  # bytes: given back when so many came
@@ -53,6 +58,12 @@ class Echo(Reactor):
 
     def receive(self, peer: Any, channel: int, view: memoryview) -> None:
         peer.try_send(channel, bytes(view))
+
+
+class Beside(Reactor):
+    """Four channels more, on which nobody says a word."""
+
+    channels = MANY[len(LIBRARY) + 1 :]
 
 
 class Client(asyncio.Protocol):
@@ -94,8 +105,11 @@ class Member(Client):
     """A member of the mesh, down to the record. What it says in the loop is sealed before, and of what comes back it
     looks at the lengths only: so the server is what is measured."""
 
+    channels = CHANNELS
+
     def greet(self) -> None:
-        hello = Hello(0, 0, b"\x7f\0\0\1\0\1", bytes((CHANNEL,)), Profile.record, 4).encode()
+        listed = bytes(channel.id for channel in self.channels)
+        hello = Hello(0, 0, b"\x7f\0\0\1\0\1", listed, Profile.record, 4).encode()
         arguments = (self.crowd.identity(), self.crowd.key, secrets.token_bytes, hello, True, None, self.crowd.node_id)
         self.handshake = Handshake(*arguments, ticks_ms())
         self.mux: HostMux | None = None
@@ -114,12 +128,16 @@ class Member(Client):
             self.transport.write(bytes(self.out[:n]))
         if handshake.stage == 2:
             self.sealer, self.opener = Cipher(handshake.send_key), Cipher(handshake.receive_key)
-            self.mux = HostMux(Profile(), CHANNELS, True, ticks_ms())
-            self.mux.on_message = lambda channel, view: self.came()
-            self.mux.start(bytes((CHANNEL,)), Profile.record, ticks_ms())
+            self.mux = HostMux(PROFILE, self.channels, True, ticks_ms())
+            self.mux.on_message = self.heard
+            self.mux.start(self.handshake.hello.channels, Profile.record, ticks_ms())
             self.rest = bytes(handshake.buf[: handshake.fill])
             self._flush()
             self.crowd.up.append(self)
+
+    def heard(self, channel: int, view: memoryview) -> None:
+        """A message came."""
+        self.came()
 
     def _flush(self) -> None:
         while plain := self.mux.record(self.out, ticks_ms()):
@@ -168,6 +186,14 @@ class Member(Client):
     def say(self, count: int) -> None:
         super().say(count)
         self.transport.write(self.sealed.popleft() if self.sealed else self._seal(count))
+
+
+class Holder(Member):
+    """A member that has a session and nothing to say."""
+
+    channels = MANY
+
+    def heard(self, channel: int, view: memoryview) -> None: ...
 
 
 class Subscriber(Client):
@@ -266,11 +292,20 @@ async def drive(crowd: Crowd, seconds: float) -> None:
     os._exit(0)  # a thousand goodbyes would be work for the server
 
 
+async def hold(crowd: Crowd) -> None:
+    """What a process of holders does."""
+    print(json.dumps(await crowd.connect()), flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    print(json.dumps({"lost": crowd.lost}), flush=True)
+    os._exit(0)
+
+
 async def serve(folder: str, port: int, links: int) -> None:
     """The node that is loaded. Prints its id."""
     profile = gateway_profile(links=links, inbound=links - 8)
     node = HostNode(Store(folder), profile=profile, host=HOST, port=port)
     node.register(Echo())
+    node.register(Beside())
     async with node:
         print(node.id.hex(), flush=True)
         await asyncio.Event().wait()
@@ -290,6 +325,11 @@ def main(arguments: list[str]) -> None:
         crowd = Crowd(Member, int(port), int(count), int(batch[0]) if batch else 1)
         crowd.key, crowd.node_id = load_membership(Store(str(Path(folder)))).highest, bytes.fromhex(node_id)
         run(drive(crowd, float(seconds)))
+    elif verb == "hold":
+        folder, port, node_id, count = rest
+        crowd = Crowd(Holder, int(port), int(count))
+        crowd.key, crowd.node_id = load_membership(Store(str(Path(folder)))).highest, bytes.fromhex(node_id)
+        run(hold(crowd))
     elif verb == "mqtt":
         run(drive(Crowd(Subscriber, int(rest[0]), int(rest[1])), float(rest[2])))
     else:
