@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from picoswarm import Node
 
+from .driver import HostDriver
 from .swarm import HostSwarm
 from .transport import HostLinks
 
@@ -11,4 +12,4 @@ from .transport import HostLinks
 class HostNode(Node):
     """A Node whose sessions take less of a computer's time each; what is said on the wire is the same."""
 
-    parts = (HostSwarm, HostLinks)
+    parts = (HostSwarm, HostLinks, HostDriver)

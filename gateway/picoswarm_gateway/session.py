@@ -36,21 +36,32 @@ WHOLE = 0x1000  # a frame that is a whole message
 class Cipher:
     """One direction of a session (docs/protocol.md 4.4)."""
 
-    __slots__ = ("_aead", "_count")
+    __slots__ = ("_aead", "_count", "_key")
 
     def __init__(self, key: bytes) -> None:
-        self._aead = ChaCha20Poly1305(bytes(key))
+        self._key = bytes(key)
+        self._aead: ChaCha20Poly1305 | None = None
         self._count = 0  # records so far
+
+    def rest(self) -> None:
+        """It will not be used for a while: the key is 32 bytes, and ready for use it takes 2.3 KB."""
+        self._aead = None
+
+    def _ready(self) -> ChaCha20Poly1305:
+        self._aead = aead = ChaCha20Poly1305(self._key)
+        return aead
 
     def _renew(self) -> None:
         """The next key."""
-        self._aead = ChaCha20Poly1305(self._aead.encrypt(b"\0\0\0\0" + b"\xff" * 8, bytes(32), b"")[:32])
+        self._key = self._aead.encrypt(b"\0\0\0\0" + b"\xff" * 8, bytes(32), b"")[:32]
+        self._aead = None
 
     def seal(self, plain: bytes) -> bytes:
         """The next record."""
         count = self._count
         head = (len(plain) + TAG).to_bytes(HEAD, "big")
-        sealed = self._aead.encrypt((count << 32).to_bytes(NONCE, "little"), plain, head)
+        aead = self._aead or self._ready()
+        sealed = aead.encrypt((count << 32).to_bytes(NONCE, "little"), plain, head)
         self._count = count = count + 1
         if not count % REKEY:
             self._renew()
@@ -59,7 +70,8 @@ class Cipher:
     def open(self, data: bytes, at: int, end: int) -> bytes:
         """The plaintext of the record data[at:end]. Raises InvalidTag."""
         count = self._count
-        plain = self._aead.decrypt((count << 32).to_bytes(NONCE, "little"), data[at + HEAD : end], data[at : at + HEAD])
+        aead = self._aead or self._ready()
+        plain = aead.decrypt((count << 32).to_bytes(NONCE, "little"), data[at + HEAD : end], data[at : at + HEAD])
         self._count = count = count + 1
         if not count % REKEY:
             self._renew()
@@ -171,6 +183,13 @@ class HostSession(Session):
         self.data = b""
         if not self.mux:
             self._sealer = Cipher(self.handshake.send_key)
+
+    def rest(self) -> None:
+        """Nothing came for a second."""
+        if self._sealer:
+            self._sealer.rest()
+        if self._opener:
+            self._opener.rest()
 
     def receive(self, n: int) -> int:
         """Take the records in `data`; see Session.receive."""

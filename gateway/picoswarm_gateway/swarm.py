@@ -164,6 +164,11 @@ class HostSwarm(Swarm):
             if session.stage <= CLOSING:
                 self._look_after(session, now)
 
+    def _look_after(self, session: HostSession, now: int) -> None:
+        if not session.is_read:
+            session.rest()
+        super()._look_after(session, now)
+
     def find(self, buf: bytes, at: int) -> HostSession | None:
         return self.peers.get(bytes(buf[at : at + 32]))
 

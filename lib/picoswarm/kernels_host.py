@@ -1,6 +1,7 @@
 """The kernels on CPython: thin adapters over the `cryptography` package, with the interface and the refusals of the
 device back ends (see crypto.py)."""
 
+from functools import lru_cache
 from hashlib import sha256 as _sha256
 from hashlib import sha512 as _sha512
 from hmac import compare_digest as equal
@@ -120,13 +121,18 @@ def sha512(data):
     return _sha512(data).digest()
 
 
+@lru_cache(4)  # to load a key costs as much as to use it: the node's own is always one of these
+def _private_key(private32):
+    return X25519PrivateKey.from_private_bytes(private32)
+
+
 class X25519:
     """RFC 7748 X25519 as a job of one step; `u32=None` means the base point. An all-zero result is refused: None."""
 
     def __init__(self, private32, u32=None):
         if len(private32) != 32 or (u32 is not None and len(u32) != 32):
             raise ValueError("x25519: size")
-        self._private = X25519PrivateKey.from_private_bytes(bytes(private32))
+        self._private = _private_key(bytes(private32))
         self._u = None if u32 is None else bytes(u32)
         self.result = None
 
