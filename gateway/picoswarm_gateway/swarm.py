@@ -165,9 +165,15 @@ class HostSwarm(Swarm):
                 self._look_after(session, now)
 
     def _look_after(self, session: HostSession, now: int) -> None:
-        if not session.is_read:
-            session.rest()
-        super()._look_after(session, now)
+        if session.is_read or session.fill or session.stage != OPEN:
+            return super()._look_after(session, now)
+        # Nothing came, as nearly always
+        session.rest()
+        reason = session.mux.tick(now)
+        if reason:
+            self.end(session, reason)
+        elif session.mux.news():
+            session.touch()
 
     def find(self, buf: bytes, at: int) -> HostSession | None:
         return self.peers.get(bytes(buf[at : at + 32]))
