@@ -2,18 +2,21 @@
 
     python -m picoswarm_tools.load serve FOLDER PORT LINKS     a gateway's node that echoes on channel 32
     python -m picoswarm_tools.load mesh FOLDER PORT ID COUNT SECONDS [BATCH]
+    python -m picoswarm_tools.load pace FOLDER PORT ID COUNT
     python -m picoswarm_tools.load hold FOLDER PORT ID COUNT
     python -m picoswarm_tools.load mqtt PORT COUNT SECONDS
 
 Each client sends 64 bytes and waits until they come back: to the node over a session, in a record of their own; to the
 broker as a QoS 0 publication on a topic that only this client hears. A client process prints a line of JSON once all are
-connected, waits for a line on its standard input, and prints another one when the time is over. Those that only `hold` list
-eight channels and say no more than keepalive wants, until a line comes. rows/gateway.py runs it.
+connected, waits for a line on its standard input, and prints another one when the time is over. Those that only `hold`
+list eight channels and say no more than keepalive wants, until a line comes. Those that `pace` say ten messages a second
+each, for as many seconds as a line says, and again for the next line. rows/gateway.py runs it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import secrets
@@ -49,6 +52,8 @@ CREDIT = 8192  # bytes: given back when so many came
 RATE = 40_000  # messages a second that are prepared
 AT_ONCE = 32  # clients that are being connected
 SETTLE_S = 1.0
+PACE = 10  # messages a second of a client that paces
+PATIENCE_S = 5.0
 
 
 class Echo(Reactor):
@@ -275,10 +280,33 @@ class Crowd:
             client.say(self.batch)
         await asyncio.sleep(seconds)
         self.is_running = False
-        spent = time.perf_counter() - started
+        return self._result(time.perf_counter() - started)
+
+    def _result(self, seconds: float) -> dict[str, float]:
         times = sorted(each for client in self.up for each in client.times) or [0.0]
         quantiles = {f"p{q}_ms": times[len(times) * q // 100] * 1000 for q in (50, 99)}
-        return {"messages": len(times), "seconds": spent, "lost": self.lost, **quantiles}
+        return {"messages": len(times), "seconds": seconds, "lost": self.lost, **quantiles}
+
+    async def pace(self, seconds: float) -> dict[str, float]:
+        """Ten messages a second of each client; `missed`: the one before was not back yet."""
+        missed = 0
+        started = time.perf_counter()
+        for client in self.up:
+            client.times.clear()
+        turn = 0
+        while (spent := time.perf_counter() - started) < seconds:
+            while turn < spent * PACE * len(self.up):
+                client = self.up[turn % len(self.up)]
+                turn += 1
+                if client.owed:
+                    missed += 1
+                else:
+                    client.say(1)
+            await asyncio.sleep(0.002)
+        until = time.perf_counter() + PATIENCE_S
+        while any(client.owed for client in self.up) and time.perf_counter() < until:
+            await asyncio.sleep(0.01)
+        return {**self._result(spent), "missed": missed}
 
 
 async def drive(crowd: Crowd, seconds: float) -> None:
@@ -290,6 +318,15 @@ async def drive(crowd: Crowd, seconds: float) -> None:
     await asyncio.to_thread(sys.stdin.readline)
     print(json.dumps(await crowd.run(seconds)), flush=True)
     os._exit(0)  # a thousand goodbyes would be work for the server
+
+
+async def pace(crowd: Crowd) -> None:
+    """What a process of members does that speak now and then."""
+    print(json.dumps(await crowd.connect()), flush=True)
+    crowd.prepare(0)
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        print(json.dumps(await crowd.pace(float(line))), flush=True)
+    os._exit(0)
 
 
 async def hold(crowd: Crowd) -> None:
@@ -319,17 +356,19 @@ def main(arguments: list[str]) -> None:
 
         run = uvloop.run
     if verb == "serve":
+        gc.collect()
+        gc.freeze()
         run(serve(rest[0], int(rest[1]), int(rest[2])))
     elif verb == "mesh":
         folder, port, node_id, count, seconds, *batch = rest
         crowd = Crowd(Member, int(port), int(count), int(batch[0]) if batch else 1)
         crowd.key, crowd.node_id = load_membership(Store(str(Path(folder)))).highest, bytes.fromhex(node_id)
         run(drive(crowd, float(seconds)))
-    elif verb == "hold":
+    elif verb in ("hold", "pace"):
         folder, port, node_id, count = rest
-        crowd = Crowd(Holder, int(port), int(count))
+        crowd = Crowd(Holder if verb == "hold" else Member, int(port), int(count))
         crowd.key, crowd.node_id = load_membership(Store(str(Path(folder)))).highest, bytes.fromhex(node_id)
-        run(hold(crowd))
+        run(hold(crowd) if verb == "hold" else pace(crowd))
     elif verb == "mqtt":
         run(drive(Crowd(Subscriber, int(rest[0]), int(rest[1])), float(rest[2])))
     else:
