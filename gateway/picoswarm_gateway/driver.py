@@ -11,8 +11,9 @@ from picoswarm import net
 from picoswarm.compat import from_sockaddr, sockaddr, ticks_add, ticks_diff, ticks_ms
 from picoswarm.net import Driver
 
-BATCH = 32  # datagrams in one go, so that others come to their turn
-WAITING = 1 << 20  # bytes that may wait in the socket, as far as the system allows
+BATCH = 128  # datagrams in one go, so that others come to their turn
+WAITING = 4 << 20  # bytes that may wait in the socket, as far as the system allows
+FORCED = getattr(socket, "SO_RCVBUFFORCE", 33)  # of Linux; elsewhere it is refused
 
 
 class HostDriver(Driver):
@@ -20,7 +21,10 @@ class HostDriver(Driver):
 
     def open(self) -> None:
         super().open()
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WAITING)
+        try:  # beyond what every program may have, where we may
+            self._sock.setsockopt(socket.SOL_SOCKET, FORCED, WAITING)
+        except OSError:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WAITING)
 
     def _run(self, wait_for: int) -> Coroutine[Any, Any, None]:
         return self._read() if wait_for == net._READ else super()._run(wait_for)

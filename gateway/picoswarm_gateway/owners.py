@@ -1,4 +1,4 @@
-"""Which gateway a board belongs to (docs/protocol.md 7.6): of the gateways of the mesh the one that rendezvous hashing gives
+"""Which gateway a board belongs to (docs/protocol.md 7.8): of the gateways of the mesh the one that rendezvous hashing gives
 it, so that all of them agree without a word, and that little moves when one comes or goes.
 
 A gateway counts while there is a session with it. So each gateway dials all the others it knows, and keeps those sessions.

@@ -8,8 +8,21 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+<<<<<<< HEAD
 from picoswarm.compat import format_ip, from_sockaddr, ticks_diff, ticks_ms
 from picoswarm.session import OPEN, OVER
+=======
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from picoswarm.compat import format_ip, from_sockaddr, ticks_add, ticks_diff, ticks_ms
+from picoswarm.errors import LocalError
+from picoswarm.failures import StreamError
+from picoswarm.handshake import Reception
+from picoswarm.mux import Mux
+from picoswarm.reasons import NAMES
+from picoswarm.session import GREETING, STARTED, Session
+from picoswarm.swarm import Swarm
+>>>>>>> main
 from picoswarm.tcp import Links
 
 from .session import HostSession
@@ -67,6 +80,61 @@ class Link(asyncio.BufferedProtocol):
                 asyncio.get_running_loop().call_later(LINGER_S, self.transport.abort)
         elif self.opening is not None and self.session.is_outbound:
             self.opening.cancel()  # one that came has a socket: it is cut when the loop has taken it over
+
+
+class StreamLink(Link):
+    """A session through another gateway: a stream in the place of a socket (`picoswarm.relay.Pipe`). It is its own
+    transport, and full while one record is on its way."""
+
+    def __init__(self, links: HostLinks, pipe: Any) -> None:
+        super().__init__(links, pipe.session)
+        self.transport = self
+        self._pipe = pipe
+        self._rest = b""  # what the stream did not take yet
+        self._is_closing = False
+        self._reader = asyncio.ensure_future(self._read())
+        self._writer: asyncio.Task | None = None
+
+    async def _read(self) -> None:
+        if self.session.is_outbound:
+            self.links.connected(self)
+        try:
+            while data := await self._pipe.stream.read(EARLY_MOST):
+                self.links.take(self, data)
+        except StreamError:
+            pass
+        self.links.ended(self)
+
+    def write(self, data: bytes) -> None:
+        self._rest += data
+        self.is_full = True
+        if self._writer is None:
+            self._writer = asyncio.ensure_future(self._write())
+
+    async def _write(self) -> None:
+        try:
+            while self._rest:
+                data, self._rest = self._rest, b""
+                await self._pipe.stream.write(data)
+        except (StreamError, LocalError):
+            self._rest = b""  # the reader finds the end
+        self._writer = None
+        if self._is_closing:
+            self._pipe.close()
+        else:
+            self.resume_writing()
+
+    def close(self) -> None:
+        """The last record still goes."""
+        self._is_closing = True
+        self._reader.cancel()
+        if self._writer is None:
+            self._pipe.close()
+
+    abort = close
+
+    def get_extra_info(self, _name: str) -> None:
+        """There is no socket."""
 
 
 class HostLinks(Links):
@@ -185,6 +253,10 @@ class HostLinks(Links):
         loop = asyncio.get_running_loop()
         link.opening = asyncio.ensure_future(self._open(link, loop.connect_accepted_socket, sock))
         self.soon()
+
+    def add(self, pipe: Any) -> None:
+        """A session whose bytes go through a stream."""
+        self._links[pipe.session] = StreamLink(self, pipe)
 
     def _dial(self, session: HostSession) -> None:
         self._links[session] = link = Link(self, session)

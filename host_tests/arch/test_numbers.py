@@ -32,10 +32,11 @@ REPEATED = {
     "connmgr": [
         *(("swarm", name, name) for name in ("CANCELED", "ESTABLISHED", "KEEP", "ASK_OLD", "NO_ANSWER")),
         ("services", "ESTABLISHED", "ESTABLISHED"),
+        *(("rekey", name, name) for name in ("NOTE", "REST", "BUSY_MIN")),
     ],
     "session": [
         *(("swarm", name, name) for name in ("CONNECTING", "GREETING", "PARKED", "STARTED", "OPEN", "CLOSING", "OVER")),
-        *((module, "OPEN", "OPEN") for module in ("services", "asking")),
+        *((module, "OPEN", "OPEN") for module in ("services", "asking", "rekey")),
     ],
     "swarm": [
         *(("tcp", name, name) for name in ("DIAL", "HANG_UP")),
@@ -52,7 +53,7 @@ REPEATED = {
     "discovery": [("swarm", "TCP", "TCP")],
 }
 # Modules whose constants with the words of reasons.py are reasons, and the words that mean nothing else there.
-WITH_REASONS = ("connmgr", "handshake", "hello", "lanes", "mux", "pex", "pubsub", "session", "swarm")
+WITH_REASONS = ("connmgr", "handshake", "hello", "lanes", "mux", "pex", "pubsub", "rekey", "returning", "session", "swarm")
 WORDS = set(NAMES.split()) - {"credit", "channel", "stream"}
 
 

@@ -78,6 +78,7 @@ class _Discovery:
     codec = _Codec
     table = _Nobody
     uptime = 0
+    anchors = ()
 
     def __init__(self):
         self.site = self

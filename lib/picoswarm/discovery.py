@@ -96,6 +96,7 @@ class Discovery:
         self.responder = Responder(self, profile, now)
         self.revalidation = Revalidation(profile, rng, now)
         self.upkeep = Upkeep(self, profile, now)
+        self.anchors = self.upkeep.anchors  # bootstrap and permanent nodes
         self._events = []
         self._id = bytearray(32)
         self._is_driving = False

@@ -162,7 +162,8 @@ class Node:
     def handle(self, name, handler):
         """Serve a protocol ("/echo/1.0.0": a coroutine function of one Stream), or a method ("temperature": a function, or
         coroutine function, of the caller's id and the payload, that returns bytes). A second handler of one name takes the
-        place of the first. What the handler of a protocol leaves unread when it returns is thrown away."""
+        place of the first. What the handler of a protocol leaves unread when it returns is thrown away, unless it returns
+        its stream, which then stays open."""
         self._sessions().handle(name, handler)
 
     async def keep(self, who, is_kept=True):
@@ -208,7 +209,7 @@ class Node:
         return await read_stats(self._sessions(), id32, timeout_ms)
 
     def sessions(self):
-        """The open sessions, as a list of (id, ip, is_outbound, name)."""
+        """The open sessions, as a list of (id, ip, is_outbound, name); ip is 0.x.y.z where it goes through a gateway."""
         return self._services.sessions() if self._services else []
 
     def peers(self):

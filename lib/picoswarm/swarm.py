@@ -50,6 +50,8 @@ _TCP = const(58)  # in a table record
 _NEW_PERCENT = const(30)  # of the picks from the book, untried ones (row T31)
 _USEFUL_MS = const(600_000)  # a session that lived so long was good (row T37)
 
+_ANCHOR = const(32)  # of 256 picks: a bootstrap node that is missing, if it has one
+_ALONE_S = const(20)  # of uptime, before that
 _SCAN_MS = const(1000)  # between two looks at all sessions
 _CONNECT_MS = const(10_000)
 _CONNECT_NEAR_MS = const(5_000)
@@ -343,7 +345,13 @@ class Swarm:
         """Somebody to dial: of the address book, or a live node of the table, from a random place on. (id, ip, TCP port), or
         None."""
         book = self.book
-        if book and self.rng(1)[0] & 1:
+        draw = self.rng(1)[0]
+        anchors = self._discovery.anchors
+        if anchors and draw < _ANCHOR and self._discovery.uptime > _ALONE_S:
+            anchor = anchors[draw % len(anchors)]
+            if anchor.is_missing:  # it answers no datagrams, as when the network key changed meanwhile
+                return anchor.id, anchor.ip, anchor.port
+        if book and draw & 1:
             found = book.pick(_NEW_PERCENT, self._discovery.uptime)
             if found:
                 return found
@@ -474,11 +482,10 @@ class Swarm:
             if hello.channels == self._hello.channels:
                 hello.channels = self._hello.channels
             hello.seen = b""
-            if self.membership.find(session.epoch) is None:
-                reason = _EPOCH
+            reason = self.membership.refusal(session) or reason
         if not session.is_outbound:
             self._leave_door(session)
-            session.link = Link(session.id, session.ip, hello.port if hello else 0, False)
+            session.link = Link(session.id, session.ip, hello.port if hello and session.port else 0, False)
             session.link.is_visit = handshake.is_visit
         if not reason:
             return self._admit(session)
@@ -602,7 +609,7 @@ class Swarm:
                 # Not a word after message 1: another one was served, or the keys differ.
                 is_unanswered = handshake and handshake.stage == 0 and reason == _LOST
                 self.manager.failed(link, _NO_ANSWER if is_unanswered else reason, self.now)
-                if self.book and link.id and (reason == _LOST or reason == _SLOW):
+                if self.book and link.id and link.port and (reason == _LOST or reason == _SLOW):
                     self.book.failed(link.id)
         session.stage = _OVER
         session.handshake = None
@@ -618,7 +625,7 @@ class Swarm:
         """A message came in. What its reactor says of it may cost the session."""
         if session.stage <= _OPEN:
             reactor = self._by_channel[channel]
-            reason = reactor.receive(session, channel, view)
+            reason = reactor.receive(session, channel, view) if reactor in session.reactors else 0
             if reason:
                 self.offend(session, reason)
             if reactor.is_busy:
@@ -628,7 +635,8 @@ class Swarm:
         """A peer broke a rule: it loses its session, and is not heard for a while where that happens again."""
         if session.stage > _OPEN:
             return
-        self.manager.score(session.id, session.ip, offence(reason))
+        if session.port or reason != _FORGED:  # or the gateway between us may have done it
+            self.manager.score(session.id, session.ip, offence(reason))
         if reason == _FORGED:  # nothing can be said to who speaks for it
             self._finish(session, reason)
         else:
@@ -637,7 +645,7 @@ class Swarm:
     def _open(self, session):
         """The peer has taken the session up."""
         session.stage = _OPEN
-        if self.book:
+        if self.book and session.port:
             hello = session.hello
             port = session.port if session.is_outbound else hello.port
             self.book.connected(hello.capabilities & 0x0E, session.id, session.ip, 0, port)
