@@ -51,8 +51,12 @@ class HostManager(ConnManager):
 
     def _refusal(self, link: Link, draw: int) -> int:
         reason = super()._refusal(link, draw)
-        if not reason and (link.id in self.settled or link.ip in self._ips and self._is_near(link, draw)):
-            return connmgr._DUPLICATE
+        if not reason:
+            same = self.settled.get(link.id)
+            if same and (draw or connmgr.scope(same.ip)):  # one through a gateway may be dialed besides
+                return connmgr._DUPLICATE
+            if link.ip in self._ips and self._is_near(link, draw):
+                return connmgr._DUPLICATE
         return reason
 
     def _is_near(self, link: Link, draw: int) -> bool:

@@ -229,7 +229,7 @@ class HostSession(Session):
         if self.stage <= OPEN:
             swarm = self.swarm
             reactor = swarm.reactor_of[channel]
-            reason = reactor.receive(self, channel, view)
+            reason = reactor.receive(self, channel, view) if reactor in self.reactors else 0
             if reason:
                 swarm.offend(self, reason)
             if reactor.is_busy:

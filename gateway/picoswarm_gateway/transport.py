@@ -8,24 +8,14 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-<<<<<<< HEAD
 from picoswarm.compat import format_ip, from_sockaddr, ticks_diff, ticks_ms
-from picoswarm.session import OPEN, OVER
-=======
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from picoswarm.compat import format_ip, from_sockaddr, ticks_add, ticks_diff, ticks_ms
 from picoswarm.errors import LocalError
 from picoswarm.failures import StreamError
-from picoswarm.handshake import Reception
-from picoswarm.mux import Mux
-from picoswarm.reasons import NAMES
-from picoswarm.session import GREETING, STARTED, Session
-from picoswarm.swarm import Swarm
->>>>>>> main
+from picoswarm.session import OPEN, OVER
 from picoswarm.tcp import Links
 
 from .session import HostSession
+from .swarm import EARLY_MOST
 
 BACKLOG = 1024
 ACCEPTS = 32  # in one go, so that others come to their turn
