@@ -111,7 +111,6 @@ class HostMux(Mux):
         rows[END_AT] = end
         row_of = self._plan.row_of
         deliver = self.on_message
-        view = memoryview(buf)
         while at + 2 < end:
             channel = buf[at]
             i = row_of[channel] * STEP
@@ -122,7 +121,7 @@ class HostMux(Mux):
                 at = self._take_frame(buf, at)  # which finds out what it is
                 continue
             rows[i + LEFT] = left
-            deliver(channel, view[at + 3 : stop])
+            deliver(channel, buf[at + 3 : stop])
             at = stop
         return 0 if at == end else at - mux._REFUSED if at >= mux._REFUSED else MALFORMED
 

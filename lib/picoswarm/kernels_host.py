@@ -1,7 +1,6 @@
 """The kernels on CPython: thin adapters over the `cryptography` package, with the interface and the refusals of the
 device back ends (see crypto.py)."""
 
-from functools import lru_cache
 from hashlib import sha256 as _sha256
 from hashlib import sha512 as _sha512
 from hmac import compare_digest as equal
@@ -20,6 +19,7 @@ _NONCE = 12
 _TAG = 16
 _BLOCK = 64  # of SHA-256
 _DIGEST = 32
+_LOADED = 4  # the node's own, which is always in use, and those of the last handshakes
 _COUNTER_END = 1 << 30  # blocks under one nonce: the device keeps the counter in a small int
 _P = 2**255 - 19
 
@@ -121,9 +121,15 @@ def sha512(data):
     return _sha512(data).digest()
 
 
-@lru_cache(4)  # to load a key costs as much as to use it: the node's own is always one of these
+_loaded = {}  # the last few private keys: to load one costs as much as to use it
+
+
 def _private_key(private32):
-    return X25519PrivateKey.from_private_bytes(private32)
+    key = _loaded.pop(private32, None) or X25519PrivateKey.from_private_bytes(private32)
+    _loaded[private32] = key
+    if len(_loaded) > _LOADED:
+        del _loaded[next(iter(_loaded))]
+    return key
 
 
 class X25519:
