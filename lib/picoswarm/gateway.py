@@ -82,6 +82,8 @@ class Gateway:
         has the family."""
         end = ticks_add(ticks_ms(), ms)
         trouble = None
+        if self.home and self.home not in self.swarm.peers:
+            self._rests[self.home] = ticks_ms()  # its session went: dialing it first could cost seconds
         while True:
             for id32 in self.gateways():
                 left = ticks_diff(end, ticks_ms())
