@@ -30,6 +30,7 @@ from .node import HostNode
 from .operations import Operations
 from .owners import Owners
 from .profile import gateway_profile
+from .relay import Relay
 from .state import State
 
 Listener = Callable[[tuple], None]
@@ -55,6 +56,7 @@ class Gateway:
         )
         self.families = {family.name: family for family in (*self._asked_for(), *(families or ()))}
         self.owners = Owners(self)
+        self.relay: Relay | None = None
         self.db = State(self.folder / "state.sqlite")
         self.hub = Hub()
         self.operations = Operations(self)
@@ -106,6 +108,8 @@ class Gateway:
         self._tasks.append(asyncio.create_task(self._follow_events()))
         self.owners.start()
         self.node.handle("gateway", self._tell_families)
+        if self.config.relay.enabled:
+            self.relay = Relay(self.node, self.config.relay)
         for family in self.families.values():
             await family.start(self)
             for verb, serve in family.verbs.items():
@@ -142,6 +146,7 @@ class Gateway:
             "name": self.config.mesh.name,
             "uptime_s": round(time.time() - self.started_at, 1),
             "sessions": len(self.node.sessions()),
+            "relay": self.relay.state() if self.relay else None,
             "families": {name: family.state() for name, family in self.families.items()},
         }
 

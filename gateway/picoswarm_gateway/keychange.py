@@ -1,4 +1,4 @@
-"""The operator's side of key changes (docs/protocol.md 7.7): the operator key, changes made with it, and their delivery to a
+"""The operator's side of key changes (docs/protocol.md 7.10): the operator key, changes made with it, their delivery to a
 running mesh. `picoswarm rekey` and `picoswarm revoke` are made of this.
 
 The operator's folder holds what a node's folder holds, and beside it the file `opseed`: the seed of the operator key, and

@@ -1,4 +1,4 @@
-"""Which gateway a board belongs to (docs/protocol.md 7.6): of the gateways of the mesh the one that rendezvous hashing gives
+"""Which gateway a board belongs to (docs/protocol.md 7.8): of the gateways of the mesh the one that rendezvous hashing gives
 it, so that all of them agree without a word, and that little moves when one comes or goes.
 
 A gateway counts while there is a session with it. So each gateway dials all the others it knows, and keeps those sessions.
@@ -72,7 +72,7 @@ class Owners:
         before, self.gateways = self.gateways, {self._gateway.id}
         for session in self._gateway.node._services.swarm.peers.values():
             if session.stage == OPEN and session.hello.capabilities & GATEWAY:
-                session.link.is_protected = True
+                self._gateway.node.protect(session.id)
                 self.gateways.add(session.id)
         if before != self.gateways:
             for listener in self._listeners:

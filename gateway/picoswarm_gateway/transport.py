@@ -15,6 +15,8 @@ from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from picoswarm.compat import format_ip, from_sockaddr, ticks_add, ticks_diff, ticks_ms
+from picoswarm.errors import LocalError
+from picoswarm.failures import StreamError
 from picoswarm.handshake import Reception
 from picoswarm.mux import Mux
 from picoswarm.reasons import NAMES
@@ -172,14 +174,14 @@ class WideReception(Reception):
         super().__init__()
         self._known: dict[bytes, None] = {}
 
-    def judge(self, buf: bytearray, at: int, now: int, is_challenged: bool) -> int:
+    def judge(self, buf: bytearray, at: int, now: int, is_challenged: bool, is_visit: bool) -> int:
         ephemeral = bytes(buf[at : at + 32])
         if ephemeral in self._known:
             return REASONS["replayed"]
         self._known[ephemeral] = None
         if len(self._known) > EPHEMERALS:
             del self._known[next(iter(self._known))]
-        if self.is_full:
+        if self.is_full > is_visit:
             return REASONS["busy"]
         unfinished = self.unfinished
         while unfinished and not (0 <= ticks_diff(now, unfinished[0]) < UNFINISHED_MS and len(unfinished) < EPHEMERALS):
@@ -245,7 +247,7 @@ class HostSwarm(Swarm):
         handshake = session.handshake
         is_mere = session in self._mere
         if is_mere:
-            self._reception.is_full = not self.manager.may_enter(session.ip)
+            self._reception.is_full = self.manager.crowd(session.ip, self.now)
         handshake.work()
         session.fill = handshake.fill
         session.deadline = handshake.deadline
@@ -298,6 +300,61 @@ class Link(asyncio.Protocol):
         self.is_full = False
         self.session.touch()
         self.links.soon()
+
+
+class StreamLink(Link):
+    """A session through another gateway: a stream in the place of a socket (`picoswarm.relay.Pipe`). It is its own
+    transport, and full while one record is on its way."""
+
+    def __init__(self, links: HostLinks, pipe: Any) -> None:
+        super().__init__(links, pipe.session)
+        self.transport = self
+        self._pipe = pipe
+        self._rest = b""  # what the stream did not take yet
+        self._is_closing = False
+        self._reader = asyncio.ensure_future(self._read())
+        self._writer: asyncio.Task | None = None
+
+    async def _read(self) -> None:
+        if self.session.is_outbound:
+            self.links.connected(self)
+        try:
+            while data := await self._pipe.stream.read(EARLY_MOST):
+                self.links.take(self, data)
+        except StreamError:
+            pass
+        self.links.ended(self)
+
+    def write(self, data: bytes) -> None:
+        self._rest += data
+        self.is_full = True
+        if self._writer is None:
+            self._writer = asyncio.ensure_future(self._write())
+
+    async def _write(self) -> None:
+        try:
+            while self._rest:
+                data, self._rest = self._rest, b""
+                await self._pipe.stream.write(data)
+        except (StreamError, LocalError):
+            self._rest = b""  # the reader finds the end
+        self._writer = None
+        if self._is_closing:
+            self._pipe.close()
+        else:
+            self.resume_writing()
+
+    def close(self) -> None:
+        """The last record still goes."""
+        self._is_closing = True
+        self._reader.cancel()
+        if self._writer is None:
+            self._pipe.close()
+
+    abort = close
+
+    def get_extra_info(self, _name: str) -> None:
+        """There is no socket."""
 
 
 class HostLinks(Links):
@@ -382,6 +439,10 @@ class HostLinks(Links):
             return
         self._links[link.session] = link
         self.soon()
+
+    def add(self, pipe: Any) -> None:
+        """A session whose bytes go through a stream."""
+        self._links[pipe.session] = StreamLink(self, pipe)
 
     def _dial(self, session: HostSession) -> None:
         self._links[session] = link = Link(self, session)

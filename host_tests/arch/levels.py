@@ -68,7 +68,10 @@ LEVELS = (
     # 4: all the I/O there is
     ("net", "tcp", "files", "files_host", "store"),
     # 5: the composition root and the services
-    ("keys", "saves", "rekey", "about", "services", "asking", "gatewayinbox", "gateway", "mailbox", "boot", "node", "__init__"),
+    (
+        *("keys", "saves", "rekey", "relay", "about", "waiting", "steering", "services", "asking"),
+        *("gatewayinbox", "gateway", "mailbox", "boot", "node", "__init__"),
+    ),
 )
 
 assert len({name for level in LEVELS for name in level}) == sum(map(len, LEVELS)), "a module stands in one place"

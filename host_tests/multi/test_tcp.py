@@ -33,6 +33,7 @@ class FakeSwarm:
         self.ticks = self.trimmed = 0
         self.accepted_ips = []
         self.lost_ones = []
+        self.ended = []
 
     def _fail(self, name):
         if name in self.failures:
@@ -67,6 +68,12 @@ class FakeSwarm:
     def trim(self, now):
         self.trimmed += 1
         self._fail("trim")
+
+    def received(self, session, n, now):
+        self._fail("received")
+
+    def end(self, session, reason):
+        self.ended.append((session, reason))
 
     def lost(self, session, now):
         self.lost_ones.append(session)
@@ -207,7 +214,7 @@ def test_a_session_whose_record_was_cut_short_is_lost_and_the_next_is_served():
                 no_memory[0] = 1
             swarm.unsent = [session, other]
             links._turn()
-            assert swarm.lost_ones == [session] and not other.outbox, fails_in
+            assert swarm.lost_ones == [session] and not other.outbox and not swarm.trimmed, fails_in
             swarm.lost_ones = []
             links._links.clear()
 
@@ -222,6 +229,18 @@ def test_a_session_whose_record_was_cut_short_is_lost_and_the_next_is_served():
         return real(coroutine)
 
     links_with(scenario, create_task=create_task)
+
+
+def test_want_of_memory_at_a_message_costs_its_session_and_no_other():
+    async def scenario(links, swarm):
+        session = FakeSession()
+        session.buf, session.fill, session.room = bytearray(10), 0, lambda: 10
+        link = links._links[session] = tcp.Connection(session, FakeSocket())
+        swarm.failures = {"received": MemoryError()}
+        assert links._receive(link) == 1
+        assert swarm.ended == [(session, 16)] and not swarm.trimmed and links.out_of_memory == 1
+
+    links_with(scenario, read_into=lambda sock, buf: 5)
 
 
 def test_what_a_full_socket_cannot_be_given_later_loses_the_session():
@@ -250,7 +269,7 @@ def test_a_reader_that_cannot_even_wait_loses_its_session_only():
         sock = FakeSocket()
         sock.error = MemoryError()
         swarm.failures = {"next_time": ValueError("a mistake in a reactor")}
-        links._add(session, sock)
+        links.add(tcp.Connection(session, sock))
         await sleep_ms(10)
         assert swarm.lost_ones == [session] and links.out_of_memory == links.faults == 1 and await _goes_on(swarm)
 
@@ -259,7 +278,7 @@ def test_a_reader_that_cannot_even_wait_loses_its_session_only():
 
 def test_every_socket_is_closed_whatever_the_farewell_raises():
     async def scenario(links, swarm):
-        links._add(FakeSession(), sock)
+        links.add(tcp.Connection(FakeSession(), sock))
         swarm.failures = {"close": MemoryError()}
         links.stop()
         assert sock.is_closed and listening[0].is_closed

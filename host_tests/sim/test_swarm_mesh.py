@@ -8,6 +8,7 @@ from picoswarm_tools.sim.delivery import Delivery
 from picoswarm_tools.sim.mesh import BOOTSTRAP
 from picoswarm_tools.sim.network import Conditions
 from picoswarm_tools.sim.swarm_node import SwarmMesh, time_to_one_piece
+from picoswarm_tools.sim.visits import Visits
 
 LONG = os.environ.get("PICOSWARM_LONG") == "1"
 
@@ -28,6 +29,17 @@ def test_published_messages_arrive_under_loss_and_power_cuts():
     assert run.published >= 90 and run.due > 1000
     assert run.share >= 0.99, [(when_us / SECOND, str(a), str(b), n) for when_us, a, b, n in run.missed]
     assert run.repeated == 0
+
+
+@pytest.mark.parametrize("nodes", [12, 30, 50] if LONG else [12, 30])
+def test_nodes_whose_links_are_all_taken_reach_each_other_and_stay_one_mesh(nodes):
+    """swarm.visits: of random requests, one a minute of each node, more than 99 % are answered within 10 s."""
+    runs = [Visits(nodes, MINUTE, seed) for seed in range(1, 7 if LONG else 3)]
+    for run in runs:
+        run.run(minutes=10 if LONG else 3)
+        assert set(run.pieces) == {1} and min(run.links) > 3
+        assert run.opened < 2.2 * run.asked + nodes  # both ends of a session for each, and hardly any others
+    assert sum(run.ends["answered"] for run in runs) >= 0.99 * sum(run.asked for run in runs), [run.ends for run in runs]
 
 
 def test_without_loss_everything_arrives():

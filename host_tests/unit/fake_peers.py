@@ -28,6 +28,12 @@ def draws(seed):
     return draw
 
 
+class Limits:
+    """What its HELLO says of the messages that it takes."""
+
+    publish_max = request_max = 400
+
+
 class Peer:
     """What one end of a session shows to the reactors of its node. `room`: messages that its queue takes."""
 
@@ -37,7 +43,8 @@ class Peer:
         self.id = other.id
         self.is_outbound = True
         self.ip = b"\x0a\x00\x00\x01"
-        self.hello = self.state = None
+        self.hello = Limits()
+        self.state = None
         self.back = None  # the other end
         self.room = room
         self.queue = []
@@ -101,6 +108,12 @@ class World:
         ends[1].back = ends[0]
         for end in ends:
             end.owner.peers[end.other.number] = end
+            for reactor in end.other.reactors:
+                channel = reactor.channels[0]
+                if channel.id == 2:
+                    end.hello.publish_max = channel.message
+                elif channel.id == 3:
+                    end.hello.request_max = channel.message
             for reactor in end.owner.reactors:
                 reactor.now = self.now
                 reactor.init_peer(end)

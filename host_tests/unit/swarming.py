@@ -49,6 +49,9 @@ class Recorder(Reactor):
     def remove_peer(self, peer, reason):
         self._hear("remove", peer, reason)
 
+    def writable(self, peer, channel):
+        self._hear("writable", peer, channel)
+
     def receive(self, peer, channel, view):
         self._hear("message", peer, bytes(view))
         return self.reason

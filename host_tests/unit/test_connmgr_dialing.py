@@ -304,6 +304,32 @@ def test_a_wanted_peer_comes_before_candidates_and_is_dialed_once():
     assert link.state == FAILING and link.reason == LOST and link not in owner.manager.links
 
 
+def test_a_wanted_peer_that_is_busy_is_dialed_again_while_somebody_waits():
+    """Whether it said so or closed after message 1: then it can be nothing else but a wrong key."""
+    owner = Owner()
+    link = owner.manager.want(id_of(50), lan(50), 5000, owner.now)
+    assert link.is_visit
+    for reason in (NO_ANSWER, BUSY, NO_ANSWER, NO_ANSWER, NO_ANSWER):
+        assert owner.dial(within=3 * SECOND) is link
+        owner.fail(link, reason)
+        assert link.state == DISCONNECTED and link in owner.manager.links
+        assert owner.dial(within=SECOND // 10) is None
+    owner.manager.cancel(link)
+    assert not owner.manager.links and owner.dial() is None
+    link = owner.manager.want(id_of(51), lan(51), 5000, owner.now)
+    assert owner.dial(within=3 * SECOND) is link
+    owner.manager.cancel(link)  # nobody waits any more when the answer comes
+    owner.fail(link, BUSY)
+    assert not owner.manager.links
+
+
+def test_a_candidate_that_is_busy_is_not_waited_for():
+    owner = Owner(lan_nodes(1, 1))
+    link = owner.dial()
+    owner.fail(link, BUSY)
+    assert not link.is_visit and not owner.manager.links
+
+
 def test_a_wanted_peer_that_waits_for_its_next_try_is_dialed_at_once():
     owner = Owner()
     link = owner.manager.add(id_of(1), lan(1), 5000, owner.now)

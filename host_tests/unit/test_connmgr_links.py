@@ -12,6 +12,7 @@ from linking import (
     LOST,
     MINUTE,
     OWN,
+    PENDING,
     SECOND,
     SELF,
     TRIMMED,
@@ -21,11 +22,12 @@ from linking import (
     lan_nodes,
     world,
 )
-from picoswarm.connmgr import duplicate, offence
+from picoswarm.connmgr import Link, duplicate, offence
 from picoswarm.profile import Profile
 
 RUNTIMES = ("cpython", "micropython", "qemu")
 
+PROTECTED = 128
 SMALLER = bytes(32)  # than OWN
 LARGER = b"\xff" + bytes(31)
 
@@ -183,6 +185,47 @@ def test_an_old_link_from_the_other_side_is_asked_first():
     assert owner.manager.links == [new]
 
 
+RELAYED = b"\0\1\2\3"  # through a gateway: an address that is none, and no port
+
+
+def _relayed(owner, id32):
+    """A link that was dialed through a gateway and is established."""
+    link = Link(id32, RELAYED, 0, True)
+    link.state = PENDING
+    owner.manager.links.append(link)
+    assert owner.manager.established(link, id32, owner.now) == KEEP
+    return link
+
+
+def test_a_connection_takes_the_place_of_a_link_through_a_gateway_whoever_dialed():
+    for is_outbound in (False, True):
+        for age in (0, MINUTE):
+            owner = Owner()
+            old = _relayed(owner, SMALLER[:31] + b"\1")
+            owner.wait(age)
+            new = Link(old.id, lan(1), 5000, is_outbound)
+            assert owner.manager.established(new, old.id, owner.now) == KEEP and owner.manager.rival is old
+
+
+def test_a_link_through_a_gateway_takes_the_place_of_a_connection_only_if_that_one_is_dead():
+    for age in (0, MINUTE):
+        owner = Owner()
+        old = owner.enter(id_of(1), lan(1))[0]
+        owner.wait(age)
+        new, verdict = owner.enter(id_of(1), RELAYED, 0)
+        assert verdict == ASK_OLD and owner.manager.rival is old and old.port == 5000
+
+
+def test_a_permanent_peer_is_dialed_although_it_is_reached_through_a_gateway():
+    owner = Owner()
+    relayed = _relayed(owner, id_of(1))
+    wish = owner.manager.add(id_of(1), lan(1), 5000, owner.now)
+    assert wish is not relayed and owner.dial() is wish
+    owner.fail(wish)
+    owner.close(relayed, LOST)  # it is not dialed where nobody can be
+    assert owner.manager.links == [wish] and owner.dial() is wish and wish.ip == lan(1)
+
+
 def test_a_link_of_last_week_is_no_young_one():
     owner = Owner(lan_nodes(1, 1))
     owner.connect()
@@ -285,19 +328,19 @@ def full_house():
 def test_the_link_of_least_value_goes_first_then_an_inbound_one_then_the_youngest():
     owner, (first, second, inbound) = full_house()
     assert owner.manager.worst(owner.now, False) is inbound
-    inbound.value = 1
+    owner.manager.values[inbound.id] = 1
     assert owner.manager.worst(owner.now, False) is second
-    second.value = 2
+    owner.manager.values[second.id] = 2
     assert owner.manager.worst(owner.now, False) is first
 
 
 def test_a_protected_link_is_never_trimmed_and_a_permanent_one_only_for_want_of_memory():
     owner, (first, second, inbound) = full_house()
-    second.is_protected = inbound.is_protected = True
+    owner.manager.values = {second.id: PROTECTED, inbound.id: PROTECTED + 3}
     first.is_permanent = 1
     assert owner.manager.worst(owner.now, False) is None
     assert owner.manager.worst(owner.now, True) is first
-    first.is_protected = True
+    owner.manager.values[first.id] = PROTECTED
     assert owner.manager.worst(owner.now, True) is None
 
 
@@ -320,11 +363,68 @@ def test_a_wanted_peer_takes_the_place_of_the_least_valued_link():
     assert inbound.state == DISCONNECTED and len(owner.manager.links) == 3
 
 
-def test_without_a_place_a_wanted_peer_is_refused_at_once():
+def test_a_wanted_peer_waits_while_nobody_makes_room():
     owner, links = full_house()
     for link in links:
-        link.is_protected = True
-    assert owner.manager.want(id_of(40), lan(40), 5000, owner.now).reason == BUSY
+        owner.manager.values[link.id] = PROTECTED
+    link = owner.manager.want(id_of(40), lan(40), 5000, owner.now)
+    assert link in owner.manager.links and owner.dial(within=20 * SECOND) is None
+    del owner.manager.values[links[1].id]
+    assert owner.dial(within=SECOND) is link
+    owner.manager.cancel(link)
+
+
+# Visits: links that somebody waits for
+
+
+def visit(owner, i):
+    """A visitor is proven. Returns its link, the verdict, and the link that makes room for it."""
+    assert owner.manager.may_enter(lan(i), True, owner.now)
+    link = Link(id_of(i), lan(i), 5000, False)
+    link.is_visit = True
+    verdict = owner.manager.established(link, link.id, owner.now)
+    rival = owner.manager.rival
+    if rival:
+        owner.close(rival, TRIMMED)
+    return link, verdict, rival
+
+
+def test_a_full_node_lets_a_visitor_in_and_nobody_else():
+    owner, (_, _, inbound) = full_house()
+    assert not owner.manager.may_enter(lan(40)) and owner.manager.may_enter(lan(40), True, owner.now)
+    link, verdict, rival = visit(owner, 40)
+    assert verdict == KEEP and rival is inbound and link in owner.manager.links
+
+
+def test_the_next_visit_takes_the_place_of_the_last_one_once_that_had_its_two_seconds():
+    owner, (first, second, _) = full_house()
+    last = visit(owner, 40)[0]
+    assert not owner.manager.may_enter(lan(41), True, owner.now)
+    for i in range(41, 60):
+        owner.wait(2 * SECOND)
+        link, verdict, rival = visit(owner, i)
+        assert verdict == KEEP and rival is last
+        last = link
+    assert [link.state for link in (first, second)] == [ESTABLISHED, ESTABLISHED]
+
+
+def test_no_visit_ends_a_link_that_is_used_and_only_one_other_link_a_minute_makes_room():
+    owner, (first, second, _) = full_house()
+    last = visit(owner, 40)[0]
+    owner.manager.in_use = lambda link: link in (last, second)
+    owner.wait(59 * SECOND)
+    assert not owner.manager.may_enter(lan(41), True, owner.now)
+    owner.wait(SECOND)
+    assert visit(owner, 41)[2] is first
+    assert owner.manager.worst(owner.now, True) is not None  # want of memory asks nobody
+
+
+def test_a_node_with_places_keeps_visits_as_it_keeps_other_links():
+    owner = Owner(links=4)
+    for i in (40, 41, 42, 43):
+        assert visit(owner, i)[2] is None
+    owner.wait(10 * SECOND)
+    assert visit(owner, 44)[1] == KEEP and len(owner.manager.links) == 4
 
 
 def test_no_more_links_than_the_profile_says():

@@ -98,14 +98,15 @@ def test_a_stranger_with_random_bytes_gets_not_a_byte():
         assert b.stage == FAILED
 
 
-def test_a_message_1_with_anything_but_its_48_bytes_is_refused_at_its_length():
-    for size in (49, 160, 0xFFFF):
+def test_a_message_1_with_anything_but_its_48_bytes_or_the_one_of_a_visit_is_refused_at_its_length():
+    for size in (50, 160, 0xFFFF):
         b = responder()
         assert answer(b, b"\x11" + bytes((size >> 8, size & 0xFF))) == b""
         is_closed(b, _TOO_LONG)
-    b = responder()
-    assert answer(b, b"\x11\0\x2f" + bytes(47)) == b""
-    is_closed(b, _FORGED)
+    for size in (47, 49):
+        b = responder()
+        assert answer(b, bytes((0x11, 0, size)) + bytes(size)) == b""
+        is_closed(b, _FORGED)
 
 
 def test_messages_2_and_3_beyond_their_longest_are_refused_at_their_length():

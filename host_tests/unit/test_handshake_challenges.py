@@ -119,6 +119,24 @@ def test_a_full_node_closes_after_message_1_and_works_no_further():
     assert len(talk(initiator(), responder(reception=reception))) == 3  # and nobody is suspected of silence
 
 
+def test_who_is_waited_for_says_so_and_is_let_in_where_only_a_visit_is():
+    for is_full, is_visit in ((0, False), (0, True), (1, False), (1, True), (2, True)):
+        reception = Reception()
+        reception.is_full = is_full
+        a, b = initiator(), responder(reception=reception)
+        a.is_visit = is_visit
+        first = said(a)
+        assert len(first) == 51 + is_visit
+        second = answer(b, first)
+        assert b.is_visit == is_visit
+        if is_full <= is_visit:
+            answer(b, answer(a, second))
+            assert a.stage == b.stage == 2
+        else:
+            assert second == b""
+            is_closed(b, _BUSY)
+
+
 def test_who_is_challenged_has_2_s_more():
     b = responder(reception=_suspicious(), now=0)
     answer(b, said(initiator()), 1500)

@@ -34,7 +34,22 @@ def test_a_decoded_hello_encodes_to_the_same_bytes():
 
 
 def test_what_a_later_version_puts_behind_is_ignored():
-    assert _read(HELLO + b"more").port == 4660
+    hello = _read(HELLO + b"\x01\x90\x01\x90more")
+    assert hello.port == 4660 and hello.encode() == HELLO
+
+
+def test_limits_beside_the_default_ones_cost_four_bytes_and_arrive():
+    hello = Hello(0, 4660, SEEN, b"\0\1\2", 768, 4)
+    hello.request_max = 4000
+    data = hello.encode()
+    assert data[:21] == HELLO and data[21:] == b"\x01\x90\x0f\xa0"
+    for read in (_read(data), _read(data + b"of a later version")):
+        assert (read.publish_max, read.request_max) == (400, 4000)
+        assert read.encode() == data
+    for n in (21, 22, 24):
+        assert (_read(data[:n]).publish_max, _read(data[:n]).request_max) == (400, 400)
+    hello.channels = bytes(range(32, 75))
+    raises(LocalError, hello.encode)  # 64 bytes without them
 
 
 def test_every_cut_is_refused():

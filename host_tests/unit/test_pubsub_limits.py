@@ -152,3 +152,41 @@ def test_kinds_of_later_versions_are_ignored():
     for data in (b"\x30", b"\x3f123", b"\xb0" + bytes(80)):
         assert say(world, a.peers[1], data) is None
     assert not heard(b) and not counted(b, "received")
+
+
+# Peers with other limits
+
+
+def test_a_message_longer_than_a_peer_takes_is_not_sent_to_it_and_goes_to_the_others():
+    world = Publishers()
+    large, board, other = world.node(publish_max=480), world.node("#"), world.node("#", publish_max=480)
+    world.connect(large, board)
+    world.connect(large, other)
+    for n, reached in ((361, 2), (362, 1), (441, 1)):  # 38 bytes and the topic stand before, the origin counted
+        assert world.publish(large, "t", bytes(n)) == reached
+    assert [len(payload) for payload in payloads(board)] == [361]
+    assert [len(payload) for payload in payloads(other)] == [361, 362, 441]
+    assert not board.peers[0].reason and not counted(large, "stalled")
+
+
+def test_what_is_passed_on_keeps_to_the_limit_of_each_peer_too():
+    world = Publishers()
+    a, relay, board = world.node(publish_max=480), world.node("#", publish_max=480), world.node("#")
+    world.connect(a, relay)
+    world.connect(relay, board)
+    world.publish(a, "t", bytes(362))
+    world.publish(a, "t", bytes(361))
+    assert [len(payload) for payload in payloads(board)] == [361] and len(payloads(relay)) == 2
+    assert not board.peers[1].reason
+
+
+def test_more_filters_than_a_peer_takes_in_a_message_are_told_as_all():
+    world = Publishers()
+    a, b = world.node(publish_max=480, filters=14), world.node()
+    for i in range(7):
+        world.subscribe(a, "%d" % i + "x" * 57)
+    world.connect(a, b)
+    assert b.reactors[0].peers[b.peers[0]][1] == told("#")
+    world.publish(b, "3" + "x" * 57, b"yes")
+    world.publish(b, "other", b"no")
+    assert payloads(a) == [b"yes"]

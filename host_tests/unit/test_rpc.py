@@ -249,6 +249,27 @@ def test_a_request_that_is_too_long_is_the_callers_mistake():
     assert world.call(b"", "m" * 64) and event(world.server)[3] == "m" * 64
 
 
+def test_requests_and_answers_keep_to_what_the_other_side_takes():
+    world = Callers(request_max=480)
+    board = world.add(Rpc(Profile(), world.now))
+    to_board, to_server = world.connect(world.server, board)
+    board.reactors[0].register("echo")
+    server = world.server.reactors[0]
+    raises(LocalError, server.call, to_board, "echo", bytes(393), world.now)
+    assert server.call(to_board, "echo", bytes(392), world.now)
+    number = board.reactors[0].call(to_server, "echo", b"", world.now)
+    world.settle()
+    for n, status in ((398, TOO_LONG), (397, OK)):
+        call = event(world.server)
+        assert server.reply(call[1], call[2], OK, bytes(n))
+        world.settle()
+        calls = [event(board), event(board)]
+        assert (DONE, number, status, bytes(n) if status == OK else b"") in calls
+        number = board.reactors[0].call(to_server, "echo", b"", world.now)
+        world.settle()
+    assert world.call(bytes(472))  # who takes more is sent more
+
+
 def test_malformed_messages_close_the_session():
     good = b"\0\x12\x34\x04echo"
     for n in range(8):

@@ -246,6 +246,7 @@ def test_the_socket_may_end_at_any_byte_of_the_set_up():
             waiting.inbox += data[left:]
             left -= len(data)
         near.is_stalled = near.other.is_stalled = False
+        a.swarm.manager.cancel(link)  # nobody waits any more
         world.cut(near)
         world.run(2 * SECOND)
         assert a.is_at_rest() and b.is_at_rest(), n
@@ -280,6 +281,21 @@ def test_who_found_no_room_hears_of_room_when_the_queue_has_gone_and_not_when_th
     a.events.clear()
     world.settle()
     assert [event[0] for event in a.events] == [STREAM + 2] and a.events[0][2] == stream
+
+
+def test_a_reactor_that_found_no_room_hears_once_when_there_is_some():
+    world = World()
+    a, b = world.pair()
+    session = a.session(b)
+    while session.try_send(CHANNEL, bytes(100)):
+        pass
+    assert "writable" not in a.recorder.words()
+    world.run(100)
+    assert a.recorder.told[-1] == ("writable", b.id, CHANNEL) and a.recorder.words().count("writable") == 1
+    assert session.can_send(CHANNEL)
+    assert session.try_send(CHANNEL, bytes(100))  # found room: there is nothing to be told of
+    world.run(100)
+    assert a.recorder.words().count("writable") == 1 and "writable" not in b.recorder.words()
 
 
 def test_what_one_record_could_not_take_follows_within_the_flush_time():

@@ -1,4 +1,4 @@
-"""Writes the test vectors of the services (docs/protocol.md 7.2 to 7.7); `--check` only compares.
+"""Writes the test vectors of the services (docs/protocol.md 7.2 to 7.10); `--check` only compares.
 
     services-messages.json     published messages in both forms with their ids and signatures, lists of filters, requests
                                and answers, questions to log and counters, changes of the network key, and what closes

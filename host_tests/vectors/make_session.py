@@ -77,6 +77,7 @@ class SetUp:
     hello_a: bytes
     hello_b: bytes
     challenged: bool
+    visit: bool = False
     wire: list[tuple[str, bytes]] = field(default_factory=list)
     keys: tuple[bytes, bytes] = (b"", b"")
 
@@ -88,7 +89,7 @@ class SetUp:
         e = public(ephemeral)
         state.mix_hash(e)
         state.mix_key(e)
-        return state, e + state.encrypt(b"")
+        return state, e + state.encrypt(b"\1" if self.visit else b"")
 
     def run(self) -> SetUp:
         def send(sender: str, data: bytes, before: bytes = b"") -> None:
@@ -137,12 +138,15 @@ def hello(
     streams: int = 4,
     name: bytes = b"",
     own: bytes = b"",
+    publish_max: int = 400,
+    request_max: int = 400,
     more: bytes = b"",
 ) -> bytes:
     head = bytes((versions, len(seen) > 6 if flags is None else flags))
     head += capabilities.to_bytes(2, "big") + port.to_bytes(2, "big")
     tail = fixed.to_bytes(4, "big") + limit.to_bytes(2, "big") + bytes((streams, len(name)))
-    return head + seen + tail + name + bytes((len(own),)) + own + more
+    limits = b"" if publish_max == request_max == 400 else publish_max.to_bytes(2, "big") + request_max.to_bytes(2, "big")
+    return head + seen + tail + name + bytes((len(own),)) + own + limits + more
 
 
 SEEN6 = IPV6 + (4001).to_bytes(2, "big")
@@ -157,12 +161,15 @@ HELLOS = {
         "limit": 65519,
         "streams": 255,
         "name": b"sixteen letters!",
-        "own": bytes(range(32, 46)) + b"\x7f",
+        "own": bytes(range(32, 42)) + b"\x7f",
+        "publish_max": 65535,
+        "request_max": 65535,
     },
+    "limits of messages": {"publish_max": 200, "request_max": 4000},
     "43 application channels": {"own": bytes(range(32, 75))},
     "the least record limit": {"limit": 64},
     "a name and two application channels": {"name": b"kitchen 2", "own": b"\x28\x22"},
-    "fields of a later version": {"versions": 0x12, "flags": 0xFE, "more": b"later fields"},
+    "fields of a later version": {"versions": 0x12, "flags": 0xFE, "request_max": 1000, "more": b"later fields"},
 }
 GOOD = hello(name=b"kitchen", own=b"\x21")
 REFUSED_HELLOS = {
@@ -189,6 +196,8 @@ SET_UPS = [
         hello(capabilities=8, seen=SEEN6, fixed=0b111, name=b"responder", own=b"\x28\x29"),
         challenged=True,
     ),
+    SetUp("a visit, challenged", hello(), hello(name=b"kitchen"), challenged=True, visit=True),
+    SetUp("a visit", hello(), hello(), challenged=False, visit=True),
 ]
 RECORDS = [
     (0, b"first"),
@@ -216,7 +225,7 @@ def session_module(set_ups: list[SetUp]) -> str:
     lines.append(f"EPHEMERALS_A = {json.dumps([e.hex() for e in EPHEMERALS_A])}")
     lines += [f'EPHEMERAL_B = "{EPHEMERAL_B.hex()}"', f'CHALLENGE = "{CHALLENGE.hex()}"']
     lines.append("SET_UPS = (  # HELLO of A, of B, what passes over TCP in turns, the keys that A and B send under")
-    for each in set_ups:
+    for each in set_ups[::2]:  # what a board's heap holds
         lines.append(
             f"    (  # {each.name}\n" + f'        "{each.hello_a.hex()}",\n        "{each.hello_b.hex()}",\n        ('
         )
@@ -277,6 +286,7 @@ def build() -> dict[Path, str]:
         "set_ups": [
             {
                 "name": each.name,
+                "visit": each.visit,
                 "initiator_hello": each.hello_a.hex(),
                 "responder_hello": each.hello_b.hex(),
                 "wire": [{"sender": sender, "bytes": data.hex()} for sender, data in each.wire],

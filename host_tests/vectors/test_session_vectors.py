@@ -34,10 +34,12 @@ def test_a_hello_is_decoded_and_made_again(vector):
     assert hello.record == wanted.get("limit", 768)
     assert hello.streams == wanted.get("streams", 4)
     assert hello.name.encode() == wanted.get("name", b"")
+    assert hello.publish_max == wanted.get("publish_max", 400) and hello.request_max == wanted.get("request_max", 400)
     fixed = wanted.get("fixed", 0b111)
     assert hello.channels == bytes(i for i in range(32) if fixed >> i & 1) + wanted.get("own", b"")
     if "more" not in wanted:
         again = Hello(hello.capabilities, hello.port, hello.seen, hello.channels, hello.record, hello.streams, hello.name)
+        again.publish_max, again.request_max = hello.publish_max, hello.request_max
         assert again.encode() == data
 
 
@@ -84,12 +86,14 @@ def test_a_whole_set_up_passes_over_the_wire_as_written(vector):
         None,
         0,
     )
+    a.is_visit = vector["visit"]
     data = said(a)
     for turn, message in enumerate(vector["wire"]):
         assert message["sender"] == ("initiator", "responder")[turn & 1]
         assert data.hex() == message["bytes"]
         data = answer((b, a)[turn & 1], data)
     assert a.stage == b.stage == 2 and a.reason == b.reason == 0
+    assert b.is_visit == vector["visit"]
     assert a.send_key.hex() == b.receive_key.hex() == vector["initiator_sends_under"]
     assert b.send_key.hex() == a.receive_key.hex() == vector["responder_sends_under"]
 

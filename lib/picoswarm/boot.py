@@ -58,7 +58,6 @@ class Boot:
     def __init__(self, folder, network, profile, host, port, bootstrap, default_port):
         from .profile import Profile
 
-
         if not isinstance(profile, Profile):
             profile = Profile(**(profile or {}))
         # The largest block of all comes first, while there still is one.
@@ -105,7 +104,7 @@ class Boot:
             driver.open()
         except OSError as error:
             raise OSError(error.errno, "UDP port %d cannot be opened; another program may have it" % self._port)
-        tcp_port = driver.port if profile.links else 0
+        tcp_port = driver.port if profile.links and profile.listen else 0
         flags = profile.gateway << 1 | profile.relay << 3
         engine = Discovery(profile, identity, keyring, rng, ticks_ms(), ip, driver.port, tcp_port, flags, pool=self._pool)
         if is_loopback:

@@ -1,4 +1,4 @@
-"""A change of the network key, as the operator signs it (docs/protocol.md 7.7), and what a node's folder keeps of it.
+"""A change of the network key, as the operator signs it (docs/protocol.md 7.10), and what a node's folder keeps of it.
 
     0   1    kind: 1 rotate, 2 revoke
     1   4    serial, 1 to 2**30 - 1

@@ -43,6 +43,9 @@ class Reactor:
     def receive(self, peer, channel, view):
         """A message, a memoryview that holds during this call. Returns 0, or the reason to close the session."""
 
+    def writable(self, peer, channel):
+        """There is room for any message again, after `try_send` had none."""
+
     def next_time(self):
         """Ticks when `tick` is due, or None."""
         return self.due

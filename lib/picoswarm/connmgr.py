@@ -10,13 +10,16 @@ A `Link` is one connection, wished, dialed or established. Its `state`:
     4 established   in use
 
     add(id or None, ip, port, now)  a permanent peer: the link to it is dialed for ever. `remove(link)` undoes it
-    want(id, ip, port, now)         one that somebody waits for, dialed once and before candidates. Who wants what others
-                                    do joins in. State 1: it cannot be dialed, see `reason`. `cancel(link)` undoes it
+    want(id, ip, port, now)         one that somebody waits for, dialed before candidates, and again where it was busy. Who
+                                    wants what others do joins in. One that is not in `links` (any more) cannot be had
+                                    now, see `reason`. `cancel(link)` undoes it
     next_dial(now)                  the link to dial now, or None; `tick` and `next_dial` have to do at `next_time(now)`
-    pick, allow                     set by the owner: pick(now) -> a candidate (id, ip, port) or None;
-                                    allow("dial", "accept" or "secured", id or None, ip) -> bool, or None
+    pick, allow, in_use             set by the owner: pick(now) -> a candidate (id, ip, port) or None;
+                                    allow("dial", "accept" or "secured", id or None, ip) -> bool, or None;
+                                    in_use(link) -> whether somebody uses it now, or None
     may_accept(ip)                  whether an inbound socket may stay at all
-    may_enter(ip)                   whether there is a place for whoever sent a message 1 that opened (else: close)
+    may_enter(ip, is_visit, now)    whether there is a place for whoever sent a message 1 that opened (else: close);
+                                    crowd(ip, now): 0 there is, 1 for a visit only, 2 for nobody
     established(link, id, now)      the session is proven; an inbound one comes as Link(id, ip, listen port, False).
                                     -1: kept. `rival` and `rival_reason` are those of this call: a link to close first, or
                                     None.
@@ -27,7 +30,9 @@ A `Link` is one connection, wished, dialed or established. Its `state`:
     closed(link, reason, now)       an established link ended. To be told before a link that replaces it is announced
     unanswered(link)                how many of those -1 there were in a row, 0 to 2
     score(id, ip, points)           a peer broke a rule; True: it is banned from now on. `offence(reason)` gives points
-    worst(now, is_forced)           the link to let go when there are too many, or the memory is short; or None
+    values                          set by the owner: what a peer is worth, by id: 0-100, and 128 more where it is protected
+    fits(link, is_outbound, is_wish, now)  whether there is a place for one more link, as `established` would say
+    worst(now, is_forced, is_visit) the link to let go when there are too many, or the memory is short; or None
     links, ends                     all of them; how many ended, by reason
 
 So whoever was announced to reactors after -1 is taken back after `closed`, once each.
@@ -76,7 +81,10 @@ _BRAKE = const(8)  # failures in a row (row B4)
 _BRAKE_MS = const(30000)
 _DRAWS = const(16)  # of candidates at a time; the first half only from networks without a link (row B23)
 _MINUTE_MS = const(60000)  # a link that lived so long has succeeded; before, it is not trimmed
+_VISIT_MS = const(2000)  # and a visit
+_AGAIN_MS = const(250)  # before who waits tries again
 _YOUNG_MS = const(10000)
+_PROTECTED = const(128)
 _DAY_MS = const(86400000)  # ages beyond are not told apart
 _SELVES = const(4)
 _NO_ANSWERS = const(3)
@@ -113,12 +121,12 @@ def offence(reason):
 
 class Link:
     """One connection. `id` 32 bytes or None, `ip` unwrapped, `port` the TCP port that the peer listens at; `reason`: why
-    it ended; `is_permanent` 0, 1, or 2: given by its address alone. `value` (0-255, 0 at first) and `is_protected` are the
-    owner's: `worst` goes by them."""
+    it ended; `is_permanent` 0, 1, or 2: given by its address alone; `is_visit`: somebody, here or there, waited for it. One
+    through a gateway has an address that is none, 0.x.y.z with the first bytes of the peer's id, and port 0."""
 
     # What most links keep as it is takes no memory of theirs.
-    is_protected = False
-    is_permanent = reason = value = tries = callers = 0
+    is_visit = False
+    is_permanent = reason = tries = callers = 0
 
     def __init__(self, id32, ip, port, is_outbound):
         self.id = id32
@@ -148,7 +156,8 @@ class ConnManager:
         self._notes = bytearray(_NOTE * _NOTES)
         self._selves = []  # (ip, port) that turned out to be this node
         self.links = []
-        self.pick = self.allow = self.rival = None
+        self.pick = self.allow = self.in_use = self.rival = None
+        self.values = {}
         self.rival_reason = 0
         self.ends = [0] * _REASONS
 
@@ -182,7 +191,7 @@ class ConnManager:
         for link in self.links:
             if link.state <= _FAILING and ticks_diff(link.at, best) < 0:
                 best = link.at
-        if self.pick and ticks_diff(self._pick_at, best) < 0 and self._fits(None, True, False, now):
+        if self.pick and ticks_diff(self._pick_at, best) < 0 and self.fits(None, True, False, now):
             best = self._pick_at
         if self._failures >= _BRAKE and ticks_diff(self._brake, best) > 0:
             best = self._brake
@@ -209,8 +218,8 @@ class ConnManager:
     def add(self, id32, ip, port, now):
         """See the module."""
         link = self._find(id32, ip, port)
-        if link and not link.is_outbound:
-            link.is_permanent = 1  # it came by itself; the wish is another link, for when this one has gone
+        if link and not (link.is_outbound and link.port):
+            link.is_permanent = 1  # it came by itself, or through a gateway; the wish is another link
             link = None
         if link is None:
             link = Link(id32, ip, port, True)
@@ -225,14 +234,13 @@ class ConnManager:
         if link is None:
             link = Link(id32, ip, port, True)
             link.reason = self._refusal(link, 0)
-            if not (link.reason or self._fits(link, True, True, now)):
-                link.reason = _BUSY
             if link.reason:
                 link.state = _FAILING
                 return link
             self.links.append(link)
         if link.state <= _FAILING:
             link.at = self._soon(now)
+            link.is_visit = True
         link.callers += 1
         return link
 
@@ -261,7 +269,7 @@ class ConnManager:
         if not (kind and is_open_port(link.port)):
             return _USELESS
         for other in self.links:
-            if other is not link and (draw or other.state >= _PENDING):
+            if other is not link and (draw or other.state >= _PENDING and scope(other.ip)):
                 if id32 and other.id == id32 or other.ip == ip and other.port == link.port:
                     return _DUPLICATE
                 if draw and kind == _GLOBAL:
@@ -280,11 +288,11 @@ class ConnManager:
             return None
         for link in self.links:
             if link.state <= _FAILING and ticks_diff(now, link.at) >= 0:
-                if not self._refusal(link, 0) and self._fits(link, True, True, now):
+                if not self._refusal(link, 0) and self.fits(link, True, True, now):
                     link.state = _PENDING
                     return link
-                link.at = ticks_add(now, _MINUTE_MS)
-        if not self.pick or ticks_diff(now, self._pick_at) < 0 or not self._fits(None, True, False, now):
+                link.at = ticks_add(now, _AGAIN_MS if link.callers else _MINUTE_MS)
+        if not self.pick or ticks_diff(now, self._pick_at) < 0 or not self.fits(None, True, False, now):
             return None
         self._pick_at = self._soon(ticks_add(now, _NOBODY_MS))
         for draw in range(1, _DRAWS + 1):
@@ -302,6 +310,7 @@ class ConnManager:
 
     def failed(self, link, reason, now):
         """See the module. What the other side refused, and what was cancelled, is no failure."""
+        is_busy = reason == _NO_ANSWER or reason == _BUSY
         if reason == _NO_ANSWER:
             reason = _BUSY
             note = self._note(link.id, link.ip) + _UNANSWERED
@@ -316,7 +325,13 @@ class ConnManager:
         elif link.is_outbound and link.state == _PENDING and (reason == _LOST or reason == _SLOW):
             self._failures = min(self._failures + 1, _BRAKE)
             self._brake = ticks_add(now, _BRAKE_MS)
+        callers = link.callers
         self._end(link, _FAILING, reason, now)
+        if is_busy and link.is_visit and callers and link not in self.links:  # somebody waits: there may be a place soon
+            link.callers = callers
+            link.state = _DISCONNECTED
+            link.at = ticks_add(now, _AGAIN_MS + 4 * self._rng(1)[0])
+            self.links.append(link)
 
     def unanswered(self, link):
         """How many handshakes in a row, 0 to 2, this peer has left without an answer."""
@@ -327,7 +342,7 @@ class ConnManager:
         if reason >= _REASONS:
             reason = _BYE  # of a later version
         self.ends[reason] += 1
-        is_dropped = link.state == _CANCELED or not (link.is_permanent and link.is_outbound)
+        is_dropped = link.state == _CANCELED or not (link.is_permanent and link.is_outbound and link.port)
         link.reason = reason
         link.state = state
         link.callers = 0
@@ -354,14 +369,18 @@ class ConnManager:
         """See the module."""
         return not self.is_banned(None, ip) and (self.allow is None or self.allow("accept", None, ip))
 
-    def may_enter(self, ip):
+    def may_enter(self, ip, is_visit=False, now=0):
         """See the module. A permanent peer that is missing may be at the door, or one that rebooted."""
         for link in self.links:
             if link.is_permanent and link.state != _ESTABLISHED or link.state == _ESTABLISHED and link.ip == ip:
                 return True
-        return self._fits(None, False, False, 0)
+        return self.fits(None, False, is_visit, now)
 
-    def _fits(self, link, is_outbound, is_wish, now):
+    def crowd(self, ip, now):
+        """See the module."""
+        return 0 if self.may_enter(ip) else 1 if self.may_enter(ip, True, now) else 2
+
+    def fits(self, link, is_outbound, is_wish, now):
         """Whether there is a place for one more link, `link` itself not counted. A wish may take that of another, the
         `rival`."""
         links = outbound = inbound = permanent = 0
@@ -375,7 +394,7 @@ class ConnManager:
                 else:
                     inbound += 1
         if is_wish:
-            self.rival = None if links < self._links else self.worst(now, False)
+            self.rival = None if links < self._links else self.worst(now, False, link is None or link.is_visit)
             self.rival_reason = _TRIMMED
             return links < self._links or self.rival is not None
         if links >= self._links:
@@ -419,7 +438,7 @@ class ConnManager:
             return _BANNED
         if self.allow and not self.allow("secured", id32, link.ip):
             return _GATED
-        is_wish = link.is_permanent + link.callers > 0
+        is_wish = link.is_permanent + link.callers + link.is_visit > 0
         for other in self.links:
             if other is not link and other.id == id32:
                 is_wish |= other.is_permanent > 0
@@ -427,8 +446,10 @@ class ConnManager:
                     self.rival = other
                     self.rival_reason = _DUPLICATE
                     link.callers += 1  # it takes the place of the old one, whichever side that was dialed from
+                    if (not scope(other.ip)) != (not scope(link.ip)):  # the one through a gateway gives way
+                        return _ASK_OLD if scope(other.ip) else _KEEP
                     return duplicate(self._id, id32, other.is_outbound, ticks_diff(now, other.at), link.is_outbound)
-        if not self._fits(link, link.is_outbound, is_wish, now):
+        if not self.fits(link, link.is_outbound, is_wish, now):
             return _BUSY
         return _KEEP
 
@@ -438,20 +459,27 @@ class ConnManager:
             link.tries = 0
         self._end(link, _DISCONNECTED, reason, now)
 
-    def worst(self, now, is_forced):
-        """See the module. Never a protected one; permanent ones and those of the last minute only if `is_forced`. The one
-        of least value, inbound before outbound, the youngest."""
+    def worst(self, now, is_forced, is_visit=False):
+        """See the module. Never a protected one; permanent ones, those in use and those of the last minute only if
+        `is_forced`. The one of least value, visits first, inbound before outbound, the youngest. A visit makes room after
+        2 s, and until it has had its minute no other link does for the next one: `is_visit`."""
         worst = None
-        least = 0
+        least = visits = 0
         for link in self.links:
-            if link.state == _ESTABLISHED and not link.is_protected:
+            value = self.values.get(link.id, 0)
+            if link.state == _ESTABLISHED and value < _PROTECTED:
                 age = ticks_diff(now, link.at)
-                rank = link.is_permanent << 28 | link.value << 20 | link.is_outbound << 19 | min(age, _DAY_MS) >> 8
-                if is_forced or (age >= _MINUTE_MS and not link.is_permanent):
+                rank = link.is_permanent << 28 | value << 20 | (not link.is_visit) << 19
+                rank |= link.is_outbound << 18 | min(age, _DAY_MS) >> 9
+                visits += link.is_visit and age < _MINUTE_MS
+                if is_forced or (
+                    age >= (_VISIT_MS if link.is_visit else _MINUTE_MS)
+                    and not (link.is_permanent or self.in_use and self.in_use(link))
+                ):
                     if worst is None or rank < least:
                         worst = link
                         least = rank
-        return worst
+        return None if is_visit and visits and worst and not worst.is_visit else worst
 
     # Notes
 

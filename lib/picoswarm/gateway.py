@@ -1,4 +1,4 @@
-"""The gateways of the mesh, for who uses them (docs/protocol.md 7.6). Loaded when the user does.
+"""The gateways of the mesh, for who uses them (docs/protocol.md 7.8). Loaded when the user does.
 
     gw = await node.gateway("mqtt")
     await gw.publish("kitchen/temperature", b"21.5", qos=1)
@@ -14,6 +14,7 @@ from .failures import RequestError, request_error
 _CAPABLE = const(2)  # of HELLO, and in the flags of a record
 _FLAGS = const(64)  # in a table record
 _OPEN = const(4)  # a session's stage
+_HELD = const(256)  # beyond what a peer may be worth: the connection manager never lets it go (see relay.py)
 
 _QOS1 = const(1)  # flags of a message
 _RETAIN = const(2)
@@ -105,10 +106,11 @@ class Gateway:
 
     def _settle(self, id32):
         """This gateway serves us: its session is not let go, that of the one before may be."""
-        peers = self.swarm.peers
-        for each in (self.home, id32):
-            if each in peers:
-                peers[each].link.is_protected = each == id32
+        values = self.swarm.manager.values
+        if self.home != id32:
+            if values.get(self.home, 0) >= _HELD:
+                values[self.home] -= _HELD
+            values[id32] = values.get(id32, 0) + _HELD
         self.home = id32
 
 

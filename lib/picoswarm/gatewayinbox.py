@@ -1,4 +1,4 @@
-"""What gateways deliver to a node (docs/protocol.md 7.6). Loaded when it subscribes to something beyond the mesh."""
+"""What gateways deliver to a node (docs/protocol.md 7.8). Loaded when it subscribes to something beyond the mesh."""
 
 from asyncio import create_task
 from collections import namedtuple

@@ -11,6 +11,7 @@ _SIZES = b"\x30\x60\x40"  # of messages 1 to 3 without the HELLO in the last two
 _HELLO = const(64)
 _BUFFER = const(164)
 _CHALLENGE = const(16)
+_VISIT = b"\1"  # the payload of a message 1
 _OPENS_MS = const(2000)  # from the socket, or from the challenge, to message 1
 _ANSWERS_MS = const(5000)  # to the next message
 _UNFINISHED_MS = const(60000)
@@ -34,15 +35,16 @@ _FAILED = const(3)
 
 
 class Reception:
-    """What the inbound handshakes of a node know of each other. `is_full`: no slot for anyone, its owner says."""
+    """What the inbound handshakes of a node know of each other. `is_full`, its owner says: 0 there is a place, 1 for a visit
+    only, 2 for nobody."""
 
     def __init__(self):
-        self.is_full = False
+        self.is_full = 0
         self.unfinished = []  # when the last few opened that came to no end
         self._seen = bytearray(_SEEN)
         self._at = 0
 
-    def judge(self, buf, at, now, is_challenged):
+    def judge(self, buf, at, now, is_challenged, is_visit):
         """What to do about a message 1 that opened and has its ephemeral key at buf[at:at+32]: 0 go on, -1 challenge it, or
         a reason to close."""
         seen = self._seen
@@ -51,7 +53,7 @@ class Reception:
                 return _REPLAYED
         copy(seen, self._at, buf, at, 4)
         self._at = (self._at + 4) % _SEEN
-        if self.is_full:
+        if self.is_full > is_visit:
             return _BUSY
         unfinished = self.unfinished
         while unfinished and not (0 <= ticks_diff(now, unfinished[0]) < _UNFINISHED_MS and len(unfinished) < _KEPT):
@@ -79,6 +81,7 @@ class Handshake:
         self.deadline = ticks_add(now, _ANSWERS_MS if is_initiator else _OPENS_MS)
         self.peer_id = self.hello = self.send_key = self.receive_key = self.epoch = None
         self.has_work = is_initiator
+        self.is_visit = False  # the initiator: whether somebody waits for this session; the responder hears it
         self._now = now
         self._out = b""
         self._job = self._run(identity, keys, rng, hello, is_initiator, reception, dialed_id)
@@ -153,7 +156,7 @@ class Handshake:
             is_read = is_initiator == (turn == 1)
             if is_read:
                 text, out = None, buf
-                end = yield from self._arrive(at, _SIZES[turn] + (_HELLO if turn else 0))
+                end = yield from self._arrive(at, _SIZES[turn] + (_HELLO if turn else 1))
                 if end < 0:
                     return self.fail(_TOO_LONG)
                 if turn == 1 and end == 2 + _CHALLENGE and not challenge:
@@ -169,7 +172,7 @@ class Handshake:
                     if keys is None:
                         return self.fail(_EPOCH)
             else:
-                text = hello if turn else b""
+                text = hello if turn else _VISIT if self.is_visit else b""
                 out = bytearray(at + 2 + _SIZES[turn] + len(text))
                 out[0] = byte0
             if turn == 0:
@@ -185,7 +188,8 @@ class Handshake:
                 self._consume(end, _ANSWERS_MS)
             else:
                 opened = self._now
-                verdict = reception.judge(buf, at + 2, opened, challenge)
+                self.is_visit = noise.end > noise.at and buf[noise.at] & 1 > 0
+                verdict = reception.judge(buf, at + 2, opened, challenge, self.is_visit)
                 if verdict > 0:
                     return self.fail(verdict)
                 self._consume(end, _OPENS_MS if verdict else _ANSWERS_MS)

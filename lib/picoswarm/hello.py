@@ -8,6 +8,7 @@ _SHORTEST = const(21)
 _LONGEST = const(64)
 _NAME = const(16)
 _RECORD_LEAST = const(64)  # bytes of a record limit
+_LIMIT = const(400)  # of the messages of channels 2 and 3, where nothing is said
 _FIXED = const(32)  # channels of the bitmap
 _STREAMS = const(128)  # the first id that is no channel of an application
 
@@ -23,7 +24,10 @@ def _is_name(text):
 class Hello:
     """What one side says. `capabilities`: 16 bits; `port`: where it listens, 0 for nowhere; `seen`: the receiver's address
     as the sender sees it, IP 4 or 16 | port 2; `channels`: bytes, the fixed channels that it takes part in; `record`: bytes
-    of plaintext that it takes in one record, 64 or more; `streams`: how many it accepts; `name`: at most 16 characters."""
+    of plaintext that it takes in one record, 64 or more; `streams`: how many it accepts; `name`: at most 16 characters;
+    `publish_max`, `request_max`: bytes of the longest message that it takes on channels 2 and 3."""
+
+    publish_max = request_max = _LIMIT
 
     def __init__(self, capabilities, port, seen, channels, record, streams, name=""):
         self.capabilities = capabilities
@@ -37,6 +41,9 @@ class Hello:
 
     def encode(self):
         """At most 64 bytes. Raises LocalError for a name or a list of channels beyond what fits."""
+        a = self.publish_max
+        b = self.request_max
+        limits = bytes((a >> 8, a & 0xFF, b >> 8, b & 0xFF)) if a != _LIMIT or b != _LIMIT else b""
         name = self.name.encode()
         fixed = 0
         own = b""
@@ -45,7 +52,7 @@ class Hello:
                 fixed |= 1 << channel
             else:
                 own += bytes((channel,))
-        if not _is_name(name) or len(self.seen) + len(name) + len(own) > _LONGEST - _SHORTEST + 6:
+        if not _is_name(name) or len(self.seen) + len(name) + len(own + limits) > _LONGEST - _SHORTEST + 6:
             from .errors import LocalError
 
             raise LocalError("name or channels do not fit HELLO")
@@ -60,6 +67,7 @@ class Hello:
             + name
             + bytes((len(own),))
             + own
+            + limits
         )
 
 
@@ -84,6 +92,10 @@ def decode(buf, at, end):
     seen = bytes(buf[at + 6 : fixed])
     hello = Hello(u16(buf, at + 2), u16(buf, at + 4), seen, channels, limit, buf[fixed + 6], text.decode())
     hello.versions = buf[at]
+    own += buf[own] + 1
+    if own + 4 <= end:
+        hello.publish_max = u16(buf, own)
+        hello.request_max = u16(buf, own + 2)
     return hello
 
 

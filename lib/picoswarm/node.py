@@ -34,16 +34,19 @@ class Node:
 
     parts = None  # a host's own classes in the place of Swarm and Links
 
-    def __init__(self, folder, network=None, profile=None, host="", port=PORT, bootstrap=(), name=""):
+    def __init__(self, folder, network=None, profile=None, host="", port=PORT, bootstrap=(), name="", allow=None):
         """`folder`: path of the node's folder, or a Store. `network`: 32-byte network key or Membership; None: the folder
         has it. `profile`: a Profile, or a dict of the numbers in which it differs from the default one, which leaves less
         in memory. `host`: own address, where it cannot be found out. `bootstrap`: texts "ip:port"; not needed where
-        another node is on the same LAN. `name`: at most 16 characters that peers see. Raises LocalError."""
+        another node is on the same LAN. `name`: at most 16 characters that peers see. `allow`, a function of (stage, id, ip
+        as text), says with whom there may be a session: "dial" (id None where only the address is known), "accept" (id
+        None), "secured" (the id is proven). Raises LocalError."""
         from .boot import Boot
 
         self.id = None  # 32 bytes, once started
         self.events = Events()
         self._boot = Boot(folder, network, profile, host, port, bootstrap, PORT)
+        self._boot.allow = allow
         self._discovery = self._driver = self._services = None
         self._reactors = []
         self._name = name
@@ -68,12 +71,17 @@ class Node:
         parts = await self._boot.start(self, self._reactors, self._name)
         self._folder, self._host, self._ip, self._discovery, driver, services = parts
         self.id = self._discovery.own_id
+        allow = self._boot.allow
         self._boot = None
         collect()
         driver.start(self._discovery, self._on_event, self._on_check)
         self._driver = driver
         self._services = services
         if services:
+            if allow:
+                from .steering import gate
+
+                services.swarm.manager.allow = gate(services, allow)
             services.links.start(services.swarm, services.on_event, services.on_turn)
 
     async def close(self):
@@ -124,17 +132,17 @@ class Node:
             _refuse("reactors are registered before the start")
         self._reactors.append(reactor)
 
-    def subscribe(self, topics, signed=False):
+    def subscribe(self, topics, signed=False, drop_new=False):
         """Hear the topics that match a filter ("+" stands for one level, "#" for the rest), as an async iterator of Messages
-        (topic, payload, origin, is_proven). `signed`: only those that their origin signed, or sent itself. Raises
-        LocalError."""
-        return self._sessions().subscribe(topics, signed)
+        (topic, payload, origin, is_proven). `signed`: only those that their origin signed, or sent itself. Of more
+        than `deliveries` that wait to be fetched the oldest is dropped, with `drop_new` the newest. Raises LocalError."""
+        return self._sessions().subscribe(topics, signed, drop_new)
 
-    async def publish(self, topic, payload, signed=False):
+    async def publish(self, topic, payload, signed=False, wait_ms=0):
         """Send a message to whoever hears the topic. Returns to how many peers it went at once; it is kept for those that
-        come within 10 s. `signed` takes a board a second and lets nodes far away believe who sent it. Raises LocalError, and
-        StoreError where the seed to sign with cannot be read."""
-        return await self._sessions().publish(topic, payload, signed and self._folder)
+        come within 10 s, or whose queue is full: `wait_ms` waits so long for those. `signed` takes a board a second and lets
+        nodes far away believe who sent it. Raises LocalError, and StoreError where the seed to sign with cannot be read."""
+        return await self._sessions().publish(topic, payload, signed and self._folder, wait_ms)
 
     async def request(self, id32, method, payload=b"", timeout_ms=10000):
         """Call a method of another node and return its answer, bytes. Raises a RequestError: NoMethod, Refused,
@@ -154,8 +162,35 @@ class Node:
     def handle(self, name, handler):
         """Serve a protocol ("/echo/1.0.0": a coroutine function of one Stream), or a method ("temperature": a function, or
         coroutine function, of the caller's id and the payload, that returns bytes). A second handler of one name takes the
-        place of the first. What the handler of a protocol leaves unread when it returns is thrown away."""
+        place of the first. What the handler of a protocol leaves unread when it returns is thrown away, unless it returns
+        its stream, which then stays open."""
         self._sessions().handle(name, handler)
+
+    async def keep(self, who, is_kept=True):
+        """Make a node, by its id or as "ip:port", a permanent peer: it is dialed for ever. `is_kept` False: not any more.
+        Raises LocalError, and Unreachable for an id that nobody knows now."""
+        from .steering import keep
+
+        await keep(self._sessions(), self, who, is_kept)
+
+    def protect(self, id32, is_protected=True, value=0):
+        """While places for sessions are short, the one with this node never makes room, not even for want of memory. Without
+        protection the one of the least `value` (0-100) goes first. Holds for later sessions too."""
+        from .steering import protect
+
+        protect(self._sessions(), id32, is_protected, value)
+
+    def disconnect(self, id32, reason=0):
+        """End the session with a node, which hears the reason. False: there is none. Either side may dial again."""
+        from .steering import disconnect
+
+        return disconnect(self._sessions(), id32, reason)
+
+    def ban(self, id32, minutes=60):
+        """Have no session with a node for up to 254 minutes; 0 lifts the ban. A restart forgets it, and 16 later ones."""
+        from .steering import ban
+
+        ban(self._sessions(), id32, minutes)
 
     def log(self, line):
         """Add a line to the log that other nodes can read."""
@@ -174,7 +209,7 @@ class Node:
         return await read_stats(self._sessions(), id32, timeout_ms)
 
     def sessions(self):
-        """The open sessions, as a list of (id, ip, is_outbound, name)."""
+        """The open sessions, as a list of (id, ip, is_outbound, name); ip is 0.x.y.z where it goes through a gateway."""
         return self._services.sessions() if self._services else []
 
     def peers(self):

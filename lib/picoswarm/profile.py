@@ -63,6 +63,7 @@ class Profile:
     inbound = 2
     reserved = 1  # held back while a permanent peer is missing
     dials = 1  # at a time
+    listen = 1  # 0: dials only, which saves a socket, and keeps a session with a gateway, through which others reach it
 
     # Sessions
     record = 768  # bytes of plaintext in a sealed record, 64 to 4098; the lower of both sides' limits holds

@@ -60,6 +60,7 @@ _GIVEN = const(3)  # bit set: the kept messages that it has
 _BUDGET = const(4)
 _ITS_FLOODED = const(5)
 _ITS_STALLED = const(6)
+_ALL = b"\x10\x01#"  # FILTERS of who hears everything
 _OUR_FILTERS = const(0x1000000)  # bit, above those of all kept messages
 
 
@@ -137,7 +138,7 @@ class PubSub(Reactor):
     def set_filters(self, filters, now):
         """What this node hears, in the form in which it is told; see topics.py."""
         self.filters = filters
-        self._told = b"\x10" + (b"\x01#" if self.profile.relay else filters)
+        self._told = _ALL if self.profile.relay else b"\x10" + filters
         for state in self.peers.values():
             state[_OWED] |= _OUR_FILTERS
         self._due = now
@@ -319,6 +320,8 @@ class PubSub(Reactor):
                 at -= _ORIGIN
             elif same(text, 1, state[_PEER].id, 0, 32):
                 continue
+            if len(text) - at > state[_PEER].hello.publish_max - _TOPIC_AT:
+                continue  # longer than it takes
             at = found(state[_TOLD], text, at)
             if at & 1 or (at and text[0] & _HAS_SIGNATURE):
                 state[_OWED] |= 1 << slot
@@ -326,6 +329,8 @@ class PubSub(Reactor):
         while state[_OWED]:
             bit = _OUR_FILTERS
             text = self._told
+            if len(text) > state[_PEER].hello.publish_max:
+                text = _ALL
             if not state[_OWED] & bit:
                 slot = (slot + 1) % len(self._kept)
                 bit = 1 << slot

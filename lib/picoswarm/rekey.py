@@ -1,4 +1,4 @@
-"""Changes of the network key while a node runs (docs/protocol.md 7.7): taken from any peer, verified, kept and passed on.
+"""Changes of the network key while a node runs (docs/protocol.md 7.10): taken from any peer, verified, kept and passed on.
 Loaded for each change, and forgotten with it; so is what it loads, one part before the next.
 
 `take` serves the method "keys", `offer` tells a peer that came under a lower key, `change_keys` is for the operator's node.

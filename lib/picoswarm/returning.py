@@ -1,4 +1,4 @@
-"""How a gateway brings back who slept through a revocation (docs/protocol.md 7.7). Pure.
+"""How a gateway brings back who slept through a revocation (docs/protocol.md 7.10). Pure.
 
 Its swarm holds a Returning in the place of the Keyring: that one also opens handshakes under the key that was revoked. Such
 a session is for ids that the gateway knew before, and for requests alone; the gateway hands it the change (rekey.offer) and

@@ -54,8 +54,8 @@ class Rpc(Reactor):
         self._longest = profile.request_max
         self._most = profile.requests
         self._id = self._retry = 0
-        self._calls = []  # [id, peer, deadline] of own ones
-        self._served = []  # [peer, id, answer that waits for room or None]
+        self.calls = []  # [id, peer, deadline] of own ones
+        self.served = []  # [peer, id, answer that waits for room or None]
         self._events = []
 
     def register(self, method):
@@ -70,31 +70,31 @@ class Rpc(Reactor):
     def call(self, peer, method, payload, now, ms=10000):
         """Ask a peer; within `ms` (below 2**29) an event DONE tells its answer. Returns the id, or 0 where there is no room
         now: too many calls, as many of this peer as it would serve, or a full queue. Raises LocalError for what is too
-        long."""
+        long, here or for this peer."""
         name = method.encode()
         number = self._id % 0xFFFF + 1
-        while self._find(number):
+        while self.find(number):
             number = number % 0xFFFF + 1
         text = bytes((0, number >> 8, number & 0xFF, len(name) & 0xFF)) + name + payload
-        if not 0 < len(name) <= _LONGEST or len(text) > self._longest:
+        if not 0 < len(name) <= _LONGEST or len(text) > min(self._longest, peer.hello.request_max):
             from .errors import LocalError
 
             raise LocalError("method or size")
         asked = 0
-        for call in self._calls:
+        for call in self.calls:
             asked += call[1] is peer
-        if asked >= _OF_ONE_PEER or len(self._calls) + len(self._events) >= self._most or not peer.try_send(_CHANNEL, text):
+        if asked >= _OF_ONE_PEER or len(self.calls) + len(self._events) >= self._most or not peer.try_send(_CHANNEL, text):
             return 0
         self._id = number
-        self._calls.append([number, peer, ticks_add(now, ms)])
+        self.calls.append([number, peer, ticks_add(now, ms)])
         self.counts[_N_CALLED] += 1
         return number
 
     def reply(self, peer, number, status, payload=b""):
         """Answer a CALL. False: that peer is gone, or has the answer."""
-        for served in self._served:
+        for served in self.served:
             if served[0] is peer and served[1] == number and served[2] is None:
-                if len(payload) > self._longest - 3:
+                if len(payload) > min(self._longest, peer.hello.request_max) - 3:
                     status = _TOO_LONG
                     payload = b""
                 served[2] = bytes((_ANSWER | status, number >> 8, number & 0xFF)) + payload
@@ -104,18 +104,19 @@ class Rpc(Reactor):
 
     def _send(self, served):
         if served[0].try_send(_CHANNEL, served[2]):
-            self._served.remove(served)
+            self.served.remove(served)
             self.counts[_N_ANSWERED] += 1
         else:
             self._retry = ticks_add(self.now, _RETRY_MS)
 
-    def _find(self, number):
-        for call in self._calls:
+    def find(self, number):
+        """The own call of an id, or None."""
+        for call in self.calls:
             if call[0] == number:
                 return call
 
     def _end(self, call, status, payload=b""):
-        self._calls.remove(call)
+        self.calls.remove(call)
         self._events.append((_DONE, call[0], status, payload))
 
     def next_event(self):
@@ -131,13 +132,13 @@ class Rpc(Reactor):
 
     def remove_peer(self, peer, reason):
         """The session ended: so did its calls, and nobody waits for what is served."""
-        for call in list(self._calls):
+        for call in list(self.calls):
             if call[1] is peer:
                 self.counts[_N_LOST] += 1
                 self._end(call, _LOST)
-        for served in list(self._served):
+        for served in list(self.served):
             if served[0] is peer:
-                self._served.remove(served)
+                self.served.remove(served)
 
     def receive(self, peer, channel, view):
         """A message of a peer. Returns the reason to close it, or 0."""
@@ -146,7 +147,7 @@ class Rpc(Reactor):
             return _MALFORMED
         number = view[1] << 8 | view[2]
         if view[0] & _ANSWER:
-            call = self._find(number)
+            call = self.find(number)
             if call and call[1] is peer:
                 self._end(call, view[0] & 0x7F, bytes(view[3:]))
             else:
@@ -158,7 +159,7 @@ class Rpc(Reactor):
         if not 4 < end <= min(n, 4 + _LONGEST):
             return _MALFORMED
         count = 0
-        for served in self._served:
+        for served in self.served:
             if served[0] is peer:
                 if served[1] == number:
                     return _MALFORMED
@@ -169,10 +170,10 @@ class Rpc(Reactor):
             status = _NO_METHOD
         elif self.allow and not self.allow(peer, method):
             status = _REFUSED
-        elif count >= _OF_ONE_PEER or len(self._served) >= self._most:
+        elif count >= _OF_ONE_PEER or len(self.served) >= self._most:
             status = _BUSY
         else:
-            self._served.append([peer, number, None])
+            self.served.append([peer, number, None])
             self._events.append((_CALL, peer, number, method, bytes(view[end:])))
             return 0
         self.counts[_N_TURNED_AWAY] += 1
@@ -185,10 +186,10 @@ class Rpc(Reactor):
     def next_time(self):
         """The tick at which `tick` must be called at the latest, or None."""
         best = None
-        for call in self._calls:
+        for call in self.calls:
             if best is None or ticks_diff(call[2], best) < 0:
                 best = call[2]
-        for served in self._served:
+        for served in self.served:
             if served[2] and (best is None or ticks_diff(self._retry, best) < 0):
                 best = self._retry
         return best
@@ -196,10 +197,10 @@ class Rpc(Reactor):
     def tick(self, now):
         """Do what is due at `now`."""
         self.now = now
-        for call in list(self._calls):
+        for call in list(self.calls):
             if ticks_diff(now, call[2]) >= 0:
                 self.counts[_N_TIMED_OUT] += 1
                 self._end(call, _TIMEOUT)
-        for served in list(self._served):
+        for served in list(self.served):
             if served[2]:
                 self._send(served)

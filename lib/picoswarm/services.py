@@ -27,9 +27,11 @@ _STREAM_REASON = const(14)
 _MEMORY = const(16)
 
 _OPEN = const(4)  # a session's stage
-_FAILING = const(1)  # states of a link, see connmgr.py
-_ESTABLISHED = const(4)
+_PASSING = const(0x20042)  # busy, duplicate, trimmed: may be otherwise in a moment
+_ESTABLISHED = const(4)  # state of a link, see connmgr.py
 _RETRY_MS = const(50)
+_DIRECT_MS = const(4000)  # after that a gateway is asked too: each dial waits up to 3 s
+_NO_PORT_MS = const(400)  # and after that, where nobody can dial
 _CHUNK = const(256)
 _NAME = const(60)  # bytes of the name of a stream, see mux.py
 _SEND_MS = const(3000)  # a write waits so long for room (row T13)
@@ -63,7 +65,7 @@ class Stream:
         self._changed = Event()
         self._is_ended = self._is_closed = False  # nothing more comes; nothing more is sent
         self._is_left = False  # nobody reads any more
-        self._is_over = False  # its id may be another stream's by now
+        self._is_over = False  # its id may be another stream's by now: there is nothing to read
         self._reason = -1  # why it was given up
 
     def _check(self):
@@ -73,9 +75,10 @@ class Stream:
             raise StreamError("the stream was given up, reason %d" % self._reason, self._reason)
 
     def on_event(self, kind, extra):
-        """The mux has news."""
-        if kind == _RESET:
+        """The mux has news, or (CLOSED) the session ended: what came before can still be read."""
+        if kind == _RESET or kind == _CLOSED:
             self._reason = extra
+            self._is_over |= kind == _RESET
         elif kind == _RESET - 1:
             self._is_ended = True
         self._settle()
@@ -94,16 +97,24 @@ class Stream:
             self._is_over = True
             self._services.forget(self._session, self._channel)
 
+    def take(self, out):
+        """Move what is there to `out`, as much as fits. Returns how many bytes."""
+        count = self._session.mux.read(self._channel, out, 0, len(out)) if not self._is_over else 0
+        if count:
+            self._settle()
+            self._services.touch(self._session)
+        return count
+
     async def read(self, n=_CHUNK):
-        """The bytes that are there, 1 to `n`, once there are some; b"" at the end."""
+        """The bytes that are there, 1 to `n`, once there are some; b"" at the end. What came before a
+        connection ended can still be read."""
         out = bytearray(n)
         while True:
-            count = self._session.mux.read(self._channel, out, 0, n) if self._is_alive() else 0
+            count = self.take(out)
             if count:
-                self._settle()
-                self._services.touch(self._session)
                 return bytes(out[:count])
-            self._check()
+            if self._is_over or not self._is_ended:
+                self._check()
             if self._is_ended:
                 return b""
             self._changed.clear()
@@ -142,6 +153,7 @@ class Stream:
         """Give the stream up, both ways."""
         if self._is_alive():
             self._reason = reason
+            self._is_over = True
             self._changed.set()
             self._session.mux.reset(self._channel, reason)
             self._services.forget(self._session, self._channel)
@@ -157,26 +169,31 @@ class Stream:
 
 
 class Subscription:
-    """Messages on a topic filter, for `async for`; the last few wait, and `dropped` counts those that nobody fetched in
-    time. `close` ends it."""
+    """Messages on a topic filter, for `async for`; a few wait, and `dropped` counts those that nobody fetched in time: the
+    oldest ones, or with `drop_new` the newest. `close` ends it."""
 
-    def __init__(self, services, text, is_signed, most):
+    def __init__(self, services, text, is_signed, most, drop_new=False):
         from .pubsub import matches
 
         self.dropped = 0
         self.filter = text
         self.is_signed = is_signed
+        self.drop_new = drop_new
         self._matches = matches
         self._services = services
         self._raw = bytes((len(text.encode()),)) + text.encode()
         self._most = most
-        self._waiting = deque((), most)
+        self._waiting = deque((), most + 1)  # the end has a place of its own
         self._arrived = Event()
 
     def offer(self, raw, message):
         """Take a message whose topic matches; None: the node is closed."""
         if message is None or self._matches(self._raw, 0, raw, 1):
-            self.dropped += message is not None and len(self._waiting) == self._most
+            if message is not None and len(self._waiting) == self._most:
+                self.dropped += 1
+                if self.drop_new:
+                    return
+                self._waiting.popleft()
             self._waiting.append(message)
             self._arrived.set()
 
@@ -200,6 +217,17 @@ class Subscription:
         return message
 
 
+async def _relayed(stream):
+    """A gateway brings somebody who cannot connect to us."""
+    try:
+        from .relay import accept
+
+        return await accept(stream)
+    except MemoryError:  # whoever wants in goes, and the gateway stays
+        collect()
+        stream.reset(_MEMORY)
+
+
 class Services:
     """See the module. `pubsub`, `rpc`, `logstats`: the reactors, None where the profile leaves them out."""
 
@@ -214,10 +242,11 @@ class Services:
         self.faults = 0  # handlers of the user that raised; the last one is `fault`
         self.fault = None
         self._node = node
-        self.handlers = {}  # by name: of streams and of requests
+        self.handlers = {"/relayed/1": _relayed}  # by name: of streams and of requests
         self._streams = {}  # by (session, channel)
         self._subscriptions = []
         self._calls = {}  # [Event, status, payload] by number
+        swarm.manager.in_use = self._in_use
 
     # Publish and subscribe
 
@@ -226,13 +255,13 @@ class Services:
             _refuse("the profile of this node leaves that out")
         return reactor
 
-    def subscribe(self, text, is_signed):
+    def subscribe(self, text, is_signed, drop_new=False):
         is_signed = bool(is_signed)
         for other in self._subscriptions:
             if other.filter == text and other.is_signed != is_signed:
                 _refuse("this filter cannot be subscribed to both signed and not")
         self._topics()[0](self._served(self.pubsub), text, ticks_ms(), is_signed)
-        subscription = Subscription(self, text, is_signed, self.swarm.profile.deliveries)
+        subscription = Subscription(self, text, is_signed, self.swarm.profile.deliveries, drop_new)
         self._subscriptions.append(subscription)
         self.links.turn()
         return subscription
@@ -254,7 +283,7 @@ class Services:
             self._topics()[1](self.pubsub, subscription.filter, ticks_ms())
             self.links.turn()
 
-    async def publish(self, topic, payload, folder):
+    async def publish(self, topic, payload, folder, wait_ms=0):
         """See `Node.publish`; `folder`: where the seed to sign with is, or False."""
         text = self._served(self.pubsub).compose(topic, payload, bool(folder))
         if folder:
@@ -269,47 +298,72 @@ class Services:
             text[-64:] = job.result
         count = self.pubsub.publish(text, ticks_ms())
         self.links.turn()
+        if wait_ms:
+            from .waiting import wait
+
+            count = await wait(self.pubsub, text, count, wait_ms)
         return count
 
     # Sessions, requests and streams
 
-    async def session(self, id32, ms):
-        """An open session with a node: that which is there, or a new one. Raises a RequestError, or LocalError."""
+    async def session(self, id32, ms, is_direct=False):
+        """An open session with a node: that which is there, or a new one, through a gateway where there is no other way
+        (unless `is_direct`). Raises a RequestError, or LocalError."""
         if len(id32) != 32:
             _refuse("a node id is 32 bytes")
         deadline = ticks_add(ticks_ms(), ms)
         swarm = self.swarm
         link = look = None
+        patience = _DIRECT_MS
         try:
             while True:
                 session = swarm.peers.get(id32)
                 if session and session.stage == _OPEN:
                     return session
-                if link is None and session is None:
+                left = ticks_diff(deadline, ticks_ms())
+                text = "no session with this node" if left <= 0 else ""
+                if link and session is None and link not in swarm.manager.links:
+                    if not _PASSING >> link.reason & 1:
+                        text = "no session with this node"
+                    link = None
+                elif link is None and session is None:
                     contact = self._node.contact(id32)
                     if contact and contact[2]:
                         link = swarm.manager.want(id32, contact[0], contact[2], ticks_ms())
                         self.links.turn()
                     elif look is None:
-                        look = [False]
+                        look = []
                         create_task(self._look_up(id32, look))
-                    elif look[0]:
-                        _fail(_UNREACHABLE, "no such node is known")
+                        if contact:  # its first word tells the TCP port, if there is one
+                            patience = _NO_PORT_MS
+                    elif look:
+                        if look[0]:
+                            raise look[0]
+                        text = text or "no such node is known"
                 if swarm.is_closing:
                     _refuse("the node is not running")
-                if (link and link.state == _FAILING) or ticks_diff(deadline, ticks_ms()) <= 0:
-                    _fail(_UNREACHABLE, "no session with this node")
+                if left > 0 and session is None and not is_direct and (text or ms - left > patience):
+                    from .relay import reach
+
+                    return await reach(self, id32, deadline, link)
+                if text:
+                    _fail(_UNREACHABLE, text)
                 await sleep_ms(_RETRY_MS)
         finally:
             if link and link.state != _ESTABLISHED:
                 swarm.manager.cancel(link)
 
+    def _in_use(self, link):
+        from .steering import in_use
+
+        return in_use(self.rpc, self._streams, link)
+
     async def _look_up(self, id32, look):
         try:
             await self._node.lookup(id32)
-        except Exception:
-            pass  # the node was closed meanwhile
-        look[0] = True
+            look.append(None)
+        except Exception as error:  # for who waits
+            look.append(error)
 
     async def request(self, id32, method, payload, ms):
         self._served(self.rpc)
@@ -334,12 +388,18 @@ class Services:
             await waiting[0].wait()
         finally:
             self._calls.pop(number, None)
+            call = self.rpc.find(number)
+            if call:  # cancelled: its place is free
+                self.rpc.calls.remove(call)
         if waiting[1] != _OK:
             _fail(waiting[1], waiting[2])
         return waiting[2]
 
     async def open_stream(self, id32, name, ms):
-        session = await self.session(id32, ms)
+        return self.stream(await self.session(id32, ms), name)
+
+    def stream(self, session, name):
+        """A Stream to the peer of an open session. Raises a RequestError."""
         channel = session.mux.open(name.encode(), _STREAM_PRIORITY)
         if not channel:
             _fail(_BUSY, "as many streams as there may be")
@@ -435,7 +495,7 @@ class Services:
         elif kind == _CLOSED:
             for key in list(self._streams):
                 if key[0] is session:
-                    self._streams.pop(key).on_event(_RESET, event[2])
+                    self._streams.pop(key).on_event(_CLOSED, event[2])
             self._node.events.put(("disconnected", session.id, event[2]))
         elif kind == _STREAM:
             try:
@@ -512,8 +572,8 @@ class Services:
 
     async def _serve_stream(self, handler, stream):
         try:
-            await handler(stream)
-            stream.leave()
+            if await handler(stream) is not stream:
+                stream.leave()
         except Exception as error:
             from .failures import StreamError
 
@@ -595,4 +655,9 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
         links.open()
     except OSError as error:
         raise OSError(error.errno, "TCP port %d cannot be opened; another program may have it" % links.port)
-    return Services(node, swarm, links, pubsub, rpc, logstats)
+    services = Services(node, swarm, links, pubsub, rpc, logstats)
+    if not profile.listen:
+        from .relay import keep
+
+        create_task(keep(services))
+    return services

@@ -44,6 +44,7 @@ _OPENED = const(1)  # stages of a handshake
 _DONE = const(2)
 _FAILED = const(3)
 
+_FIRST_STREAM = const(128)
 _GOAWAY = const(6)  # event of the mux
 _TCP = const(58)  # in a table record
 _NEW_PERCENT = const(30)  # of the picks from the book, untried ones (row T31)
@@ -125,6 +126,8 @@ class Swarm:
         channels = bytes(sorted(self._by_channel))
         self._hello = Hello(discovery.codec.capabilities, port, b"", channels, profile.record, profile.streams, name)
         # What no session could use is refused now: a name, channels and their limits.
+        self._hello.publish_max = profile.publish_max
+        self._hello.request_max = profile.request_max
         self._hello.seen = bytes(18 if profile.ipv6 else 6)
         self._hello.encode()
         check_channels(profile, self._channels, now)
@@ -208,7 +211,10 @@ class Swarm:
     def _pass_on(self, session, event):
         """Events of a mux become those of the swarm. Returns the one that ends the session, or None."""
         while event and session.stage == _OPEN and event[0] != _GOAWAY:
-            self._events.append((event[0] + STREAM - 1, session, event[1], event[2]))
+            if event[1] < _FIRST_STREAM:  # a fixed channel has no other news
+                self._by_channel[event[1]].writable(session, event[1])
+            else:
+                self._events.append((event[0] + STREAM - 1, session, event[1], event[2]))
             event = session.mux.next_event()
         return event
 
@@ -377,6 +383,7 @@ class Swarm:
         session.handshake = handshake = Handshake(
             self._identity, keys, self.rng, hello.encode(), session.is_outbound, self._reception, dialed_id, self.now
         )
+        handshake.is_visit = link is not None and link.is_visit
         session.buf = handshake.buf
         session.deadline = handshake.deadline
         session.stage = _GREETING
@@ -418,7 +425,7 @@ class Swarm:
     def _work_on(self, session):
         handshake = session.handshake
         if session is self._at_door:
-            self._reception.is_full = not self.manager.may_enter(session.ip)
+            self._reception.is_full = self.manager.crowd(session.ip, self.now)
         handshake.work()
         session.fill = handshake.fill
         session.deadline = handshake.deadline
@@ -474,7 +481,8 @@ class Swarm:
             reason = self.membership.refusal(session) or reason
         if not session.is_outbound:
             self._leave_door(session)
-            session.link = Link(session.id, session.ip, hello.port if hello else 0, False)
+            session.link = Link(session.id, session.ip, hello.port if hello and session.port else 0, False)
+            session.link.is_visit = handshake.is_visit
         if not reason:
             return self._admit(session)
         if session.is_outbound:
@@ -597,7 +605,7 @@ class Swarm:
                 # Not a word after message 1: another one was served, or the keys differ.
                 is_unanswered = handshake and handshake.stage == 0 and reason == _LOST
                 self.manager.failed(link, _NO_ANSWER if is_unanswered else reason, self.now)
-                if self.book and link.id and (reason == _LOST or reason == _SLOW):
+                if self.book and link.id and link.port and (reason == _LOST or reason == _SLOW):
                     self.book.failed(link.id)
         session.stage = _OVER
         session.handshake = None
@@ -623,7 +631,8 @@ class Swarm:
         """A peer broke a rule: it loses its session, and is not heard for a while where that happens again."""
         if session.stage > _OPEN:
             return
-        self.manager.score(session.id, session.ip, offence(reason))
+        if session.port or reason != _FORGED:  # or the gateway between us may have done it
+            self.manager.score(session.id, session.ip, offence(reason))
         if reason == _FORGED:  # nothing can be said to who speaks for it
             self._finish(session, reason)
         else:
@@ -632,7 +641,7 @@ class Swarm:
     def _open(self, session):
         """The peer has taken the session up."""
         session.stage = _OPEN
-        if self.book:
+        if self.book and session.port:
             hello = session.hello
             port = session.port if session.is_outbound else hello.port
             self.book.connected(hello.capabilities & 0x0E, session.id, session.ip, 0, port)

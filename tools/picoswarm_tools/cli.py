@@ -16,6 +16,7 @@ COMMANDS = {
     "nodes": ("picoswarm_gateway.commands", "nodes", "List the nodes that a running gateway knows."),
     "ping": ("picoswarm_gateway.commands", "ping", "Time requests from a gateway to a node."),
     "provision": ("picoswarm_tools.provision", "provision", "Make a network key, or its next epoch, for a node's folder."),
+    "top": ("picoswarm_gateway.top", "top", "Watch the mesh of a gateway, live in the terminal."),
     "rekey": ("picoswarm_tools.rekey", "rekey", "Move a running mesh to a new network key."),
     "revoke": ("picoswarm_tools.rekey", "revoke", "Shut lost nodes out of a running mesh."),
     "size": ("picoswarm_tools.size", "size", "Predict how much of a board's heap a profile takes."),

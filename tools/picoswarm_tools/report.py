@@ -30,6 +30,7 @@ GROUPS = (
     ("picoswarm_tools.rows.handshake", ("handshake.", "session.setup.", "secure.overhead.", "secure.seal512.")),
     ("picoswarm_tools.rows.size", ("mpy.",)),
     ("picoswarm_tools.rows.mux", ("mux.", "priority.")),
+    ("picoswarm_tools.rows.sealed", ("secure.throughput.",)),
     (
         "picoswarm_tools.rows.discovery_device",
         (
@@ -59,7 +60,7 @@ GROUPS = (
         ("lookup.", "join.", "idle.", "liveness.", "sim.", "table.", "discovery.datagram", "discovery.pong"),
     ),
     ("picoswarm_tools.rows.gateway", ("gateway.",)),
-    ("picoswarm_tools.rows.publish", ("publish.", "swarm.one_piece.")),
+    ("picoswarm_tools.rows.publish", ("publish.", "swarm.")),
     ("picoswarm_tools.rows.gateway_start", ("gateway.start_seconds",)),
 )
 

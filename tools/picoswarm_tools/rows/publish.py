@@ -1,4 +1,5 @@
-"""Rows of whole nodes in the virtual network: whether published messages arrive, and how soon sessions join a mesh.
+"""Rows of whole nodes in the virtual network: whether published messages arrive, how soon sessions join a mesh, and whether
+nodes whose links are all taken reach each other.
 
 How it is measured stands in `picoswarm_tools.sim.delivery` and docs/simulator.md.
 
@@ -15,6 +16,7 @@ from ..sim.clock import MINUTE, SECOND
 from ..sim.delivery import Delivery
 from ..sim.fork import futures
 from ..sim.swarm_node import time_to_one_piece
+from ..sim.visits import Visits
 
 MESHES = (12, 30, 100)
 
@@ -44,6 +46,32 @@ def measure(minutes: int = 30, seeds: int = 2) -> Iterator[Row]:
         how = f"{nodes} boards of the default profile, the first a bootstrap node, started within {nodes / 10} s; seeds 1-5"
         yield Row(f"swarm.one_piece.{nodes}", f"sessions join {nodes} nodes to one piece", median, "s, median", method=how)
         yield Row(f"swarm.one_piece.{nodes}.max", "the same, at most", worst, "s", 300, method=how)
+    yield from measure_visits()
+
+
+def _visit(nodes: int, seed: int) -> tuple[int, int, list[int], int, int]:
+    run = Visits(nodes, MINUTE, seed)
+    run.run(10)
+    return run.asked, run.ends["answered"], run.waits_ms, run.opened, max(run.pieces)
+
+
+def measure_visits() -> Iterator[Row]:
+    """Requests from node to node where all links are taken."""
+    for nodes in (12, 50):
+        works = [lambda nodes=nodes, seed=seed: _visit(nodes, seed) for seed in (1, 2, 3)]
+        runs = list(futures(works, 2))  # type: ignore[arg-type]
+        asked, answered, opened = (sum(run[i] for run in runs) for i in (0, 1, 3))
+        waits = sorted(wait for run in runs for wait in run[2])
+        method = (
+            f"{nodes} boards with 4 links each; each asks one of the others, drawn at random, once a minute on average; "
+            f"seeds 1-3, 10 virtual minutes; at most {max(run[4] for run in runs)} piece(s)"
+        )
+        name = f"swarm.visits.{nodes}"
+        yield Row(name, "requests answered within 10 s", answered / asked, "share", 0.99, "higher", method=method)
+        yield Row(f"{name}.wait", "median until the answer", waits[len(waits) // 2], "ms", method=method)
+        yield Row(
+            f"{name}.sessions", "sessions opened for each request, both ends", opened / asked, "sessions", method=method
+        )
 
 
 def _join(nodes: int) -> tuple[float, float]:

@@ -5,8 +5,8 @@
     down         broker topics that go into the mesh, each by the gateway that owns the topic
 
 Nothing that comes from a broker reaches more than three things: mesh topics that a rule of `down` names and that do not
-begin with `$`; the method `gateway/message` of boards that asked for it; presence and discovery, which only make gateways publish
-at the broker. Requests, streams, keys and commands of the gateway cannot be reached from it.
+begin with `$`; the method `gateway/message` of boards that asked for it; presence and discovery, which only make gateways
+publish at the broker. Requests, streams, keys and commands of the gateway cannot be reached from it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What boards hear from the broker: a lease is a board's filter, renewed by the board or at its end after 15 minutes.
 
 A board has one queue, of which one message is on its way at a time: the gateway calls the board's method `gateway/message`,
-and the answer is the board's acknowledgement. A message that a board did not take in three tries, or that finds the queue
-full, is lost and counted; of a full queue the oldest goes.
+and the answer is the board's acknowledgement. A message that a board did not answer in three tries, or that finds the queue
+full, is lost and counted; of a full queue the oldest goes. A board that has no room now is asked again, ever more seldom.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ LEASE_S = 900.0
 FRESH_S = 10.0  # after its beginning a lease gets what the broker had kept
 TRIES = 3
 TRY_MS = 5000
-PAUSE_S = 0.5  # a board had no room
+PAUSE_S = 0.25  # a board had no room: as long as that, then twice as long, up to
+LONGEST_PAUSE_S = 8.0
 RETAINED, REPEAT = 2, 4  # flags
 NO_ROOM, NOBODY = b"\1", b"\2"  # what a board answers
 METHOD = "gateway/message"  # the only method that anything from a broker can reach
@@ -125,7 +126,8 @@ class Leases:
             self._number = (self._number + 1) & 0x3FFFFFFF
             name = topic.encode()
             text = self._number.to_bytes(4, "big") + bytes((len(name),)) + name + payload
-            for _ in range(TRIES):
+            tries, pause = 0, PAUSE_S
+            while tries < TRIES:
                 try:
                     answer = await self._call(id32, METHOD, bytes((number, flags)) + text, TRY_MS)
                 except LocalError:  # longer than a board can take
@@ -133,9 +135,11 @@ class Leases:
                     break
                 except RequestError:
                     flags |= REPEAT
+                    tries += 1
                     continue
                 if answer == NO_ROOM:
-                    await asyncio.sleep(PAUSE_S)
+                    await asyncio.sleep(pause)
+                    pause = min(LONGEST_PAUSE_S, 2 * pause)
                     continue
                 if answer == NOBODY:
                     self.counts["undelivered"] += 1

@@ -1,0 +1,119 @@
+"""What the user says about sessions: with whom there may be one, with whom there shall be one, which of them matter, and
+which has to end (docs/protocol.md 6). Loaded when somebody says so; `Node` hands its calls to it."""
+
+from .compat import const, format_ip, parse_ip, ticks_ms
+
+_BANNED = const(8)  # see reasons.py
+_BAN = const(16)  # in a note, see connmgr.py
+_BAN_MOST = const(254)  # minutes
+_VALUE_MOST = const(100)
+_PROTECTED = const(128)
+
+
+def _refuse(text):
+    from .errors import LocalError
+
+    raise LocalError(text)
+
+
+def _check(id32):
+    if len(id32) != 32:
+        _refuse("a node id is 32 bytes")
+
+
+def gate(services, allow):
+    """The connection manager's gate for the user's `allow`. One that raises says no, and is a fault of a handler."""
+
+    def ask(stage, id32, ip):
+        try:
+            return bool(allow(stage, id32, format_ip(ip)))
+        except Exception as error:
+            services.faults += 1
+            services.fault = error
+            return False
+
+    return ask
+
+
+def _address(text):
+    """(ip, port) of "ip:port" or "[ipv6]:port"."""
+    host, _, port = text.rpartition(":")
+    try:
+        return parse_ip(host.strip("[]")), int(port)
+    except ValueError:
+        _refuse("not an address: '%s' (ip:port, no names)" % text)
+
+
+def in_use(rpc, streams, link):
+    """Whether a stream, or a request from here or there, is under way on a link."""
+    peers = [key[0] for key in streams]
+    if rpc:
+        peers += [call[1] for call in rpc.calls] + [served[0] for served in rpc.served]
+    return any([peer.link is link for peer in peers])
+
+
+async def keep(services, node, who, is_kept):
+    """See `Node.keep`."""
+    manager = services.swarm.manager
+    id32 = None
+    if isinstance(who, str):
+        ip, port = _address(who)
+    else:
+        id32 = who
+        _check(id32)
+        contact = node.contact(id32) if is_kept else b"\0\0\0"
+        if not (contact and contact[2] or not is_kept):
+            await node.lookup(id32)
+            contact = node.contact(id32)
+            if not (contact and contact[2]):
+                from .failures import Unreachable
+
+                raise Unreachable("no such node is known")
+        ip = contact[0]
+        port = contact[2]
+    if is_kept:
+        manager.add(id32, ip, port, ticks_ms())
+    else:
+        for link in list(manager.links):
+            if link.is_permanent and (link.id == id32 if id32 else link.ip == ip and link.port == port):
+                manager.remove(link)
+    services.links.turn()
+
+
+def protect(services, id32, is_protected, value):
+    """See `Node.protect`."""
+    _check(id32)
+    if not 0 <= value <= _VALUE_MOST:
+        _refuse("the value of a peer is 0 to 100")
+    values = services.swarm.manager.values
+    values[id32] = value | (_PROTECTED if is_protected else 0)
+    if not values[id32]:
+        del values[id32]
+
+
+def disconnect(services, id32, reason):
+    """See `Node.disconnect`."""
+    _check(id32)
+    swarm = services.swarm
+    session = swarm.peers.get(id32)
+    if session is None:
+        return False
+    swarm.at(ticks_ms())
+    swarm.end(session, reason)
+    services.links.turn()
+    return True
+
+
+def ban(services, id32, minutes):
+    """See `Node.ban`."""
+    _check(id32)
+    if not 0 <= minutes <= _BAN_MOST:
+        _refuse("a ban lasts 1 to 254 minutes; 0 lifts it")
+    manager = services.swarm.manager
+    note = manager._note(id32, b"")
+    manager._notes[note + _BAN] = minutes and minutes + 1  # the first one is not whole
+    if minutes:
+        for link in list(manager.links):
+            if link.id == id32 and link.is_permanent:
+                manager.remove(link)
+        disconnect(services, id32, _BANNED)
