@@ -1,5 +1,5 @@
-"""What `picoswarm demo` shows: a live table on a terminal, where `k 3` and `r 3` (and Enter) pull the plug of node 3 and start
-it again; elsewhere a line every second.
+"""What `picoswarm demo` shows: a live table on a terminal, where `k 3` and `r 3` (and Enter) pull the plug of node 3 and
+start it again; elsewhere a line every second.
 """
 
 from __future__ import annotations
