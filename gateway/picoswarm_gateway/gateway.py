@@ -26,6 +26,7 @@ from .families import Family
 from .families.clock import ClockFamily
 from .families.mailbox import MailboxFamily
 from .hub import Hub
+from .limits import allow_files
 from .loops import Loops
 from .node import HostNode
 from .operations import Operations
@@ -109,6 +110,7 @@ class Gateway:
             raise
 
     async def _start(self) -> None:
+        allow_files(self.profile.links)
         await self.db.open()
         await self.node.start()
         self._started_at = time.monotonic()

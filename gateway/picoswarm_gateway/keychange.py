@@ -158,17 +158,18 @@ async def meet(node: Node, seconds: float) -> set[bytes]:
                 "Name one with --bootstrap IP:PORT, and check that the folder follows the mesh."
             )
         await asyncio.sleep(0.1)
-    end = loop.time() + _LOOK_S  # whoever is told directly needs no chain of members that follow the operator
-    while loop.time() < end and len(node.sessions()) < min(_DIRECT, len(node.peers())):
-        await asyncio.sleep(0.1)
 
     async def look(target: bytes) -> None:
         await node.lookup(target, full=True)
 
+    async def wait_for_peers() -> None:  # whoever is told directly needs no chain of members that follow the operator
+        while len(node.sessions()) < min(_DIRECT, len(node.peers())):
+            await asyncio.sleep(0.1)
+
     targets = [node.id, *(secrets.token_bytes(32) for _ in range(_LOOKUPS - 1))]
     with suppress(TimeoutError):  # where nodes are gone, a lookup waits for each of them
         async with asyncio.timeout(_LOOK_S):
-            await _in_groups(look, targets)
+            await asyncio.gather(_in_groups(look, targets), wait_for_peers())
     return present(node)
 
 

@@ -12,10 +12,12 @@ from picoswarm import Node
 from picoswarm.membership import NetworkKey
 from picoswarm.node import Events
 
-from .transport import HostLinks, HostSwarm
+from .driver import HostDriver
+from .swarm import HostSwarm
+from .transport import HostLinks
 
 GATEWAY = 2  # bit of the capabilities in HELLO, and of the flags of a record
-EVENTS = 4096  # that wait: a change of keys ends all sessions at once
+EVENTS = 16_384  # that wait: a change of keys ends all sessions at once
 _OPEN = 4  # a session's stage
 _FLAGS = 64  # in a table record
 _PREFIX = 16  # bytes of a revoked id that are known
@@ -24,7 +26,7 @@ _PREFIX = 16  # bytes of a revoked id that are known
 class HostNode(Node):
     """A Node whose sessions take less of a computer's time each; what is said on the wire is the same."""
 
-    parts = (HostSwarm, HostLinks)
+    parts = (HostSwarm, HostLinks, HostDriver)
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)

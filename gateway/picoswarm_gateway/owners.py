@@ -63,8 +63,13 @@ class Owners:
         return self.owner(of) == self._gateway.id
 
     def _on_event(self, event: tuple) -> None:
-        if event[0] not in ("connected", "disconnected"):
-            return
+        if event[0] in ("connected", "disconnected"):
+            session = self._gateway.node.session(event[1])
+            is_gateway = session is not None and bool(session.hello.capabilities & GATEWAY)
+            if is_gateway != (event[1] in self.gateways):
+                self._count()
+
+    def _count(self) -> None:
         node = self._gateway.node
         others = {session.id for session in node.open_sessions() if session.hello.capabilities & GATEWAY}
         before, self.gateways = self.gateways, {self._gateway.id} | others

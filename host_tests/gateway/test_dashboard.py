@@ -9,7 +9,7 @@ from dashboard import FAST, TOKEN, meet, open_browser, with_page
 from picoswarm_gateway import nodes
 from picoswarm_gateway.gateway import Gateway
 from picoswarm_tools import mpy, runtimes
-from picoswarm_tools.swarm import SENSOR_PROGRAM, NodeProcess, board_heap
+from picoswarm_tools.swarm import NodeProcess, board_heap
 from small_mesh import HOST, free_port, until
 
 # Ids of what one can operate, and a screen reader has no name for.
@@ -40,9 +40,7 @@ def test_nodes_appear_with_their_messages_and_one_that_is_killed_goes(browser, m
 
     async def story():
         config = with_page(mesh)
-        board = NodeProcess(
-            "cellar", tmp_path / "cellar", free_port(), mesh.membership, board_heap("RPI_PICO_W"), SENSOR_PROGRAM
-        )
+        board = NodeProcess("cellar", tmp_path / "cellar", free_port(), mesh.membership, board_heap("RPI_PICO_W"))
         async with Gateway(config) as gateway, browser.visit(config) as dashboard:
             await dashboard.sees("#no-nodes", "No node yet")
             async with mesh.node("hall", gateway) as hall:

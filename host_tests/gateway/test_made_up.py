@@ -29,6 +29,15 @@ def ids(count: int) -> list[bytes]:
     return [number.to_bytes(32, "big") for number in range(1, count + 1)]
 
 
+def gateways_node(sessions: list, protect) -> SimpleNamespace:
+    """A node with sessions that may be changed."""
+
+    def session(id32: bytes):
+        return next((each for each in sessions if each.id == id32), None)
+
+    return SimpleNamespace(open_sessions=lambda: sessions, session=session, protect=protect)
+
+
 def test_a_node_that_claims_ever_more_sessions_is_believed_a_few(monkeypatch):
     asked = []
 
@@ -52,7 +61,7 @@ def test_only_some_of_those_who_say_they_are_gateways_hold_their_place(monkeypat
     monkeypatch.setattr(owners, "PROTECTED", 2)
     held: dict[bytes, bool] = {}
     sessions = [SimpleNamespace(id=id32, hello=SimpleNamespace(capabilities=2)) for id32 in ids(5)]
-    node = SimpleNamespace(open_sessions=lambda: sessions, protect=lambda id32, is_held=True: held.update({id32: is_held}))
+    node = gateways_node(sessions, lambda id32, is_held=True: held.update({id32: is_held}))
     gateway = SimpleNamespace(id=bytes(32), node=node, loops=Loops(LOG))
     found = Owners(gateway)
     found._on_event(("connected", sessions[0].id))
@@ -65,7 +74,7 @@ def test_only_some_of_those_who_say_they_are_gateways_hold_their_place(monkeypat
 def test_a_listener_of_owners_that_fails_keeps_the_others_from_nothing():
     heard = []
     sessions = [SimpleNamespace(id=ids(1)[0], hello=SimpleNamespace(capabilities=2))]
-    node = SimpleNamespace(open_sessions=lambda: sessions, protect=lambda *_: None)
+    node = gateways_node(sessions, lambda *_: None)
     found = Owners(SimpleNamespace(id=bytes(32), node=node, loops=Loops(LOG)))
     found.listen(lambda before, now: 1 // 0)
     found.listen(lambda before, now: heard.append(now))

@@ -49,7 +49,7 @@ def with_mailbox(folder: Path, story) -> None:
         published = Published()
         revoked: set[bytes] = set()
         node = SimpleNamespace(
-            subscribe=lambda topics: published, sessions=list, is_revoked=revoked.__contains__, revoked=revoked
+            subscribe=lambda topics: published, session=lambda id32: None, is_revoked=revoked.__contains__, revoked=revoked
         )
         owners = SimpleNamespace(owner=lambda box: GATEWAY)
         gateway = SimpleNamespace(db=state, node=node, id=GATEWAY, owners=owners, log=LOG, loops=Loops(LOG))

@@ -32,7 +32,7 @@ def _refuse(text):
 class Node:
     """One node of a mesh. Nothing happens before `start`, or `async with`, which starts it and closes it."""
 
-    parts = None  # a host's own classes in the place of Swarm and Links
+    parts = None  # a host's own classes in the place of Swarm, Links and Driver
 
     def __init__(self, folder, network=None, profile=None, host="", port=PORT, bootstrap=(), name="", allow=None):
         """`folder`: path of the node's folder, or a Store. `network`: 32-byte network key or Membership; None: the folder

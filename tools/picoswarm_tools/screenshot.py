@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from picoswarm.store import Store
@@ -19,17 +17,19 @@ from picoswarm_gateway.families.mqtt.table import MqttTable, Rule
 from picoswarm_gateway.gateway import Gateway
 from picoswarm_gateway.log import set_up
 
-from . import browser, mpy, peers, runtimes
+from . import browser, mpy, runtimes
+from .broker import Broker
 from .demo import FAST
 from .provision import Membership, new_network_key, save
 from .smallpng import shrink
-from .swarm import HOST, SENSOR_PROGRAM, NodeProcess, board_heap, free_ports
+from .swarm import HOST, NodeProcess, board_heap, free_ports
 
 PICTURE = runtimes.ROOT / "docs" / "dashboard.png"
 MOST_BYTES = 200_000
 SIZE = {"width": 1280, "height": 900}
 BOARD = "RPI_PICO_W"
 PATIENCE_S = 120
+EVERY_MS = 1500  # between two readings of a node
 SENSORS = {
     "kitchen": "temperature",
     "bedroom": "temperature",
@@ -45,24 +45,6 @@ SENSORS = {
 }
 
 
-@contextmanager
-def broker(folder: Path, port: int) -> Iterator[MqttTable]:
-    """A mosquitto of its own, and the gateway's table for it; an empty one where there is no mosquitto."""
-    try:
-        command, environment = peers.mosquitto()
-    except runtimes.Missing as trouble:
-        print(f"screenshot: without MQTT: {trouble}", file=sys.stderr)
-        yield MqttTable()
-        return
-    path = folder / "mosquitto.conf"
-    path.write_text(f"listener {port} {HOST}\nallow_anonymous true\npersistence false\nlog_dest none\n")
-    with subprocess.Popen([*command, "-c", str(path)], env={**os.environ, **environment}) as process:
-        try:
-            yield MqttTable(url=f"mqtt://{HOST}:{port}", up=[Rule("sensors/#")])
-        finally:
-            process.terminate()
-
-
 @asynccontextmanager
 async def sensor_mesh(folder: Path) -> AsyncIterator[tuple[Gateway, list[NodeProcess]]]:
     """A gateway with its dashboard, and a sensor node for each of SENSORS. Raises Missing."""
@@ -72,16 +54,16 @@ async def sensor_mesh(folder: Path) -> AsyncIterator[tuple[Gateway, list[NodePro
     mesh = MeshTable(folder=str(folder / "gateway"), name="house", host=HOST, port=ports[0], profile=dict(FAST))
     http = HttpTable(host=HOST, port=ports[1], token="only for this picture")
     heap = board_heap(BOARD)
-    nodes = [
-        NodeProcess(name, folder / name, port, membership, heap, SENSOR_PROGRAM)
-        for name, port in zip(SENSORS, ports[3:], strict=True)
-    ]
+    nodes = [NodeProcess(name, folder / name, port, membership, heap) for name, port in zip(SENSORS, ports[3:], strict=True)]
     async with AsyncExitStack() as stack:
-        mqtt = stack.enter_context(broker(folder, ports[2]))
+        broker = await stack.enter_async_context(Broker(folder, ports[2]))
+        mqtt = MqttTable(url=broker.url, version=broker.version, up=[Rule("sensors/#")])
         gateway = await stack.enter_async_context(Gateway(Config(mesh=mesh, http=http, mqtt=mqtt)))
         for node in nodes:
             stack.push_async_callback(node.stop)
-            await node.start(f"{HOST}:{ports[0]}", {**FAST, "name": node.name, "what": SENSORS[node.name]})
+            await node.start(
+                f"{HOST}:{ports[0]}", {**FAST, "name": node.name, "what": SENSORS[node.name], "every": EVERY_MS}
+            )
         yield gateway, nodes
 
 

@@ -26,7 +26,6 @@ HOST = "127.0.0.1"
 # Below the numbers that systems give to outgoing connections: such a connection could take a free port before its user does.
 _PORTS = range(10_000, 32_768)
 NODE_PROGRAM = runtimes.ROOT / "firmware" / "demo_node.py"
-SENSOR_PROGRAM = runtimes.ROOT / "firmware" / "sensor_node.py"
 
 
 class Trouble(Exception):
@@ -72,12 +71,8 @@ def board_heap(board: str) -> int:
 class NodeProcess:
     """One MicroPython node. `state` is its last report; `id` what it said of itself at its start, in hex."""
 
-    def __init__(
-        self, name: str, folder: Path, port: int, membership: Membership, heap_bytes: int, program: Path = NODE_PROGRAM
-    ) -> None:
-        """`program`: takes the arguments of demo_node.py, and its id as its first line."""
+    def __init__(self, name: str, folder: Path, port: int, membership: Membership, heap_bytes: int) -> None:
         self.name = name
-        self.program = program
         self.port = port
         self.id = ""
         self.first_id = ""  # of its first boot; a node comes back under the same one
@@ -124,7 +119,7 @@ class NodeProcess:
         """Start the process; `numbers` change its profile (and what else the program knows),
         `library` is where the precompiled library is."""
         library = library or mpy.library_folder("x86")
-        command = [str(runtimes.find("micropython")), "-X", f"heapsize={self._heap_bytes}", str(self.program)]
+        command = [str(runtimes.find("micropython")), "-X", f"heapsize={self._heap_bytes}", str(NODE_PROGRAM)]
         command += [str(self._folder), HOST, str(self.port), bootstrap, *(f"{k}={v}" for k, v in numbers.items())]
         self.process = await asyncio.create_subprocess_exec(
             *command,

@@ -210,11 +210,10 @@ class MailboxFamily(Family):
         subscription = node.subscribe("#")
         try:
             async for message in subscription:
-                awake = {session[0] for session in node.sessions()}
                 topic = message.topic.encode()
                 text = bytes((len(topic),)) + topic
                 for box, filters in list(self._filters.items()):
-                    if box not in awake and box != message.origin and self._wants(filters, text):
+                    if box != message.origin and self._wants(filters, text) and node.session(box) is None:
                         await self._keep_publication(box, message.origin, text + message.payload)
         finally:
             subscription.close()

@@ -336,10 +336,11 @@ class MqttFamily(Family):
             self.devices.announce_all()
 
     def _has_session(self, board: bytes) -> bool:
-        return any(each[0] == board for each in self._node.sessions())
+        return self._node.session(board) is not None
 
     def _name_of(self, board: bytes) -> str:
-        return next((each[3] for each in self._node.sessions() if each[0] == board), "")
+        session = self._node.session(board)
+        return session.hello.name if session else ""
 
     def _say(self, topic: str, text: str) -> None:
         """Publish what the gateway itself has to say. While there is no connection only what takes something away waits: the
