@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ...gateway import Gateway
 
 QOS1, RETAIN, REPEAT = 1, 2, 4  # flags of a message
+REVOKED = 22  # why a session ended, see picoswarm.reasons
 HEAD = 6  # flags 1 | message id 4 | length of the topic 1
 BROKER_S = 5.0  # that the broker has for an acknowledgement; a board waits 7 s
 DOWN_S = 0.05  # between two messages into the mesh, as fast as a board may be told for long
@@ -322,8 +323,8 @@ class MqttFamily(Family):
             is_there = event[0] == "connected"
             if is_there or event[1] in self.presence.boards:
                 self.presence.on_session(event[1], is_there)
-        elif event[0] == "revoked":
-            self.forget(event[1])
+            if not is_there and event[2] == REVOKED:
+                self.forget(event[1])
 
     def _on_up(self) -> None:
         """There is a connection to the broker again."""
