@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -268,12 +268,6 @@ async def _report(node: Node, change: Change, members: set[bytes], told: dict[by
     )
 
 
-def set_memory(node: Node, remembers: Callable[[bytes], bool]) -> None:
-    """Tell a running gateway node how to find out whether it knew an id before its last start. Without that, only those come
-    back after a revocation that had a session with it since."""
-    node._services.swarm.membership.remembers = remembers
-
-
 def resolve(node: Node, members: set[bytes], texts: Sequence[str]) -> list[bytes]:
     """The ids, or their first 16 bytes, that texts name: 64 or 32 hex digits of an id, the first 8 or more of a member
     that is there, or the name of a peer. Raises Refused."""
@@ -332,5 +326,4 @@ __all__ = [
     "present",
     "resolve",
     "run_change",
-    "set_memory",
 ]

@@ -51,6 +51,9 @@ class Gateway:
         for i in range(0, len(table.pool), table.step):
             if table.pool[i + _FLAGS] & _CAPABLE and table.is_live(i):
                 ids.add(bytes(table.pool[i : i + 32]))
+        for id32 in list(self._rests):
+            if id32 not in ids:
+                del self._rests[id32]
         return sorted(ids, key=self._rank, reverse=True)
 
     def _rank(self, id32):

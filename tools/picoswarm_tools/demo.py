@@ -261,7 +261,8 @@ class Demo:
 
     def summary(self) -> dict:
         """The JSON line. `loss` is that of readings on their way to MQTT. `messages_sent` are deliveries in the mesh that
-        were to be expected: of each reading one at every other node that was up. A killed node counts there a while.
+        were to be expected: of each reading one at every other node that was up. A killed node counts there a
+        while."""
         nodes, joined, loss = len(self.nodes) + 1, self.joined(), self.lost()
         received = self.ear.counts.total()
         return {
