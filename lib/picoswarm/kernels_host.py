@@ -164,7 +164,6 @@ def u_from_id(id32):
     return ((1 + y) * pow(1 - y, -1, _P) % _P).to_bytes(32, "little")
 
 
-
 class PublicKey:
     """The Ed25519 public key of a seed as a job of one step (see ed25519.py)."""
 

@@ -260,8 +260,9 @@ class Demo:
         return found
 
     def summary(self) -> dict:
-        """The JSON line. `loss` is that of readings on their way to MQTT. `messages_sent` are deliveries in the mesh that were
-        to be expected: of each reading one at every other node that was up. A killed node counts there for some time."""
+        """The JSON line. `loss` is that of readings on their way to MQTT. `messages_sent` are deliveries in the mesh that
+        were to be expected: of each reading one at every other node that was up. A killed node counts there a
+        while."""
         nodes, joined, loss = len(self.nodes) + 1, self.joined(), self.lost()
         received = self.ear.counts.total()
         return {
