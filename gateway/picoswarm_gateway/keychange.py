@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,17 +158,18 @@ async def meet(node: Node, seconds: float) -> set[bytes]:
                 "Name one with --bootstrap IP:PORT, and check that the folder follows the mesh."
             )
         await asyncio.sleep(0.1)
-    end = loop.time() + _LOOK_S  # whoever is told directly needs no chain of members that follow the operator
-    while loop.time() < end and len(node.sessions()) < min(_DIRECT, len(node.peers())):
-        await asyncio.sleep(0.1)
 
     async def look(target: bytes) -> None:
         await node.lookup(target, full=True)
 
+    async def wait_for_peers() -> None:  # whoever is told directly needs no chain of members that follow the operator
+        while len(node.sessions()) < min(_DIRECT, len(node.peers())):
+            await asyncio.sleep(0.1)
+
     targets = [node.id, *(secrets.token_bytes(32) for _ in range(_LOOKUPS - 1))]
     with suppress(TimeoutError):  # where nodes are gone, a lookup waits for each of them
         async with asyncio.timeout(_LOOK_S):
-            await _in_groups(look, targets)
+            await asyncio.gather(_in_groups(look, targets), wait_for_peers())
     return present(node)
 
 
@@ -267,12 +268,6 @@ async def _report(node: Node, change: Change, members: set[bytes], told: dict[by
     )
 
 
-def set_memory(node: Node, remembers: Callable[[bytes], bool]) -> None:
-    """Tell a running gateway node how to find out whether it knew an id before its last start. Without that, only those come
-    back after a revocation that had a session with it since."""
-    node._services.swarm.membership.remembers = remembers
-
-
 def resolve(node: Node, members: set[bytes], texts: Sequence[str]) -> list[bytes]:
     """The ids, or their first 16 bytes, that texts name: 64 or 32 hex digits of an id, the first 8 or more of a member
     that is there, or the name of a peer. Raises Refused."""
@@ -331,5 +326,4 @@ __all__ = [
     "present",
     "resolve",
     "run_change",
-    "set_memory",
 ]

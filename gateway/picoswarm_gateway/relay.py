@@ -12,16 +12,15 @@ from collections import Counter
 from typing import Any
 
 import msgspec
-from picoswarm import Node
 from picoswarm.failures import RequestError, StreamError
 from picoswarm.reasons import name
+
+from .node import GATEWAY, HostNode
 
 ASKS = "/relay/1"
 BRINGS = "/relayed/1"
 ID = 32  # bytes
 CHUNK = 1024  # bytes that are passed on at a time
-GATEWAY = 2  # in the capabilities of a HELLO
-OPEN = 4  # a session's stage
 TO_ASK_S = 5  # for the 32 bytes
 
 BUSY, SELF, STREAM, SLOW, ABSENT = 1, 4, 14, 19, 24  # see reasons.py
@@ -103,10 +102,10 @@ class Splice:
 
 
 class Relay:
-    """Serves /relay/1 on a Node that was started. `counts`: asked, opened, bytes (of ended connections), refused_<reason>,
-    and ended_done, _lost (a side went), _idle, _bytes."""
+    """Serves /relay/1 on a HostNode that was started. `counts`: asked, opened, bytes (of ended connections),
+    refused_<reason>, and ended_done, _lost (a side went), _idle, _bytes."""
 
-    def __init__(self, node: Node, limits: Limits | None = None) -> None:
+    def __init__(self, node: HostNode, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self.counts: Counter[str] = Counter()
         self.splices: list[Splice] = []
@@ -119,8 +118,8 @@ class Relay:
 
     def _session(self, id32: bytes) -> Any:
         """The open session with a node, unless it goes through a gateway itself; or None."""
-        session = self._node._sessions().swarm.peers.get(id32)
-        return session if session and session.stage == OPEN and session.port else None
+        session = self._node.session(id32)
+        return session if session and session.port else None
 
     def _refusal(self, asker: bytes, target: bytes) -> int:
         """Why one node may not have another one through here, as a reason of docs/protocol.md 4.7; 0 for no reason."""
@@ -152,7 +151,7 @@ class Relay:
         if reason:
             return self._refuse(stream, reason)
         try:
-            other = self._node._sessions().stream(self._session(target), BRINGS)
+            other = self._node.open_stream_on(self._session(target), BRINGS)
         except RequestError:  # that session has no stream left
             return self._refuse(stream, BUSY)
         splice = Splice(self.limits, stream, other)

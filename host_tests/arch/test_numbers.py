@@ -51,6 +51,7 @@ REPEATED = {
     "rpc": [("services", name, name) for name in ("CALL", "OK", "TIMEOUT", "LOST")],
     "logstats": [("asking", name, name) for name in ("LOG", "STATS")],
     "discovery": [("swarm", "TCP", "TCP")],
+    "membership": [("changes", name, name) for name in ("EPOCHS", "HALF")],
 }
 # Modules whose constants with the words of reasons.py are reasons, and the words that mean nothing else there.
 WITH_REASONS = ("connmgr", "handshake", "hello", "lanes", "mux", "pex", "pubsub", "rekey", "returning", "session", "swarm")

@@ -66,7 +66,7 @@ def test_the_reserved_place_is_for_a_permanent_peer():
     permanent = owner.manager.add(id_of(30), lan(30), 5000, owner.now)
     assert owner.dial() is permanent
     assert owner.manager.established(permanent, permanent.id, owner.now) == KEEP
-    assert owner.manager.rival is None and len(owner.manager.links) == 4
+    assert owner.manager.rival is None and len(owner.links()) == 4
 
 
 def test_a_permanent_peer_that_comes_by_itself_takes_the_reserved_place_and_is_not_dialed():
@@ -182,7 +182,7 @@ def test_an_old_link_from_the_other_side_is_asked_first():
     new, verdict = owner.enter(id_of(1), lan(1))
     owner.close(old, LOST)  # it did not
     assert verdict == ASK_OLD and owner.manager.established(new, id_of(1), owner.now) == KEEP
-    assert owner.manager.links == [new]
+    assert owner.links() == [new]
 
 
 RELAYED = b"\0\1\2\3"  # through a gateway: an address that is none, and no port
@@ -424,7 +424,7 @@ def test_a_node_with_places_keeps_visits_as_it_keeps_other_links():
     for i in (40, 41, 42, 43):
         assert visit(owner, i)[2] is None
     owner.wait(10 * SECOND)
-    assert visit(owner, 44)[1] == KEEP and len(owner.manager.links) == 4
+    assert visit(owner, 44)[1] == KEEP and len(owner.links()) == 4
 
 
 def test_no_more_links_than_the_profile_says():
@@ -437,4 +437,4 @@ def test_no_more_links_than_the_profile_says():
             owner.close(owner.manager.rival, TRIMMED)
         _, verdict = owner.enter(id_of(100 + i), lan(100 + i))
         assert verdict in (KEEP, BUSY)
-        assert sum(link.state == ESTABLISHED for link in owner.manager.links) <= 4
+        assert sum(link.state == ESTABLISHED for link in owner.links()) <= 4

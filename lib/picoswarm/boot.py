@@ -93,7 +93,10 @@ class Boot:
 
         collect()
         from .discovery import Discovery
-        from .net import Driver
+        if node.parts:
+            Driver = node.parts[2]
+        else:
+            from .net import Driver
 
         profile = self._profile
         ip = self._host if any(self._host) else own_ip()

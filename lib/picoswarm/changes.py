@@ -14,7 +14,6 @@ there was one. Loaded when it is needed, and forgotten. Pure.
 
 from .compat import const, sha256
 from .errors import Malformed
-from .membership import EPOCHS, is_higher
 
 ROTATE = 1  # the lower key stays for a day
 REVOKE = 2  # it goes at once
@@ -36,6 +35,8 @@ _COUNT = const(38)
 _IDS = const(39)
 _SIGNATURE = const(64)
 _SERIALS = const(0x40000000)
+_EPOCHS = const(16)
+_HALF = const(8)  # see membership.py, which is not loaded for this
 
 
 class Change:
@@ -49,7 +50,7 @@ class Change:
         self.kind = text[0]
         self.serial = int.from_bytes(text[1:5], "big")
         self.epoch = text[5]
-        if not ROTATE <= self.kind <= REVOKE or not 0 < self.serial < _SERIALS or self.epoch >= EPOCHS:
+        if not ROTATE <= self.kind <= REVOKE or not 0 < self.serial < _SERIALS or self.epoch >= _EPOCHS:
             raise Malformed("change of keys: value")
         self.text = bytes(text)
         self.key = self.text[_KEY:_COUNT]
@@ -69,7 +70,7 @@ class Change:
             return OLDER
         if self.serial == keys.serial:
             return HELD if self.epoch == keys.highest.epoch and self.key == keys.highest.key else OLDER
-        return -1 if is_higher(self.epoch, keys.highest.epoch) else UNORDERED
+        return -1 if 0 < (self.epoch - keys.highest.epoch) % _EPOCHS < _HALF else UNORDERED
 
 
 def signed_text(unsigned):

@@ -159,6 +159,7 @@ class ConnManager:
         self.pick = self.allow = self.in_use = self.rival = None
         self.values = {}
         self.rival_reason = 0
+        self.apart = 0  # established inbound links that its owner keeps elsewhere
         self.ends = [0] * _REASONS
 
     # Time
@@ -383,7 +384,8 @@ class ConnManager:
     def fits(self, link, is_outbound, is_wish, now):
         """Whether there is a place for one more link, `link` itself not counted. A wish may take that of another, the
         `rival`."""
-        links = outbound = inbound = permanent = 0
+        outbound = permanent = 0
+        links = inbound = self.apart
         for each in self.links:
             if each is not link and each.state > _FAILING:
                 links += 1

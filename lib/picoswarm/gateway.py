@@ -51,6 +51,9 @@ class Gateway:
         for i in range(0, len(table.pool), table.step):
             if table.pool[i + _FLAGS] & _CAPABLE and table.is_live(i):
                 ids.add(bytes(table.pool[i : i + 32]))
+        for id32 in list(self._rests):
+            if id32 not in ids:
+                del self._rests[id32]
         return sorted(ids, key=self._rank, reverse=True)
 
     def _rank(self, id32):
@@ -82,8 +85,18 @@ class Gateway:
         has the family."""
         end = ticks_add(ticks_ms(), ms)
         trouble = None
+        peers = self.swarm.peers
+        if self.home and self.home not in peers:
+            self._rests[self.home] = ticks_ms()  # its session went: dialing it first could cost seconds
         while True:
-            for id32 in self.gateways():
+            ids = self.gateways()
+            while ids:
+                id32 = ids[0]
+                for other in ids if trouble else ():  # now a session that is there is worth more than the order
+                    if other in peers and other not in self._rests:
+                        id32 = other
+                        break
+                ids.remove(id32)
                 left = ticks_diff(end, ticks_ms())
                 if left <= 0:
                     break
@@ -112,6 +125,7 @@ class Gateway:
                 values[self.home] -= _HELD
             values[id32] = values.get(id32, 0) + _HELD
         self.home = id32
+        self._rests.pop(id32, None)
 
 
 async def find(node, services, table, family, ms):

@@ -32,7 +32,7 @@ def _refuse(text):
 class Node:
     """One node of a mesh. Nothing happens before `start`, or `async with`, which starts it and closes it."""
 
-    parts = None  # a host's own classes in the place of Swarm and Links
+    parts = None  # a host's own classes in the place of Swarm, Links and Driver
 
     def __init__(self, folder, network=None, profile=None, host="", port=PORT, bootstrap=(), name="", allow=None):
         """`folder`: path of the node's folder, or a Store. `network`: 32-byte network key or Membership; None: the folder
@@ -279,11 +279,11 @@ class Node:
 
 class Events:
     """What happened to a node, for `async for`: ("added", id), ("removed", id), ("alone",), ("outside", ip or None, port) of
-    its table; ("connected", id), ("disconnected", id, reason) of its sessions. For one consumer. The last 16 wait; what is
-    older is lost. It ends when the node is closed."""
+    its table; ("connected", id), ("disconnected", id, reason) of its sessions. For one consumer. The last 16, or `most`,
+    wait; what is older is lost. It ends when the node is closed."""
 
-    def __init__(self):
-        self._waiting = deque((), _WAITING)
+    def __init__(self, most=_WAITING):
+        self._waiting = deque((), most)
         self._arrived = Event()
 
     def put(self, event):

@@ -609,7 +609,7 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
     from .swarm import Swarm
     from .tcp import Links
 
-    make_swarm, make_links = node.parts or (Swarm, Links)
+    make_swarm, make_links = node.parts[:2] if node.parts else (Swarm, Links)
     now = ticks_ms()
     reactors = list(reactors)
     pubsub = rpc = logstats = book = pex = None

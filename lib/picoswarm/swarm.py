@@ -84,6 +84,7 @@ class Swarm:
     Raises LocalError where two reactors serve one channel, and for what does not fit HELLO or a session."""
 
     make_session = Session
+    make_manager = ConnManager
 
     def __init__(self, profile, identity, membership, rng, now, reactors, discovery, book=None, port=0, name=""):
         self.now = now
@@ -96,7 +97,7 @@ class Swarm:
         self.is_busy = False  # `work` has more to do at once
         self.faults = 0  # reactors that raised; the last one is `fault`
         self.fault = None
-        self.manager = ConnManager(profile, identity.id, rng, now)
+        self.manager = self.make_manager(profile, identity.id, rng, now)
         self.manager.pick = self._pick
         self._door = Door()
         self._at_door = None  # the session that waits there
@@ -183,15 +184,14 @@ class Swarm:
         session, and with a frame of its own for that each record would cost heap."""
         self.at(now)
         if session.stage == _STARTED or session.stage == _OPEN:
-            self._take(session, n)
+            self._take(session, session.receive(n))
         elif session.stage == _GREETING or session.stage == _PARKED:
             session.handshake.receive(n, now)
             session.fill = session.handshake.fill
             self.is_busy = True
 
     def _take(self, session, n):
-        """Records of a session came."""
-        n = session.receive(n)
+        """Records of a session came, and it said `n` to them."""
         if n > 0:
             return self.offend(session, n)
         if n or session.stage > _OPEN:
@@ -276,10 +276,7 @@ class Swarm:
         """What is due by now: deadlines, keepalive, dials, the reactors' own business."""
         self.at(now)
         if ticks_diff(now, self._scan_at) >= 0:
-            self._scan_at = ticks_add(now, _SCAN_MS)
-            self._resting = []
-            for session in list(self.sessions):
-                self._look_after(session, now)
+            self._scan(now)
         self.manager.tick(now)
         while not self.is_closing:
             link = self.manager.next_dial(now)
@@ -299,6 +296,13 @@ class Swarm:
                         reactor.tick(now)
                 except Exception as error:
                     self._rest(reactor, error)
+
+    def _scan(self, now):
+        """Look at all sessions."""
+        self._scan_at = ticks_add(now, _SCAN_MS)
+        self._resting = []
+        for session in list(self.sessions):
+            self._look_after(session, now)
 
     def _rest(self, reactor, error):
         """A reactor raised in its own business. What it left undone would be due at once, again and again."""
@@ -517,7 +521,7 @@ class Swarm:
         session.touch()
         self._tell(session, _INIT, 0)
         if session.fill and session.stage == _STARTED:
-            self._take(session, 0)
+            self._take(session, session.receive(0))
 
     def _turn_away(self, id32):
         """The newer sessions of a peer that wait whether the older one lives are one too many."""

@@ -1,5 +1,6 @@
 """Rows of sealed records: what encryption leaves of the throughput of a bare socket, beside asyncio's streams on the same
-interpreter. Both ends run on 32-bit MicroPython with viper kernels (unix/sealed_bench.py); the plain ones are unix/mux_bench.py.
+interpreter. Both ends run on 32-bit MicroPython with viper kernels (unix/sealed_bench.py); the plain ones are those of
+unix/mux_bench.py.
 
     python -m picoswarm_tools.rows.sealed
 """
@@ -34,7 +35,7 @@ def device() -> tuple[list[str], dict[str, str]]:
 
 
 def user_seconds(what: str, count: int, size: int = SIZE) -> float:
-    """CPU time in user mode of one end that sends or receives so many messages. Raises RuntimeError where some are missing."""
+    """CPU time in user mode of one end that sends or receives so many messages. Raises RuntimeError where one is missing."""
     command, environment = device()
     port = free_ports(1)[0]
     arguments = [*command, PEERS[what], str(port), str(count), str(size)]
@@ -59,8 +60,8 @@ def user_seconds(what: str, count: int, size: int = SIZE) -> float:
 
 
 def pairs(rounds: int = ROUNDS, count: int = COUNT, plain_count: int = PLAIN_COUNT) -> Iterator[tuple[float, ...]]:
-    """User seconds for a message: sealed, plain, sent; sealed, plain, received. One after the other, without what it takes to
-    start."""
+    """User seconds for a message: sent sealed, plain; received sealed, plain. One after the other, without what it takes
+    to start."""
     idle = {what: statistics.median(user_seconds(what, 0) for _ in range(3)) for what in PEERS}
     plain = {
         f"plain_{what}": statistics.median(mux.user_seconds(f"plain_{what}", 0, SIZE)[0] for _ in range(3)) for what in PEERS

@@ -242,6 +242,9 @@ class Broker:
                     await self._serve(self._client)
             except (aiomqtt.MqttError, OSError, ValueError) as error:
                 self.trouble = str(error) or type(error).__name__
+            except Exception as error:  # whatever a library comes upon, this goes on
+                self.trouble = repr(error)
+                self._log.exception("the connection to the broker failed")
             if self.is_up:
                 self.is_up = False
             self._log.warning("no connection to the broker", trouble=self.trouble, wait_s=wait, waiting=len(self._queue))

@@ -18,6 +18,7 @@ from picoswarm.errors import LocalError
 from picoswarm.failures import RequestError
 
 LEASE_S = 900.0
+MOST = 10_000  # leases of all boards: each message of the broker is held against all of them
 FRESH_S = 10.0  # after its beginning a lease gets what the broker had kept
 TRIES = 3
 TRY_MS = 5000
@@ -69,17 +70,17 @@ class Leases:
 
     def take(self, board: bytes, number: int, pattern: str) -> bool | None:
         """Give a board a lease, or renew the one with this number. True: it is new; None: it has as many as it may."""
-        mine = self._boards.setdefault(board, _Board())
         now = self._clock()
+        mine = self._boards.get(board) or _Board()
         old = mine.leases.get(number)
         if old and old.pattern == pattern:
             old.ends = now + LEASE_S
             return False
         if old:
             self.end(board, number)
-            mine = self._boards.setdefault(board, mine)
-        if len(mine.leases) >= self._filters:
+        if len(mine.leases) >= self._filters or len(self) >= MOST:
             return None
+        self._boards[board] = mine
         mine.leases[number] = Lease(pattern, now, now + LEASE_S)
         return True
 
@@ -94,6 +95,7 @@ class Leases:
             del self._boards[board]
             if mine.task:
                 mine.task.cancel()
+                mine.task = None
 
     def has(self, pattern: str) -> bool:
         """Whether a board has this filter."""

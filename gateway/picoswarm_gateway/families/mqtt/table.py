@@ -80,7 +80,7 @@ class MqttTable(msgspec.Struct, forbid_unknown_fields=True):
     def address(self) -> tuple[str, int, bool]:
         """(host, port, whether with TLS). Raises ValueError."""
         parts = urlsplit(self.url)
-        if parts.scheme not in PORTS or not parts.hostname or parts.path.strip("/") or parts.username:
+        if parts.scheme not in PORTS or not parts.hostname or parts.path.strip("/") or "@" in parts.netloc:
             raise ValueError("mqtt://host:port or mqtts://host:port; user and password have fields of their own")
         return parts.hostname, parts.port or PORTS[parts.scheme], parts.scheme == "mqtts"
 
