@@ -5,7 +5,7 @@ VENV := build/venv/bin
 # Three workers, since real meshes mostly wait; a file stays with one of them: its tests share a process on a MicroPython.
 PYTEST := $(VENV)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help setup micropython demo test test-long report peers lint mpy docs clean
+.PHONY: help setup micropython demo test test-long report peers browser screenshot lint mpy docs clean
 
 help: ## what one can do here
 	@echo "picoswarm: a peer-to-peer stack for microcontrollers"
@@ -17,14 +17,14 @@ setup: ## the Python environment in build/venv (every other target calls this)
 micropython: ## MicroPython from source: 32-bit unix, mpy-cross, Cortex-M3 and -M0+ under qemu
 	@$(PYTHON) firmware/micropython/build.py
 
-demo: setup ## a mesh of real MicroPython nodes on this machine (NODES=12 DEMO_SECONDS=30)
+demo: setup ## a gateway, MQTT and real MicroPython nodes on this machine (NODES=12 DEMO_SECONDS=30 HTTP=8080)
 	@$(PYTHON) firmware/micropython/build.py mpy-cross unix32
-	@$(VENV)/picoswarm demo $(if $(NODES),--nodes $(NODES)) $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+	@$(VENV)/picoswarm demo $(if $(NODES),--nodes $(NODES)) $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS)) $(if $(HTTP),--http $(HTTP))
 
-test: setup micropython ## every test, short counts (PYTEST_ARGS= to choose)
+test: setup micropython browser ## every test, short counts (PYTEST_ARGS= to choose)
 	@$(PYTEST) $(PYTEST_ARGS)
 
-test-long: setup micropython ## every test with the full counts
+test-long: setup micropython browser ## every test with the full counts
 	@$(PYTHON) firmware/micropython/build.py unix64
 	@PICOSWARM_LONG=1 $(PYTEST) $(PYTEST_ARGS)
 
@@ -33,6 +33,12 @@ report: setup micropython ## measure, print a table, write build/report.json (RO
 
 peers: setup micropython ## what a user would pick instead, to be measured beside (mosquitto, microdot, umqtt.simple)
 	@$(VENV)/python -m picoswarm_tools.peers
+
+browser: setup ## chromium, for the dashboard's test and its picture (as root; else it says how)
+	@$(VENV)/python -m picoswarm_tools.browser
+
+screenshot: setup micropython browser ## docs/dashboard.png, of a real mesh on this machine
+	@$(VENV)/python -m picoswarm_tools.screenshot
 
 lint: setup ## style, as CONTRIBUTING asks
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check tools gateway host_tests --exclude host_tests/unit

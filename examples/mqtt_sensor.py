@@ -28,7 +28,7 @@ async def main(folder, address, port=20742):
         while not orders.done():
             try:
                 await gateway.publish("kitchen/temperature", b"%d.%d" % divmod(temperature, 10), qos=1)
-                print("the broker has %d.%d" % divmod(temperature, 10))
+                print("the broker has", temperature / 10)
             except RequestError as error:
                 print("not now:", error)
             temperature = 210 + (temperature + 1) % 10

@@ -1,26 +1,32 @@
-"""A node that tells its state: a JSON object a line on standard output, each second. `make demo` runs many of these, and on
-a board it prints to the serial console.
+"""A board with a sensor, that tells its state: a JSON object a line on standard output, each second. `make demo` runs many
+of these, and on a board it prints to the serial console.
 
-    micropython demo_node.py FOLDER HOST PORT BOOTSTRAP [name=value ...]
+    micropython demo_node.py FOLDER HOST PORT BOOTSTRAP [name=NAME] [what=temperature] [every=MS] [number=value ...]
 
-BOOTSTRAP is ip:port, several with commas between them, or - for none. name=value changes a number of the profile. FOLDER
+BOOTSTRAP is ip:port, several with commas between them, or - for none. number=value changes a number of the profile. FOLDER
 holds the network key (`picoswarm provision`) and gets the node's own key at the first boot. Commands on standard input:
-`find ID` looks an id up, `echo ID` sends 32 bytes through a stream to a node and back, `talk MS` publishes a message each MS
-milliseconds (0: no more). The end of the input ends the node.
+`find ID` looks an id up, `echo ID` sends 32 bytes through a stream to a node and back, `talk MS` publishes a reading under
+sensors/NAME/WHAT each MS milliseconds (0: no more), as `every` does from the start. The readings are made up: they wander
+about. The end of the input ends the node.
 """
 
 import asyncio
 import json
+import random
 import sys
 from binascii import hexlify, unhexlify
 
 from picoswarm import Node, RequestError, StreamError
 from picoswarm.compat import collect, heap_used, readable, ticks_diff, ticks_ms
 
+MIDDLE = {"temperature": 21.0, "humidity": 48.0, "co2": 640.0, "power": 230.0}
+
 
 class Talk:
     """What this node says and hears."""
 
+    name = ""
+    what = "temperature"
     every_ms = 0
     sent = heard = asked = answered = 0
 
@@ -47,14 +53,18 @@ def state_of(node, rtt_ms=0):
 
 
 async def talk(node):
-    """Publish, while there is somebody to hear it, and call a method of a peer after each fifth message."""
-    topic = "demo/" + hexlify(node.id[:4]).decode()
+    """Publish readings, while there is somebody to hear them, and call a method of a peer after each fifth one."""
+    topic = "sensors/%s/%s" % (Talk.name or hexlify(node.id[:4]).decode(), Talk.what)
+    value = middle = MIDDLE.get(Talk.what, 10.0)
     while True:
         await asyncio.sleep_ms(Talk.every_ms or 200)
         peers = node.sessions()
         if Talk.every_ms and peers:
+            value += (middle - value) / 20 + (random.getrandbits(8) - 127.5) * middle / 20000
             Talk.sent += 1
-            await node.publish(topic, b"reading %d" % Talk.sent)
+            await node.publish(topic, b"%.1f" % value)
+            if Talk.sent % 10 == 1:
+                node.log("reading %d: %s is %.1f" % (Talk.sent, Talk.what, value))
             if Talk.sent % 5 == 0:
                 Talk.asked += 1
                 try:
@@ -65,7 +75,7 @@ async def talk(node):
 
 async def hear(node):
     """Count what the others say."""
-    async for _message in node.subscribe("demo/#"):
+    async for _message in node.subscribe("sensors/#"):
         Talk.heard += 1
 
 
@@ -137,16 +147,17 @@ async def obey(node):
 
 
 async def main(folder, host, port, bootstrap, *numbers):
-    changes = {}
-    for number in numbers:
-        name, value = number.split("=")
-        changes[name] = int(value)
+    given = {"name": "", "what": "temperature", "every": "0"}
+    given.update(number.split("=") for number in numbers)
+    Talk.name, Talk.what, Talk.every_ms = given.pop("name"), given.pop("what"), int(given.pop("every"))
+    changes = {name: int(value) for name, value in given.items()}
     known = [] if bootstrap == "-" else bootstrap.split(",")
     began = ticks_ms()
-    async with Node(folder, profile=changes, host=host, port=int(port), bootstrap=known) as node:
+    async with Node(folder, profile=changes, host=host, port=int(port), bootstrap=known, name=Talk.name) as node:
         tell(id=hexlify(node.id).decode(), ms=ticks_diff(ticks_ms(), began))
         tasks = [asyncio.create_task(report(node))]
         if changes.get("links") != 0:
+            node.log("%s measures %s" % (Talk.name, Talk.what))
             node.handle("/echo/1.0.0", answer)
             node.handle("heap", lambda caller, payload: b"%d" % heap_used())
             tasks += [asyncio.create_task(talk(node)), asyncio.create_task(hear(node))]

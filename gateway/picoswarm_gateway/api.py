@@ -39,10 +39,9 @@ PING_S = 15  # a comment, so that an idle stream stays open
 SEND_S = 30  # a client that takes nothing for so long is let go
 DAY_S = 366 * 86400
 PAGE = Path(__file__).parent / "dashboard"
-# Assets are our own files: a page that somebody smuggled text into can load and send nothing elsewhere.
+# The page is files of our own, with neither scripts nor styles in its text: what somebody smuggles into it can load nothing.
 SAFETY = {
-    "content-security-policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "frame-ancestors 'none'",
+    "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
@@ -66,7 +65,8 @@ class Guard:
     """Stands before the application: which host is asked for, and how long the body is.
 
     A browser that was led here by a name of somebody else's (DNS rebinding) sends that name: only addresses, `localhost`,
-    this machine's name and the names of the configuration are answered.
+    this machine's name and the names of the configuration are answered. What another site makes a browser ask for is
+    refused: it could not read the answer, but it could take all places of watchers, and have boards asked.
     """
 
     def __init__(self, app: ASGIApp, hosts: set[str]) -> None:
@@ -80,6 +80,8 @@ class Guard:
         error = None
         if sum(len(name) + len(value) for name, value in scope["headers"]) > HEAD:
             error = Json({"error": f"the head of a request has at most {HEAD} bytes"}, 431)
+        if headers.get(b"sec-fetch-site") == b"cross-site" and scope["path"] != "/":
+            error = Json({"error": "other sites have no business here"}, 403)
         if not self._is_ours(headers.get(b"host", b"").decode("latin-1")):
             error = Json({"error": "this host name is not served here; see http.hosts"}, 421)
         length = headers.get(b"content-length", b"0")
@@ -196,9 +198,9 @@ class Api:
         if len(hub.watchers) >= WATCHERS:
             raise Refusal(503, f"{WATCHERS} clients watch already")
         wanted = set(filter(None, request.query_params.get("only", "").split(",")))
-        watcher = hub.watch()
 
         async def events() -> AsyncIterator[dict[str, str]]:
+            watcher = hub.watch()  # here: of a client that has gone before, nothing is left
             try:
                 if not wanted or "state" in wanted:
                     yield {"event": "state", "data": msgspec.json.encode(self._ops.state()).decode()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import signal
 import sys
@@ -73,4 +74,6 @@ async def _run(config: Config) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, gateway.end)
     async with gateway:
+        gc.collect()
+        gc.freeze()  # what is there now stays: no collection has to look at it again
         await gateway.ended()

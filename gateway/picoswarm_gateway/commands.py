@@ -20,6 +20,7 @@ from typing import Any
 
 import rich_click as click
 
+from .figures import clean
 from .graphs import FORMATS, write
 
 URL = "http://127.0.0.1:8742"
@@ -169,7 +170,8 @@ def _print_trace(found: dict[str, Any]) -> None:
 def log(client: Client, node: str | None, as_json: bool) -> None:
     """Print the log of NODE as it tells it, or the gateway's own."""
     found = client.get("/api/log", **({"node": node} if node else {}))
-    click.echo(json.dumps(found) if as_json else found["text"], nl=as_json)
+    text = "\n".join(map(clean, found["text"].split("\n")))  # it comes from another machine
+    click.echo(json.dumps(found) if as_json else text, nl=as_json)
 
 
 @_command()

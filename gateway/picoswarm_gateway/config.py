@@ -17,6 +17,7 @@ from picoswarm.errors import LocalError
 from .families.mailbox import MailboxTable
 from .families.mqtt.table import MqttTable
 from .profile import gateway_profile
+from .relay import Limits
 
 SECRETS = {"token", "password"}  # names of fields that are never printed
 MASK = "********"
@@ -74,6 +75,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     http: HttpTable = msgspec.field(default_factory=HttpTable)
     nodes: NodesTable = msgspec.field(default_factory=NodesTable)
     log: LogTable = msgspec.field(default_factory=LogTable)
+    relay: Limits = msgspec.field(default_factory=Limits)
     mailbox: MailboxTable = msgspec.field(default_factory=MailboxTable)
     mqtt: MqttTable = msgspec.field(default_factory=MqttTable)
 
@@ -93,6 +95,10 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
             found.append(("nodes.visit_s", "seconds, 0 for none"))
         if self.http.token and self.http.token_file:
             found.append(("http.token_file", "give the token or a file of it, not both"))
+        for key in ("connections", "per_peer", "bytes_each", "bytes_per_s", "idle_s"):
+            value = getattr(self.relay, key)
+            if value is not None and value <= 0:
+                found.append((f"relay.{key}", "more than 0; enabled = false turns the relay off"))
         self.mailbox.check(found)
         self.mqtt.check(found)
         for where, word, words in (("log.level", self.log.level, LEVELS), ("log.format", self.log.format, FORMATS)):
@@ -101,13 +107,21 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def _line(text: str, path: str) -> int:
-    """The line of a TOML text where the value of a dotted path stands; that of its table where it is not found, or 0."""
-    *tables, name = re.sub(r"\[\d+\]", "", path).split(".")
+    """The line of a TOML text where the value of a dotted path stands (`a.b[2].c`: in the third table [[a.b]]); that of its
+    table where it is not found, or 0."""
+    array, _, rest = path.partition("[")
+    index = int(rest.partition("]")[0] or 0)
+    path = re.sub(r"\[\d+\]", "", path)
+    *tables, name = path.split(".")
     table, inside, best = ".".join(tables), not tables, 0
     for number, line in enumerate(text.splitlines(), 1):
         header = re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]", line)
         if header:
             title = header[1].replace('"', "").replace(" ", "")
+            if title == array and rest:
+                index -= 1
+                if index >= 0:
+                    continue
             inside = title == table
             if inside or title == path:
                 best = best or number

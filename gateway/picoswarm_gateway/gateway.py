@@ -4,8 +4,8 @@
         await gateway.ended()
 
 It is the only place where the parts meet. A part gets the `Gateway` in its `start`, and finds there `node`, `config`,
-`log`, `db` (the State, for tables of its own), `hub` (what watchers of the dashboard are told), the events of the node
-(`listen`) and the other families.
+`log`, `db` (the State, for tables of its own), `hub` (what watchers of the dashboard are told), `loops` (for what runs as
+long as the gateway), the events of the node (`listen`) and the other families.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ from .families import Family
 from .families.clock import ClockFamily
 from .families.mailbox import MailboxFamily
 from .hub import Hub
+from .limits import allow_files
+from .loops import Loops
 from .node import HostNode
 from .operations import Operations
 from .owners import Owners
 from .profile import gateway_profile
+from .relay import Relay
 from .state import State
 
 Listener = Callable[[tuple], None]
@@ -47,6 +50,7 @@ class Gateway:
         """`families`: beside those that the configuration asks for."""
         self.config = config
         self.log = structlog.get_logger("gateway")
+        self.loops = Loops(self.log)
         mesh = config.mesh
         self.folder = Path(mesh.folder).expanduser() if mesh.folder else default_folder()
         self.profile = gateway_profile(**mesh.profile)
@@ -55,10 +59,11 @@ class Gateway:
         )
         self.families = {family.name: family for family in (*self._asked_for(), *(families or ()))}
         self.owners = Owners(self)
+        self.relay: Relay | None = None
         self.db = State(self.folder / "state.sqlite")
         self.hub = Hub()
         self.operations = Operations(self)
-        self.started_at = 0.0  # time.time()
+        self._started_at = time.monotonic()
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task] = []
         self._ending = asyncio.Event()
@@ -78,6 +83,11 @@ class Gateway:
     def id(self) -> bytes:
         """The node's id, 32 bytes."""
         return self.node.id
+
+    @property
+    def uptime_s(self) -> float:
+        """Seconds since the start, whatever becomes of the clock."""
+        return time.monotonic() - self._started_at
 
     def listen(self, listener: Listener) -> None:
         """Call a function with each event of the node, as `Node.events` has them. It must not block."""
@@ -100,12 +110,15 @@ class Gateway:
             raise
 
     async def _start(self) -> None:
+        allow_files(self.profile.links)
         await self.db.open()
         await self.node.start()
-        self.started_at = time.time()
-        self._tasks.append(asyncio.create_task(self._follow_events()))
+        self._started_at = time.monotonic()
+        self._tasks.append(self.loops.begin("events", self._follow_events))
         self.owners.start()
         self.node.handle("gateway", self._tell_families)
+        if self.config.relay.enabled:
+            self.relay = Relay(self.node, self.config.relay)
         for family in self.families.values():
             await family.start(self)
             for verb, serve in family.verbs.items():
@@ -121,8 +134,7 @@ class Gateway:
             with suppress(Exception):  # what ends badly must not keep the rest
                 await family.stop()
         await self.owners.stop()
-        for task in self._tasks:
-            task.cancel()
+        await self.loops.end(self._tasks)
         await self.node.close()
         await self.db.close()
         self.log.info("stopped")
@@ -140,8 +152,10 @@ class Gateway:
         return {
             "id": self.id.hex(),
             "name": self.config.mesh.name,
-            "uptime_s": round(time.time() - self.started_at, 1),
+            "uptime_s": round(self.uptime_s, 1),
             "sessions": len(self.node.sessions()),
+            "relay": self.relay.state() if self.relay else None,
+            "faults": self.loops.state(),
             "families": {name: family.state() for name, family in self.families.items()},
         }
 
@@ -153,5 +167,5 @@ class Gateway:
             for listener in self._listeners:
                 try:
                     listener(event)
-                except Exception:
-                    self.log.exception("a listener failed", happened=event[0])
+                except Exception as error:
+                    self.loops.note(f"events: {event[0]}", error)

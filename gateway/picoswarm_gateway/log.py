@@ -7,7 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -26,8 +26,9 @@ def _keep(_logger: Any, _method: str, line: str) -> str:
     return line
 
 
-def set_up(level: str, form: str) -> None:
-    """Send structlog's and the standard library's log there. `form`: "json" or "text"."""
+def set_up(level: str, form: str, stream: TextIO | None = None) -> None:
+    """Send structlog's and the standard library's log there, or to `stream`. `form`: "json" or "text"."""
+    stream = stream or sys.stderr
     shared = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -35,14 +36,14 @@ def set_up(level: str, form: str) -> None:
     ]
     last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     if form == "text":
-        last = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        last = [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[*shared, *last, _keep],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream),
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[remove, *last], foreign_pre_chain=shared))
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)

@@ -5,7 +5,6 @@ No series is per node: a mesh of thousands would make as many. The dashboard and
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -46,7 +45,7 @@ class Metrics(Collector):
         operations = self._operations
         gateway = operations.gateway
         yield InfoMetricFamily("picoswarm", "The gateway.", {"version": VERSION, "id": gateway.id.hex()})
-        yield GaugeMetricFamily("picoswarm_uptime_seconds", "Since the start.", time.time() - gateway.started_at)
+        yield GaugeMetricFamily("picoswarm_uptime_seconds", "Since the start.", gateway.uptime_s)
         nodes = GaugeMetricFamily("picoswarm_nodes", "Nodes by what is known of them.", labels=["state"])
         for state, count in operations.nodes.counts().items():
             nodes.add_metric([state], count)
@@ -62,6 +61,10 @@ class Metrics(Collector):
             for state in FAMILY_STATES:
                 families.add_metric([name, state], family.state().get("state") == state)
         yield families
+        faults = CounterMetricFamily("picoswarm_faults", "Of the gateway's own loops, which go on.", labels=["loop"])
+        for name, fault in gateway.loops.state().items():
+            faults.add_metric([name], fault["count"])
+        yield faults
         yield GaugeMetricFamily("picoswarm_event_watchers", "Clients of /api/events.", len(gateway.hub.watchers))
         state = CounterMetricFamily("picoswarm_state_changes", "Changes of the state file.", labels=["outcome"])
         for outcome, count in (

@@ -15,9 +15,10 @@ from picoswarm.errors import PicoswarmError
 
 from . import nodefile
 from .known import STATES, KnownNode
-from .links import Mesh
+from .node import GATEWAY
 from .questions import Questions
-from .sockets import Wires
+from .topology import Mesh
+from .traffic import Traffic
 
 if TYPE_CHECKING:
     from .gateway import Gateway
@@ -41,7 +42,7 @@ class Nodes:
         self.mesh = Mesh()
         self.questions = Questions(gateway, self.known, self.mesh, visit_s)
         self._gateway = gateway
-        self._wires = Wires()
+        self._traffic = Traffic()
         self._tasks: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
         self._save_at = 0.0  # time.monotonic(); a node that was never seen before is saved at once
@@ -51,17 +52,16 @@ class Nodes:
         gateway = self._gateway
         self.mesh.own = gateway.id
         self.known.update(await nodefile.load(gateway.db))
+        gateway.node.remember(self.known.__contains__)
         gateway.listen(self._on_event)
-        self._wires.attach(gateway.node)
+        self._traffic.attach(gateway.node)
         self._look()
         runs = (self._keep_looking, self.questions.keep_asking, self.questions.keep_visiting)
-        self._tasks = [asyncio.create_task(run()) for run in runs]
+        self._tasks = [gateway.loops.begin(f"nodes: {run.__name__}", run) for run in runs]
 
     async def stop(self) -> None:
         """Look no more, and save."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._gateway.loops.end(self._tasks)
         nodefile.save(self._gateway.db, self.known.values())
 
     # What others ask
@@ -89,7 +89,7 @@ class Nodes:
 
     def topology(self) -> dict[str, Any]:
         """The graph of sessions: the whole mesh, as far as its nodes tell."""
-        links = self.mesh.links({node.id: node.rtt_ms for node in self.known.values()}, self._wires.quality)
+        links = self.mesh.links({node.id: node.rtt_ms for node in self.known.values()}, self._traffic.quality)
         kinds = {self._gateway.id: "gateway"}
         for node in self.known.values():
             if node.state != "gone":
@@ -135,7 +135,7 @@ class Nodes:
 
     def traffic(self) -> tuple[int, int]:
         """Bytes that came and went on sessions since the start."""
-        return self._wires.total_in, self._wires.total_out
+        return self._traffic.total_in, self._traffic.total_out
 
     # Looking
 
@@ -148,16 +148,14 @@ class Nodes:
 
     async def _keep_looking(self) -> None:
         while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), LOOK_S)
+            with suppress(TimeoutError):  # `wait_for` of Python 3.11 may lose a cancellation
+                async with asyncio.timeout(LOOK_S):
+                    await self._changed.wait()
             self._changed.clear()
-            try:
-                self._look()
-                if time.monotonic() >= self._save_at:
-                    self._save_at = time.monotonic() + SAVE_S
-                    nodefile.save(self._gateway.db, self.known.values())
-            except Exception:
-                self._gateway.log.exception("looking at the nodes failed")
+            self._look()
+            if time.monotonic() >= self._save_at:
+                self._save_at = time.monotonic() + SAVE_S
+                nodefile.save(self._gateway.db, self.known.values())
             await asyncio.sleep(PAUSE_S)
 
     def _look(self) -> None:
@@ -177,20 +175,20 @@ class Nodes:
     def _look_at_sessions(self) -> set[bytes]:
         node = self._gateway.node
         links = {}
-        for session in node._services.swarm.peers.values():
+        for session in node.swarm.peers.values():
             if session.id in links or not session.mux:
                 continue
             links[session.id] = session.is_outbound
             port = session.port if session.is_outbound else session.hello.port
             known = self._see(session.id, "session")
-            known.change(is_outbound=session.is_outbound, is_gateway=bool(session.hello.capabilities & 2), port=port)
+            known.change(is_outbound=session.is_outbound, is_gateway=bool(session.hello.capabilities & GATEWAY), port=port)
             if session.hello.name:
                 known.change(name=session.hello.name)
         for id32, ip, _is_outbound, _name in node.sessions():
             if id32 in links:
                 self.known[id32].change(ip=ip)
         self.mesh.tell(node.id, links)
-        for id32, came, went, channels in self._wires.measure(node):
+        for id32, came, went, channels in self._traffic.measure(node):
             known = self._see(id32, "session")
             known.change(bytes_in=known.bytes_in + came, bytes_out=known.bytes_out + went, channels=channels)
         return set(links)
@@ -200,7 +198,7 @@ class Nodes:
         for peer in self._gateway.node.peers():
             seen.add(peer.id)
             known = self.known.get(peer.id)
-            if known is None or peer.id not in self._gateway.node._services.swarm.peers:
+            if known is None or peer.id not in self._gateway.node.swarm.peers:
                 known = self._see(peer.id, "live")
                 known.change(ip=peer.ip, port=peer.port, is_outbound=False)
         return seen

@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from picoswarm.errors import PicoswarmError
-from picoswarm.membership import NetworkKey
 
 from . import log
 from .history import STEPS, History
@@ -38,9 +37,11 @@ class Operations:
 
     async def start(self) -> None:
         """Begin. Raises OSError where the port is taken, LocalError for a token that cannot be had, StateError."""
+        gateway = self.gateway
         await self.history.start()
         await self.nodes.start()
-        self._tasks = [asyncio.create_task(run()) for run in (self._keep_history, self._keep_hearing, self._keep_telling)]
+        runs = {"history": self._keep_history, "hearing": self._keep_hearing, "families": self._keep_telling}
+        self._tasks = [gateway.loops.begin(name, run) for name, run in runs.items()]
         log.listeners.append(self._on_line)
         if self.http:
             await self.http.start()
@@ -54,21 +55,19 @@ class Operations:
         self.gateway.hub.close()
         if self.http:
             await self.http.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.gateway.loops.end(self._tasks)
         await self.nodes.stop()
 
     def state(self) -> dict[str, Any]:
         """What /api/state has."""
         gateway = self.gateway
-        key = gateway.node._discovery.membership.highest
+        epoch, fingerprint = gateway.node.network()
         return {
             **gateway.state(),
             "version": log.VERSION,
             "t": round(time.time(), 3),
-            "epoch": key.epoch,
-            "fingerprint": NetworkKey(key.key, key.epoch).fingerprint(),
+            "epoch": epoch,
+            "fingerprint": fingerprint,
             "nodes": self.nodes.counts(),
             "messages": self.messages,
             "gateways": [gateway.id.hex()] + [node.id.hex() for node in self.nodes.known.values() if node.is_gateway],
@@ -109,9 +108,12 @@ class Operations:
             subscription = self.gateway.node.subscribe("#")
         except PicoswarmError:
             return  # a profile without publish/subscribe
-        async for message in subscription:
-            self.messages += 1
-            self.tell_message(message.topic, message.payload, message.origin, message.is_proven)
+        try:
+            async for message in subscription:
+                self.messages += 1
+                self.tell_message(message.topic, message.payload, message.origin, message.is_proven)
+        finally:
+            subscription.close()
 
     async def _keep_history(self) -> None:
         at = time.monotonic()

@@ -1,4 +1,4 @@
-"""Which gateway a board belongs to (docs/protocol.md 7.6): of the gateways of the mesh the one that rendezvous hashing gives
+"""Which gateway a board belongs to (docs/protocol.md 7.8): of the gateways of the mesh the one that rendezvous hashing gives
 it, so that all of them agree without a word, and that little moves when one comes or goes.
 
 A gateway counts while there is a session with it. So each gateway dials all the others it knows, and keeps those sessions.
@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from picoswarm.errors import PicoswarmError
 
+from .node import GATEWAY
+
 if TYPE_CHECKING:
     from .gateway import Gateway
 
-GATEWAY = 2  # bit of the capabilities in HELLO, and of the flags of a record
-OPEN = 4  # a session's stage
 LOOK_S = 5.0  # between two looks for gateways without a session
-FLAGS = 64  # in a table record
+PROTECTED = 16  # gateways whose sessions never make room: any member may say that it is one
 
 Change = Callable[[set[bytes], set[bytes]], None]
 
@@ -37,22 +36,19 @@ class Owners:
         self._gateway = gateway
         self._dials: dict[bytes, asyncio.Task] = {}
         self._listeners: list[Change] = []
-        self._task: asyncio.Task | None = None
+        self._tasks: list[asyncio.Task] = []
+        self._protected: set[bytes] = set()
         self.gateways: set[bytes] = set()
 
     def start(self) -> None:
         """Begin to look for others."""
         self.gateways = {self._gateway.id}
         self._gateway.listen(self._on_event)
-        self._task = asyncio.create_task(self._look())
+        self._tasks = [self._gateway.loops.begin("owners", self._look)]
 
     async def stop(self) -> None:
         """End the looking."""
-        for task in (self._task, *self._dials.values()):
-            if task:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+        await self._gateway.loops.end([*self._tasks, *self._dials.values()])
 
     def listen(self, listener: Change) -> None:
         """Call a function with (the gateways before, those now) after each change."""
@@ -67,33 +63,46 @@ class Owners:
         return self.owner(of) == self._gateway.id
 
     def _on_event(self, event: tuple) -> None:
-        if event[0] not in ("connected", "disconnected"):
+        if event[0] in ("connected", "disconnected"):
+            session = self._gateway.node.session(event[1])
+            is_gateway = session is not None and bool(session.hello.capabilities & GATEWAY)
+            if is_gateway != (event[1] in self.gateways):
+                self._count()
+
+    def _count(self) -> None:
+        node = self._gateway.node
+        others = {session.id for session in node.open_sessions() if session.hello.capabilities & GATEWAY}
+        before, self.gateways = self.gateways, {self._gateway.id} | others
+        if before == self.gateways:
             return
-        before, self.gateways = self.gateways, {self._gateway.id}
-        for session in self._gateway.node._services.swarm.peers.values():
-            if session.stage == OPEN and session.hello.capabilities & GATEWAY:
-                self._gateway.node.protect(session.id)
-                self.gateways.add(session.id)
-        if before != self.gateways:
-            for listener in self._listeners:
+        self._protect(others)
+        for listener in self._listeners:
+            try:
                 listener(before, self.gateways)
+            except Exception as error:
+                self._gateway.loops.note("owners: a listener", error)
+
+    def _protect(self, others: set[bytes]) -> None:
+        """Hold the sessions with other gateways, and no longer those of who is none or gone."""
+        for id32 in self._protected - others:
+            self._gateway.node.protect(id32, False)
+        self._protected &= others
+        for id32 in list(others - self._protected)[: PROTECTED - len(self._protected)]:
+            self._gateway.node.protect(id32)
+            self._protected.add(id32)
 
     async def _look(self) -> None:
         while True:
-            for id32 in self._known() - self.gateways - self._dials.keys():
+            for id32 in self._gateway.node.live_gateways() - self.gateways - self._dials.keys():
                 self._dials[id32] = asyncio.create_task(self._dial(id32))
             await asyncio.sleep(LOOK_S)
 
-    def _known(self) -> set[bytes]:
-        """Ids of the gateways among the live nodes of the table."""
-        table = self._gateway.node._discovery.table
-        records = range(0, len(table.pool), table.step)
-        return {bytes(table.pool[at : at + 32]) for at in records if table.pool[at + FLAGS] & GATEWAY and table.is_live(at)}
-
     async def _dial(self, id32: bytes) -> None:
         try:
-            await self._gateway.node._services.session(id32, 10_000)
+            await self._gateway.node.connect(id32)
         except PicoswarmError:
             pass  # the next look dials it again
+        except Exception as error:
+            self._gateway.loops.note("owners: a dial", error)
         finally:
             self._dials.pop(id32, None)

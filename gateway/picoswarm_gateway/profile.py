@@ -29,9 +29,9 @@ def gateway_profile(**changes: int) -> Profile:
         "inbound_key_ms": 20,
         "deferred": 64,
         "repeats": 1024,
-        "links": 200,
-        "outbound": 8,
-        "inbound": 190,
+        "links": 6200,  # each is a socket, and about 10 KB
+        "outbound": 16,
+        "inbound": 6160,
         "dials": 8,
         "book_new": 1024,
         "book_tried": 256,

@@ -17,7 +17,7 @@ from picoswarm.errors import PicoswarmError
 from picoswarm.failures import NoMethod
 
 from .known import KnownNode
-from .links import Mesh, parse_about
+from .topology import Mesh, parse_about
 
 if TYPE_CHECKING:
     from .gateway import Gateway
@@ -27,6 +27,8 @@ ASKS_PER_S = 5
 ANSWER_MS = 8000
 FIRST_VISIT_S = 30.0  # by then it may have a session anyway
 VISIT_PAUSE_S = 5.0  # between two visits
+LINKS = 256  # that are believed of one node
+ASK_MOST_S = 30.0  # one node, with all that it tells; the others wait
 LOG_READS = 6  # answers of at most 251 bytes each, in one go
 METHOD = "about"
 
@@ -67,15 +69,16 @@ class Questions:
     async def _try(self, ask: Ask, known: KnownNode) -> None:
         known.asked_at = time.monotonic()
         try:
-            await ask(known)
-        except PicoswarmError as error:
+            async with asyncio.timeout(ASK_MOST_S):
+                await ask(known)
+        except (PicoswarmError, TimeoutError) as error:
             self._gateway.log.debug("a node does not tell", node=known.id.hex(), error=str(error))
-        except Exception:
-            self._gateway.log.exception("asking a node failed", node=known.id.hex())
+        except Exception as error:
+            self._gateway.loops.note("nodes: asking", error)
 
     async def visit(self, known: KnownNode) -> None:
         """Ask a node, with a session that is there for no longer. Raises RequestError."""
-        peers = self._gateway.node._services.swarm.peers
+        peers = self._gateway.node.swarm.peers
         had = peers.get(known.id)
         try:
             await self.ping(known)  # which opens it, and that takes long
@@ -106,7 +109,7 @@ class Questions:
         links: dict[bytes, bool] = {}
         first = 0
         total = 1
-        while first < total:
+        while first < min(total, LINKS):
             began = time.perf_counter()
             answer = await self._gateway.node.request(known.id, METHOD, first.to_bytes(2, "big"), ANSWER_MS)
             took = (time.perf_counter() - began) * 1000
@@ -118,7 +121,8 @@ class Questions:
             first += len(some)
             if not some:
                 break
-        self._mesh.tell(known.id, links)
+        if known.state != "gone":
+            self._mesh.tell(known.id, links)
 
     async def follow_log(self, known: KnownNode) -> None:
         """Read what is new in a node's log. Raises RequestError."""

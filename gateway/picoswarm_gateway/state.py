@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -217,7 +218,8 @@ class State:
             for job in jobs:
                 self.failures += job.error is not None
                 if job.done:
-                    job.done(job)
+                    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                        job.done(job)
                 elif job.error:
                     log.warning("a change of the state failed: %r", job.error)
         connection.close()
@@ -227,6 +229,8 @@ class State:
         if not jobs:
             return
         try:
+            if connection.in_transaction:  # taking it back failed the last time
+                connection.execute("ROLLBACK")
             connection.execute("BEGIN IMMEDIATE")
             for job in jobs:
                 connection.execute("SAVEPOINT one")
@@ -243,8 +247,9 @@ class State:
             self.fault = str(error)
             for job in jobs:
                 job.error = job.error or error
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            with suppress(sqlite3.Error):  # a broken disk: the next BEGIN says so again, and this thread goes on
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
             return
         self.fault = ""
         self.commits += 1

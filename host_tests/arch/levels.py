@@ -31,7 +31,7 @@ LEVELS = (
         "entropy",
     ),
     # 2: who one is, and what goes over the wire
-    ("identity", "nodekey", "membership", "slots", "datagram", "noise", "hello", "channel"),
+    ("identity", "nodekey", "membership", "changes", "slots", "datagram", "noise", "hello", "channel"),
     # 3: engines without I/O
     (
         "counters",
@@ -61,6 +61,7 @@ LEVELS = (
         "signing",
         "topics",
         "rpc",
+        "returning",
         "logstats",
         "swarm",
     ),
@@ -68,7 +69,7 @@ LEVELS = (
     ("net", "tcp", "files", "files_host", "store"),
     # 5: the composition root and the services
     (
-        *("keys", "saves", "about", "waiting", "steering", "services", "asking"),
+        *("keys", "saves", "rekey", "relay", "about", "waiting", "steering", "services", "asking"),
         *("gatewayinbox", "gateway", "mailbox", "boot", "node", "__init__"),
     ),
 )

@@ -32,10 +32,11 @@ REPEATED = {
     "connmgr": [
         *(("swarm", name, name) for name in ("CANCELED", "ESTABLISHED", "KEEP", "ASK_OLD", "NO_ANSWER")),
         ("services", "ESTABLISHED", "ESTABLISHED"),
+        *(("rekey", name, name) for name in ("NOTE", "REST", "BUSY_MIN")),
     ],
     "session": [
         *(("swarm", name, name) for name in ("CONNECTING", "GREETING", "PARKED", "STARTED", "OPEN", "CLOSING", "OVER")),
-        *((module, "OPEN", "OPEN") for module in ("services", "asking")),
+        *((module, "OPEN", "OPEN") for module in ("services", "asking", "rekey")),
     ],
     "swarm": [
         *(("tcp", name, name) for name in ("DIAL", "HANG_UP")),
@@ -50,9 +51,10 @@ REPEATED = {
     "rpc": [("services", name, name) for name in ("CALL", "OK", "TIMEOUT", "LOST")],
     "logstats": [("asking", name, name) for name in ("LOG", "STATS")],
     "discovery": [("swarm", "TCP", "TCP")],
+    "membership": [("changes", name, name) for name in ("EPOCHS", "HALF")],
 }
 # Modules whose constants with the words of reasons.py are reasons, and the words that mean nothing else there.
-WITH_REASONS = ("connmgr", "handshake", "hello", "lanes", "mux", "pex", "pubsub", "session", "swarm")
+WITH_REASONS = ("connmgr", "handshake", "hello", "lanes", "mux", "pex", "pubsub", "rekey", "returning", "session", "swarm")
 WORDS = set(NAMES.split()) - {"credit", "channel", "stream"}
 
 

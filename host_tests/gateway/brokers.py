@@ -39,7 +39,7 @@ class Mosquitto:
         self._folder = folder
         self._path = folder / f"mosquitto-{self.port}.conf"
         listener = f"listener {self.port} {HOST}"
-        common = ("allow_anonymous true", "persistence false", "log_dest none")
+        common = ("allow_anonymous true", "persistence false", "log_dest none", "user root")
         self._path.write_text(
             "\n".join((listener, *lines, *(line for line in common if line.split()[0] not in " ".join(lines)))) + "\n"
         )

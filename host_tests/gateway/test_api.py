@@ -19,6 +19,7 @@ from picoswarm_gateway.gateway import Gateway
 from picoswarm_gateway.hub import QUEUE, Hub
 from prometheus_client.parser import text_string_to_metric_families
 from running_mesh import AUTHORIZED, RunningMesh
+from starlette.requests import Request
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +207,22 @@ def test_long_requests_and_names_of_somebody_else_are_refused(mesh):
     assert mesh.web.post("/api/nodes").status_code == 405
 
 
+def test_other_sites_cannot_make_a_browser_ask(mesh):
+    for path in ("/api/events", "/api/log?node=board", "/api/trace?node=board", "/metrics"):
+        assert mesh.web.get(path, headers={"sec-fetch-site": "cross-site"}).status_code == 403
+    assert mesh.web.get("/api/state", headers={"sec-fetch-site": "same-origin"}).status_code == 200
+    assert mesh.web.get("/", headers={"sec-fetch-site": "cross-site"}).status_code == 200, "a link to the page is no harm"
+
+
+def test_a_watcher_that_left_before_it_got_anything_takes_no_place(mesh):
+    async def story() -> None:
+        request = Request({"type": "http", "method": "GET", "path": "/api/events", "query_string": b"", "headers": []})
+        await Api(mesh.gateway.operations, "", [])._events(request)  # its answer was never sent
+
+    mesh.do(story())
+    mesh.wait(lambda: not mesh.gateway.hub.watchers)
+
+
 def test_events_tell_of_messages_and_log_lines_as_they_come(mesh):
     with Listener(mesh) as listener:
         assert listener.wait("state")["id"] == mesh.gateway.id.hex()
@@ -223,7 +240,7 @@ def test_events_tell_of_messages_and_log_lines_as_they_come(mesh):
 def test_a_session_that_ends_is_told_and_the_node_is_shown_without_one(mesh):
     with Listener(mesh, "?only=link,node") as listener:
         mesh.wait(lambda: mesh.gateway.hub.watchers)
-        peers = mesh.gateway.node._services.swarm.peers
+        peers = mesh.gateway.node.swarm.peers
 
         async def part() -> None:
             peers[mesh.other.id].close()

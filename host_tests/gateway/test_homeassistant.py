@@ -174,4 +174,4 @@ def test_home_assistant_gets_a_device_its_state_and_availability_and_all_of_it_a
             await until(lambda: ear.heard(f"picoswarm/status/gateway/{gateway.id.hex()}")[-1] == b"offline")
 
     with Mosquitto(tmp_path) as broker:
-        asyncio.run(story(broker))
+        asyncio.run(asyncio.wait_for(story(broker), 90))

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
+import ipaddress
 
 import pytest
 from brokers import Ear, Mosquitto
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from picoswarm.failures import RequestError
 from picoswarm_gateway.families.mqtt.table import MqttTable, Rule
 from picoswarm_gateway.gateway import Gateway
-from small_mesh import until
+from small_mesh import HOST, until
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +39,7 @@ def test_a_board_publishes_and_hears_through_a_gateway(mesh, broker, version):
             await until(node.sessions)
             gw = await node.gateway("mqtt")
             heard = gw.subscribe("kitchen/+")
-            await until(lambda: gateway.families["mqtt"].state()["leases"])
+            await until(lambda: heard.session)  # the broker knows
             await gw.publish("kitchen/temperature", b"21.5", qos=1)
             assert ear.heard(f"one{version}/kitchen/temperature") == [b"21.5"]
             message = await anext(heard)
@@ -47,7 +53,7 @@ def test_a_board_publishes_and_hears_through_a_gateway(mesh, broker, version):
             with pytest.raises(RequestError, match="no topic"):
                 await gw.publish("status/board/x", b"")
 
-    asyncio.run(story())
+    asyncio.run(asyncio.wait_for(story(), 90))
 
 
 @both
@@ -73,4 +79,69 @@ def test_mesh_topics_go_up_and_broker_topics_go_down_by_their_filters(mesh, brok
             assert sum("/cmd/" in topic for topic, *_ in ear.said) == 3, "nothing of it came back to the broker"
             assert [(await anext(everything)).topic for _ in range(2)] == ["cmd/x", "cmd/z"]
 
-    asyncio.run(story())
+    asyncio.run(asyncio.wait_for(story(), 90))
+
+
+def certificate(folder) -> None:
+    """cert.pem and key.pem for 127.0.0.1, signed by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test broker")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    form = serialization.PrivateFormat.PKCS8
+    (folder / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, form, plain))
+
+
+@both
+def test_a_broker_with_tls_is_believed_by_its_certificate_alone(mesh, tmp_path, version):
+    async def story():
+        certificate(tmp_path)
+        with Mosquitto(tmp_path, f"certfile {tmp_path}/cert.pem", f"keyfile {tmp_path}/key.pem") as broker:
+            url = f"mqtts://{HOST}:{broker.port}"
+            trusting = mesh.config("one", mqtt=MqttTable(url=url, version=version, ca_file=str(tmp_path / "cert.pem")))
+            strict = mesh.config("two", mqtt=MqttTable(url=url, version=version))
+            async with Gateway(trusting) as one, Gateway(strict) as two:
+                await until(lambda: one.families["mqtt"].state()["state"] == "up")
+                await until(lambda: "CERTIFICATE" in two.families["mqtt"].state()["trouble"].upper())
+                assert two.families["mqtt"].state()["state"] == "down"
+
+    asyncio.run(asyncio.wait_for(story(), 90))
+
+
+@both
+def test_a_broker_that_refuses_or_is_away_costs_the_mesh_nothing(mesh, tmp_path, version, monkeypatch):
+    monkeypatch.setattr("picoswarm_gateway.families.mqtt.family.BROKER_S", 0.3)
+
+    async def story():
+        broker = Mosquitto(tmp_path, "allow_anonymous false")
+        config = mesh.config(mqtt=table(broker, version=version, prefix="x", up=[Rule("sensors/#")]))
+        async with Gateway(config) as gateway, mesh.node("board", gateway) as node:
+            family = gateway.families["mqtt"]
+            await until(lambda: family.state()["state"] == "down")  # nobody listens
+            with broker:
+                await until(lambda: "not auth" in family.state()["trouble"].lower())  # and then it refuses
+                await until(node.sessions)
+                (session,) = node._services.swarm.peers.values()
+                gw = await node.gateway("mqtt")
+                with pytest.raises(RequestError, match="broker"):
+                    await gw.publish("a", b"1", qos=1, timeout_ms=2000)
+                await gw.publish("a", b"2", qos=0)
+                await node.publish("sensors/a", b"3")
+                await until(lambda: family.state()["waiting"] == 2)
+                assert b"mqtt" in await node.request(gateway.id, "gateway")
+                assert list(node._services.swarm.peers.values()) == [session], "the session is the one it was"
+
+    asyncio.run(asyncio.wait_for(story(), 90))

@@ -44,4 +44,4 @@ def test_gateways_meet_and_a_board_asks_its_owner_first(mesh):
             await until(lambda: {one.id} in changes)
             assert one.owners.is_mine(node.id)
 
-    asyncio.run(story())
+    asyncio.run(asyncio.wait_for(story(), 90))

@@ -1,4 +1,5 @@
-"""`make demo` as its user sees it: a table in a terminal of 80 columns, lines elsewhere, and the JSON line of both."""
+"""`make demo` as its user sees it: a table in a terminal of 80 columns, lines elsewhere, and the JSON line of both. Gateway,
+broker, MQTT client and nodes are real; where mosquitto is missing, the broker is the embedded one."""
 
 from __future__ import annotations
 
@@ -7,23 +8,57 @@ import json
 import os
 import pty
 import re
+import signal
 import socket
 import struct
 import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+import psutil
 import pytest
 from mesh import needs_micropython
+from picoswarm_tools import peers, runtimes
 from picoswarm_tools.swarm import HOST, Trouble, free_ports
 
-COMMAND = [sys.executable, "-c", "from picoswarm_tools.cli import main; main()", "demo", "--nodes", "4", "--seconds"]
+RUN = "from picoswarm_tools.cli import main; main()"
+# As on a machine that has no mosquitto.
+RUN_WITHOUT_MOSQUITTO = f"""
+from picoswarm_tools import peers, runtimes
+def mosquitto():
+    raise runtimes.Missing("mosquitto is not there")
+peers.mosquitto = mosquitto
+{RUN}"""
 COLUMNS = 80
 WALL_S = 120
-FIELDS = ["nodes", "micropython_nodes", "joined", "lookups_ok", "messages_sent", "messages_delivered", "loss"]
-FIELDS += ["echoes_ok", "heap_max", "seconds", "ok"]
+FIELDS = ["nodes", "micropython_nodes", "joined", "lookups_ok", "readings_sent", "mqtt_received", "loss"]
+FIELDS += [
+    "messages_sent",
+    "messages_delivered",
+    "mesh_loss",
+    "echoes_ok",
+    "heap_max",
+    "broker",
+    "dashboard",
+    "seconds",
+    "ok",
+]
+
+
+def command(seconds: int, *more: str, run: str = RUN, nodes: int = 4) -> list[str]:
+    return [sys.executable, "-c", run, "demo", "--nodes", str(nodes), "--seconds", str(seconds), *more]
+
+
+def kind_of_broker() -> str:
+    try:
+        peers.mosquitto()
+    except runtimes.Missing:
+        return "embedded"
+    return "mosquitto"
 
 
 def summary_of(output: str) -> dict:
@@ -33,17 +68,105 @@ def summary_of(output: str) -> dict:
     return summary
 
 
-def test_demo_says_a_line_a_second_where_there_is_no_terminal():
+def test_demo_says_a_line_a_second_where_there_is_no_terminal_and_readings_come_out_of_the_broker():
     needs_micropython()
-    done = subprocess.run([*COMMAND, "15"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=WALL_S)
+    done = subprocess.run(command(12), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=WALL_S)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = [line for line in done.stdout.splitlines() if " joined " in line]
-    assert 10 <= len(lines) <= 16 and "\x1b" not in done.stdout
+    assert 8 <= len(lines) <= 13 and "\x1b" not in done.stdout and not done.stderr
+    assert re.search(r"in MQTT \d+ readings, (kitchen|cellar|office|meter) \d+\.\d (°C|%|ppm|W)  ", lines[-1])
     summary = summary_of(done.stdout)
     assert summary["ok"] and summary["joined"] == summary["nodes"] == 5 and summary["micropython_nodes"] == 4
     assert 0 < summary["heap_max"] < 205_312 and summary["lookups_ok"] > 0
-    assert summary["messages_sent"] > 0 and summary["messages_delivered"] > summary["messages_sent"]
-    assert summary["loss"] < 0.2 and summary["echoes_ok"] > 0
+    assert summary["readings_sent"] > 4 and summary["mqtt_received"] >= 0.99 * summary["readings_sent"]
+    assert summary["loss"] <= 0.01 and summary["broker"] == kind_of_broker()
+    assert summary["messages_sent"] == 4 * summary["readings_sent"] and summary["mesh_loss"] < 0.2
+    assert summary["echoes_ok"] > 0
+    assert f"dashboard  {summary['dashboard']}" in done.stdout
+
+
+@contextmanager
+def running(*arguments: str, run: str = RUN) -> Iterator[subprocess.Popen]:
+    """A demo with two nodes and much time."""
+    needs_micropython()
+    with subprocess.Popen(
+        command(300, *arguments, run=run, nodes=2),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def read_until(process: subprocess.Popen, pattern: str) -> re.Match[str]:
+    """Read what a demo says, as far as a line that has this."""
+    end, said = time.monotonic() + WALL_S, ""
+    for line in process.stdout:
+        said += line
+        if found := re.search(pattern, line):
+            return found
+        assert time.monotonic() < end, said
+    raise AssertionError(said)
+
+
+def children(process: subprocess.Popen, word: str) -> list[psutil.Process]:
+    """The processes that a demo started, whose command lines have a word."""
+    return [child for child in psutil.Process(process.pid).children() if word in " ".join(child.cmdline())]
+
+
+def test_without_mosquitto_the_embedded_broker_takes_its_place_and_a_killed_broker_is_told():
+    with running(run=RUN_WITHOUT_MOSQUITTO) as process:
+        read_until(process, r"MQTT +embedded")
+        read_until(process, r"in MQTT ([3-9]|\d\d+) readings")
+        (broker,) = children(process, "picoswarm_tools.broker")
+        broker.kill()
+        read_until(process, r"the broker \(embedded\) ended: killed by SIGKILL")
+        process.send_signal(signal.SIGTERM)
+        output = process.communicate(timeout=WALL_S)[0]
+        summary = summary_of(output)
+        assert process.returncode == 1 and not summary["ok"] and summary["mqtt_received"] >= 3
+        assert summary["broker"] == "embedded"
+
+
+def test_the_dashboard_is_there_and_its_token_may_send_and_nothing_outlives_a_demo_that_is_killed():
+    with running() as process:
+        found = read_until(process, r"dashboard +(\S+)  \(token to send with: (\S+)\)")
+        url, token = found[1], found[2]
+        read_until(process, r"in MQTT [1-9]")
+        end, nodes = time.monotonic() + WALL_S, {}
+        while nodes != {"kitchen": "session", "cellar": "session"}:
+            assert time.monotonic() < end, nodes
+            with urllib.request.urlopen(url + "api/nodes") as answer:
+                nodes = {node["name"]: node["state"] for node in json.load(answer)}
+            time.sleep(0.2)
+        message = json.dumps({"topic": "sensors/you", "payload": "hello", "encoding": "text"}).encode()
+        headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+        with urllib.request.urlopen(urllib.request.Request(url + "api/publish", message, headers)) as answer:
+            assert json.load(answer)["peers"] == 2
+        started = children(process, "")
+        assert len(started) == 3  # two nodes and the broker
+        process.kill()
+        assert not psutil.wait_procs(started, timeout=WALL_S)[1]
+
+
+@pytest.mark.parametrize("option", ["--http", "--port"])
+def test_a_port_that_another_program_has_is_named_before_anything_starts(option):
+    needs_micropython()
+    with socket.create_server((HOST, 0)) as server:
+        port = str(server.getsockname()[1])
+        arguments = command(5, option, port)
+        done = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=WALL_S)
+    assert done.returncode == 1 and done.stdout == ""
+    assert f"Port {port} of 127.0.0.1" in done.stderr and option in done.stderr and "Traceback" not in done.stderr
+
+
+def _control() -> None:
+    """In the demo's process: its terminal is the controlling one, so that Ctrl-C means what it does."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 class Terminal:
@@ -54,7 +177,9 @@ class Terminal:
         fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
         size = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
         env = {**size, "TERM": "xterm"}
-        self.process = subprocess.Popen([*COMMAND, str(seconds)], stdin=its, stdout=its, stderr=its, env=env)
+        self.process = subprocess.Popen(
+            command(seconds), stdin=its, stdout=its, stderr=its, env=env, start_new_session=True, preexec_fn=_control
+        )
         os.close(its)
         self._fd = ours
         self._written = b""
@@ -77,7 +202,10 @@ class Terminal:
         return self.screen.rpartition("picoswarm: ")[0].rpartition("picoswarm: ")[2].splitlines()
 
     def type(self, line: str) -> None:
-        os.write(self._fd, line.encode() + b"\n")
+        self.press(line.encode() + b"\n")
+
+    def press(self, keys: bytes) -> None:
+        os.write(self._fd, keys)
 
     def read_until(self, condition: Callable[[], bool]) -> None:
         end = time.monotonic() + WALL_S
@@ -91,18 +219,23 @@ class Terminal:
 
 def test_demo_fits_a_terminal_of_80_columns_and_obeys_its_keys():
     needs_micropython()
-    with Terminal(40) as terminal:
+    with Terminal(300) as terminal:
         terminal.read_until(lambda: any(line.startswith("5 of 5") for line in terminal.frame))
         rows = [line.split() for line in terminal.frame if line[:2] in ("1 ", "2 ", "3 ", "4 ")]
-        assert [row[0] for row in rows] == ["1", "2", "3", "4"] and all(row[2] == "up" for row in rows)
-        first_id = rows[1][1]
+        assert [row[:2] for row in rows] == [["1", "kitchen"], ["2", "cellar"], ["3", "office"], ["4", "meter"]]
+        assert all(row[3] == "up" for row in rows)
+        terminal.read_until(lambda: all(any(unit in line for line in terminal.frame) for unit in ("°C", "%", "ppm", "W")))
+        first_id = rows[1][2]
         terminal.type("k 2")
-        terminal.read_until(lambda: any(line.split()[:3] == ["2", first_id, "down"] for line in terminal.frame))
+        terminal.read_until(lambda: any(line.split()[:4] == ["2", "cellar", first_id, "down"] for line in terminal.frame))
         terminal.type(f"r {first_id}")
-        terminal.read_until(lambda: any(line.split()[:3] == ["2", first_id, "up"] for line in terminal.frame))
-        terminal.read_until(lambda: '"ok"' in terminal.screen)
+        terminal.read_until(lambda: any(line.split()[:4] == ["2", "cellar", first_id, "up"] for line in terminal.frame))
+        terminal.read_until(lambda: any(line.startswith("5 of 5") for line in terminal.frame))
         assert "…" not in terminal.screen and max(map(len, terminal.frame)) <= COLUMNS
-        assert summary_of(terminal.screen)["ok"]
+        terminal.press(b"\x03")  # Ctrl-C
+        terminal.read_until(lambda: '"ok"' in terminal.screen)
+        summary = summary_of(terminal.screen)
+        assert summary["ok"] and summary["loss"] <= 0.01
         assert terminal.process.wait(WALL_S) == 0
 
 

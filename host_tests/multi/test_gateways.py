@@ -130,7 +130,9 @@ def test_boards_move_to_another_gateway_and_lose_nothing(tmp_path, record_proper
                     began = time.monotonic()
                     victim.process.send_signal(what)
                     counts = [len(each.acknowledged) for each in talkers]
-                    await until(lambda c=counts: all(len(t.acknowledged) > n + 3 for t, n in zip(talkers, c)), 60)  # noqa: B905
+                    await until(
+                        lambda c=counts: all(len(t.acknowledged) > n + 3 for t, n in zip(talkers, c, strict=True)), 60
+                    )
                     took = max(talker.longest for talker in talkers)
                     record_property("measured", f"{what.name}: boards moved within {took:.1f} s")
                     assert took < most, what

@@ -299,7 +299,7 @@ def test_boards_and_a_computer_stream_and_publish_to_each_other(tmp_path):
             heard = []
 
             async def hear():
-                async for message in hub.subscribe("demo/#"):
+                async for message in hub.subscribe("sensors/#"):
                     heard.append(message)
 
             task = asyncio.create_task(hear())

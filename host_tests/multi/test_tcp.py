@@ -269,7 +269,7 @@ def test_a_reader_that_cannot_even_wait_loses_its_session_only():
         sock = FakeSocket()
         sock.error = MemoryError()
         swarm.failures = {"next_time": ValueError("a mistake in a reactor")}
-        links._add(session, sock)
+        links.add(tcp.Connection(session, sock))
         await sleep_ms(10)
         assert swarm.lost_ones == [session] and links.out_of_memory == links.faults == 1 and await _goes_on(swarm)
 
@@ -278,7 +278,7 @@ def test_a_reader_that_cannot_even_wait_loses_its_session_only():
 
 def test_every_socket_is_closed_whatever_the_farewell_raises():
     async def scenario(links, swarm):
-        links._add(FakeSession(), sock)
+        links.add(tcp.Connection(FakeSession(), sock))
         swarm.failures = {"close": MemoryError()}
         links.stop()
         assert sock.is_closed and listening[0].is_closed

@@ -7,11 +7,16 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from picoswarm.changes import REVOKE, ROTATE
+from picoswarm.crypto import run as crypto_run
+from picoswarm.ed25519 import Verify
 from picoswarm.membership import Membership
-from picoswarm.slots import NETWORK, SEED
+from picoswarm.slots import NETWORK, OPERATOR, SEED
 from picoswarm.store import Store
+from picoswarm_gateway.keychange import OPERATOR_SEED, Operator
 from picoswarm_tools import runtimes
-from picoswarm_tools.provision import provision
+from picoswarm_tools.cli import main
+from picoswarm_tools.provision import new_network_key, provision, save
 
 
 def run(*arguments: object) -> Result:
@@ -88,7 +93,9 @@ def test_a_second_node_joins_and_follows_a_mesh(tmp_path):
     run("--folder", first)
     assert run("--folder", second, "--copy-from", first).exit_code == 0
     assert membership_of(second).encode() == membership_of(first).encode()
-    assert sorted(path.name for path in second.iterdir()) == ["network.0", "network.1", "seed.0", "seed.1"]
+    assert sorted(path.name for path in second.iterdir()) == [
+        *("network.0", "network.1", "operator.0", "operator.1", "seed.0", "seed.1"),
+    ]
     again = run("--folder", second, "--copy-from", first)
     assert again.exit_code == 0 and "Kept" in said(again)
     run("--folder", first, "--new-epoch")
@@ -146,7 +153,8 @@ def test_no_output_holds_a_key_unless_it_is_asked_for(tmp_path):
 def test_json_is_one_object_with_what_the_text_says(tmp_path):
     facts = json.loads(run("--folder", tmp_path / "a", "--json").output)
     fingerprint = membership_of(tmp_path / "a").highest.fingerprint()
-    assert facts == {"folder": str(tmp_path / "a"), "changed": True, "keys": [{"epoch": 0, "fingerprint": fingerprint}]}
+    keys = [{"epoch": 0, "fingerprint": fingerprint}]
+    assert facts == {"folder": str(tmp_path / "a"), "changed": True, "keys": keys, "operator": str(tmp_path / "a.operator")}
 
 
 @pytest.mark.parametrize(
@@ -183,3 +191,80 @@ def test_a_folder_that_others_may_read_is_refused(tmp_path):
     done = run("--folder", folder)
     assert done.exit_code == 1 and "mode 700" in said(done)
     assert list(folder.iterdir()) == []
+
+
+def operator_of(folder: Path) -> bytes | None:
+    return Store(str(folder)).read(OPERATOR)
+
+
+def test_the_first_key_of_a_mesh_comes_with_an_operator_key_whose_seed_stays_out_of_the_nodes_folder(tmp_path):
+    done = run("--folder", tmp_path / "a")
+    beside = tmp_path / "a.operator"
+    assert str(beside) in said(done).replace(" ", "") or "a.operator" in said(done)
+    assert not list((tmp_path / "a").glob("opseed*"))
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in beside.iterdir()) and beside.stat().st_mode & 0o777 == 0o700
+    operator = Operator(beside)
+    assert operator.store.read(OPERATOR) == operator_of(tmp_path / "a") and len(operator_of(tmp_path / "a")) == 32
+    assert operator.membership.encode() == membership_of(tmp_path / "a").encode()
+    change = operator.make(REVOKE, [b"i" * 32])
+    assert (change.serial, change.epoch, change.revoked) == (1, 1, b"i" * 16)
+    assert crypto_run(Verify(operator_of(tmp_path / "a"), change.signature, change.signed_text()))
+
+
+def test_a_copied_folder_obeys_the_same_operator_and_knows_the_last_change(tmp_path):
+    first, second, third = (tmp_path / name for name in "abc")
+    run("--folder", first)
+    change = Operator(tmp_path / "a.operator").make(ROTATE)
+    Store(str(first)).write(OPERATOR, operator_of(first) + change.text)
+    assert run("--folder", second, "--copy-from", first).exit_code == 0
+    assert operator_of(second) == operator_of(first) and not (tmp_path / "b.operator").exists()
+    Store(str(first)).write(OPERATOR, operator_of(first)[:32])
+    assert run("--folder", second, "--copy-from", first).exit_code == 0
+    assert operator_of(second)[32:] == change.text  # the later one stays
+    run("--folder", third)
+    Store(str(third)).write(NETWORK, membership_of(first).encode())
+    refused = run("--folder", third, "--copy-from", first)
+    assert refused.exit_code == 1 and "another operator key" in said(refused)
+    assert run("--folder", third, "--copy-from", first, "--force").exit_code == 0
+    assert operator_of(third)[:32] == operator_of(first)[:32]
+
+
+def test_a_mesh_without_an_operator_key_loads_and_gets_one_when_asked(tmp_path):
+    save(Store(str(tmp_path / "a")), Membership(new_network_key()))
+    assert operator_of(tmp_path / "a") is None
+    before = membership_of(tmp_path / "a").encode()
+    assert run("--folder", tmp_path / "a").exit_code == 1
+    assert run("--folder", tmp_path / "a", "--operator", tmp_path / "op").exit_code == 0
+    assert membership_of(tmp_path / "a").encode() == before == membership_of(tmp_path / "op").encode()
+    assert len(operator_of(tmp_path / "a")) == 32
+
+
+def test_an_operator_key_is_not_overwritten(tmp_path):
+    run("--folder", tmp_path / "a")
+    seed = Store(str(tmp_path / "a.operator")).read(OPERATOR_SEED)
+    refused = run("--folder", tmp_path / "b", "--operator", tmp_path / "a.operator")
+    assert refused.exit_code == 1 and "--operator" in said(refused) and operator_of(tmp_path / "b") is None
+    assert Store(str(tmp_path / "b")).read(NETWORK) is None
+    assert Store(str(tmp_path / "a.operator")).read(OPERATOR_SEED) == seed
+
+
+def test_the_list_of_the_revoked_grows_to_16_and_then_loses_the_oldest(tmp_path):
+    run("--folder", tmp_path / "a")
+    operator = Operator(tmp_path / "a.operator")
+    for n in range(1, 20):
+        operator.last = operator.make(REVOKE, [bytes((n,)) * 32])
+    assert operator.last.serial == 19
+    assert operator.last.revoked == b"".join(bytes((n,)) * 16 for n in range(4, 20))
+
+
+def test_commands_name_what_is_missing(tmp_path):
+    run("--folder", tmp_path / "a")
+    for arguments, status, word in (
+        (["rekey", "--folder", tmp_path / "a"], 1, "a.operator"),
+        (["rekey", "--folder", tmp_path / "nowhere"], 1, "no folder"),
+        (["revoke", "--folder", tmp_path / "a.operator"], 2, "--again"),
+        (["revoke", "--folder", tmp_path / "a.operator", "--again", "1f8c03d2"], 2, "--again"),
+        (["rekey", "--folder", tmp_path / "a.operator", "--again"], 1, "No change"),
+    ):
+        done = CliRunner().invoke(main, [str(argument) for argument in arguments])
+        assert done.exit_code == status and word in said(done), said(done)

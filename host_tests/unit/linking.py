@@ -61,6 +61,10 @@ class Owner:
         self.candidates.append(self.candidates.pop(0))
         return self.candidates[-1]
 
+    def links(self):
+        """All of them."""
+        return list(self.manager.links)
+
     def wait(self, ms):
         """Let time pass, with the minute's housekeeping."""
         while ms > 0:

@@ -78,6 +78,7 @@ class _Discovery:
     codec = _Codec
     table = _Nobody
     uptime = 0
+    anchors = ()
 
     def __init__(self):
         self.site = self
@@ -254,6 +255,10 @@ class World:
             return True
         return False
 
+    def _write(self, member, session):
+        """What a session has to send now."""
+        return bytes(self._out[: member.swarm.to_send(session, self._out, self.now)])
+
     def _turn(self, member):
         """Events, work, writes and reads of one member. True: something happened."""
         swarm = member.swarm
@@ -279,15 +284,14 @@ class World:
             moved |= swarm.work(self.now)
         session = swarm.next_unsent(self.now)
         while session:
-            n = swarm.to_send(session, self._out, self.now)
-            while n:
+            data = self._write(member, session)
+            while data:
                 moved = True
                 socket = member.sockets.get(session)
                 if socket:
-                    data = bytes(self._out[:n])
                     socket.said += data
                     socket.other.inbox += data
-                n = swarm.to_send(session, self._out, self.now)
+                data = self._write(member, session)
             session = swarm.next_unsent(self.now)
         for socket in list(member.sockets.values()):
             moved |= self._read(member, socket)

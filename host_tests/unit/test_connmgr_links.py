@@ -12,6 +12,7 @@ from linking import (
     LOST,
     MINUTE,
     OWN,
+    PENDING,
     SECOND,
     SELF,
     TRIMMED,
@@ -65,7 +66,7 @@ def test_the_reserved_place_is_for_a_permanent_peer():
     permanent = owner.manager.add(id_of(30), lan(30), 5000, owner.now)
     assert owner.dial() is permanent
     assert owner.manager.established(permanent, permanent.id, owner.now) == KEEP
-    assert owner.manager.rival is None and len(owner.manager.links) == 4
+    assert owner.manager.rival is None and len(owner.links()) == 4
 
 
 def test_a_permanent_peer_that_comes_by_itself_takes_the_reserved_place_and_is_not_dialed():
@@ -181,7 +182,48 @@ def test_an_old_link_from_the_other_side_is_asked_first():
     new, verdict = owner.enter(id_of(1), lan(1))
     owner.close(old, LOST)  # it did not
     assert verdict == ASK_OLD and owner.manager.established(new, id_of(1), owner.now) == KEEP
-    assert owner.manager.links == [new]
+    assert owner.links() == [new]
+
+
+RELAYED = b"\0\1\2\3"  # through a gateway: an address that is none, and no port
+
+
+def _relayed(owner, id32):
+    """A link that was dialed through a gateway and is established."""
+    link = Link(id32, RELAYED, 0, True)
+    link.state = PENDING
+    owner.manager.links.append(link)
+    assert owner.manager.established(link, id32, owner.now) == KEEP
+    return link
+
+
+def test_a_connection_takes_the_place_of_a_link_through_a_gateway_whoever_dialed():
+    for is_outbound in (False, True):
+        for age in (0, MINUTE):
+            owner = Owner()
+            old = _relayed(owner, SMALLER[:31] + b"\1")
+            owner.wait(age)
+            new = Link(old.id, lan(1), 5000, is_outbound)
+            assert owner.manager.established(new, old.id, owner.now) == KEEP and owner.manager.rival is old
+
+
+def test_a_link_through_a_gateway_takes_the_place_of_a_connection_only_if_that_one_is_dead():
+    for age in (0, MINUTE):
+        owner = Owner()
+        old = owner.enter(id_of(1), lan(1))[0]
+        owner.wait(age)
+        new, verdict = owner.enter(id_of(1), RELAYED, 0)
+        assert verdict == ASK_OLD and owner.manager.rival is old and old.port == 5000
+
+
+def test_a_permanent_peer_is_dialed_although_it_is_reached_through_a_gateway():
+    owner = Owner()
+    relayed = _relayed(owner, id_of(1))
+    wish = owner.manager.add(id_of(1), lan(1), 5000, owner.now)
+    assert wish is not relayed and owner.dial() is wish
+    owner.fail(wish)
+    owner.close(relayed, LOST)  # it is not dialed where nobody can be
+    assert owner.manager.links == [wish] and owner.dial() is wish and wish.ip == lan(1)
 
 
 def test_a_link_of_last_week_is_no_young_one():
@@ -391,7 +433,7 @@ def test_a_node_with_places_keeps_visits_as_it_keeps_other_links():
     for i in (40, 41, 42, 43):
         assert visit(owner, i)[2] is None
     owner.wait(10 * SECOND)
-    assert visit(owner, 44)[1] == KEEP and len(owner.manager.links) == 4
+    assert visit(owner, 44)[1] == KEEP and len(owner.links()) == 4
 
 
 def test_no_more_links_than_the_profile_says():
@@ -404,4 +446,4 @@ def test_no_more_links_than_the_profile_says():
             owner.close(owner.manager.rival, TRIMMED)
         _, verdict = owner.enter(id_of(100 + i), lan(100 + i))
         assert verdict in (KEEP, BUSY)
-        assert sum(link.state == ESTABLISHED for link in owner.manager.links) <= 4
+        assert sum(link.state == ESTABLISHED for link in owner.links()) <= 4

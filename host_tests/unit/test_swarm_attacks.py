@@ -134,7 +134,7 @@ def test_a_recorded_first_message_gets_nothing_the_second_time():
     thief = world.knock(a, _WAN)
     thief.other.inbox += recording
     world.settle()
-    assert thief.has_ended and thief.inbox == b"" and a.swarm.sessions == []
+    assert thief.has_ended and thief.inbox == b"" and not a.swarm.sessions
 
 
 def _opens(world, member, i):

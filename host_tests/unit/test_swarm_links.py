@@ -99,7 +99,7 @@ def test_a_later_dial_is_turned_away_where_the_older_session_answers():
     world = World()
     a, b, near, first = _cross_late(world)
     # Ten seconds pass in which the handshake stands still: the deadline of `a` is moved, since only 5 s are given.
-    for session in a.swarm.sessions + b.swarm.sessions:
+    for session in list(a.swarm.sessions) + list(b.swarm.sessions):
         if session.handshake:
             session.handshake.deadline = session.deadline = None
     world.run(11 * SECOND)
@@ -113,7 +113,7 @@ def test_a_later_dial_is_turned_away_where_the_older_session_answers():
 def test_a_later_dial_takes_the_place_of_a_session_that_says_nothing_for_two_seconds():
     world = World()
     a, b, near, first = _cross_late(world)
-    for session in a.swarm.sessions + b.swarm.sessions:
+    for session in list(a.swarm.sessions) + list(b.swarm.sessions):
         if session.handshake:
             session.handshake.deadline = session.deadline = None
     world.run(11 * SECOND)

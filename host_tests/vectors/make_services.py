@@ -1,7 +1,8 @@
-"""Writes the test vectors of the services (docs/protocol.md 7.2 to 7.5); `--check` only compares.
+"""Writes the test vectors of the services (docs/protocol.md 7.2 to 7.10); `--check` only compares.
 
     services-messages.json     published messages in both forms with their ids and signatures, lists of filters, requests
-                               and answers, questions to log and counters, and what closes the session
+                               and answers, questions to log and counters, changes of the network key, and what closes
+                               the session
 
 The construction is written out here a second time, on the `cryptography` package: what the library makes must equal it
 byte for byte.
@@ -64,6 +65,52 @@ MALFORMED = [
     ("counters", "one byte", bytes(1)),
 ]
 
+# Changes of the network key: name, kind, serial, epoch, how many revoked ids
+CHANGES = [
+    ("a rotation", 1, 1, 1, 0),
+    ("a revocation", 2, 2, 2, 1),
+    ("around the epochs", 1, 16, 0, 1),
+    ("the last serial, as many ids as there may be", 2, 0x3FFFFFFF, 15, 16),
+]
+
+
+def change(kind: int, serial: int, epoch: int, ids: int, key: bytes = bytes(range(32)), count: int | None = None) -> str:
+    unsigned = bytes((kind,)) + serial.to_bytes(4) + bytes((epoch,)) + key + bytes((ids if count is None else count,))
+    unsigned += b"".join(bytes((i + 1,)) * 16 for i in range(ids))
+    return (unsigned + KEY.sign(b"picoswarm change v1" + sha256(unsigned).digest())).hex()
+
+
+def flipped(text: str, at: int) -> str:
+    data = bytearray.fromhex(text)
+    data[at] ^= 1
+    return data.hex()
+
+
+GOOD = change(2, 2, 2, 1)
+# Of them none is one: the code of the answer says why. A node that holds epoch 1 and has taken serial 1.
+NO_CHANGES = [
+    ("nothing behind the count", 4, change(1, 2, 2, 0)[:78]),
+    ("one byte short", 4, GOOD[:-2]),
+    ("one byte more", 4, GOOD + "00"),
+    ("an id that is not there", 4, change(1, 2, 2, 0, count=1)),
+    ("17 ids", 4, change(1, 2, 2, 17)),
+    ("kind 0", 4, change(0, 2, 2, 0)),
+    ("kind 3", 4, change(3, 2, 2, 0)),
+    ("serial 0", 4, change(1, 0, 2, 0)),
+    ("serial 2^30", 4, change(1, 1 << 30, 2, 0)),
+    ("epoch 16", 4, change(1, 2, 16, 0)),
+    ("a blank key", 4, change(1, 2, 2, 0, bytes(32))),
+    ("the serial that was taken", 1, change(1, 1, 2, 0)),
+    ("the epoch that is held", 3, change(1, 2, 1, 0)),
+    ("the epoch before", 3, change(1, 2, 0, 0)),
+    ("an epoch 8 away", 3, change(1, 2, 9, 0)),
+    ("another kind than was signed", 2, "01" + GOOD[2:]),
+    ("another serial than was signed", 2, flipped(GOOD, 3)),
+    ("another key than was signed", 2, flipped(GOOD, 10)),
+    ("another revoked id than was signed", 2, flipped(GOOD, 40)),
+    ("another signature", 2, flipped(GOOD, 60)),
+]
+
 
 def published(topic: str, payload: bytes, nonce: str, signed: bool, hops: int) -> dict[str, str | None]:
     first = 0x80 if signed else 0
@@ -111,6 +158,18 @@ def build() -> str:
             {"names": "a b c", "counts": [0, 127, 300], "question": "0100", "answer": "0300" + b"a b c".hex()},
             {"names": "a b c", "counts": [0, 127, 300], "question": "0001", "answer": "0201"},
         ],
+        "changes": [
+            {
+                "name": name,
+                "kind": kind,
+                "serial": serial,
+                "epoch": epoch,
+                "ids": ids,
+                "text": change(kind, serial, epoch, ids),
+            }
+            for name, kind, serial, epoch, ids in CHANGES
+        ],
+        "no_changes": [{"name": name, "code": code, "text": text} for name, code, text in NO_CHANGES],
         "malformed": [{"of": of, "name": name, "message": data.hex()} for of, name, data in MALFORMED],
     }
     return json.dumps(vectors, indent=1) + "\n"

@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 from fake_peers import Peer, Publishers, World, node_id, say
+from picoswarm.changes import FORGED, MALFORMED, Change
 from picoswarm.crypto import run
+from picoswarm.ed25519 import Verify
+from picoswarm.errors import Malformed
+from picoswarm.identity import Keyring
 from picoswarm.logstats import LogStats
+from picoswarm.membership import NetworkKey
 from picoswarm.profile import Profile
 from picoswarm.pubsub import PubSub
 from picoswarm.rpc import Rpc
@@ -144,3 +149,29 @@ def test_what_is_malformed_closes_the_session(vector):
     }
     channel, reactor = reactors[vector["of"]]
     assert reactor.receive(peer_of(reactor), channel, memoryview(bytes.fromhex(vector["message"]))) == 11
+
+
+def judged(text: bytes) -> int:
+    """What a node says that holds epoch 1 and has taken serial 1; -1: it takes it."""
+    keys = Keyring(NetworkKey(bytes(range(1, 33)), 1))
+    keys.serial = 1
+    try:
+        change = Change(text)
+    except Malformed:
+        return MALFORMED
+    code = change.judge(keys)
+    return FORGED if code < 0 and not run(Verify(ORIGIN, change.signature, change.signed_text())) else code
+
+
+@by_name("changes")
+def test_a_change_of_keys_says_what_the_vector_says_and_is_signed(vector):
+    change = Change(bytes.fromhex(vector["text"]))
+    assert (change.kind, change.serial, change.epoch) == (vector["kind"], vector["serial"], vector["epoch"])
+    assert change.key == bytes(range(32))
+    assert change.revoked == b"".join(bytes((i + 1,)) * 16 for i in range(vector["ids"]))
+    assert run(Verify(ORIGIN, change.signature, change.signed_text()))
+
+
+@by_name("no_changes")
+def test_what_is_no_change_is_refused_as_in_the_vector(vector):
+    assert judged(bytes.fromhex(vector["text"])) == vector["code"]

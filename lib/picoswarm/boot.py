@@ -58,7 +58,6 @@ class Boot:
     def __init__(self, folder, network, profile, host, port, bootstrap, default_port):
         from .profile import Profile
 
-
         if not isinstance(profile, Profile):
             profile = Profile(**(profile or {}))
         # The largest block of all comes first, while there still is one.
@@ -94,7 +93,10 @@ class Boot:
 
         collect()
         from .discovery import Discovery
-        from .net import Driver
+        if node.parts:
+            Driver = node.parts[2]
+        else:
+            from .net import Driver
 
         profile = self._profile
         ip = self._host if any(self._host) else own_ip()
@@ -105,7 +107,7 @@ class Boot:
             driver.open()
         except OSError as error:
             raise OSError(error.errno, "UDP port %d cannot be opened; another program may have it" % self._port)
-        tcp_port = driver.port if profile.links else 0
+        tcp_port = driver.port if profile.links and profile.listen else 0
         flags = profile.gateway << 1 | profile.relay << 3
         engine = Discovery(profile, identity, keyring, rng, ticks_ms(), ip, driver.port, tcp_port, flags, pool=self._pool)
         if is_loopback:
@@ -120,6 +122,8 @@ class Boot:
 
             try:
                 services = compose(node, self._folder, profile, identity, keyring, rng, engine, driver, reactors, name)
+                if keyring.serial is not None and services.rpc:
+                    services.handle("keys", services.change_keys)
             except Exception:
                 driver._sock.close()  # or its port is taken when this is tried again
                 raise
@@ -128,10 +132,11 @@ class Boot:
     async def _take_keys(self):
         """(identity, keyring, rng, known nodes) from the store; the node key is made where there is none. Each is of a class
         that stays."""
-        from .keys import LoadOrCreate, gather, load_membership, load_nodes
+        from .keys import LoadOrCreate, gather, load_membership, load_nodes, load_operator
         from .store import Store
 
         store = Store(self._folder) if isinstance(self._folder, str) else self._folder
+        is_of_folder = self._membership is None
         membership = self._membership or load_membership(store)
         if membership is None:
             _refuse("no network key: provision the node's folder, or pass network=")
@@ -143,5 +148,10 @@ class Boot:
         for key in (membership.highest, membership.lower):
             keys.append(key and _kept(key, "key", "epoch", "mac", "stream", "label", "psk"))
         self._membership = None
+        keyring = Keyring(*keys)
+        if is_of_folder:
+            load_operator(store, keyring, self._profile.gateway)
+        else:
+            keyring.revoked = membership.revoked
         identity = _kept(job.result, "id", "static_private", "static_public")
-        return identity, Keyring(*keys), Rng(pool.draw(32)).draw, load_nodes(store)
+        return identity, keyring, Rng(pool.draw(32)).draw, load_nodes(store)

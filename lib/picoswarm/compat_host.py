@@ -12,6 +12,7 @@ except ImportError:
     KERNELS = "int"
 
 FILES = "host"  # which file layer a Store takes
+_MAPPED = bytes(10) + b"\xff\xff"  # before an IPv4 address in an IPv6 one
 DATAGRAMS = 64  # to read at a time
 
 
@@ -37,7 +38,7 @@ def parse_ip(text):
 
 def format_ip(ip):
     """An IP address as text."""
-    return str(ip_address(bytes(ip)))
+    return socket.inet_ntoa(ip) if len(ip) == 4 else str(IPv6Address(bytes(ip)))
 
 
 def open_udp(ip, port):
@@ -63,10 +64,11 @@ def sockaddr(sock, ip, port):
 
 def from_sockaddr(address):
     """(ip, port) of what `recvfrom` gave. One address has one form: a mapped IPv4 address is 4 bytes."""
-    ip = ip_address(address[0].split("%")[0])
-    if isinstance(ip, IPv6Address) and ip.ipv4_mapped:
-        ip = ip.ipv4_mapped
-    return ip.packed, address[1]
+    text = address[0]
+    if ":" not in text:
+        return socket.inet_aton(text), address[1]
+    ip = socket.inet_pton(socket.AF_INET6, text.split("%")[0])
+    return ip[12:] if ip[:12] == _MAPPED else ip, address[1]
 
 
 async def readable(sock):

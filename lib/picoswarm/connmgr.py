@@ -31,6 +31,7 @@ A `Link` is one connection, wished, dialed or established. Its `state`:
     unanswered(link)                how many of those -1 there were in a row, 0 to 2
     score(id, ip, points)           a peer broke a rule; True: it is banned from now on. `offence(reason)` gives points
     values                          set by the owner: what a peer is worth, by id: 0-100, and 128 more where it is protected
+    fits(link, is_outbound, is_wish, now)  whether there is a place for one more link, as `established` would say
     worst(now, is_forced, is_visit) the link to let go when there are too many, or the memory is short; or None
     links, ends                     all of them; how many ended, by reason
 
@@ -120,7 +121,8 @@ def offence(reason):
 
 class Link:
     """One connection. `id` 32 bytes or None, `ip` unwrapped, `port` the TCP port that the peer listens at; `reason`: why
-    it ended; `is_permanent` 0, 1, or 2: given by its address alone; `is_visit`: somebody, here or there, waited for it."""
+    it ended; `is_permanent` 0, 1, or 2: given by its address alone; `is_visit`: somebody, here or there, waited for it. One
+    through a gateway has an address that is none, 0.x.y.z with the first bytes of the peer's id, and port 0."""
 
     # What most links keep as it is takes no memory of theirs.
     is_visit = False
@@ -157,6 +159,7 @@ class ConnManager:
         self.pick = self.allow = self.in_use = self.rival = None
         self.values = {}
         self.rival_reason = 0
+        self.apart = 0  # established inbound links that its owner keeps elsewhere
         self.ends = [0] * _REASONS
 
     # Time
@@ -189,7 +192,7 @@ class ConnManager:
         for link in self.links:
             if link.state <= _FAILING and ticks_diff(link.at, best) < 0:
                 best = link.at
-        if self.pick and ticks_diff(self._pick_at, best) < 0 and self._fits(None, True, False, now):
+        if self.pick and ticks_diff(self._pick_at, best) < 0 and self.fits(None, True, False, now):
             best = self._pick_at
         if self._failures >= _BRAKE and ticks_diff(self._brake, best) > 0:
             best = self._brake
@@ -216,8 +219,8 @@ class ConnManager:
     def add(self, id32, ip, port, now):
         """See the module."""
         link = self._find(id32, ip, port)
-        if link and not link.is_outbound:
-            link.is_permanent = 1  # it came by itself; the wish is another link, for when this one has gone
+        if link and not (link.is_outbound and link.port):
+            link.is_permanent = 1  # it came by itself, or through a gateway; the wish is another link
             link = None
         if link is None:
             link = Link(id32, ip, port, True)
@@ -267,7 +270,7 @@ class ConnManager:
         if not (kind and is_open_port(link.port)):
             return _USELESS
         for other in self.links:
-            if other is not link and (draw or other.state >= _PENDING):
+            if other is not link and (draw or other.state >= _PENDING and scope(other.ip)):
                 if id32 and other.id == id32 or other.ip == ip and other.port == link.port:
                     return _DUPLICATE
                 if draw and kind == _GLOBAL:
@@ -286,11 +289,11 @@ class ConnManager:
             return None
         for link in self.links:
             if link.state <= _FAILING and ticks_diff(now, link.at) >= 0:
-                if not self._refusal(link, 0) and self._fits(link, True, True, now):
+                if not self._refusal(link, 0) and self.fits(link, True, True, now):
                     link.state = _PENDING
                     return link
                 link.at = ticks_add(now, _AGAIN_MS if link.callers else _MINUTE_MS)
-        if not self.pick or ticks_diff(now, self._pick_at) < 0 or not self._fits(None, True, False, now):
+        if not self.pick or ticks_diff(now, self._pick_at) < 0 or not self.fits(None, True, False, now):
             return None
         self._pick_at = self._soon(ticks_add(now, _NOBODY_MS))
         for draw in range(1, _DRAWS + 1):
@@ -340,7 +343,7 @@ class ConnManager:
         if reason >= _REASONS:
             reason = _BYE  # of a later version
         self.ends[reason] += 1
-        is_dropped = link.state == _CANCELED or not (link.is_permanent and link.is_outbound)
+        is_dropped = link.state == _CANCELED or not (link.is_permanent and link.is_outbound and link.port)
         link.reason = reason
         link.state = state
         link.callers = 0
@@ -372,16 +375,17 @@ class ConnManager:
         for link in self.links:
             if link.is_permanent and link.state != _ESTABLISHED or link.state == _ESTABLISHED and link.ip == ip:
                 return True
-        return self._fits(None, False, is_visit, now)
+        return self.fits(None, False, is_visit, now)
 
     def crowd(self, ip, now):
         """See the module."""
         return 0 if self.may_enter(ip) else 1 if self.may_enter(ip, True, now) else 2
 
-    def _fits(self, link, is_outbound, is_wish, now):
+    def fits(self, link, is_outbound, is_wish, now):
         """Whether there is a place for one more link, `link` itself not counted. A wish may take that of another, the
         `rival`."""
-        links = outbound = inbound = permanent = 0
+        outbound = permanent = 0
+        links = inbound = self.apart
         for each in self.links:
             if each is not link and each.state > _FAILING:
                 links += 1
@@ -444,8 +448,10 @@ class ConnManager:
                     self.rival = other
                     self.rival_reason = _DUPLICATE
                     link.callers += 1  # it takes the place of the old one, whichever side that was dialed from
+                    if (not scope(other.ip)) != (not scope(link.ip)):  # the one through a gateway gives way
+                        return _ASK_OLD if scope(other.ip) else _KEEP
                     return duplicate(self._id, id32, other.is_outbound, ticks_diff(now, other.at), link.is_outbound)
-        if not self._fits(link, link.is_outbound, is_wish, now):
+        if not self.fits(link, link.is_outbound, is_wish, now):
             return _BUSY
         return _KEEP
 

@@ -96,6 +96,7 @@ class Discovery:
         self.responder = Responder(self, profile, now)
         self.revalidation = Revalidation(profile, rng, now)
         self.upkeep = Upkeep(self, profile, now)
+        self.anchors = self.upkeep.anchors  # bootstrap and permanent nodes
         self._events = []
         self._id = bytearray(32)
         self._is_driving = False
@@ -165,7 +166,7 @@ class Discovery:
     # Datagrams in
 
     def receive(self, buf, n, ip, port, now):
-        """Take in the datagram buf[0:n], decrypting it in place, from ip (4 or 16 bytes): port."""
+        """Take in the datagram buf[0:n], decrypting it in place, from ip (4 or 16 bytes): port. True: a member sent it."""
         # Few names: a call frame above 11 words is taken from the heap, which costs more than what happens in it.
         self._advance(now)
         self.counts[_RECEIVED] += 1
@@ -178,13 +179,14 @@ class Discovery:
             return self.count(_BAD_SOURCE)
         n = d.open(buf, n)
         if n:
-            self.count(n)
-        elif d.type & 1 == 0:
+            return self.count(n)
+        if d.type & 1 == 0:
             self._on_answer()
         elif d.type != _BEACON:
             self.responder.on_request()
         elif self.responder.take_other():
             self.upkeep.on_beacon(d)
+        return True
 
     def _on_answer(self):
         """A PONG or NEIGHBORS: only what was asked for, by request id, address, peer id, type and pair tag."""

@@ -31,7 +31,9 @@ class Files:
         """At most `limit` bytes from the start of a file, or None when there is no such file."""
         try:
             with open(path, "rb") as file:
-                return file.read(limit)
+                n = file.seek(0, 2)  # a buffer of `limit` bytes may be more than a heap in pieces has
+                file.seek(0)
+                return file.read(min(n, limit))
         except OSError as error:
             if error.errno == _ENOENT:
                 return None

@@ -1,4 +1,4 @@
-"""The gateways of the mesh, for who uses them (docs/protocol.md 7.6). Loaded when the user does.
+"""The gateways of the mesh, for who uses them (docs/protocol.md 7.8). Loaded when the user does.
 
     gw = await node.gateway("mqtt")
     await gw.publish("kitchen/temperature", b"21.5", qos=1)
@@ -14,8 +14,7 @@ from .failures import RequestError, request_error
 _CAPABLE = const(2)  # of HELLO, and in the flags of a record
 _FLAGS = const(64)  # in a table record
 _OPEN = const(4)  # a session's stage
-
-_PROTECTED = const(128)  # in a peer's value, see connmgr.py
+_HELD = const(256)  # beyond what a peer may be worth: the connection manager never lets it go (see relay.py)
 
 _QOS1 = const(1)  # flags of a message
 _RETAIN = const(2)
@@ -52,6 +51,9 @@ class Gateway:
         for i in range(0, len(table.pool), table.step):
             if table.pool[i + _FLAGS] & _CAPABLE and table.is_live(i):
                 ids.add(bytes(table.pool[i : i + 32]))
+        for id32 in list(self._rests):
+            if id32 not in ids:
+                del self._rests[id32]
         return sorted(ids, key=self._rank, reverse=True)
 
     def _rank(self, id32):
@@ -83,8 +85,18 @@ class Gateway:
         has the family."""
         end = ticks_add(ticks_ms(), ms)
         trouble = None
+        peers = self.swarm.peers
+        if self.home and self.home not in peers:
+            self._rests[self.home] = ticks_ms()  # its session went: dialing it first could cost seconds
         while True:
-            for id32 in self.gateways():
+            ids = self.gateways()
+            while ids:
+                id32 = ids[0]
+                for other in ids if trouble else ():  # now a session that is there is worth more than the order
+                    if other in peers and other not in self._rests:
+                        id32 = other
+                        break
+                ids.remove(id32)
                 left = ticks_diff(end, ticks_ms())
                 if left <= 0:
                     break
@@ -108,10 +120,12 @@ class Gateway:
     def _settle(self, id32):
         """This gateway serves us: its session is not let go, that of the one before may be."""
         values = self.swarm.manager.values
-        if id32 != self.home:
-            values[self.home] = values.get(self.home, 0) & ~_PROTECTED
-            self.home = id32
-        values[id32] = values.get(id32, 0) | _PROTECTED
+        if self.home != id32:
+            if values.get(self.home, 0) >= _HELD:
+                values[self.home] -= _HELD
+            values[id32] = values.get(id32, 0) + _HELD
+        self.home = id32
+        self._rests.pop(id32, None)
 
 
 async def find(node, services, table, family, ms):

@@ -1,4 +1,4 @@
-"""What gateways deliver to a node (docs/protocol.md 7.6). Loaded when it subscribes to something beyond the mesh."""
+"""What gateways deliver to a node (docs/protocol.md 7.8). Loaded when it subscribes to something beyond the mesh."""
 
 from asyncio import create_task
 from collections import namedtuple
@@ -50,13 +50,17 @@ class Inbox:
     def __call__(self, caller, payload):
         """`number 1 | flags 1 | message id 4 | length of the topic 1 | topic | payload`. Answers 1: no room now, 2: nobody
         here asked for it."""
-        end = 7 + payload[6]
-        one = self.held.get(payload[0])
+        end = 7 + payload[6] if len(payload) > 6 else 7
+        one = self.held.get(payload[0]) if len(payload) >= end else None
         peer = self._peers.get(caller)
         if one is None or not (peer and peer.hello.capabilities & _CAPABLE):
             return b"\2"
         flags = payload[1]
-        message = GatewayMessage(str(payload[7:end], "utf-8"), payload[end:], flags & _RETAIN > 0, flags & _REPEAT > 0)
+        try:
+            topic = str(payload[7:end], "utf-8")
+        except ValueError:
+            return b"\2"
+        message = GatewayMessage(topic, payload[end:], flags & _RETAIN > 0, flags & _REPEAT > 0)
         return b"" if one.takes(payload[2:6], message) else b"\1"
 
     def add(self, gateway, topics):
@@ -93,6 +97,8 @@ class Inbox:
                         await self._renew(one, number)
                     except RequestError:
                         pass  # no gateway now, or it does not take this one
+                    except Exception as error:
+                        swarm.note(error)
             await sleep_ms(_LOOK_MS)
         self._is_kept = False
 

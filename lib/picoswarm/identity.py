@@ -9,6 +9,8 @@ from .compat import const, sha256
 from .crypto import hkdf
 
 _LOWER_KEPT_S = const(86400)
+_EPOCH = const(9)  # see reasons.py
+_REVOKED = const(22)
 
 
 def is_valid_id(id32):
@@ -36,12 +38,17 @@ class Kept:
 
 
 class Keyring:
-    """The network keys that a running node holds: `highest`, and `lower` or None."""
+    """The network keys that a running node holds: `highest`, and `lower` or None. `serial`: of the last change of keys that
+    it took (changes.py), 0 for none yet, None where it takes none. `revoked`: the first 16 bytes of each revoked id.
+    `retired`: the key that a gateway keeps for those that missed a revocation (returning.py)."""
+
+    serial = retired = None
+    revoked = b""
 
     def __init__(self, highest, lower=None):
         self.highest = highest
         self.lower = lower
-        self._since_s = 0  # uptime when the highest key came
+        self.since_s = 0  # uptime when the highest key came
 
     def find(self, epoch):
         """The network key of an epoch, or None."""
@@ -51,10 +58,16 @@ class Keyring:
             return self.lower
         return None
 
+    def refusal(self, session):
+        """Why there may be no session with a peer that has proven itself, or 0."""
+        if session.id[:16] in self.revoked:
+            return _REVOKED
+        return 0 if self.find(session.epoch) else _EPOCH
+
     def expire(self, uptime_s):
         """Forget the lower key 24 hours of uptime after the highest came; a restart begins the day anew. True when it
         went: the caller closes that key's sessions and saves."""
-        if self.lower is None or uptime_s - self._since_s < _LOWER_KEPT_S:
+        if self.lower is None or uptime_s - self.since_s < _LOWER_KEPT_S:
             return False
         self.lower = None
         return True

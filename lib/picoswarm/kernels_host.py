@@ -19,6 +19,7 @@ _NONCE = 12
 _TAG = 16
 _BLOCK = 64  # of SHA-256
 _DIGEST = 32
+_LOADED = 4  # the node's own, which is always in use, and those of the last handshakes
 _COUNTER_END = 1 << 30  # blocks under one nonce: the device keeps the counter in a small int
 _P = 2**255 - 19
 
@@ -120,13 +121,24 @@ def sha512(data):
     return _sha512(data).digest()
 
 
+_loaded = {}  # the last few private keys: to load one costs as much as to use it
+
+
+def _private_key(private32):
+    key = _loaded.pop(private32, None) or X25519PrivateKey.from_private_bytes(private32)
+    _loaded[private32] = key
+    if len(_loaded) > _LOADED:
+        del _loaded[next(iter(_loaded))]
+    return key
+
+
 class X25519:
     """RFC 7748 X25519 as a job of one step; `u32=None` means the base point. An all-zero result is refused: None."""
 
     def __init__(self, private32, u32=None):
         if len(private32) != 32 or (u32 is not None and len(u32) != 32):
             raise ValueError("x25519: size")
-        self._private = X25519PrivateKey.from_private_bytes(bytes(private32))
+        self._private = _private_key(bytes(private32))
         self._u = None if u32 is None else bytes(u32)
         self.result = None
 
@@ -150,7 +162,6 @@ def u_from_id(id32):
     if y >= _P or y == 1:
         return None
     return ((1 + y) * pow(1 - y, -1, _P) % _P).to_bytes(32, "little")
-
 
 
 class PublicKey:

@@ -12,7 +12,7 @@ from .errors import EntropyError, Malformed, StoreError
 from .membership import Membership
 from .nodedb import decode_nodes
 from .nodekey import Create, Identity
-from .slots import IDENTITY, NETWORK, NODES, SEED
+from .slots import IDENTITY, NETWORK, NODES, OPERATOR, SEED
 
 _SOURCE = const(256)  # bytes of the system's random source, two windows of its health tests
 _JITTER = const(32)  # clock readings
@@ -77,6 +77,27 @@ def load_identity(store):
 def load_membership(store):
     """The Membership in a store, or None where nothing was provisioned. Raises StoreError."""
     return _load(store, NETWORK, Membership.decode)
+
+
+def load_operator(store, keyring, is_gateway):
+    """Tell a Keyring which change of keys it follows. Where nothing was provisioned, or can be read, it takes none. A key
+    that the change revoked goes, if the power went before it did."""
+    payload = store.read(OPERATOR)
+    if payload is None:
+        return
+    from .changes import REVOKE, decode_operator
+
+    try:
+        change = decode_operator(payload)[1]
+    except Malformed:
+        return
+    keyring.serial = 0
+    if change:
+        keyring.serial = change.serial
+        keyring.revoked = change.revoked
+        if change.kind == REVOKE and change.epoch == keyring.highest.epoch:
+            keyring.retired = keyring.lower if is_gateway else None
+            keyring.lower = None
 
 
 def load_nodes(store):

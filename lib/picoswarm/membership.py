@@ -81,7 +81,7 @@ class Membership(Keyring):
         if is_higher(network_key.epoch, self.highest.epoch):
             self.lower = self.highest
             self.highest = network_key
-            self._since_s = uptime_s
+            self.since_s = uptime_s
             return True
         if not is_higher(self.highest.epoch, network_key.epoch):
             raise LocalError("epoch %d is 8 away from %d" % (network_key.epoch, self.highest.epoch))

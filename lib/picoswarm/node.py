@@ -32,7 +32,7 @@ def _refuse(text):
 class Node:
     """One node of a mesh. Nothing happens before `start`, or `async with`, which starts it and closes it."""
 
-    parts = None  # a host's own classes in the place of Swarm and Links
+    parts = None  # a host's own classes in the place of Swarm, Links and Driver
 
     def __init__(self, folder, network=None, profile=None, host="", port=PORT, bootstrap=(), name="", allow=None):
         """`folder`: path of the node's folder, or a Store. `network`: 32-byte network key or Membership; None: the folder
@@ -162,7 +162,8 @@ class Node:
     def handle(self, name, handler):
         """Serve a protocol ("/echo/1.0.0": a coroutine function of one Stream), or a method ("temperature": a function, or
         coroutine function, of the caller's id and the payload, that returns bytes). A second handler of one name takes the
-        place of the first. What the handler of a protocol leaves unread when it returns is thrown away."""
+        place of the first. What the handler of a protocol leaves unread when it returns is thrown away, unless it returns
+        its stream, which then stays open."""
         self._sessions().handle(name, handler)
 
     async def keep(self, who, is_kept=True):
@@ -208,7 +209,7 @@ class Node:
         return await read_stats(self._sessions(), id32, timeout_ms)
 
     def sessions(self):
-        """The open sessions, as a list of (id, ip, is_outbound, name)."""
+        """The open sessions, as a list of (id, ip, is_outbound, name); ip is 0.x.y.z where it goes through a gateway."""
         return self._services.sessions() if self._services else []
 
     def peers(self):
@@ -278,11 +279,11 @@ class Node:
 
 class Events:
     """What happened to a node, for `async for`: ("added", id), ("removed", id), ("alone",), ("outside", ip or None, port) of
-    its table; ("connected", id), ("disconnected", id, reason) of its sessions. For one consumer. The last 16 wait; what is
-    older is lost. It ends when the node is closed."""
+    its table; ("connected", id), ("disconnected", id, reason) of its sessions. For one consumer. The last 16, or `most`,
+    wait; what is older is lost. It ends when the node is closed."""
 
-    def __init__(self):
-        self._waiting = deque((), _WAITING)
+    def __init__(self, most=_WAITING):
+        self._waiting = deque((), most)
         self._arrived = Event()
 
     def put(self, event):

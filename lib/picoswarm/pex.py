@@ -42,9 +42,11 @@ class PeerExchange(Reactor):
         self._book = book
         self._rng = rng
         self._peers = {}
+        self._at = now  # when the next one is due
 
     def init_peer(self, peer):
         """The peer is due at once: it is asked by the next tick."""
+        self._at = self.now
         self._peers[peer] = [self.now, 0, _ANSWERS]
 
     def add_peer(self, peer):
@@ -56,14 +58,11 @@ class PeerExchange(Reactor):
 
     def next_time(self):
         """Ticks when the next peer is due; None without peers."""
-        best = None
-        for kept in self._peers.values():
-            if best is None or ticks_diff(kept[_DUE], best) < 0:
-                best = kept[_DUE]
-        return best
+        return self._at if self._peers else None
 
     def tick(self, now):
         """Ask those that are due. One that gave no answer is passed over once."""
+        self._at = ticks_add(now, _PERIOD_MS + _JITTER_MS)
         for peer, kept in self._peers.items():
             if ticks_diff(now, kept[_DUE]) >= 0:
                 random = self._rng(2)
@@ -73,6 +72,8 @@ class PeerExchange(Reactor):
                     kept[_ASKED] = 0
                 elif peer.is_outbound and self._book.count < _NEED and peer.try_send(_CHANNEL, b"\x01"):
                     kept[_ASKED] = 1
+            if ticks_diff(kept[_DUE], self._at) < 0:
+                self._at = kept[_DUE]
 
     def receive(self, peer, channel, view):
         """A message came. Returns 0, or the reason to close the peer."""

@@ -63,6 +63,7 @@ class Profile:
     inbound = 2
     reserved = 1  # held back while a permanent peer is missing
     dials = 1  # at a time
+    listen = 1  # 0: dials only, which saves a socket, and keeps a session with a gateway, through which others reach it
 
     # Sessions
     record = 768  # bytes of plaintext in a sealed record, 64 to 4098; the lower of both sides' limits holds
@@ -84,7 +85,7 @@ class Profile:
     datagram = 308  # bytes of the longest datagram that is read: four times the longest FIND_NODE of its own
     beacon = 1  # 1: sends a beacon while it knows no live node
     bootstrap = 0  # 1: answers untagged PINGs of members whose id it does not know
-    gateway = 0  # 1: tells others that it is a gateway
+    gateway = 0  # 1: tells others that it is a gateway, and brings back who missed a revocation
     ipv6 = 0  # 1: the gateway's tables carry IPv6
 
     # Services (protocol.md 7)

@@ -6,7 +6,7 @@ The modules that use them repeat the numbers as private constants, which cost a 
 
 # One text, taken apart when somebody asks: names of their own would cost a board four times as much.
 NAMES = """bye busy incompatible downgrade self useless duplicate wrong_id banned epoch silent malformed credit channel
-stream too_long memory trimmed gated slow lost forged revoked replayed"""
+stream too_long memory trimmed gated slow lost forged revoked replayed absent"""
 
 
 def name(reason):

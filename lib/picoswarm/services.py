@@ -30,6 +30,8 @@ _OPEN = const(4)  # a session's stage
 _PASSING = const(0x20042)  # busy, duplicate, trimmed: may be otherwise in a moment
 _ESTABLISHED = const(4)  # state of a link, see connmgr.py
 _RETRY_MS = const(50)
+_DIRECT_MS = const(4000)  # after that a gateway is asked too: each dial waits up to 3 s
+_NO_PORT_MS = const(400)  # and after that, where nobody can dial
 _CHUNK = const(256)
 _NAME = const(60)  # bytes of the name of a stream, see mux.py
 _SEND_MS = const(3000)  # a write waits so long for room (row T13)
@@ -95,15 +97,21 @@ class Stream:
             self._is_over = True
             self._services.forget(self._session, self._channel)
 
+    def take(self, out):
+        """Move what is there to `out`, as much as fits. Returns how many bytes."""
+        count = self._session.mux.read(self._channel, out, 0, len(out)) if not self._is_over else 0
+        if count:
+            self._settle()
+            self._services.touch(self._session)
+        return count
+
     async def read(self, n=_CHUNK):
         """The bytes that are there, 1 to `n`, once there are some; b"" at the end. What came before a
         connection ended can still be read."""
         out = bytearray(n)
         while True:
-            count = self._session.mux.read(self._channel, out, 0, n) if not self._is_over else 0
+            count = self.take(out)
             if count:
-                self._settle()
-                self._services.touch(self._session)
                 return bytes(out[:count])
             if self._is_over or not self._is_ended:
                 self._check()
@@ -209,6 +217,17 @@ class Subscription:
         return message
 
 
+async def _relayed(stream):
+    """A gateway brings somebody who cannot connect to us."""
+    try:
+        from .relay import accept
+
+        return await accept(stream)
+    except MemoryError:  # whoever wants in goes, and the gateway stays
+        collect()
+        stream.reset(_MEMORY)
+
+
 class Services:
     """See the module. `pubsub`, `rpc`, `logstats`: the reactors, None where the profile leaves them out."""
 
@@ -219,10 +238,11 @@ class Services:
         self.rpc = rpc
         self.logstats = logstats
         self.answers = None  # see asking.py
+        self.is_changing = False  # a change of keys is verified, see rekey.py
         self.faults = 0  # handlers of the user that raised; the last one is `fault`
         self.fault = None
         self._node = node
-        self.handlers = {}  # by name: of streams and of requests
+        self.handlers = {"/relayed/1": _relayed}  # by name: of streams and of requests
         self._streams = {}  # by (session, channel)
         self._subscriptions = []
         self._calls = {}  # [Event, status, payload] by number
@@ -286,21 +306,25 @@ class Services:
 
     # Sessions, requests and streams
 
-    async def session(self, id32, ms):
-        """An open session with a node: that which is there, or a new one. Raises a RequestError, or LocalError."""
+    async def session(self, id32, ms, is_direct=False):
+        """An open session with a node: that which is there, or a new one, through a gateway where there is no other way
+        (unless `is_direct`). Raises a RequestError, or LocalError."""
         if len(id32) != 32:
             _refuse("a node id is 32 bytes")
         deadline = ticks_add(ticks_ms(), ms)
         swarm = self.swarm
         link = look = None
+        patience = _DIRECT_MS
         try:
             while True:
                 session = swarm.peers.get(id32)
                 if session and session.stage == _OPEN:
                     return session
+                left = ticks_diff(deadline, ticks_ms())
+                text = "no session with this node" if left <= 0 else ""
                 if link and session is None and link not in swarm.manager.links:
                     if not _PASSING >> link.reason & 1:
-                        _fail(_UNREACHABLE, "no session with this node")
+                        text = "no session with this node"
                     link = None
                 elif link is None and session is None:
                     contact = self._node.contact(id32)
@@ -310,14 +334,20 @@ class Services:
                     elif look is None:
                         look = []
                         create_task(self._look_up(id32, look))
+                        if contact:  # its first word tells the TCP port, if there is one
+                            patience = _NO_PORT_MS
                     elif look:
                         if look[0]:
                             raise look[0]
-                        _fail(_UNREACHABLE, "no such node is known")
+                        text = text or "no such node is known"
                 if swarm.is_closing:
                     _refuse("the node is not running")
-                if ticks_diff(deadline, ticks_ms()) <= 0:
-                    _fail(_UNREACHABLE, "no session with this node")
+                if left > 0 and session is None and not is_direct and (text or ms - left > patience):
+                    from .relay import reach
+
+                    return await reach(self, id32, deadline, link)
+                if text:
+                    _fail(_UNREACHABLE, text)
                 await sleep_ms(_RETRY_MS)
         finally:
             if link and link.state != _ESTABLISHED:
@@ -339,6 +369,11 @@ class Services:
         self._served(self.rpc)
         deadline = ticks_add(ticks_ms(), ms)
         session = await self.session(id32, ms)
+        return await self.call(session, method, payload, ticks_diff(deadline, ticks_ms()))
+
+    async def call(self, session, method, payload, ms):
+        """`request`, of the peer of a session."""
+        deadline = ticks_add(ticks_ms(), ms)
         while True:
             left = ticks_diff(deadline, ticks_ms())
             if left <= 0 or session.stage != _OPEN:
@@ -361,7 +396,10 @@ class Services:
         return waiting[2]
 
     async def open_stream(self, id32, name, ms):
-        session = await self.session(id32, ms)
+        return self.stream(await self.session(id32, ms), name)
+
+    def stream(self, session, name):
+        """A Stream to the peer of an open session. Raises a RequestError."""
         channel = session.mux.open(name.encode(), _STREAM_PRIORITY)
         if not channel:
             _fail(_BUSY, "as many streams as there may be")
@@ -426,6 +464,18 @@ class Services:
         self._streams.pop((session, channel), None)
         self.touch(session)
 
+    def change_keys(self, id32, payload):
+        """Serve the method "keys"."""
+        return self._rekey()[0](self, id32, payload)
+
+    def _rekey(self):
+        """`take` and `offer` of rekey.py, which goes again when they are done."""
+        before = list(sys.modules)
+        from .rekey import offer, take
+
+        unload(before)
+        return take, offer
+
     def end_epoch(self, epoch):
         """A network key is no longer valid."""
         self.swarm.end_epoch(epoch, ticks_ms())
@@ -439,6 +489,9 @@ class Services:
         session = event[1]
         if kind == _OPENED:
             self._node.events.put(("connected", session.id))
+            keys = self.swarm.membership
+            if keys.serial and session.epoch != keys.highest.epoch:
+                create_task(self._rekey()[1](self, session))
         elif kind == _CLOSED:
             for key in list(self._streams):
                 if key[0] is session:
@@ -519,8 +572,8 @@ class Services:
 
     async def _serve_stream(self, handler, stream):
         try:
-            await handler(stream)
-            stream.leave()
+            if await handler(stream) is not stream:
+                stream.leave()
         except Exception as error:
             from .failures import StreamError
 
@@ -556,7 +609,7 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
     from .swarm import Swarm
     from .tcp import Links
 
-    make_swarm, make_links = node.parts or (Swarm, Links)
+    make_swarm, make_links = node.parts[:2] if node.parts else (Swarm, Links)
     now = ticks_ms()
     reactors = list(reactors)
     pubsub = rpc = logstats = book = pex = None
@@ -588,6 +641,10 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
 
         logstats = LogStats(profile.log_bytes, sources, now)
         reactors.append(logstats)
+    if profile.gateway and rpc:
+        from .returning import Returning
+
+        membership = Returning(membership, rpc, engine.table)
     links = make_links(driver.ip, engine.codec.tcp_port, profile.record)
     if len(links.out) >= LONGEST:  # one after the other, never both
         driver.buf = links.out
@@ -598,4 +655,9 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
         links.open()
     except OSError as error:
         raise OSError(error.errno, "TCP port %d cannot be opened; another program may have it" % links.port)
-    return Services(node, swarm, links, pubsub, rpc, logstats)
+    services = Services(node, swarm, links, pubsub, rpc, logstats)
+    if not profile.listen:
+        from .relay import keep
+
+        create_task(keep(services))
+    return services

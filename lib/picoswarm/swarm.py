@@ -50,6 +50,8 @@ _TCP = const(58)  # in a table record
 _NEW_PERCENT = const(30)  # of the picks from the book, untried ones (row T31)
 _USEFUL_MS = const(600_000)  # a session that lived so long was good (row T37)
 
+_ANCHOR = const(32)  # of 256 picks: a bootstrap node that is missing, if it has one
+_ALONE_S = const(20)  # of uptime, before that
 _SCAN_MS = const(1000)  # between two looks at all sessions
 _CONNECT_MS = const(10_000)
 _CONNECT_NEAR_MS = const(5_000)
@@ -82,6 +84,7 @@ class Swarm:
     Raises LocalError where two reactors serve one channel, and for what does not fit HELLO or a session."""
 
     make_session = Session
+    make_manager = ConnManager
 
     def __init__(self, profile, identity, membership, rng, now, reactors, discovery, book=None, port=0, name=""):
         self.now = now
@@ -94,7 +97,7 @@ class Swarm:
         self.is_busy = False  # `work` has more to do at once
         self.faults = 0  # reactors that raised; the last one is `fault`
         self.fault = None
-        self.manager = ConnManager(profile, identity.id, rng, now)
+        self.manager = self.make_manager(profile, identity.id, rng, now)
         self.manager.pick = self._pick
         self._door = Door()
         self._at_door = None  # the session that waits there
@@ -181,15 +184,14 @@ class Swarm:
         session, and with a frame of its own for that each record would cost heap."""
         self.at(now)
         if session.stage == _STARTED or session.stage == _OPEN:
-            self._take(session, n)
+            self._take(session, session.receive(n))
         elif session.stage == _GREETING or session.stage == _PARKED:
             session.handshake.receive(n, now)
             session.fill = session.handshake.fill
             self.is_busy = True
 
     def _take(self, session, n):
-        """Records of a session came."""
-        n = session.receive(n)
+        """Records of a session came, and it said `n` to them."""
         if n > 0:
             return self.offend(session, n)
         if n or session.stage > _OPEN:
@@ -274,10 +276,7 @@ class Swarm:
         """What is due by now: deadlines, keepalive, dials, the reactors' own business."""
         self.at(now)
         if ticks_diff(now, self._scan_at) >= 0:
-            self._scan_at = ticks_add(now, _SCAN_MS)
-            self._resting = []
-            for session in list(self.sessions):
-                self._look_after(session, now)
+            self._scan(now)
         self.manager.tick(now)
         while not self.is_closing:
             link = self.manager.next_dial(now)
@@ -297,6 +296,13 @@ class Swarm:
                         reactor.tick(now)
                 except Exception as error:
                     self._rest(reactor, error)
+
+    def _scan(self, now):
+        """Look at all sessions."""
+        self._scan_at = ticks_add(now, _SCAN_MS)
+        self._resting = []
+        for session in list(self.sessions):
+            self._look_after(session, now)
 
     def _rest(self, reactor, error):
         """A reactor raised in its own business. What it left undone would be due at once, again and again."""
@@ -339,7 +345,13 @@ class Swarm:
         """Somebody to dial: of the address book, or a live node of the table, from a random place on. (id, ip, TCP port), or
         None."""
         book = self.book
-        if book and self.rng(1)[0] & 1:
+        draw = self.rng(1)[0]
+        anchors = self._discovery.anchors
+        if anchors and draw < _ANCHOR and self._discovery.uptime > _ALONE_S:
+            anchor = anchors[draw % len(anchors)]
+            if anchor.is_missing:  # it answers no datagrams, as when the network key changed meanwhile
+                return anchor.id, anchor.ip, anchor.port
+        if book and draw & 1:
             found = book.pick(_NEW_PERCENT, self._discovery.uptime)
             if found:
                 return found
@@ -470,11 +482,10 @@ class Swarm:
             if hello.channels == self._hello.channels:
                 hello.channels = self._hello.channels
             hello.seen = b""
-            if self.membership.find(session.epoch) is None:
-                reason = _EPOCH
+            reason = self.membership.refusal(session) or reason
         if not session.is_outbound:
             self._leave_door(session)
-            session.link = Link(session.id, session.ip, hello.port if hello else 0, False)
+            session.link = Link(session.id, session.ip, hello.port if hello and session.port else 0, False)
             session.link.is_visit = handshake.is_visit
         if not reason:
             return self._admit(session)
@@ -510,7 +521,7 @@ class Swarm:
         session.touch()
         self._tell(session, _INIT, 0)
         if session.fill and session.stage == _STARTED:
-            self._take(session, 0)
+            self._take(session, session.receive(0))
 
     def _turn_away(self, id32):
         """The newer sessions of a peer that wait whether the older one lives are one too many."""
@@ -598,7 +609,7 @@ class Swarm:
                 # Not a word after message 1: another one was served, or the keys differ.
                 is_unanswered = handshake and handshake.stage == 0 and reason == _LOST
                 self.manager.failed(link, _NO_ANSWER if is_unanswered else reason, self.now)
-                if self.book and link.id and (reason == _LOST or reason == _SLOW):
+                if self.book and link.id and link.port and (reason == _LOST or reason == _SLOW):
                     self.book.failed(link.id)
         session.stage = _OVER
         session.handshake = None
@@ -614,7 +625,7 @@ class Swarm:
         """A message came in. What its reactor says of it may cost the session."""
         if session.stage <= _OPEN:
             reactor = self._by_channel[channel]
-            reason = reactor.receive(session, channel, view)
+            reason = reactor.receive(session, channel, view) if reactor in session.reactors else 0
             if reason:
                 self.offend(session, reason)
             if reactor.is_busy:
@@ -624,7 +635,8 @@ class Swarm:
         """A peer broke a rule: it loses its session, and is not heard for a while where that happens again."""
         if session.stage > _OPEN:
             return
-        self.manager.score(session.id, session.ip, offence(reason))
+        if session.port or reason != _FORGED:  # or the gateway between us may have done it
+            self.manager.score(session.id, session.ip, offence(reason))
         if reason == _FORGED:  # nothing can be said to who speaks for it
             self._finish(session, reason)
         else:
@@ -633,7 +645,7 @@ class Swarm:
     def _open(self, session):
         """The peer has taken the session up."""
         session.stage = _OPEN
-        if self.book:
+        if self.book and session.port:
             hello = session.hello
             port = session.port if session.is_outbound else hello.port
             self.book.connected(hello.capabilities & 0x0E, session.id, session.ip, 0, port)

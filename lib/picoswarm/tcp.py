@@ -39,7 +39,7 @@ _MOST_MS = const(10_000)  # between two turns of the timer
 
 
 class Connection:
-    """One socket and its tasks."""
+    """One socket and its tasks. What goes through a gateway is no socket, see relay.py."""
 
     rest = writer = None  # what the socket did not take yet, and who sees to it
 
@@ -47,6 +47,14 @@ class Connection:
         self.session = session
         self.sock = sock
         self.reader = None
+
+    def readable(self):
+        """Awaitable: until bytes may be there."""
+        return readable(self.sock)
+
+    def writable(self):
+        """Awaitable: until it takes bytes, or failed."""
+        return writable(self.sock)
 
 
 class Links:
@@ -235,7 +243,7 @@ class Links:
             if session is None:
                 sock.close()
             else:
-                self._add(session, sock)
+                self.add(Connection(session, sock))
         except Exception:
             sock.close()
             raise
@@ -243,12 +251,13 @@ class Links:
 
     def _dial(self, session):
         try:
-            self._add(session, connect_tcp(session.ip, session.port))
+            self.add(Connection(session, connect_tcp(session.ip, session.port)))
         except OSError:
             self.swarm.lost(session, ticks_ms())
 
-    def _add(self, session, sock):
-        link = self._links[session] = Connection(session, sock)
+    def add(self, link):
+        """Read a Connection, and write to it, until its session is over."""
+        self._links[link.session] = link
         link.reader = create_task(self._read(link))
 
     def _close(self, link):
@@ -265,7 +274,7 @@ class Links:
         """Read one socket until its session is over."""
         session = link.session
         if session.is_outbound:
-            await writable(link.sock)
+            await link.writable()
             try:
                 self.swarm.connected(session, ticks_ms())
             except Exception as error:
@@ -275,7 +284,7 @@ class Links:
         while session in self._links:
             if not left:
                 try:
-                    await readable(link.sock)
+                    await link.readable()
                 except Exception as error:  # even to wait takes memory
                     self._cut(session, error)
                     return self._after()
@@ -349,7 +358,7 @@ class Links:
         """The socket is full: go on when it takes bytes again."""
         while link.rest is not None:
             try:
-                await writable(link.sock)
+                await link.writable()
                 taken = write_from(link.sock, link.rest) or 0
                 link.rest = link.rest[taken:] if taken < len(link.rest) else None
             except Exception as error:

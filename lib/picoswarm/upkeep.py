@@ -58,7 +58,7 @@ class Upkeep:
         self._refresh_ms = profile.refresh_min_s * 1000
         self._refresh_span_s = profile.refresh_max_s - profile.refresh_min_s
         self._sends_beacons = profile.beacon
-        self._anchors = []
+        self.anchors = []
         self._hints = []  # [id, ip, port, due, is_beacon]
         self._start = now
         self._begin_at = self._refresh_at = ticks_add(now, profile.start_ms * node.rng(1)[0] >> 8)
@@ -81,7 +81,7 @@ class Upkeep:
     # Contacts
 
     def add_anchor(self, ip, port, id32, now):
-        self._anchors.append(Anchor(id32, ip, port, self._refresh_at))
+        self.anchors.append(Anchor(id32, ip, port, self._refresh_at))
 
     def add_hint(self, id32, ip, port, now, is_beacon=False):
         """A node that may be asked; nothing is believed about it. False: known, or no room."""
@@ -142,7 +142,7 @@ class Upkeep:
             pool = table.pool
             port = pool[record + 56] << 8 | pool[record + 57]
             self._again(bytes(pool[record : record + 32]), table.ip(record), port)
-        for anchor in self._anchors:
+        for anchor in self.anchors:
             if anchor.id is not None and same(table.pool, record, anchor.id, 0, 32):
                 anchor.is_missing = True
                 anchor.due = ticks_add(self._node.now, self._anchor_ms)
@@ -224,7 +224,7 @@ class Upkeep:
         """The earlier of `best` (ticks or None) and what is due here."""
         if best is None or ticks_diff(self._refresh_at, best) < 0:
             best = self._refresh_at
-        for anchor in self._anchors:
+        for anchor in self.anchors:
             if not anchor.is_asked and ticks_diff(anchor.due, best) < 0:
                 best = anchor.due
         for hint in self._hints:
@@ -234,9 +234,9 @@ class Upkeep:
 
     def tick(self, now):
         """Do what is due."""
-        if not self.is_ready and (not (self._anchors or self._hints) or ticks_diff(now, self._start) >= _READY_MS):
+        if not self.is_ready and (not (self.anchors or self._hints) or ticks_diff(now, self._start) >= _READY_MS):
             self.is_ready = True  # there is nobody to ask, or nobody answers
-        for anchor in self._anchors:
+        for anchor in self.anchors:
             if ticks_diff(now, anchor.due) >= 0 and not anchor.is_asked:
                 self._ask_anchor(anchor, now)
         for hint in self._hints:
@@ -281,7 +281,7 @@ class Upkeep:
         self._alone_ms = min(2 * wait, _ALONE_MAX_MS)
         wait = max(wait, _ALONE_MIN_MS)
         self._refresh_at = ticks_add(now, wait + self._random_ms(wait >> 2))
-        for anchor in self._anchors:
+        for anchor in self.anchors:
             if ticks_diff(anchor.due, now) > 0 and anchor.is_missing:
                 anchor.due = now
         self.has_beacon = self._sends_beacons

@@ -16,6 +16,9 @@ COMMANDS = {
     "nodes": ("picoswarm_gateway.commands", "nodes", "List the nodes that a running gateway knows."),
     "ping": ("picoswarm_gateway.commands", "ping", "Time requests from a gateway to a node."),
     "provision": ("picoswarm_tools.provision", "provision", "Make a network key, or its next epoch, for a node's folder."),
+    "top": ("picoswarm_gateway.top", "top", "Watch the mesh of a gateway, live in the terminal."),
+    "rekey": ("picoswarm_tools.rekey", "rekey", "Move a running mesh to a new network key."),
+    "revoke": ("picoswarm_tools.rekey", "revoke", "Shut lost nodes out of a running mesh."),
     "size": ("picoswarm_tools.size", "size", "Predict how much of a board's heap a profile takes."),
     "trace": ("picoswarm_gateway.commands", "trace", "Show by which way a gateway reaches a node."),
     "report": ("picoswarm_tools.report", "report", "Measure this checkout and print the table of figures."),
@@ -32,9 +35,28 @@ class LazyGroup(click.RichGroup):
         if name not in COMMANDS:
             return None
         module, attribute, help_line = COMMANDS[name]
-        command = getattr(import_module(module), attribute)
+        try:
+            command = getattr(import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("picoswarm"):
+                raise
+            return incomplete(name, help_line, error.name)
         command.short_help = help_line
         return command
+
+
+def incomplete(name: str, help_line: str, missing: str | None) -> click.Command:
+    """What stands for a command that needs packages which are not installed: it says so."""
+
+    @click.command(name, short_help=help_line, context_settings={"ignore_unknown_options": True, "help_option_names": []})
+    @click.argument("anything", nargs=-1)
+    def command(anything: tuple[str, ...]) -> None:
+        raise click.ClickException(
+            f"This needs {missing}, which is not installed. In a checkout: pip install '.[gateway]', or `make setup` and "
+            "build/venv/bin/picoswarm."
+        )
+
+    return command
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -12,12 +12,14 @@ one; `--names` prints it the other way round, for reading a traceback.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -158,9 +160,23 @@ def _small_library(arch: str, level: int, is_apart: bool, _ages: tuple[int, ...]
 def small_library(arch: str, level: int = 0, is_apart: bool = False) -> tuple[dict[str, str], dict[str, str]]:
     """(texts of the library's modules by name, as mpy-cross gets them; short names by name). `is_apart`: without bundles, to
     see what each module costs. Raises shrink.Refused."""
+    return _small_library(arch, level, is_apart, tuple(path.stat().st_mtime_ns for path in _inputs()))
+
+
+def _inputs() -> list[Path]:
+    """The files from which small_library makes its texts."""
     inputs = [path for pattern in (*PROGRAMS, *BESIDE) for path in ROOT.glob(pattern)]
-    inputs += [*LIBRARY.glob("*.py"), *STUBS.glob("*.pyi")]
-    return _small_library(arch, level, is_apart, tuple(path.stat().st_mtime_ns for path in sorted(inputs)))
+    return sorted([*inputs, *LIBRARY.glob("*.py"), *STUBS.glob("*.pyi")])
+
+
+def _fingerprint() -> str:
+    """All that a compiled library depends on: its inputs, what makes it, and the MicroPython that is asked for names."""
+    digest = hashlib.sha256()
+    for path in (*_inputs(), *sorted(Path(__file__).parent.glob("*.py"))):
+        digest.update(f"{path}\0".encode() + path.read_bytes() + b"\0")
+    for name in ("mpy-cross", "micropython"):
+        digest.update(f"{find(name).stat().st_mtime_ns}\0".encode())
+    return digest.hexdigest()
 
 
 def compile_library(arch: str, level: int = 0, is_apart: bool = False) -> Path:
@@ -168,6 +184,11 @@ def compile_library(arch: str, level: int = 0, is_apart: bool = False) -> Path:
     folder = library_folder(arch, level)
     if is_apart:
         folder = folder.with_name(f"{folder.name}-apart")
+    made, fingerprint = folder / "made.json", _fingerprint()
+    with suppress(OSError, ValueError, KeyError):
+        modules = json.loads(made.read_text())[fingerprint]
+        if {path.stem for path in (folder / "picoswarm").glob("*.mpy")} == set(modules):
+            return folder
     texts, names = small_library(arch, level, is_apart)
     sources = [_put(folder / "source" / "picoswarm" / f"{name}.py", text) for name, text in texts.items()]
     _put(folder / "names.json", json.dumps(names, indent=0, sort_keys=True))
@@ -175,6 +196,7 @@ def compile_library(arch: str, level: int = 0, is_apart: bool = False) -> Path:
         if compiled.stem not in texts:
             compiled.unlink(missing_ok=True)
     compile_files(sources, folder / "picoswarm", arch, level)
+    _put(made, json.dumps({fingerprint: sorted(texts)}))
     return folder
 
 

@@ -3,6 +3,9 @@
 The folder holds what a node keeps (lib/picoswarm/store.py): provisioning writes its `network` file, and a `seed` of host
 randomness that the node mixes into its own when it makes its node key. It never makes or copies a node key. A key is shown
 only when asked for; everywhere else a mesh is named by the key's fingerprint.
+
+With the first network key of a mesh comes its operator key, which signs later changes of the network key (rekey.py). Its
+seed stays in a folder of its own, on this computer; nodes get the public half.
 """
 
 from __future__ import annotations
@@ -12,10 +15,12 @@ import secrets
 from pathlib import Path
 
 import rich_click as click
+from picoswarm.changes import PUBLIC, decode_operator
 from picoswarm.errors import PicoswarmError
 from picoswarm.membership import EPOCHS, KEY, Membership, NetworkKey, is_higher
-from picoswarm.slots import NETWORK, SEED
+from picoswarm.slots import NETWORK, OPERATOR, SEED
 from picoswarm.store import Store
+from picoswarm_gateway.keychange import OPERATOR_SEED, create_operator
 
 _SEED = 32  # bytes
 
@@ -87,6 +92,34 @@ def save(store: Store, membership: Membership) -> bool:
     return changed
 
 
+def new_operator(store: Store, operator: Path, membership: Membership, force: bool) -> None:
+    """Make the operator key of a mesh. Raises Refused rather than overwrite one."""
+    beside = Store(str(operator))
+    if not force and beside.read(OPERATOR_SEED) is not None:
+        raise Refused(f"{operator} holds the operator key of a mesh. Choose another folder with --operator.")
+    create_operator(beside, store)
+    save(beside, membership)
+
+
+def copy_operator(store: Store, source: Store, force: bool) -> None:
+    """Bring the public operator key of another folder, and the last change that it knows. Raises Refused for another key."""
+    theirs, ours = source.read(OPERATOR), store.read(OPERATOR)
+    if theirs is None:
+        return
+    if ours is not None and not force:
+        if ours[:PUBLIC] != theirs[:PUBLIC]:
+            raise Refused("The folder has another operator key than the one to copy from. Use --force to replace it.")
+        if len(ours) > len(theirs[:PUBLIC]) and serial(ours) >= serial(theirs):
+            return
+    store.write(OPERATOR, theirs)
+
+
+def serial(payload: bytes) -> int:
+    """Of the last change in an operator file; 0: there is none."""
+    change = decode_operator(payload)[1]
+    return change.serial if change else 0
+
+
 def described(folder: Path, membership: Membership, changed: bool, show: bool) -> dict:
     """What the command prints, as plain values; with the keys only if `show`."""
     keys = []
@@ -110,13 +143,28 @@ def described(folder: Path, membership: Membership, changed: bool, show: bool) -
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Join the mesh of another node's folder. Only its network key is copied.",
 )
+@click.option(
+    "--operator",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the operator key of a new mesh goes, which signs later changes; no board's. [default: FOLDER.operator]",
+)
 @click.option("--force", is_flag=True, help="Replace the key of another mesh.")
 @click.option("--show", is_flag=True, help="Print the keys themselves. Whoever reads them is a member.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def provision(
-    folder: Path, new_epoch: bool, drop_lower: bool, copy_from: Path | None, force: bool, show: bool, as_json: bool
+    folder: Path,
+    new_epoch: bool,
+    drop_lower: bool,
+    copy_from: Path | None,
+    operator: Path | None,
+    force: bool,
+    show: bool,
+    as_json: bool,
 ) -> None:
     """Make a network key, or its next epoch, for a node's folder.
+
+    With the first key of a mesh an operator key is made, in a folder beside the node's: keep that one on this computer.
+    `picoswarm rekey` and `picoswarm revoke` need it. The node's folder, and those that are copied from it, obey it.
 
     Nodes that hold the same network key form one mesh; others get no answer from it. Exit status: 0 done, 1 refused or
     failed, 2 wrong usage.
@@ -133,19 +181,29 @@ def provision(
         store = Store(str(folder))
         # A key that shall be replaced need not be readable.
         held = None if force else load(store)
+        # A mesh from before there were operator keys gets one when it is asked for.
+        is_late = operator is not None and held is not None and store.read(OPERATOR) is None
+        is_first = is_late or (held is None and source is None and not new_epoch and not drop_lower)
+        operator = operator or Path(f"{folder}.operator")
         if drop_lower and source is None:
             membership = without_lower(held)
         else:
-            membership = plan(held, source, new_epoch, force)
+            membership = held if is_late and source is None else plan(held, source, new_epoch, force)
             if drop_lower:
                 membership = without_lower(membership)
+        if is_first:
+            new_operator(store, operator, membership, force)
+        elif copy_from is not None:
+            copy_operator(store, Store(str(copy_from)), force)
         changed = save(store, membership)
     except (Refused, PicoswarmError, OSError) as error:
         raise click.ClickException(str(error)) from None
-    facts = described(folder, membership, changed, show)
+    facts = described(folder, membership, changed, show) | ({"operator": str(operator)} if is_first else {})
     if as_json:
         click.echo(json.dumps(facts))
         return
     click.echo(f"{'Wrote' if changed else 'Kept'} the network key in {folder}")
     for key in facts["keys"]:
         click.echo(f"  epoch {key['epoch']:<2}  mesh {key['fingerprint']}" + (f"  key {key['key']}" if show else ""))
+    if is_first:
+        click.echo(f"Wrote the operator key in {operator}. Keep it on this computer, and back it up.")

@@ -59,7 +59,8 @@ GROUPS = (
         "picoswarm_tools.rows.discovery_sim",
         ("lookup.", "join.", "idle.", "liveness.", "sim.", "table.", "discovery.datagram", "discovery.pong"),
     ),
-    ("picoswarm_tools.rows.gateway", ("gateway.",)),
+    ("picoswarm_tools.rows.gateway", ("gateway.cpu", "gateway.p99", "gateway.session", "gateway.rss")),
+    ("picoswarm_tools.rows.gateway_floods", ("gateway.flood.",)),
     ("picoswarm_tools.rows.publish", ("publish.", "swarm.")),
     ("picoswarm_tools.rows.gateway_start", ("gateway.start_seconds",)),
 )

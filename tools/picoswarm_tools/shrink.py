@@ -24,6 +24,8 @@ from functools import cache
 from .fold import Edits
 from .runtimes import run_micropython
 
+_Class = tuple[str, set[str]]  # its name, the names of its bases
+
 # Functions that take names which are computed, but safe: of modules, of a profile's numbers, or from strings of the library,
 # which stay as they are.
 REFLECTIVE = {"__getattr__", "Profile.__init__", "Profile.copy_to", "unload", "_kept", "Node.stats"}
@@ -269,10 +271,11 @@ def name_map(
     groups = [group for reader in readers for group in (*reader.classes.values(), *reader.units)]
     trees = {name: ast.parse(source) for name, source in (beside or {}).items()}
     seen = {name: _seen_from_outside(tree, name) for name, tree in trees.items()}
-    homes = _homes(trees)
-    for name, tree in trees.items():
-        attributes, kept = seen[name]
-        for base in _all_bases(tree, trees):
+    classes = {name: list(_classes(tree)) for name, tree in trees.items()}
+    homes = _homes(classes)
+    bases = _bases(classes)
+    for name, (attributes, kept) in seen.items():
+        for base in _all_bases(classes[name], bases):
             for reader in readers:
                 attributes = attributes | reader.classes.get(base, set())
             for home in homes[base]:
@@ -296,31 +299,36 @@ def name_map(
     return names
 
 
-def _classes(tree: ast.AST) -> Iterable[tuple[str, set[str]]]:
-    """(name, names of its bases) of each class of a text."""
+def _classes(tree: ast.AST) -> Iterable[_Class]:
+    """Each class of a text."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef):
             yield node.name, {ast.unparse(base).split(".")[-1] for base in node.bases}
 
 
-def _homes(trees: Mapping[str, ast.AST]) -> dict[str, set[str]]:
+def _homes(classes: Mapping[str, list[_Class]]) -> dict[str, set[str]]:
     """The texts that have a class of a name, by that name."""
     homes: dict[str, set[str]] = defaultdict(set)
-    for text, tree in trees.items():
-        for name, _ in _classes(tree):
+    for text, defined in classes.items():
+        for name, _ in defined:
             homes[name].add(text)
     return homes
 
 
-def _all_bases(tree: ast.AST, trees: Mapping[str, ast.AST]) -> set[str]:
-    """Names of all that the classes of a text are derived from, over other texts too."""
+def _bases(classes: Mapping[str, list[_Class]]) -> dict[str, set[str]]:
+    """The bases of the classes of a name, in whatever text they stand, by that name."""
     bases: dict[str, set[str]] = defaultdict(set)
-    for name, own in itertools.chain(*map(_classes, trees.values())):
+    for name, own in itertools.chain(*classes.values()):
         bases[name] |= own
+    return bases
+
+
+def _all_bases(classes: list[_Class], bases: Mapping[str, set[str]]) -> set[str]:
+    """Names of all that the classes of a text are derived from, over other texts too."""
     found: set[str] = set()
-    waiting = {name for name, _ in _classes(tree)}
+    waiting = {name for name, _ in classes}
     while waiting:
-        waiting = set().union(*(bases[name] for name in waiting)) - found
+        waiting = set().union(*(bases.get(name, set()) for name in waiting)) - found
         found |= waiting
     return found
 

@@ -115,8 +115,9 @@ class NodeProcess:
     def stat(self, name: str) -> int:
         return self.state.get("stats", {}).get(name, 0)
 
-    async def start(self, bootstrap: str, numbers: Mapping[str, int], library: Path | None = None) -> None:
-        """Start the process; `numbers` change its profile, `library` is where the precompiled library is."""
+    async def start(self, bootstrap: str, numbers: Mapping[str, int | str], library: Path | None = None) -> None:
+        """Start the process; `numbers` change its profile (and what else the program knows),
+        `library` is where the precompiled library is."""
         library = library or mpy.library_folder("x86")
         command = [str(runtimes.find("micropython")), "-X", f"heapsize={self._heap_bytes}", str(NODE_PROGRAM)]
         command += [str(self._folder), HOST, str(self.port), bootstrap, *(f"{k}={v}" for k, v in numbers.items())]

@@ -41,6 +41,7 @@ class Profile:
     inbound: int
     reserved: int
     dials: int
+    listen: int
     record: int
     streams: int
     stream_window: int

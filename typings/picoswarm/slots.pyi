@@ -14,3 +14,4 @@ NETWORK: Kind
 NODES: Kind
 SEED: Kind
 BOOK: Kind
+OPERATOR: Kind

@@ -6,6 +6,7 @@ a node stands at the gateway that owns the node; letters that come to another ga
 
 Policy, in numbers of the table `[mailbox]`: a box holds so much, and all boxes together; where it is full the oldest mail
 makes room, and is counted; mail of a certain age goes. A node that nobody ever saw may get letters, within the same bounds.
+What a revoked node has here goes.
 """
 
 from __future__ import annotations
@@ -30,14 +31,19 @@ SCHEMA = [
     """CREATE TABLE mailbox_mail (number INTEGER PRIMARY KEY AUTOINCREMENT, box BLOB, kind INTEGER, origin BLOB, at REAL,
     data BLOB);
     CREATE INDEX mailbox_box ON mailbox_mail (box, number);
-    CREATE TABLE mailbox_filters (box BLOB PRIMARY KEY, filters BLOB) WITHOUT ROWID;"""
+    CREATE TABLE mailbox_filters (box BLOB PRIMARY KEY, filters BLOB) WITHOUT ROWID;""",
+    """ALTER TABLE mailbox_filters ADD COLUMN at REAL DEFAULT 0;
+    UPDATE mailbox_filters SET at = strftime('%s', 'now');""",
 ]
 ID = 32
 NUMBER = 4
 LETTER, PUBLICATION = 0, 1
 FILTERS = 8  # of a box
+SLEEPERS = 10_000  # boxes with filters; each published message is held against all of them
 DAY_S = 86_400
 SWEEP_S = 600.0
+FORGOTTEN_DAYS = 180  # filters go of a board that asked for nothing in so long
+JUMP_S = 60.0  # by so much a clock is set, and does not drift
 FORWARD_MS = 5000
 AHEAD = 1 << 30  # numbers on the wire are modulo 2**30; a box never holds mail so far apart
 
@@ -66,7 +72,7 @@ class MailboxFamily(Family):
     def __init__(self, table: MailboxTable) -> None:
         super().__init__()
         self.verbs = {"put": self.submit, "keep": self._keep, "take": self._take, "hear": self.follow}
-        self.put = self.taken = self.dropped = self.expired = 0
+        self.put = self.taken = self.dropped = self.expired = self.failed = 0
         self._table = table
         self._gateway: Gateway | None = None
         self._filters: dict[bytes, bytes] = {}  # by box
@@ -76,14 +82,17 @@ class MailboxFamily(Family):
         self._gateway = gateway
         await gateway.db.adopt(self.name, SCHEMA)
         self._filters = dict(await gateway.db.read("SELECT box, filters FROM mailbox_filters"))
-        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._sweep())]
+        ((self._last,),) = await gateway.db.read("SELECT coalesce(max(number), 0) FROM mailbox_mail")
+        self._offset = time.time() - time.monotonic()
+        runs = {"mailbox: listening": self._listen, "mailbox: sweeping": self._sweep}
+        self._tasks = [gateway.loops.begin(name, run) for name, run in runs.items()]
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
+        if self._gateway:
+            await self._gateway.loops.end(self._tasks)
 
     def state(self) -> dict[str, Any]:
-        counts = {name: getattr(self, name) for name in ("put", "taken", "dropped", "expired")}
+        counts = {name: getattr(self, name) for name in ("put", "taken", "dropped", "expired", "failed")}
         return {"state": "up", "sleepers": len(self._filters), **counts}
 
     # Verbs
@@ -124,8 +133,10 @@ class MailboxFamily(Family):
         if kept(what, FILTERS) != len(what) or not all(is_filter(text) for text in texts):
             raise Refused("malformed filters, or too many")
         if what:
-            sql = "INSERT OR REPLACE INTO mailbox_filters VALUES (?, ?)"
-            await self._gateway.db.write(sql, (board, what))
+            if board not in self._filters and len(self._filters) >= SLEEPERS:
+                raise Refused("too many boards have filters here")
+            sql = "INSERT OR REPLACE INTO mailbox_filters VALUES (?, ?, ?)"
+            await self._gateway.db.write(sql, (board, what, time.time()))
             self._filters[board] = what
         else:
             await self._gateway.db.write("DELETE FROM mailbox_filters WHERE box = ?", (board,))
@@ -141,6 +152,7 @@ class MailboxFamily(Family):
         had = int.from_bytes(what, "big") % AHEAD
 
         def change(db: sqlite3.Connection) -> tuple | None:
+            db.execute("UPDATE mailbox_filters SET at = ? WHERE box = ?", (time.time(), board))
             if had:
                 row = db.execute(
                     "SELECT max(number) FROM mailbox_mail WHERE box = ? AND number % ? = ?", (board, AHEAD, had)
@@ -195,13 +207,25 @@ class MailboxFamily(Family):
     async def _listen(self) -> None:
         """What is published goes to the sleepers that want it."""
         node = self._gateway.node
-        async for message in node.subscribe("#"):
-            awake = {session[0] for session in node.sessions()}
-            topic = message.topic.encode()
-            text = bytes((len(topic),)) + topic
-            for box, filters in list(self._filters.items()):
-                if box not in awake and box != message.origin and self._wants(filters, text):
-                    await self._store(box, PUBLICATION, message.origin, text + message.payload)
+        subscription = node.subscribe("#")
+        try:
+            async for message in subscription:
+                topic = message.topic.encode()
+                text = bytes((len(topic),)) + topic
+                for box, filters in list(self._filters.items()):
+                    if box != message.origin and self._wants(filters, text) and node.session(box) is None:
+                        await self._keep_publication(box, message.origin, text + message.payload)
+        finally:
+            subscription.close()
+
+    async def _keep_publication(self, box: bytes, origin: bytes, data: bytes) -> None:
+        try:
+            await self._store(box, PUBLICATION, origin, data)
+        except Refused:  # longer than a box
+            self.dropped += 1
+        except Exception as error:  # the disk is full, say
+            self.failed += 1
+            self._gateway.loops.note("mailbox: listening", error)
 
     def _wants(self, filters: bytes, text: bytes) -> bool:
         at = 0
@@ -212,8 +236,25 @@ class MailboxFamily(Family):
         return False
 
     async def _sweep(self) -> None:
-        """Mail of a certain age goes."""
+        """What nobody fetches goes with time."""
         while True:
-            oldest = time.time() - self._table.days * DAY_S
-            self.expired += await self._gateway.db.write("DELETE FROM mailbox_mail WHERE at < ?", (oldest,))
+            await self.sweep()
             await asyncio.sleep(SWEEP_S)
+
+    async def sweep(self) -> None:
+        """Mail of a certain age goes, filters of boards that came no more, and all of revoked nodes."""
+        db, now = self._gateway.db, time.time()
+        before, self._offset = self._offset, now - time.monotonic()
+        jump = self._offset - before
+        if abs(jump) > JUMP_S:  # the clock was set: what came since the start is as old as it was
+            await db.write("UPDATE mailbox_mail SET at = min(at + ?, ?) WHERE number > ?", (jump, now, self._last))
+            await db.write("UPDATE mailbox_filters SET at = min(at + ?, ?)", (jump, now))
+        self.expired += await db.write("DELETE FROM mailbox_mail WHERE at < ?", (now - self._table.days * DAY_S,))
+        old = await db.read("SELECT box FROM mailbox_filters WHERE at < ?", (now - FORGOTTEN_DAYS * DAY_S,))
+        gone = {box for (box,) in old} | {box for box in self._filters if self._gateway.node.is_revoked(box)}
+        for box in gone:
+            await db.write("DELETE FROM mailbox_filters WHERE box = ?", (box,))
+            self._filters.pop(box, None)
+        for (box,) in await db.read("SELECT DISTINCT box FROM mailbox_mail"):
+            if self._gateway.node.is_revoked(box):
+                await db.write("DELETE FROM mailbox_mail WHERE box = ?", (box,))

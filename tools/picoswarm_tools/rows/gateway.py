@@ -152,6 +152,22 @@ def side_by_side(folder: Path, clients: int, loop: str) -> tuple[list[Load], lis
     return ours, theirs
 
 
+def held(folder: Path) -> Iterator[Row]:
+    """Many sessions that do nothing for a minute."""
+    with node(folder, HELD) as (server, known):
+        before = server.rss()
+        with client("hold", *known[1:], HELD) as crowd:
+            came = json.loads(crowd.stdout.readline())
+            time.sleep(IDLE_S / 2)
+            started = server.cpu_s()
+            time.sleep(IDLE_S / 2)
+            busy = (server.cpu_s() - started) / (IDLE_S / 2)
+            each = (server.rss() - before) / came["up"] / 1024
+    method = f"{HELD} members that list eight channels, a minute after the last came"
+    yield Row("gateway.rss_per_peer", "memory of an idle session", each, "KB", 10, method=method)
+    yield Row("gateway.cpu_idle", f"processor time of {HELD} idle sessions", busy * 100, "%", 20, method=method)
+
+
 def measure() -> Iterator[Row]:
     """The rows `gateway.*`. Raises Missing without mosquitto."""
     peers.mosquitto()
@@ -172,6 +188,7 @@ def measure() -> Iterator[Row]:
             rate = max(load.sessions / load.setup_s for load in ours)
             yield Row(f"gateway.session_cpu.{clients}", "processor time for a new session", cpu, "ms", 1.0, method=METHOD)
             yield Row(f"gateway.sessions_per_second.{clients}", "new sessions", rate, "1/s", 800, "higher", False, METHOD)
+        yield from held(folder / "held")
         ours, theirs = side_by_side(folder, CLIENTS[0], "asyncio")
         ratio = median(a.us / b.us for a, b in zip(ours, theirs, strict=True))
         yield Row("gateway.cpu_vs_mosquitto.asyncio", "the same without uvloop", ratio, "x", 3.0, method=METHOD)

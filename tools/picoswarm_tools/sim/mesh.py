@@ -10,7 +10,7 @@ from typing import Any
 from picoswarm.crypto import run
 from picoswarm.discovery import LOOKUP_DONE, Discovery
 from picoswarm.ed25519 import PublicKey
-from picoswarm.identity import is_valid_id
+from picoswarm.identity import Keyring, is_valid_id
 from picoswarm.membership import Membership, NetworkKey
 from picoswarm.nodekey import Identity, short
 from picoswarm.profile import Profile
@@ -138,7 +138,10 @@ class Node(Host):
         self._running.clear()
 
     def _boot_engine(self, _host: Host, rng: Any, now: int) -> Discovery:
-        engine = Discovery(self.profile, self.identity, Membership(self._mesh.network_key), rng, now, *self.endpoint.address)
+        return self._make_engine(rng, now, Membership(self._mesh.network_key))
+
+    def _make_engine(self, rng: Any, now: int, keys: Keyring) -> Discovery:
+        engine = Discovery(self.profile, self.identity, keys, rng, now, *self.endpoint.address)
         for id32, (ip, port) in self.know:
             engine.add_bootstrap(ip, port, id32)
         for id32, (ip, port) in self.saved:

@@ -9,7 +9,7 @@ from typing import Any
 from picoswarm.addrbook import AddressBook
 from picoswarm.compat import ticks_diff
 from picoswarm.discovery import Discovery
-from picoswarm.membership import Membership
+from picoswarm.identity import Keyring
 from picoswarm.pex import PeerExchange
 from picoswarm.pubsub import PubSub
 from picoswarm.session import OPEN, Session
@@ -18,7 +18,6 @@ from picoswarm.topics import subscribe
 
 from . import stream
 from .clock import MILLISECOND, SECOND, Timer
-from .host import Host
 from .mesh import BOOTSTRAP, NONE, Changes, Mesh, Node
 from .nat import Address
 from .network import INTERNET, Conditions
@@ -113,8 +112,10 @@ class SwarmNode(Node):
             reactors.append(self.pubsub)
             for text in self.filters:
                 subscribe(self.pubsub, text, now)
-        membership = Membership(self._mesh.network_key)
-        self.swarm = Swarm(self.profile, self.identity, membership, rng, now, reactors, self.engine, book, port, "")
+        assert self.engine is not None
+        self.swarm = Swarm(
+            self.profile, self.identity, self.engine.membership, rng, now, reactors, self.engine, book, port, ""
+        )
         if pex is not None:
             pex.score = self.swarm.manager.score
         self.tcp_host.is_on = True
@@ -130,8 +131,8 @@ class SwarmNode(Node):
         self._opened_us.clear()
         self.tcp_host.power_off()
 
-    def _boot_engine(self, host: Host, rng: Any, now: int) -> Discovery:
-        engine = super()._boot_engine(host, rng, now)
+    def _make_engine(self, rng: Any, now: int, keys: Keyring) -> Discovery:
+        engine = super()._make_engine(rng, now, keys)
         engine.codec.tcp_port = self.endpoint.address[1]
         return engine
 

@@ -1,8 +1,8 @@
 """The connection to the broker: it comes back by itself, and what is to be sent meanwhile waits in a bounded queue.
 
-Nothing here blocks the mesh side, whatever the broker does. While it is away the wait between two attempts doubles from 1 s
-to 60 s, a quarter more or less. Of the messages that wait the oldest goes when the queue is full (or the newest, as the
-table says), and is counted; one that a board waits for (QoS 1) is refused instead, and never dropped once it was taken.
+Nothing here blocks the mesh side, whatever the broker does. While it is away the wait between two attempts doubles from 1 to
+60 s, a quarter more or less. Of the messages that wait the oldest goes when the queue is full (or the newest, as the table
+says), and is counted; one that a board waits for (QoS 1) is refused instead, and never dropped once it was taken.
 """
 
 from __future__ import annotations
@@ -119,9 +119,9 @@ class Broker:
             with suppress(Exception):
                 if self.is_up:
                     await self._client.publish(self._will, "offline", qos=1, retain=True, timeout=1)
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            while not self._task.done():  # Python 3.11 may lose a cancellation where the library waits
+                self._task.cancel()
+                await asyncio.wait((self._task,), timeout=0.5)
 
     # What is to be sent
 
@@ -242,6 +242,9 @@ class Broker:
                     await self._serve(self._client)
             except (aiomqtt.MqttError, OSError, ValueError) as error:
                 self.trouble = str(error) or type(error).__name__
+            except Exception as error:  # whatever a library comes upon, this goes on
+                self.trouble = repr(error)
+                self._log.exception("the connection to the broker failed")
             if self.is_up:
                 self.is_up = False
             self._log.warning("no connection to the broker", trouble=self.trouble, wait_s=wait, waiting=len(self._queue))

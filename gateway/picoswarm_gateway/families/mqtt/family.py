@@ -17,6 +17,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Coroutine
 from contextlib import suppress
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,7 @@ class MqttFamily(Family):
         self._recent: deque[tuple[float, bytes, Rule, Any]] = deque(maxlen=4096)  # of other gateways' boards
         self._down: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(DOWN_MOST)
         self._tasks: set[asyncio.Task] = set()
+        self._loops: list[asyncio.Task] = []
         self._subscriptions: list[Any] = []
         self._numbers: dict[int, str] = {}  # filters at the broker
 
@@ -100,18 +102,18 @@ class MqttFamily(Family):
         for rule in table.up:
             subscription = self._node.subscribe(rule.mesh)
             self._subscriptions.append(subscription)
-            self._begin(self._bring_up(rule, subscription))
+            self._loops.append(gateway.loops.begin("mqtt: up", partial(self._bring_up, rule, subscription)))
         gateway.listen(self._on_event)
         self._owners.listen(self._on_owners)
-        self._begin(self._bring_down())
-        self._begin(self._look())
+        self._loops.append(gateway.loops.begin("mqtt: down", self._bring_down))
+        self._loops.append(gateway.loops.begin("mqtt: looking", self._look))
         self.broker.start()
 
     async def stop(self) -> None:
         """See Family."""
         for subscription in self._subscriptions:
             subscription.close()
-        for task in (*self._tasks, *self._carried.values()):
+        for task in (*self._loops, *self._tasks, *self._carried.values()):
             task.cancel()
         await self.leases.stop()
         await self.broker.stop()
@@ -240,7 +242,8 @@ class MqttFamily(Family):
         self.presence.on_heard(message.origin)
         is_part = self.devices.learn(message.origin, message.topic, at_broker) if self.devices else False
         self.counts["up"] += 1
-        self.broker.offer(Outgoing(at_broker, message.payload, 1, rule.retain or is_part, is_repeat, message.origin))
+        board = message.origin if message.is_proven else None  # else whoever published it says that it is from there
+        self.broker.offer(Outgoing(at_broker, message.payload, 1, rule.retain or is_part, is_repeat, board))
 
     def _on_owners(self, before: set[bytes], now: set[bytes]) -> None:
         """Gateways came or went. What one that went had not published any more is published here, as a repeat."""
@@ -322,8 +325,6 @@ class MqttFamily(Family):
             is_there = event[0] == "connected"
             if is_there or event[1] in self.presence.boards:
                 self.presence.on_session(event[1], is_there)
-        elif event[0] == "revoked":
-            self.forget(event[1])
 
     def _on_up(self) -> None:
         """There is a connection to the broker again."""
@@ -335,10 +336,11 @@ class MqttFamily(Family):
             self.devices.announce_all()
 
     def _has_session(self, board: bytes) -> bool:
-        return any(each[0] == board for each in self._node.sessions())
+        return self._node.session(board) is not None
 
     def _name_of(self, board: bytes) -> str:
-        return next((each[3] for each in self._node.sessions() if each[0] == board), "")
+        session = self._node.session(board)
+        return session.hello.name if session else ""
 
     def _say(self, topic: str, text: str) -> None:
         """Publish what the gateway itself has to say. While there is no connection only what takes something away waits: the
@@ -356,14 +358,17 @@ class MqttFamily(Family):
     async def _guard(self, job: Coroutine[Any, Any, None]) -> None:
         try:
             await job
-        except Exception:
-            self._gateway.log.exception("a task of the family failed", family=self.name)
+        except Exception as error:
+            self._gateway.loops.note(f"mqtt: {job.__name__}", error)
 
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(LOOK_S)
             self.leases.expire()
             self.presence.look()
+            known = {*self.presence.boards, *(self.devices.topics if self.devices else ())}
+            for board in filter(self._node.is_revoked, known):
+                self.forget(board)
 
 
 def _text(raw: bytes) -> str:

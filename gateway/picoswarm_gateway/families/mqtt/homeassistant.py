@@ -20,6 +20,8 @@ from .table import Component, MqttTable
 from .topics import below, matches, under
 
 MAKER = "picoswarm"
+BOARDS = 10_000  # that have devices
+TOPICS = 64  # of a board, that are components of its device
 DEVICE = re.compile(r"picoswarm_([0-9a-f]{64})")
 
 # What a topic is by its last level, where the table has no line for it.
@@ -114,9 +116,13 @@ class HomeAssistantDevices:
         """A board spoke under a topic. Returns whether Home Assistant has a component for it."""
         if component_of(self._table, topic) is None:
             return False
-        if self.topics.setdefault(board, {}).get(topic) != at_broker:
-            self.topics[board][topic] = at_broker
-            self.announce(board)
+        known = self.topics.get(board, {})
+        if known.get(topic) == at_broker:
+            return True
+        if (topic not in known and len(known) >= TOPICS) or (not known and len(self.topics) >= BOARDS):
+            return False
+        self.topics[board] = {**known, topic: at_broker}
+        self.announce(board)
         return True
 
     def on_message(self, topic: str, payload: bytes, is_retained: bool) -> bool:

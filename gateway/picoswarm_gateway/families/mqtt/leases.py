@@ -1,8 +1,8 @@
 """What boards hear from the broker: a lease is a board's filter, renewed by the board or at its end after 15 minutes.
 
 A board has one queue, of which one message is on its way at a time: the gateway calls the board's method `gateway/message`,
-and the answer is the board's acknowledgement. A message that a board did not take in three tries, or that finds the queue
-full, is lost and counted; of a full queue the oldest goes.
+and the answer is the board's acknowledgement. A message that a board did not answer in three tries, or that finds the queue
+full, is lost and counted; of a full queue the oldest goes. A board that has no room now is asked again, ever more seldom.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from picoswarm.errors import LocalError
 from picoswarm.failures import RequestError
 
 LEASE_S = 900.0
+MOST = 10_000  # leases of all boards: each message of the broker is held against all of them
 FRESH_S = 10.0  # after its beginning a lease gets what the broker had kept
 TRIES = 3
 TRY_MS = 5000
-PAUSE_S = 0.5  # a board had no room
+PAUSE_S = 0.25  # a board had no room: as long as that, then twice as long, up to
+LONGEST_PAUSE_S = 8.0
 RETAINED, REPEAT = 2, 4  # flags
 NO_ROOM, NOBODY = b"\1", b"\2"  # what a board answers
 METHOD = "gateway/message"  # the only method that anything from a broker can reach
@@ -68,17 +70,17 @@ class Leases:
 
     def take(self, board: bytes, number: int, pattern: str) -> bool | None:
         """Give a board a lease, or renew the one with this number. True: it is new; None: it has as many as it may."""
-        mine = self._boards.setdefault(board, _Board())
         now = self._clock()
+        mine = self._boards.get(board) or _Board()
         old = mine.leases.get(number)
         if old and old.pattern == pattern:
             old.ends = now + LEASE_S
             return False
         if old:
             self.end(board, number)
-            mine = self._boards.setdefault(board, mine)
-        if len(mine.leases) >= self._filters:
+        if len(mine.leases) >= self._filters or len(self) >= MOST:
             return None
+        self._boards[board] = mine
         mine.leases[number] = Lease(pattern, now, now + LEASE_S)
         return True
 
@@ -93,6 +95,7 @@ class Leases:
             del self._boards[board]
             if mine.task:
                 mine.task.cancel()
+                mine.task = None
 
     def has(self, pattern: str) -> bool:
         """Whether a board has this filter."""
@@ -125,7 +128,8 @@ class Leases:
             self._number = (self._number + 1) & 0x3FFFFFFF
             name = topic.encode()
             text = self._number.to_bytes(4, "big") + bytes((len(name),)) + name + payload
-            for _ in range(TRIES):
+            tries, pause = 0, PAUSE_S
+            while tries < TRIES:
                 try:
                     answer = await self._call(id32, METHOD, bytes((number, flags)) + text, TRY_MS)
                 except LocalError:  # longer than a board can take
@@ -133,9 +137,11 @@ class Leases:
                     break
                 except RequestError:
                     flags |= REPEAT
+                    tries += 1
                     continue
                 if answer == NO_ROOM:
-                    await asyncio.sleep(PAUSE_S)
+                    await asyncio.sleep(pause)
+                    pause = min(LONGEST_PAUSE_S, 2 * pause)
                     continue
                 if answer == NOBODY:
                     self.counts["undelivered"] += 1

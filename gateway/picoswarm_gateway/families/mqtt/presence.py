@@ -18,6 +18,7 @@ from .topics import STATUS, below, under
 
 ROLL_S = 15.0
 HEARD_S = 600.0
+MOST = 10_000  # boards; who else is heard through the mesh, under whatever id, is not shown
 GRACE_S = 2.0  # a session that is replaced by another one is no absence
 ONLINE, OFFLINE = "online", "offline"
 
@@ -74,6 +75,8 @@ class Presence:
 
     def on_heard(self, board: bytes) -> None:
         """A message of a board that this gateway owns came through the mesh."""
+        if board not in self.boards and len(self.boards) >= MOST:
+            return
         self._heard[board] = self._clock()
         if not self.boards.get(board):
             self._online(board)
@@ -101,6 +104,7 @@ class Presence:
                 self.call_roll()
         elif not payload:
             self.boards.pop(id32, None)
+            self._named.pop(id32, None)
         else:
             self.boards[id32] = is_there = payload == ONLINE.encode()
             if is_there and not is_retained:
@@ -139,5 +143,6 @@ class Presence:
     def forget(self, board: bytes) -> None:
         """A board was revoked: nothing stays at the broker."""
         self.boards.pop(board, None)
+        self._named.pop(board, None)
         self._heard.pop(board, None)
         self._say(self.board_topic(board), "")

@@ -7,6 +7,7 @@ from typing import Any
 
 KEPT_S = 3600  # a board that waited longer for an answer has given up
 MOST = 20_000
+TRIM_S = 600.0  # between two looks for rows that are too old
 SCHEMA = ["CREATE TABLE mqtt_seen (board BLOB, number INTEGER, at REAL, PRIMARY KEY (board, number)) WITHOUT ROWID"]
 
 
@@ -16,6 +17,7 @@ class Seen:
     def __init__(self, db: Any = None) -> None:
         self._db = db
         self._at: dict[tuple[bytes, int], float] = {}  # oldest first
+        self._trim_at = 0.0  # time.monotonic()
 
     async def start(self) -> None:
         """Read what there was."""
@@ -39,3 +41,7 @@ class Seen:
             self._at.pop(next(iter(self._at)))
         if self._db is not None:
             await self._db.write("INSERT OR REPLACE INTO mqtt_seen VALUES (?, ?, ?)", (board, number, now))
+            if time.monotonic() >= self._trim_at:
+                self._trim_at = time.monotonic() + TRIM_S
+                oldest = next(iter(self._at.values()), now)
+                self._db.later(lambda db: db.execute("DELETE FROM mqtt_seen WHERE at < ?", (oldest,)))

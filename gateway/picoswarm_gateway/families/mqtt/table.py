@@ -80,7 +80,7 @@ class MqttTable(msgspec.Struct, forbid_unknown_fields=True):
     def address(self) -> tuple[str, int, bool]:
         """(host, port, whether with TLS). Raises ValueError."""
         parts = urlsplit(self.url)
-        if parts.scheme not in PORTS or not parts.hostname or parts.path.strip("/") or parts.username:
+        if parts.scheme not in PORTS or not parts.hostname or parts.path.strip("/") or "@" in parts.netloc:
             raise ValueError("mqtt://host:port or mqtts://host:port; user and password have fields of their own")
         return parts.hostname, parts.port or PORTS[parts.scheme], parts.scheme == "mqtts"
 
@@ -130,7 +130,8 @@ class MqttTable(msgspec.Struct, forbid_unknown_fields=True):
             if value and not Path(value).is_file():
                 found.append((f"mqtt.{name}", "there is no such file"))
         for name in ("queue_messages", "queue_bytes", "board_messages", "board_filters", "keepalive_s"):
-            if (getattr(self, name) or 1) < 1:
+            value = getattr(self, name)
+            if value is not None and value < 1:
                 found.append((f"mqtt.{name}", "1 or more"))
         for name, text in (("mqtt.prefix", self.prefix), ("mqtt.homeassistant.prefix", self.homeassistant.prefix)):
             if text and (not is_topic(text) or text[0] in "/$" or text[-1] == "/"):
@@ -165,5 +166,6 @@ class MqttTable(msgspec.Struct, forbid_unknown_fields=True):
                 found.append((f"{where}.topic", "a filter"))
             if part.platform not in PLATFORMS:
                 found.append((f"{where}.platform", f"one of {', '.join(PLATFORMS)}"))
-            if part.category not in ("", "diagnostic", "config"):
-                found.append((f"{where}.category", "diagnostic or config"))
+            kinds = ("diagnostic",) if part.platform in ("sensor", "binary_sensor") else ("diagnostic", "config")
+            if part.category not in ("", *kinds):
+                found.append((f"{where}.category", f"for this platform: {' or '.join(kinds)}"))

@@ -17,6 +17,8 @@ _RECEIVED = 128
 _SEGMENTS_OUT = 136
 _SIZE = 144
 
+KEPT = 5000  # peers that are gone, of which the counts are kept
+
 
 def tcp_counts(sock: Any) -> tuple[int, int, int, int] | None:
     """(bytes that came, bytes that went and arrived, segments sent, of these sent again) of a TCP socket, or None."""
@@ -34,7 +36,7 @@ def tcp_counts(sock: Any) -> tuple[int, int, int, int] | None:
     return came, went, segments, again
 
 
-class Wires:
+class Traffic:
     """The traffic of a node's sessions."""
 
     def __init__(self) -> None:
@@ -45,7 +47,7 @@ class Wires:
 
     def attach(self, node: Any) -> None:
         """Count what comes on each channel of a started node."""
-        swarm = node._services.swarm
+        swarm = node.swarm
         deliver = swarm.deliver
         channels = self._channels
 
@@ -64,11 +66,11 @@ class Wires:
 
     def measure(self, node: Any) -> Iterator[tuple[bytes, int, int, dict[int, list[int]]]]:
         """(id, bytes that came and went since the last time, what came on each channel since the start) of each session."""
-        sockets = node._services.links._links
         last, self._last = self._last, {}
-        for session in list(node._services.swarm.peers.values()):
-            link = sockets.get(session)
-            counts = tcp_counts(link.sock) if link and link.sock else None
+        peers = node.swarm.peers
+        for session in list(peers.values()):
+            sock = node.socket(session)
+            counts = tcp_counts(sock) if sock else None
             if counts is None:
                 continue
             before = last.get(session, (0, 0, 0, 0))
@@ -80,9 +82,9 @@ class Wires:
                 self._quality[session.id] = max(0.0, 1 - counts[3] / counts[2])
             channels = self._channels.get(session.id, {})
             yield session.id, came, went, {channel: list(counts) for channel, counts in channels.items()}
-        for id32 in [id32 for id32 in self._channels if id32 not in node._services.swarm.peers]:
-            if len(self._channels) > 10_000:
-                del self._channels[id32]
+        for kept in (self._channels, self._quality):
+            for id32 in [id32 for id32 in kept if id32 not in peers][: max(0, len(kept) - KEPT)]:
+                del kept[id32]
 
     def quality(self, id32: bytes) -> float | None:
         """Of the segments of the session with a peer, the share that was sent once only; None where nobody counts."""

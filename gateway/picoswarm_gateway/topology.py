@@ -44,7 +44,7 @@ class Mesh:
         mask = (1 << LOOKS) - 1
         after = {}
         for peer in before.keys() | peers.keys():
-            bits = (before.get(peer, 0) << 1 | (peer in peers)) & mask
+            bits = (before.get(peer, mask) << 1 | (peer in peers)) & mask  # a new link is no bad one
             if bits:
                 after[peer] = bits
         self._looks[teller] = after

@@ -1,0 +1,96 @@
+"""The connection manager of a node with thousands of sessions: who came by himself and is in, nearly all of them, stands
+apart from those that are dialed, by id, so that no event looks at all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from picoswarm import connmgr
+from picoswarm.compat import ticks_diff
+from picoswarm.connmgr import ConnManager, Link
+
+
+class HostManager(ConnManager):
+    """A ConnManager whose `links` are those that were dialed, shall be dialed, or are permanent; the others are in
+    `settled`. What the library's code has to look at among these goes back to `links` for it."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)
+        self.settled: dict[bytes, Link] = {}
+        self._ips: Counter[bytes] = Counter()  # of those
+
+    def _settle(self, link: Link) -> None:
+        if not (link.is_outbound or link.is_permanent or link.id in self.settled):
+            self.links.remove(link)
+            self.settled[link.id] = link
+            self._ips[link.ip] += 1
+            self.apart += 1
+
+    def recall(self, link: Link | None) -> None:
+        """Have this one among `links`."""
+        if link is not None and self.settled.get(link.id) is link:
+            del self.settled[link.id]
+            self._ips[link.ip] -= 1
+            if not self._ips[link.ip]:
+                del self._ips[link.ip]
+            self.apart -= 1
+            self.links.append(link)
+
+    def _at(self, ip: bytes, port: int) -> Link | None:
+        """The one with this address."""
+        if ip in self._ips:
+            return next((link for link in self.settled.values() if link.ip == ip and link.port == port), None)
+        return None
+
+    def add(self, id32: bytes | None, ip: bytes, port: int, now: int) -> Link:
+        self.recall(self.settled.get(id32) if id32 else self._at(ip, port))
+        return super().add(id32, ip, port, now)
+
+    def _find(self, id32: bytes | None, ip: bytes, port: int) -> Link | None:
+        return (self.settled.get(id32) if id32 else self._at(ip, port)) or super()._find(id32, ip, port)
+
+    def _refusal(self, link: Link, draw: int) -> int:
+        reason = super()._refusal(link, draw)
+        if not reason:
+            same = self.settled.get(link.id)
+            if same and (draw or connmgr.scope(same.ip)):  # one through a gateway may be dialed besides
+                return connmgr._DUPLICATE
+            if link.ip in self._ips and self._is_near(link, draw):
+                return connmgr._DUPLICATE
+        return reason
+
+    def _is_near(self, link: Link, draw: int) -> bool:
+        """Whether somebody else with this IP keeps it from being dialed."""
+        is_one_enough = draw and connmgr.scope(link.ip) == connmgr._GLOBAL
+        return is_one_enough or self._at(link.ip, link.port) is not None
+
+    def may_enter(self, ip: bytes, is_visit: bool = False, now: int = 0) -> bool:
+        return ip in self._ips or super().may_enter(ip, is_visit, now)
+
+    def established(self, link: Link, id32: bytes, now: int) -> int:
+        self.recall(self.settled.get(id32))
+        reason = super().established(link, id32, now)
+        if reason == connmgr._KEEP and not self.rival:
+            self._settle(link)
+        return reason
+
+    def closed(self, link: Link, reason: int, now: int) -> None:
+        self.recall(link)
+        super().closed(link, reason, now)
+
+    def worst(self, now: int, is_forced: bool, is_visit: bool = False) -> Link | None:
+        few, self.links = self.links, [*self.links, *self.settled.values()]
+        try:
+            return super().worst(now, is_forced, is_visit)
+        finally:
+            self.links = few
+
+    def tick(self, now: int) -> None:
+        if ticks_diff(now, self._minute) < 0:
+            return
+        for link in list(self.settled.values()):
+            self.recall(link)
+        super().tick(now)
+        for link in list(self.links):
+            if link.state == connmgr._ESTABLISHED:
+                self._settle(link)

@@ -1,0 +1,253 @@
+"""Sessions as a computer does them fast: whole records are sealed and opened by one call into `cryptography`, from the bytes
+that came and without a buffer in between, and the usual frame, a whole message, is handled where it stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from picoswarm import lanes, mux
+from picoswarm.mux import Mux
+from picoswarm.reasons import NAMES
+from picoswarm.session import OPEN, STARTED, Session
+
+REASONS = {name: number for number, name in enumerate(NAMES.split())}
+MALFORMED, FORGED = REASONS["malformed"], REASONS["forged"]
+HEAD = 2
+TAG = 16
+LEAST = 3 + TAG
+PARTIAL_MS = 10_000
+REKEY = 1 << 20  # records
+NONCE = 12
+GATEWAY = 2  # of the capabilities
+FIRST_OF_USERS = 32  # channels below are those of the library's reactors
+
+# A row of lanes.py
+STEP, CREDIT, ROOM, DONE = lanes._STEP, lanes._CREDIT, lanes._ROOM, lanes._DONE
+FILL, LEFT, FLAGS, QUEUE, LIMIT = lanes._FILL, lanes._LEFT, lanes._FLAGS, lanes._QUEUE, lanes._LIMIT
+RECORD, FILLED, END_AT, PLACE = mux._RECORD, mux._FILLED, mux._END_AT, lanes._PLACE
+UNUSUAL = mux._WANTS | mux._CLOSING  # of a row: its queue is looked after by somebody
+MARKS = mux._TALK | mux._SAID | mux._OVER | mux._HURRY  # of these, what goes at once has but the last
+HURRY, TOLD, READY = mux._HURRY, mux._TOLD, mux._TALK
+WHOLE = 0x1000  # a frame that is a whole message
+
+
+class Cipher:
+    """One direction of a session (docs/protocol.md 4.4)."""
+
+    __slots__ = ("_aead", "_count", "_key")
+
+    def __init__(self, key: bytes) -> None:
+        self._key = bytes(key)
+        self._aead: ChaCha20Poly1305 | None = None
+        self._count = 0  # records so far
+
+    def rest(self) -> None:
+        """It will not be used for a while: the key is 32 bytes, and ready for use it takes 2.3 KB."""
+        self._aead = None
+
+    def _ready(self) -> ChaCha20Poly1305:
+        self._aead = aead = ChaCha20Poly1305(self._key)
+        return aead
+
+    def _renew(self) -> None:
+        """The next key."""
+        self._key = self._aead.encrypt(b"\0\0\0\0" + b"\xff" * 8, bytes(32), b"")[:32]
+        self._aead = None
+
+    def seal(self, plain: bytes) -> bytes:
+        """The next record."""
+        count = self._count
+        head = (len(plain) + TAG).to_bytes(HEAD, "big")
+        aead = self._aead or self._ready()
+        sealed = aead.encrypt((count << 32).to_bytes(NONCE, "little"), plain, head)
+        self._count = count = count + 1
+        if not count % REKEY:
+            self._renew()
+        return head + sealed
+
+    def open(self, data: bytes, at: int, end: int) -> bytes:
+        """The plaintext of the record data[at:end]. Raises InvalidTag."""
+        count = self._count
+        aead = self._aead or self._ready()
+        plain = aead.decrypt((count << 32).to_bytes(NONCE, "little"), data[at + HEAD : end], data[at : at + HEAD])
+        self._count = count = count + 1
+        if not count % REKEY:
+            self._renew()
+        return plain
+
+
+class HostMux(Mux):
+    """A Mux that takes and makes records of whole messages in one pass. Its memory for streams comes with the first one: a
+    gateway lets each peer have many, and few do."""
+
+    def start(self, channels: bytes, record: int, now: int) -> None:
+        super().start(channels, record, now)
+        self._size, self._pool = len(self._pool), b""
+
+    def _look(self, buf: bytes, at: int, n: int) -> None:
+        self._buf, self._at, self._view = buf, at, memoryview(buf)[at : at + n]  # bytes: nothing can be moved in them
+
+    def _place(self, i: int) -> int:
+        if not self._pool:
+            self._pool = bytearray(self._size)
+        return super()._place(i)
+
+    @property
+    def has_events(self) -> bool:
+        """Whether `next_event` has one."""
+        return bool(self._marks & TOLD)
+
+    def news(self) -> int:
+        """After a record came: 0 nothing to do, 1 something is to be sent, now or later, 2 there are events."""
+        marks = self._marks
+        return 2 if marks & TOLD else 1 if self._ready or marks & READY else 0
+
+    def receive(self, buf: bytes, at: int, end: int, now: int) -> int:
+        """See Mux.receive. A whole message is handed on as bytes, which cost less than a view of them."""
+        self._heard = now
+        rows = self._rows
+        rows[END_AT] = end
+        row_of = self._plan.row_of
+        deliver = self.on_message
+        while at + 2 < end:
+            channel = buf[at]
+            i = row_of[channel] * STEP
+            n = (buf[at + 1] << 8 | buf[at + 2]) ^ WHOLE
+            stop = at + 3 + n
+            left = rows[i + LEFT] - n - 3
+            if n >= WHOLE or n > rows[i + LIMIT] or stop > end or left <= 0 or not i or rows[i + FILL]:
+                at = self._take_frame(buf, at)  # which finds out what it is
+                continue
+            rows[i + LEFT] = left
+            deliver(channel, buf[at + 3 : stop])
+            at = stop
+        return 0 if at == end else at - mux._REFUSED if at >= mux._REFUSED else MALFORMED
+
+    def record(self, out: bytearray, now: int) -> bytes:
+        """The plaintext of the next record, b"" for none is due; `out` is scratch."""
+        ready = self._ready
+        if not (ready or self._marks & READY):
+            return b""
+        if self._marks & MARKS == HURRY and len(ready) == 1:
+            rows, i = self._rows, ready[0]
+            queue = rows[i + QUEUE]
+            if queue and not (rows[i + DONE] or rows[i + FLAGS] & UNUSUAL):
+                room = min(rows[RECORD], rows[i + CREDIT])
+                head = rows[i + FLAGS] & 0xFF0000 | WHOLE
+                size = count = 0
+                plain = b""
+                for data in queue:
+                    n = len(data)
+                    if size + n + 3 > room:
+                        break
+                    plain += (head | n).to_bytes(3, "big") + data
+                    size += n + 3
+                    count += 1
+                if count:
+                    rows[FILLED] = now
+                    rows[i] += size
+                    rows[i + CREDIT] -= size
+                    rows[i + ROOM] += size + count * (PLACE - 3)
+                    del queue[:count]
+                    if not queue:
+                        ready.clear()
+                    return plain
+        return bytes(memoryview(out)[: self.fill(out, 0, len(out), now)])
+
+
+class HostSession(Session):
+    """A Session that takes bytes as they come, in `data`, instead of a buffer of its own."""
+
+    def __init__(self, swarm: Any, ip: bytes, port: int, link: Any) -> None:
+        super().__init__(swarm, ip, port, link)
+        self.data = b""  # what came and was not taken yet
+
+    def start(self, profile: Any, channels: Any, now: int) -> None:
+        handshake = self.handshake
+        self.data = bytes(handshake.buf[: handshake.fill]) + self.data
+        self.fill = len(self.data)
+        self.buf = b""
+        self._sealer = Cipher(handshake.send_key)
+        self._opener = Cipher(handshake.receive_key)
+        self.mux = HostMux(profile, channels, self.is_outbound, now)
+        self.mux.on_message = self._on_message
+        self.mux.start(self.hello.channels, min(self.hello.record, profile.record), now)
+        if self.hello.capabilities & GATEWAY:
+            self.mux.hurry()
+
+    def end(self, reason: int, now: int, ms: int) -> None:
+        super().end(reason, now, ms)
+        self.data = b""
+        if not self.mux:
+            self._sealer = Cipher(self.handshake.send_key)
+
+    def rest(self) -> None:
+        """Nothing came for a second."""
+        if self._sealer:
+            self._sealer.rest()
+        if self._opener:
+            self._opener.rest()
+
+    def receive(self, n: int) -> int:
+        """Take the records in `data`; see Session.receive."""
+        data = self.data
+        end = len(data)
+        at = 0
+        most = self.swarm.profile.record + TAG
+        opener, mux, now = self._opener, self.mux, self.swarm.now
+        while end - at >= HEAD:
+            n = data[at] << 8 | data[at + 1]
+            if not LEAST <= n <= most:
+                return MALFORMED
+            stop = at + HEAD + n
+            if stop > end:
+                break
+            try:
+                plain = opener.open(data, at, stop)
+            except InvalidTag:
+                return FORGED
+            reason = mux.receive(plain, 0, n - TAG, now)
+            if reason:
+                return reason
+            at = stop
+        if self.stage > OPEN:
+            return 0 if at else -1
+        self.data = data[at:]
+        self.fill = end - at
+        if at:
+            self.is_read = True
+            self.deadline = None
+        if self.fill and self.deadline is None:
+            self.limit(now, PARTIAL_MS)
+        return 0 if at else -1
+
+    def _on_message(self, channel: int, view: bytes | memoryview) -> None:
+        """As Swarm.deliver, in one call."""
+        if self.stage <= OPEN:
+            swarm = self.swarm
+            reactor = swarm.reactor_of[channel]
+            reason = reactor.receive(self, channel, view) if reactor in self.reactors else 0
+            if reason:
+                swarm.offend(self, reason)
+            if reactor.is_busy:
+                swarm.is_busy = True
+            if channel < FIRST_OF_USERS:
+                swarm.has_news = True
+
+    def to_send(self, out: bytearray, now: int) -> bytes:
+        """The bytes that are to be sent now, b"" for none; `out` is scratch."""
+        if self.handshake:
+            n = self.handshake.to_send(out)
+            if self.stage >= STARTED:
+                self.handshake = None  # that was its last message
+            if n:
+                return bytes(out[:n])
+        if not self._sealer:
+            return b""
+        if self.mux:
+            plain = self.mux.record(out, now)
+            return self._sealer.seal(plain) if plain else b""
+        sealer, self._sealer = self._sealer, None
+        return sealer.seal(bytes((0, 0x10, 2, 4, self.reason)))  # refused before there was any channel: GOAWAY alone

@@ -1,0 +1,208 @@
+"""The gateway's swarm keeps the rules of the library's: the same tests, on its sessions and its way to take bytes.
+Only the door is another one, which is tested below."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+
+import linking
+import pytest
+import swarming
+import test_connmgr_dialing
+import test_connmgr_links
+import test_swarm
+import test_swarm_attacks
+import test_swarm_links
+from picoswarm_gateway.connmgr import HostManager
+from picoswarm_gateway.swarm import MERE_SOCKETS, UNFINISHED, HostSwarm
+from swarming import CHANNEL, SECOND, A, B, Node, Puppet, World, frame
+
+# These say how narrow a board's door is, and what it does with its buffers.
+ANOTHER_DOOR = {
+    "test_a_newcomer_takes_the_place_of_a_silent_socket_after_half_a_second",
+    "test_one_whose_turn_has_not_come_waits_undisturbed_and_then_has_its_own_five_seconds",
+    "test_after_two_that_did_not_finish_newcomers_are_challenged",
+}
+MODULES = (test_swarm, test_swarm_links, test_swarm_attacks)
+MANAGERS = (test_connmgr_links, test_connmgr_dialing)
+CHALLENGE = 18  # bytes
+_C = Node(bytes(range(1, 33)))
+
+
+def each_test(modules: tuple) -> list[Callable[[], None]]:
+    """All tests of some modules."""
+    return [test for module in modules for name, test in vars(module).items() if name.startswith("test_")]
+
+
+class HostWorld(World):
+    """A World whose members read and write as HostLinks does."""
+
+    def _read(self, member, socket):
+        session = socket.session
+        if socket.is_stalled:
+            return False
+        if socket.inbox:
+            data, socket.inbox = socket.inbox, b""
+            try:
+                member.swarm.heard(session, data, self.now)
+            except (ValueError, MemoryError) as error:
+                member.swarm.end(session, member.swarm.note(error))
+            return True
+        return super()._read(member, socket)
+
+    def _write(self, member, session):
+        data = session.to_send(self._out, self.now)
+        if not data:
+            member.swarm.sent(session, self.now)
+        return data
+
+
+@pytest.fixture
+def on_host(monkeypatch):
+    """Members of every World are the gateway's."""
+    monkeypatch.setattr(swarming, "Swarm", HostSwarm)
+    for module in (*MODULES, sys.modules[__name__]):
+        monkeypatch.setattr(module, "World", HostWorld)
+
+
+@pytest.mark.usefixtures("on_host")
+@pytest.mark.parametrize("test", [each for each in each_test(MODULES) if each.__name__ not in ANOTHER_DOOR])
+def test_the_same_rules_as_on_a_board(test):
+    test()
+
+
+@pytest.mark.parametrize("test", each_test(MANAGERS))
+def test_the_same_links_are_kept_and_let_go(test, monkeypatch):
+    monkeypatch.setattr(linking, "ConnManager", HostManager)
+    monkeypatch.setattr(linking.Owner, "links", lambda self: [*self.manager.links, *self.manager.settled.values()])
+    test()
+
+
+def half_open(world: HostWorld, member: swarming.Member, i: int) -> swarming.Socket:
+    """A member's first message from an address of its own, and nothing more."""
+    puppet = Puppet(world, member, _C, bytes((10, 0, 1, i)))
+    puppet.send(puppet.open())
+    return puppet.socket
+
+
+@pytest.mark.usefixtures("on_host")
+def test_many_come_in_at_the_same_time():
+    world = World()
+    b = world.add(B, 1, links=30, inbound=25)
+    puppets = [Puppet(world, b, Node(bytes((i,)) * 32), bytes((10, 0, 2, i))) for i in range(20)]
+    messages = [puppet.open() for puppet in puppets]
+    for puppet, message in zip(puppets, messages, strict=True):
+        puppet.socket.other.inbox += message
+    world.settle()
+    for puppet in puppets:
+        puppet.send(puppet.open())
+    assert len(b.swarm.peers) == b.swarm.manager.apart + len(b.swarm.manager.links) == 20
+
+
+@pytest.mark.usefixtures("on_host")
+def test_the_silent_socket_that_waits_longest_makes_room_where_as_many_wait_as_may():
+    world = World()
+    a = world.add(A, 1)
+    waiting = [world.knock(a, bytes((41, 0, i // 250, i % 250))) for i in range(MERE_SOCKETS)]
+    assert world.knock(a, b"\x29\1\1\1").has_ended and not waiting[0].has_ended
+    world.run(600)
+    assert not world.knock(a, b"\x29\1\1\1").has_ended
+    world.settle()
+    assert waiting[0].has_ended and not waiting[1].has_ended
+
+
+@pytest.mark.usefixtures("on_host")
+def test_newcomers_are_challenged_where_many_did_not_finish_and_a_member_still_comes_in():
+    world = World()
+    a, b = world.add(B, 1), world.add(A, 2)
+    for i in range(UNFINISHED):
+        assert len(half_open(world, a, i).inbox) > CHALLENGE
+    assert len(half_open(world, a, UNFINISHED).inbox) == CHALLENGE
+    world.join(b, a)
+
+
+@pytest.mark.usefixtures("on_host")
+def test_each_session_is_looked_at_once_a_second_however_many_there_are():
+    world = World()
+    b = world.add(B, 1, links=80, inbound=70)
+    puppets = [Puppet(world, b, Node(bytes((i,)) * 32), bytes((10, 0, 2, i))).join() for i in range(50)]
+    for puppet in puppets:
+        puppet.say(frame(0, b"\1"))
+    looked = []
+    look = b.swarm._look_after
+    b.swarm._look_after = lambda session, now: looked.append(session.id) or look(session, now)
+    world.run(10 * SECOND)
+    counts = Counter(looked)
+    assert len(counts) == 50 and set(counts.values()) <= {9, 10, 11}
+
+
+@pytest.mark.usefixtures("on_host")
+@pytest.mark.parametrize("size", [1, 2, 18, 19, 20, 100])
+def test_records_come_whole_however_the_bytes_are_cut(size):
+    world = World()
+    b = world.add(B, 1)
+    puppet = Puppet(world, b)
+    puppet.send(puppet.open())
+    texts = [bytes((i,)) * i for i in range(40)]
+    data = puppet.open() + b"".join([puppet.record(frame(CHANNEL, text)) for text in texts])  # the first came too early
+    for at in range(0, len(data), size):
+        puppet.send(data[at : at + size])
+    assert [more for what, _, more in b.recorder.told if what == "message"] == texts
+
+
+@pytest.mark.usefixtures("on_host")
+def test_many_messages_of_one_record_come_in_order_and_the_credit_for_them_goes_back():
+    world = World()
+    b = world.add(B, 1)
+    puppet = Puppet(world, b).join()
+    puppet.say(frame(0, b"\1"))
+    sent = 0
+    while sent < 70_000:  # more than twice a window
+        texts = [bytes((i,)) * 60 for i in range(12)]
+        puppet.say(b"".join(frame(CHANNEL, text) for text in texts))
+        sent += 63 * 12
+    told = [more for what, _, more in b.recorder.told if what == "message"]
+    assert told == [bytes((i % 12,)) * 60 for i in range(len(told))] and len(told) * 63 >= 70_000
+    assert b"\0\x10\4\3" in puppet.heard() and b.closed() == []
+
+
+@pytest.mark.usefixtures("on_host")
+def test_what_comes_before_a_session_is_taken_up_is_bounded():
+    world = World()
+    b = world.add(B, 1)
+    puppet = Puppet(world, b)
+    puppet.socket.other.inbox += puppet.open() + bytes(70_000)
+    world.settle()
+    assert puppet.socket.has_ended
+
+
+@pytest.mark.usefixtures("on_host")
+def test_what_comes_after_the_end_of_a_session_is_not_kept():
+    world = World()
+    b = world.add(B, 1)
+    puppet = Puppet(world, b).join()
+    puppet.say(frame(0, b"\1"))
+    (session,) = b.swarm.sessions
+    session.close()
+    b.swarm.heard(session, puppet.record(frame(CHANNEL, bytes(300))) * 100, world.now)
+    assert session.data == b""
+
+
+@pytest.mark.usefixtures("on_host")
+def test_streams_get_memory_when_the_first_one_comes():
+    world = World()
+    a, b = world.pair(streams=8)
+    near, far = a.session(b).mux, b.session(a).mux
+    rows = len(far._rows)
+    channels = [near.open(b"/x/%d" % i, 5) for i in range(8)]
+    assert all(channels) and not near.open(b"/x/8", 5)
+    for channel in channels:
+        assert a.session(b).try_send(channel, b"hello %d" % channel)
+    world.run(SECOND)
+    out = bytearray(20)
+    for channel in channels:
+        n = far.read(channel, out, 0, 20)
+        assert bytes(out[:n]) == b"hello %d" % channel
+    assert rows < len(far._rows) == len(near._rows)

@@ -1,0 +1,258 @@
+"""The gateway's sockets: real ones on 127.0.0.1, on both event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import uvloop
+from picoswarm import Reactor
+from picoswarm.compat import ticks_ms
+from picoswarm.keys import load_membership
+from picoswarm_gateway import transport
+from picoswarm_gateway.node import HostNode
+from picoswarm_gateway.profile import gateway_profile
+from picoswarm_gateway.transport import WRITE
+from picoswarm_tools.load import CHANNEL, CHANNELS, Crowd, Member
+from small_mesh import HOST, SmallMesh, free_port, until
+
+IP = socket.inet_aton(HOST)
+RUNS = [pytest.param(asyncio.run, id="asyncio"), pytest.param(uvloop.run, id="uvloop")]
+
+
+class Talker(Reactor):
+    """Sends back what comes, and keeps its peers."""
+
+    channels = CHANNELS
+
+    def __init__(self) -> None:
+        self.peers = []
+
+    def add_peer(self, peer):
+        self.peers.append(peer)
+
+    def remove_peer(self, peer, reason):
+        self.peers.remove(peer)
+
+    def receive(self, peer, channel, view):
+        peer.try_send(channel, bytes(view))
+
+
+class Gate:
+    """A gateway's node and members that dial it, in one loop."""
+
+    def __init__(self, node: HostNode, talker: Talker, store) -> None:
+        self.node, self.talker = node, talker
+        self.links = node._services.links
+        self.swarm = node._services.swarm
+        self.port = node._driver.port
+        self.crowd = Crowd(Member, self.port, 0)
+        self.crowd.key, self.crowd.node_id = load_membership(store).highest, node.id
+
+    async def join(self) -> Member:
+        """A member that has a session."""
+        member = Member(self.crowd, 0)
+        await asyncio.get_running_loop().create_connection(lambda: member, HOST, self.port)
+        await until(lambda: member in self.crowd.up)
+        member._flush()
+        await until(lambda: len(self.swarm.peers) >= len(self.crowd.up))
+        return member
+
+    async def echo(self, member: Member, count: int = 1) -> None:
+        """Messages go there and back."""
+        before = len(member.times)
+        member.say(count)
+        await until(lambda: len(member.times) == before + count)
+
+
+@asynccontextmanager
+async def gate(mesh: SmallMesh, **numbers: int) -> AsyncIterator[Gate]:
+    store, talker = mesh.store("gate"), Talker()
+    node = HostNode(store, profile=gateway_profile(**numbers), host=HOST, port=free_port())
+    node.register(talker)
+    async with node:
+        yield Gate(node, talker, store)
+
+
+@pytest.fixture(params=RUNS)
+def play(request: pytest.FixtureRequest, mesh: SmallMesh) -> Callable:
+    """Run a story with a gate."""
+
+    def run(story: Callable, **numbers: int) -> None:
+        async def told() -> None:
+            async with gate(mesh, **numbers) as at:
+                await story(at)
+
+        request.param(told())
+
+    return run
+
+
+def test_bursts_come_back_whole_and_in_order(play):
+    async def story(at: Gate) -> None:
+        member = await at.join()
+        heard = []
+        member.mux.on_message = lambda channel, view: heard.append(bytes(view))
+        texts = [b"%d" % i * (1 + i % 60) for i in range(200)]
+        for i in range(0, 200, 40):
+            for text in texts[i : i + 40]:
+                assert member.mux.try_send(CHANNEL, text)
+            member.mux.flush()
+            member._flush()
+            await until(lambda i=i: len(heard) == i + 40)
+        assert heard == texts
+
+    play(story)
+
+
+def test_a_peer_that_reads_nothing_costs_little_memory_and_nobody_else_waits(play):
+    async def story(at: Gate) -> None:
+        deaf, other = await at.join(), await at.join()
+        (peer,) = [peer for peer in at.talker.peers if at.links._links[peer].sock.getpeername() == local(deaf)]
+        link = at.links._links[peer]
+        link.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        deaf.transport.pause_reading()
+        for _ in range(2000):  # it gives all the credit that there is, again and again
+            credit = max(0, 0x8000 - peer.mux._rows[peer.mux._row(CHANNEL) + 1])
+            if credit and not link.is_full:
+                frame = bytes((0, 0x10, 4, 3, CHANNEL)) + credit.to_bytes(2, "big")
+                deaf.transport.write(deaf.sealer.seal(frame))
+            while peer.try_send(CHANNEL, bytes(400)):
+                pass
+            at.links.turn()
+            await asyncio.sleep(0)
+            if link.is_full and not peer.can_send(CHANNEL):
+                break
+        assert link.is_full and not peer.can_send(CHANNEL)
+        assert link.transport.get_write_buffer_size() <= WRITE + 1024
+        await at.echo(other)
+        deaf.transport.resume_reading()
+        await until(lambda: not link.is_full and peer.can_send(CHANNEL))
+
+    play(story)
+
+
+def local(member: Member) -> tuple:
+    """Its own address."""
+    return member.transport.get_extra_info("sockname")
+
+
+def test_a_socket_whose_peer_reads_nothing_is_cut_soon_after_its_session_ended(play, monkeypatch):
+    monkeypatch.setattr(transport, "LINGER_S", 0.05)
+
+    async def story(at: Gate) -> None:
+        member = await at.join()
+        (peer,) = at.talker.peers
+        link = at.links._links[peer]
+        link.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        member.transport.pause_reading()
+        while not link.is_full:
+            link.transport.write(bytes(8192))
+            await asyncio.sleep(0)
+        closed = asyncio.Event()
+        end = link.connection_lost
+        link.connection_lost = lambda error: (end(error), closed.set())
+        at.swarm.lost(peer, ticks_ms())
+        at.links.turn()
+        await until(lambda: not at.links._links)
+        await until(lambda: link.transport.is_closing() and not link.transport.get_write_buffer_size())
+
+    play(story)
+
+
+def test_wrong_bytes_end_that_session_alone(play):
+    async def story(at: Gate) -> None:
+        first, second = await at.join(), await at.join()
+        first.transport.write(b"\0\x20" + bytes(32))
+        await until(lambda: len(at.swarm.peers) == 1)
+        await at.echo(second)
+        assert at.links.faults == 0 and len(at.links._links) == 1
+
+    play(story)
+
+
+def test_a_reactor_that_raises_costs_that_session_only(play):
+    async def story(at: Gate) -> None:
+        first, second = await at.join(), await at.join()
+        at.talker.receive = lambda peer, channel, view: 1 / 0
+        first.say(1)
+        await until(lambda: len(at.swarm.peers) == 1)
+        del at.talker.receive
+        await at.echo(second)
+        assert at.links.faults == 1
+
+    play(story)
+
+
+def test_a_dial_that_nobody_takes_fails(play):
+    async def story(at: Gate) -> None:
+        link = at.swarm.manager.want(bytes(31) + b"\1", IP, free_port(), ticks_ms())
+        at.links.turn()
+        await until(lambda: link.state == 1)
+        assert not at.links._links and not at.swarm.sessions
+
+    play(story)
+
+
+def test_a_dial_that_is_given_up_leaves_no_socket(play):
+    async def story(at: Gate) -> None:
+        with socket.socket() as deaf:
+            deaf.bind((HOST, 0))
+            deaf.listen(1)
+            link = at.swarm.manager.want(bytes(31) + b"\1", IP, deaf.getsockname()[1], ticks_ms())
+            await until(lambda: link.state == 3)
+            at.swarm.manager.cancel(link)
+            await until(lambda: not at.swarm.sessions and not at.links._links)
+
+    play(story)
+
+
+def test_after_the_address_changed_it_listens_anew(play):
+    async def story(at: Gate) -> None:
+        await at.join()
+        at.links.restart()
+        await until(lambda: at.links._listening and not at.swarm.sessions and not at.links._links)
+        at.crowd.up.clear()
+        await at.echo(await at.join())
+
+    play(story)
+
+
+def test_it_listens_again_when_no_file_was_left(play, monkeypatch):
+    monkeypatch.setattr(transport, "AGAIN_S", 0.05)
+
+    async def story(at: Gate) -> None:
+        accept = at.links._accept_one
+
+        def fail(*connection: object) -> None:
+            connection[0].close()
+            at.links._accept_one = accept
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        at.links._accept_one = fail
+        with socket.create_connection((HOST, at.port)) as lost:
+            lost.settimeout(5)
+            assert await asyncio.to_thread(lost.recv, 1) == b""
+        await at.echo(await at.join())
+
+    play(story)
+
+
+def test_the_end_closes_every_socket(play):
+    async def story(at: Gate) -> None:
+        member = await at.join()
+        waiting = socket.create_connection((HOST, at.port))
+        await until(lambda: len(at.swarm.sessions) == 2)
+        await at.node.close()
+        await until(lambda: member.crowd.lost == 1)
+        waiting.settimeout(5)
+        assert await asyncio.to_thread(waiting.recv, 1) == b""
+        waiting.close()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((HOST, at.port))
+
+    play(story)

@@ -1,0 +1,109 @@
+"""Strangers flood a gateway's node; what its members have of it. All are processes of this machine, so the flood takes
+processor time from the members too, and a p99 says as much of that as of the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from picoswarm.keys import load_membership
+from picoswarm.store import Store
+
+from ..flood import Askers
+from ..report import Row
+from .gateway import Server, client, ended, node
+
+MEMBERS = 20
+LINKS = 200
+SECONDS = 30.0
+BESIDE_S = 5.0  # of quiet before and after
+RECOVERY_S = 10.0
+FLOODS = (("connections", 1000), ("drips", 1000), ("datagrams", 20_000))
+WHAT = {
+    "connections": "1,000 connections that say nothing",
+    "drips": "1,000 slow writers",
+    "datagrams": "20,000 datagrams a second",
+}
+MB = 1 << 20
+
+
+@dataclass
+class Flood:
+    """What came of one. `quiet`, `busy`, `after`: what the members that `pace` tell (load.py)."""
+
+    quiet: dict
+    busy: dict
+    after: dict
+    loss: float  # of questions over UDP
+    grown: int  # bytes of memory
+    recovery_s: float  # until no socket of a stranger was left; RECOVERY_S: it did not come to that
+
+    @property
+    def lost(self) -> int:
+        """Members whose session ended."""
+        return self.after["lost"]
+
+    @property
+    def late(self) -> float:
+        """The slowest hundredth, against the time before."""
+        return self.busy["p99_ms"] / self.quiet["p99_ms"]
+
+
+def files(server: Server) -> int:
+    """How many the process has open."""
+    return len(os.listdir(f"/proc/{server.process.pid}/fd"))
+
+
+def pace(crowd: subprocess.Popen, seconds: float) -> dict:
+    """Let the members speak for a time."""
+    crowd.stdin.write(f"{seconds}\n")
+    crowd.stdin.flush()
+    return json.loads(crowd.stdout.readline())
+
+
+async def during(server: Server, crowd: subprocess.Popen, command: list[str], seconds: float, beside: float, askers: Askers):
+    """Before, while and after."""
+    async with askers:
+        quiet = await asyncio.to_thread(pace, crowd, beside)
+        before, files_before = server.rss(), files(server)
+        with ended(subprocess.Popen(command)):
+            busy, loss = await asyncio.gather(asyncio.to_thread(pace, crowd, seconds), askers.loss(seconds))
+            grown = server.rss() - before
+        ended_at = time.monotonic()
+        while files(server) > files_before and time.monotonic() < ended_at + RECOVERY_S:
+            await asyncio.sleep(0.05)
+        recovery_s = time.monotonic() - ended_at
+        return Flood(quiet, busy, await asyncio.to_thread(pace, crowd, beside), loss, grown, recovery_s)
+
+
+def run(folder: Path, kind: str, count: int, seconds: float, beside: float) -> Flood:
+    """A node, its members, and a flood of this kind."""
+    with node(folder, LINKS) as (server, known), client("pace", *known[1:], MEMBERS) as crowd:
+        crowd.stdout.readline()
+        _, _, port, node_id = known
+        membership = load_membership(Store(str(folder)))
+        command = [sys.executable, "-m", "picoswarm_tools.flood", kind, str(port), str(seconds), str(count)]
+        askers = Askers(membership, bytes.fromhex(node_id), port)
+        return asyncio.run(during(server, crowd, command, seconds, beside, askers))
+
+
+def measure() -> Iterator[Row]:
+    """The rows `gateway.flood.*`."""
+    method = "20 members with 10 messages a second each, for 30 s; another process floods"
+    with tempfile.TemporaryDirectory(prefix="picoswarm-flood-") as name:
+        for kind, count in FLOODS:
+            flood = run(Path(name) / kind, kind, count, SECONDS, BESIDE_S)
+            row, what = f"gateway.flood.{kind}.", WHAT[kind]
+            yield Row(row + "lost", f"sessions lost: {what}", flood.lost, "", 0, method=method)
+            yield Row(row + "p99", f"p99 against before: {what}", flood.late, "x", 2.0, "lower", False, method)
+            yield Row(row + "udp_loss", f"questions without an answer: {what}", flood.loss * 100, "%", 5.0, method=method)
+            yield Row(row + "memory", f"memory taken: {what}", flood.grown / MB, "MB", 32, method=method)
+            yield Row(row + "recovery", f"until all is as before: {what}", flood.recovery_s, "s", 10, method=method)
