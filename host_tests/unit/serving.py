@@ -43,6 +43,9 @@ class Place:
         self.id = identity.id
         self.services = Services(self, self.member.swarm, _Links(), self.pubsub, self.rpc, None)
 
+    def _sessions(self):
+        return self.services
+
     def put(self, event):
         self.told.append(event)
 

@@ -55,7 +55,7 @@ class Boot:
     """One start of a node. Raises LocalError for arguments that cannot be right. `default_port`: of a bootstrap node that
     names none."""
 
-    def __init__(self, folder, network, profile, host, port, bootstrap, default_port):
+    def __init__(self, folder, network, profile, host, port, bootstrap, default_port, allow=None):
         from .profile import Profile
 
         if not isinstance(profile, Profile):
@@ -72,6 +72,7 @@ class Boot:
         self._host = _parse(host, 0)[0] if host else b""
         self._port = port
         self._bootstrap = [_parse(text, default_port) for text in bootstrap]
+        self._allow = allow
         self._keys = None
         self._goes = [name for name in sys.modules if name not in _before]
 
@@ -122,6 +123,10 @@ class Boot:
 
             try:
                 services = compose(node, self._folder, profile, identity, keyring, rng, engine, driver, reactors, name)
+                if self._allow:
+                    from .steering import gate
+
+                    services.swarm.manager.allow = gate(services, self._allow)
                 if keyring.serial is not None and services.rpc:
                     services.handle("keys", services.change_keys)
             except Exception:

@@ -30,7 +30,13 @@ def _refuse(text):
 
 
 class Node:
-    """One node of a mesh. Nothing happens before `start`, or `async with`, which starts it and closes it."""
+    """One node of a mesh. Nothing happens before `start`, or `async with`, which starts it and closes it.
+
+        await node.keep(who, is_kept=True)            who, an id or "ip:port", is a permanent peer, dialed for ever; or not
+        node.protect(id, is_protected=True, value=0)  makes no room for others; else those of least value, 0-100, go first
+        node.disconnect(id, reason=0)                 ends the session; False: there is none
+        node.ban(id, minutes=60)                      has no session for so long, up to 254 minutes; 0 lifts the ban
+    """
 
     parts = None  # a host's own classes in the place of Swarm, Links and Driver
 
@@ -45,8 +51,7 @@ class Node:
 
         self.id = None  # 32 bytes, once started
         self.events = Events()
-        self._boot = Boot(folder, network, profile, host, port, bootstrap, PORT)
-        self._boot.allow = allow
+        self._boot = Boot(folder, network, profile, host, port, bootstrap, PORT, allow)
         self._discovery = self._driver = self._services = None
         self._reactors = []
         self._name = name
@@ -71,17 +76,12 @@ class Node:
         parts = await self._boot.start(self, self._reactors, self._name)
         self._folder, self._host, self._ip, self._discovery, driver, services = parts
         self.id = self._discovery.own_id
-        allow = self._boot.allow
         self._boot = None
         collect()
         driver.start(self._discovery, self._on_event, self._on_check)
         self._driver = driver
         self._services = services
         if services:
-            if allow:
-                from .steering import gate
-
-                services.swarm.manager.allow = gate(services, allow)
             services.links.start(services.swarm, services.on_event, services.on_turn)
 
     async def close(self):
@@ -166,31 +166,11 @@ class Node:
         its stream, which then stays open."""
         self._sessions().handle(name, handler)
 
-    async def keep(self, who, is_kept=True):
-        """Make a node, by its id or as "ip:port", a permanent peer: it is dialed for ever. `is_kept` False: not any more.
-        Raises LocalError, and Unreachable for an id that nobody knows now."""
-        from .steering import keep
+    def __getattr__(self, name):
+        """`keep`, `protect`, `disconnect` and `ban`, of steering.py: who does not call them has them not in memory."""
+        from .steering import bind
 
-        await keep(self._sessions(), self, who, is_kept)
-
-    def protect(self, id32, is_protected=True, value=0):
-        """While places for sessions are short, the one with this node never makes room, not even for want of memory. Without
-        protection the one of the least `value` (0-100) goes first. Holds for later sessions too."""
-        from .steering import protect
-
-        protect(self._sessions(), id32, is_protected, value)
-
-    def disconnect(self, id32, reason=0):
-        """End the session with a node, which hears the reason. False: there is none. Either side may dial again."""
-        from .steering import disconnect
-
-        return disconnect(self._sessions(), id32, reason)
-
-    def ban(self, id32, minutes=60):
-        """Have no session with a node for up to 254 minutes; 0 lifts the ban. A restart forgets it, and 16 later ones."""
-        from .steering import ban
-
-        ban(self._sessions(), id32, minutes)
+        return bind(self, name)
 
     def log(self, line):
         """Add a line to the log that other nodes can read."""

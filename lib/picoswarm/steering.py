@@ -52,8 +52,18 @@ def in_use(rpc, streams, link):
     return any([peer.link is link for peer in peers])
 
 
-async def keep(services, node, who, is_kept):
-    """See `Node.keep`."""
+def bind(node, name):
+    """A call of a node, by its name. Raises AttributeError for any other name."""
+    call = {"keep": keep, "protect": protect, "disconnect": disconnect, "ban": ban}.get(name)
+    if call is None:
+        raise AttributeError(name)
+    return lambda *arguments, **named: call(node, *arguments, **named)
+
+
+async def keep(node, who, is_kept=True):
+    """Make a node, by its id or as "ip:port", a permanent peer: it is dialed for ever. `is_kept` False: not any more.
+    Raises LocalError, and Unreachable for an id that nobody knows now."""
+    services = node._sessions()
     manager = services.swarm.manager
     id32 = None
     if isinstance(who, str):
@@ -80,20 +90,22 @@ async def keep(services, node, who, is_kept):
     services.links.turn()
 
 
-def protect(services, id32, is_protected, value):
-    """See `Node.protect`."""
+def protect(node, id32, is_protected=True, value=0):
+    """While places for sessions are short, the one with this peer never makes room, not even for want of memory. Without
+    protection those of the least `value` (0-100) go first. Holds for later sessions too. Raises LocalError."""
     _check(id32)
     if not 0 <= value <= _VALUE_MOST:
         _refuse("the value of a peer is 0 to 100")
-    values = services.swarm.manager.values
+    values = node._sessions().swarm.manager.values
     values[id32] = value | (_PROTECTED if is_protected else 0)
     if not values[id32]:
         del values[id32]
 
 
-def disconnect(services, id32, reason):
-    """See `Node.disconnect`."""
+def disconnect(node, id32, reason=0):
+    """End the session with a peer, which hears the reason. False: there is none. Either side may dial again."""
     _check(id32)
+    services = node._sessions()
     swarm = services.swarm
     session = swarm.peers.get(id32)
     if session is None:
@@ -104,16 +116,17 @@ def disconnect(services, id32, reason):
     return True
 
 
-def ban(services, id32, minutes):
-    """See `Node.ban`."""
+def ban(node, id32, minutes=60):
+    """Have no session with a node for up to 254 minutes; 0 lifts the ban. A restart forgets it, and 16 later ones do. Raises
+    LocalError."""
     _check(id32)
     if not 0 <= minutes <= _BAN_MOST:
         _refuse("a ban lasts 1 to 254 minutes; 0 lifts it")
-    manager = services.swarm.manager
+    manager = node._sessions().swarm.manager
     note = manager._note(id32, b"")
     manager._notes[note + _BAN] = minutes and minutes + 1  # the first one is not whole
     if minutes:
         for link in list(manager.links):
             if link.id == id32 and link.is_permanent:
                 manager.remove(link)
-        disconnect(services, id32, _BANNED)
+        disconnect(node, id32, _BANNED)
