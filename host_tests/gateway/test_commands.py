@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 from click.testing import CliRunner, Result
 from picoswarm_gateway.graphs import write
-from picoswarm_gateway.links import LOOKS, Mesh, parse_about
+from picoswarm_gateway.topology import LOOKS, Mesh, parse_about
 from picoswarm_tools.cli import main
 from running_mesh import TOKEN, RunningMesh
 from small_mesh import free_port

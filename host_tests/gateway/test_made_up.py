@@ -17,10 +17,10 @@ from picoswarm_gateway.families.mqtt.leases import Leases
 from picoswarm_gateway.families.mqtt.presence import Presence
 from picoswarm_gateway.families.mqtt.table import HomeAssistant, MqttTable
 from picoswarm_gateway.known import KnownNode
-from picoswarm_gateway.links import Mesh
 from picoswarm_gateway.loops import Loops
 from picoswarm_gateway.owners import Owners
 from picoswarm_gateway.questions import LINKS, Questions
+from picoswarm_gateway.topology import Mesh
 from small_mesh import until
 from test_year import LOG, with_mailbox
 

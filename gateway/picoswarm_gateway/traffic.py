@@ -36,7 +36,7 @@ def tcp_counts(sock: Any) -> tuple[int, int, int, int] | None:
     return came, went, segments, again
 
 
-class Wires:
+class Traffic:
     """The traffic of a node's sessions."""
 
     def __init__(self) -> None:
