@@ -17,9 +17,9 @@ setup: ## the Python environment in build/venv (every other target calls this)
 micropython: ## MicroPython from source: 32-bit unix, mpy-cross, Cortex-M3 and -M0+ under qemu
 	@$(PYTHON) firmware/micropython/build.py
 
-demo: setup ## a mesh of real MicroPython nodes on this machine (NODES=12 DEMO_SECONDS=30)
+demo: setup ## a gateway, MQTT and real MicroPython nodes on this machine (NODES=12 DEMO_SECONDS=30 HTTP=8080)
 	@$(PYTHON) firmware/micropython/build.py mpy-cross unix32
-	@$(VENV)/picoswarm demo $(if $(NODES),--nodes $(NODES)) $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+	@$(VENV)/picoswarm demo $(if $(NODES),--nodes $(NODES)) $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS)) $(if $(HTTP),--http $(HTTP))
 
 test: setup micropython browser ## every test, short counts (PYTEST_ARGS= to choose)
 	@$(PYTEST) $(PYTEST_ARGS)

@@ -15,10 +15,10 @@ from picoswarm.errors import PicoswarmError
 
 from . import nodefile
 from .known import STATES, KnownNode
-from .links import Mesh
 from .node import GATEWAY
 from .questions import Questions
-from .sockets import Wires
+from .topology import Mesh
+from .traffic import Traffic
 
 if TYPE_CHECKING:
     from .gateway import Gateway
@@ -42,7 +42,7 @@ class Nodes:
         self.mesh = Mesh()
         self.questions = Questions(gateway, self.known, self.mesh, visit_s)
         self._gateway = gateway
-        self._wires = Wires()
+        self._traffic = Traffic()
         self._tasks: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
         self._save_at = 0.0  # time.monotonic(); a node that was never seen before is saved at once
@@ -54,7 +54,6 @@ class Nodes:
         self.known.update(await nodefile.load(gateway.db))
         gateway.node.remember(self.known.__contains__)
         gateway.listen(self._on_event)
-        self._wires.attach(gateway.node)
         self._look()
         runs = (self._keep_looking, self.questions.keep_asking, self.questions.keep_visiting)
         self._tasks = [gateway.loops.begin(f"nodes: {run.__name__}", run) for run in runs]
@@ -89,7 +88,7 @@ class Nodes:
 
     def topology(self) -> dict[str, Any]:
         """The graph of sessions: the whole mesh, as far as its nodes tell."""
-        links = self.mesh.links({node.id: node.rtt_ms for node in self.known.values()}, self._wires.quality)
+        links = self.mesh.links({node.id: node.rtt_ms for node in self.known.values()}, self._traffic.quality)
         kinds = {self._gateway.id: "gateway"}
         for node in self.known.values():
             if node.state != "gone":
@@ -135,7 +134,7 @@ class Nodes:
 
     def traffic(self) -> tuple[int, int]:
         """Bytes that came and went on sessions since the start."""
-        return self._wires.total_in, self._wires.total_out
+        return self._traffic.total_in, self._traffic.total_out
 
     # Looking
 
@@ -188,7 +187,7 @@ class Nodes:
             if id32 in links:
                 self.known[id32].change(ip=ip)
         self.mesh.tell(node.id, links)
-        for id32, came, went, channels in self._wires.measure(node):
+        for id32, came, went, channels in self._traffic.measure(node):
             known = self._see(id32, "session")
             known.change(bytes_in=known.bytes_in + came, bytes_out=known.bytes_out + went, channels=channels)
         return set(links)

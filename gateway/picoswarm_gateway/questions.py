@@ -17,7 +17,7 @@ from picoswarm.errors import PicoswarmError
 from picoswarm.failures import NoMethod
 
 from .known import KnownNode
-from .links import Mesh, parse_about
+from .topology import Mesh, parse_about
 
 if TYPE_CHECKING:
     from .gateway import Gateway

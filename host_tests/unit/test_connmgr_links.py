@@ -396,6 +396,15 @@ def test_a_full_node_lets_a_visitor_in_and_nobody_else():
     assert verdict == KEEP and rival is inbound and link in owner.manager.links
 
 
+def test_a_young_mesh_makes_room_for_a_visit_after_ten_seconds():
+    owner = Owner(lan_nodes(1, 9), links=2, reserved=0)
+    links = [owner.connect(), owner.enter(id_of(20), lan(20))[0]]
+    owner.wait(10 * SECOND - 1)
+    assert not owner.manager.may_enter(lan(40), True, owner.now)
+    owner.wait(1)
+    assert visit(owner, 40)[2] is links[1] and owner.manager.worst(owner.now, False) is None
+
+
 def test_the_next_visit_takes_the_place_of_the_last_one_once_that_had_its_two_seconds():
     owner, (first, second, _) = full_house()
     last = visit(owner, 40)[0]

@@ -463,8 +463,8 @@ class ConnManager:
 
     def worst(self, now, is_forced, is_visit=False):
         """See the module. Never a protected one; permanent ones, those in use and those of the last minute only if
-        `is_forced`. The one of least value, visits first, inbound before outbound, the youngest. A visit makes room after
-        2 s, and until it has had its minute no other link does for the next one: `is_visit`."""
+        `is_forced`. The one of least value, visits first, inbound before outbound, the youngest. For a visit (`is_visit`)
+        10 s are enough. A visit makes room after 2 s; until it has had its minute no other link does for the next one."""
         worst = None
         least = visits = 0
         for link in self.links:
@@ -475,7 +475,7 @@ class ConnManager:
                 rank |= link.is_outbound << 18 | min(age, _DAY_MS) >> 9
                 visits += link.is_visit and age < _MINUTE_MS
                 if is_forced or (
-                    age >= (_VISIT_MS if link.is_visit else _MINUTE_MS)
+                    age >= (_VISIT_MS if link.is_visit else _YOUNG_MS if is_visit else _MINUTE_MS)
                     and not (link.is_permanent or self.in_use and self.in_use(link))
                 ):
                     if worst is None or rank < least:

@@ -1,4 +1,5 @@
-"""An MQTT broker for a demo or a picture: mosquitto where there is one, else one made of Python. Always a process.
+"""An MQTT broker for a demo or a picture: mosquitto where there is one, else one made of Python. Always a process. And a
+client that hears what comes out of it.
 
 python -m picoswarm_tools.broker PORT     runs the one made of Python (amqtt), which speaks MQTT 3.1.1
 """
@@ -13,8 +14,11 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+
+import aiomqtt
 
 from . import peers, runtimes
 from .swarm import HOST, Trouble
@@ -87,6 +91,35 @@ class Broker:
             except TimeoutError:
                 process.kill()
                 await process.wait()
+
+
+class Ear:
+    """An MQTT client that hears the readings at the broker. `counts` and `newest` are by the node's name."""
+
+    def __init__(self, broker: Broker, pattern: str) -> None:
+        self.counts: Counter[str] = Counter()
+        self.newest: dict[str, str] = {}
+        self.last = ""  # the name of the node of the newest one
+        self._broker = broker
+        self._pattern = pattern
+
+    async def listen(self, heard: asyncio.Event) -> None:
+        """Hear, for ever; `heard` is set once the broker has taken the subscription."""
+        version = aiomqtt.ProtocolVersion.V5 if self._broker.version == "5" else aiomqtt.ProtocolVersion.V311
+        while True:
+            with suppress(aiomqtt.MqttError):
+                async with aiomqtt.Client(HOST, self._broker.port, protocol=version) as client:
+                    await client.subscribe(self._pattern, qos=1)
+                    heard.set()
+                    async for message in client.messages:
+                        self._on_message(message)
+            await asyncio.sleep(1)
+
+    def _on_message(self, message: aiomqtt.Message) -> None:
+        *_, name, _what = str(message.topic).split("/")
+        self.last = name
+        self.counts[name] += 1
+        self.newest[name] = bytes(message.payload).decode(errors="replace")
 
 
 def _die_with_parent() -> None:

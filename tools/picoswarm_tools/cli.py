@@ -35,9 +35,25 @@ class LazyGroup(click.RichGroup):
         if name not in COMMANDS:
             return None
         module, attribute, help_line = COMMANDS[name]
-        command = getattr(import_module(module), attribute)
+        try:
+            command = getattr(import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("picoswarm"):
+                raise
+            return incomplete(name, help_line, error.name)
         command.short_help = help_line
         return command
+
+
+def incomplete(name: str, help_line: str, missing: str | None) -> click.Command:
+    """What stands for a command that needs packages which are not installed: it says so."""
+
+    @click.command(name, short_help=help_line, context_settings={"ignore_unknown_options": True, "help_option_names": []})
+    @click.argument("anything", nargs=-1)
+    def command(anything: tuple[str, ...]) -> None:
+        raise click.ClickException(f"{missing} is missing. In a checkout: pip install '.[gateway]'")
+
+    return command
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -16,12 +16,10 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-import aiomqtt
 import rich_click as click
 from picoswarm.errors import PicoswarmError
 from picoswarm.store import Store
@@ -32,7 +30,7 @@ from picoswarm_gateway.log import set_up
 from rich.console import Console
 
 from . import mpy, runtimes
-from .broker import Broker
+from .broker import Broker, Ear
 from .provision import Membership, new_network_key, save
 from .swarm import HOST, NodeProcess, Trouble, board_heap, free_ports, knows_nearest
 
@@ -53,37 +51,8 @@ TALK_MS = 500  # between two readings of a node
 RATE_S = 5.0
 HUSH_S = 3.0  # before the end nobody speaks any more, so that what was said is heard
 MOST_LOSS = 0.01
-HELP = "k 3 kills node 3, r 3 starts it again"
+HELP = "k 3 kills node 3, r 3 starts it"
 JOINED_FOR_S = 5.0  # one lost ping hides a neighbour for a second or two: that does not undo a join
-
-
-class Ear:
-    """An MQTT client that hears the readings at the broker. `counts` and `newest` are by the node's name."""
-
-    def __init__(self, broker: Broker, pattern: str) -> None:
-        self.counts: Counter[str] = Counter()
-        self.newest: dict[str, str] = {}
-        self.last = ""  # the name of the node of the newest one
-        self._broker = broker
-        self._pattern = pattern
-
-    async def listen(self, heard: asyncio.Event) -> None:
-        """Hear, for ever; `heard` is set once the broker has taken the subscription."""
-        version = aiomqtt.ProtocolVersion.V5 if self._broker.version == "5" else aiomqtt.ProtocolVersion.V311
-        while True:
-            with suppress(aiomqtt.MqttError):
-                async with aiomqtt.Client(HOST, self._broker.port, protocol=version) as client:
-                    await client.subscribe(self._pattern, qos=1)
-                    heard.set()
-                    async for message in client.messages:
-                        self._on_message(message)
-            await asyncio.sleep(1)
-
-    def _on_message(self, message: aiomqtt.Message) -> None:
-        *_, name, _what = str(message.topic).split("/")
-        self.last = name
-        self.counts[name] += 1
-        self.newest[name] = bytes(message.payload).decode(errors="replace")
 
 
 class Demo:
@@ -261,8 +230,7 @@ class Demo:
 
     def summary(self) -> dict:
         """The JSON line. `loss` is that of readings on their way to MQTT. `messages_sent` are deliveries in the mesh that
-        were to be expected: of each reading one at every other node that was up. A killed node counts there a
-        while."""
+        were to be expected: of each reading one at every other node that was up; a killed node counts for some time."""
         nodes, joined, loss = len(self.nodes) + 1, self.joined(), self.lost()
         received = self.ear.counts.total()
         return {

@@ -44,19 +44,18 @@ def table(demo: Demo, width: int) -> Group:
     heap = f"{demo.heap_bytes / 1024:.0f} KB"
     title = f"picoswarm: {demo.joined()} of {len(demo.nodes) + 1} nodes know their nearest; heaps of {heap}"
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 2 if width >= WIDE else 1, 0, 0), show_edge=False)
-    for heading in ("node", "id", "state", "peers", "links", "said", "heard", "in MQTT", "newest", "heap"):
+    for heading in ("node", "id", "state", "links", "said", "heard", "MQTT", "newest", "heap"):
         grid.add_column(heading, justify="left" if heading in ("node", "id", "state") else "right", no_wrap=True)
     hub = demo.gateway.node
     total = f"{demo.ear.counts.total():,}"
     links = str(len(hub.sessions()))
-    grid.add_row("gateway", demo.gateway.id.hex()[:8], "CPython", str(len(hub.peers())), links, "", f"{demo.heard:,}", total)
+    grid.add_row("gateway", demo.gateway.id.hex()[:8], "CPython", links, "", f"{demo.heard:,}", total)
     for i, node in enumerate(demo.nodes, 1):
         state = "down" if not node.is_up else "up" if node.id else "new key" if node.boots == 1 else "starting"
         told = node.state
-        seen = [str(told.get("sessions", 0)), f"{node.total('sent'):,}", f"{node.total('heard'):,}"]
+        seen = [str(told.get("sessions", 0)) if node.is_up else "", f"{node.total('sent'):,}", f"{node.total('heard'):,}"]
         seen += [f"{demo.ear.counts[node.name]:,}", newest(demo, node.name), f"{told.get('heap', 0) / 1024:.0f} KB"]
-        peers = str(len(node.peers)) if node.is_up else ""
-        grid.add_row(f"{i} {node.name}", node.first_id[:8], state, peers, *seen)
+        grid.add_row(f"{i} {node.name}", node.first_id[:8], state, *seen)
     found, ended = demo.lookups()
     facts = f"{time.monotonic() - demo.started:5.0f} s   lookups {found} of {ended} found   {demo.typed or demo.note}"
     return Group(title, grid, Text("\n".join([facts, channels(demo), *demo.troubles()])))
