@@ -54,7 +54,6 @@ class Nodes:
         self.known.update(await nodefile.load(gateway.db))
         gateway.node.remember(self.known.__contains__)
         gateway.listen(self._on_event)
-        self._traffic.attach(gateway.node)
         self._look()
         runs = (self._keep_looking, self.questions.keep_asking, self.questions.keep_visiting)
         self._tasks = [gateway.loops.begin(f"nodes: {run.__name__}", run) for run in runs]

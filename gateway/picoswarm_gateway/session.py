@@ -163,6 +163,7 @@ class HostSession(Session):
     def __init__(self, swarm: Any, ip: bytes, port: int, link: Any) -> None:
         super().__init__(swarm, ip, port, link)
         self.data = b""  # what came and was not taken yet
+        self.heard: dict[int, list[int]] = {}  # [messages, bytes] by channel, which traffic.py takes
 
     def start(self, profile: Any, channels: Any, now: int) -> None:
         handshake = self.handshake
@@ -224,8 +225,13 @@ class HostSession(Session):
         return 0 if at else -1
 
     def _on_message(self, channel: int, view: bytes | memoryview) -> None:
-        """As Swarm.deliver, in one call."""
+        """As Swarm.deliver, in one call. What comes is counted on the way."""
         if self.stage <= OPEN:
+            counts = self.heard.get(channel)
+            if counts is None:
+                counts = self.heard[channel] = [0, 0]
+            counts[0] += 1
+            counts[1] += len(view)
             swarm = self.swarm
             reactor = swarm.reactor_of[channel]
             reason = reactor.receive(self, channel, view) if reactor in self.reactors else 0

@@ -1,6 +1,6 @@
 """Bytes of each session, counted where it costs nothing: the system counts them for every TCP socket.
 
-Where it does not (anything but Linux) they stay 0. What came on each channel is counted here, message by message.
+Where it does not (anything but Linux) they stay 0. What came on each channel a HostSession counts, message by message.
 """
 
 from __future__ import annotations
@@ -45,30 +45,12 @@ class Traffic:
         self._channels: dict[bytes, dict[int, list[int]]] = {}  # [messages, bytes] by peer and channel
         self._quality: dict[bytes, float] = {}
 
-    def attach(self, node: Any) -> None:
-        """Count what comes on each channel of a started node."""
-        swarm = node.swarm
-        deliver = swarm.deliver
-        channels = self._channels
-
-        def counted(session: Any, channel: int, view: memoryview) -> None:
-            of_peer = channels.get(session.id)
-            if of_peer is None:
-                of_peer = channels[session.id] = {}
-            counts = of_peer.get(channel)
-            if counts is None:
-                counts = of_peer[channel] = [0, 0]
-            counts[0] += 1
-            counts[1] += len(view)
-            deliver(session, channel, view)
-
-        swarm.deliver = counted
-
     def measure(self, node: Any) -> Iterator[tuple[bytes, int, int, dict[int, list[int]]]]:
         """(id, bytes that came and went since the last time, what came on each channel since the start) of each session."""
         last, self._last = self._last, {}
         peers = node.swarm.peers
         for session in list(peers.values()):
+            self._add(session)
             sock = node.socket(session)
             counts = tcp_counts(sock) if sock else None
             if counts is None:
@@ -85,6 +67,15 @@ class Traffic:
         for kept in (self._channels, self._quality):
             for id32 in [id32 for id32 in kept if id32 not in peers][: max(0, len(kept) - KEPT)]:
                 del kept[id32]
+
+    def _add(self, session: Any) -> None:
+        """Take what a session has heard since the last time."""
+        channels = self._channels.setdefault(session.id, {})
+        for channel, (messages, size) in session.heard.items():
+            counts = channels.setdefault(channel, [0, 0])
+            counts[0] += messages
+            counts[1] += size
+        session.heard.clear()
 
     def quality(self, id32: bytes) -> float | None:
         """Of the segments of the session with a peer, the share that was sent once only; None where nobody counts."""

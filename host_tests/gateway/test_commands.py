@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 import xml.etree.ElementTree as xml
 from collections.abc import Iterator
 
@@ -142,3 +144,19 @@ def test_an_answer_that_makes_no_sense_gives_less(answer):
 def test_an_answer_of_a_node_is_understood():
     answer = b"\x03abc\x00\x02" + b"\x01" + B + b"\x02" + C
     assert parse_about(answer) == ("abc", 2, {B: True, C: False})
+
+
+WITHOUT = "import sys; sys.modules.update(dict.fromkeys(('msgspec', 'httpx', 'textual', 'aiomqtt'))); "
+RUN = "from picoswarm_tools.cli import main; main()"
+
+
+def test_where_the_packages_of_the_gateway_are_missing_help_works_and_commands_say_what_to_install():
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", WITHOUT + RUN, *arguments], capture_output=True, text=True, timeout=60)
+
+    shown = run("--help")
+    assert shown.returncode == 0 and "provision" in shown.stdout and "Run a bridge" in shown.stdout and not shown.stderr
+    for command in (["gateway", "run", "--config", "a.toml"], ["top", "--help"], ["demo"]):
+        refused = run(*command)
+        assert refused.returncode == 1 and "Traceback" not in refused.stderr
+        assert "pip install '.[gateway]'" in " ".join(refused.stderr.split())

@@ -12,10 +12,11 @@ from picoswarm.gatewayinbox import Inbox
 from picoswarm_gateway import commands, owners
 from picoswarm_gateway.families import Refused, mailbox
 from picoswarm_gateway.families.mqtt import homeassistant, leases, presence
+from picoswarm_gateway.families.mqtt.family import MqttFamily
 from picoswarm_gateway.families.mqtt.homeassistant import HomeAssistantDevices
 from picoswarm_gateway.families.mqtt.leases import Leases
 from picoswarm_gateway.families.mqtt.presence import Presence
-from picoswarm_gateway.families.mqtt.table import HomeAssistant, MqttTable
+from picoswarm_gateway.families.mqtt.table import HomeAssistant, MqttTable, Rule
 from picoswarm_gateway.known import KnownNode
 from picoswarm_gateway.loops import Loops
 from picoswarm_gateway.owners import Owners
@@ -131,6 +132,19 @@ def test_boards_and_topics_that_are_shown_at_the_broker_are_bounded(monkeypatch)
     assert len(there.boards) == 2 and len(devices.topics) == 2
     assert {len(topics) for topics in devices.topics.values()} == {3}
     assert len(said) == 4
+
+
+def test_the_broker_is_told_no_origin_that_nobody_proved():
+    family = MqttFamily(MqttTable(url="mqtt://b"))
+    offered = []
+    family.broker = SimpleNamespace(offer=offered.append)
+    family.presence = SimpleNamespace(on_heard=lambda id32: None)
+    family.devices = None
+    (board,) = ids(1)
+    for is_proven in (True, False):
+        message = SimpleNamespace(topic="a", payload=b"x", origin=board, is_proven=is_proven)
+        family._raise(Rule("#"), message)
+    assert [each.board for each in offered] == [board, None]
 
 
 def test_a_board_that_was_revoked_goes_from_the_broker_and_from_memory():

@@ -51,10 +51,7 @@ def incomplete(name: str, help_line: str, missing: str | None) -> click.Command:
     @click.command(name, short_help=help_line, context_settings={"ignore_unknown_options": True, "help_option_names": []})
     @click.argument("anything", nargs=-1)
     def command(anything: tuple[str, ...]) -> None:
-        raise click.ClickException(
-            f"This needs {missing}, which is not installed. In a checkout: pip install '.[gateway]', or `make setup` and "
-            "build/venv/bin/picoswarm."
-        )
+        raise click.ClickException(f"{missing} is missing. In a checkout: pip install '.[gateway]'")
 
     return command
 

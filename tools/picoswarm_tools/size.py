@@ -164,6 +164,10 @@ def size(profile: tuple[str, ...], is_frozen: bool, as_json: bool) -> None:
         parts = predict(numbers, is_frozen, board.get("native_code", "in the heap") == "in the heap")
     except FileNotFoundError:
         known = ", ".join(sorted(path.parent.name for path in boards.ROOT.glob("boards/*/profile.py")))
+        if not known:
+            raise click.ClickException(
+                "the boards are in a checkout of the project, and this is an installed copy"
+            ) from None
         raise click.UsageError(f"there is no profile {names[0]}; there are: {known}") from None
     except (LocalError, ValueError) as error:
         raise click.UsageError(str(error)) from None
