@@ -323,3 +323,45 @@ def test_boards_and_a_computer_stream_and_publish_to_each_other(tmp_path):
             task.cancel()
 
     asyncio.run(scenario())
+
+
+def test_a_node_bans_a_peer_and_takes_it_back(tmp_path):
+    async def scenario(a, b):
+        a.protect(b.id, value=3)
+        await a.keep(b.id)
+        a.ban(b.id)
+        await until(lambda: not a.sessions() and not b.sessions(), 10)
+        a.ban(b.id, minutes=0)
+        b.handle("sum", lambda caller, payload: bytes([sum(payload)]))
+        assert await a.request(b.id, "sum", b"\1\2") == b"\3"
+        assert a.disconnect(b.id, reason=5) and not a.disconnect(b.id)
+
+    run(tmp_path, 2, scenario)
+
+
+def test_a_node_with_a_gate_has_no_session_with_whom_it_keeps_out(tmp_path):
+    asked = []
+
+    def allow(stage, id32, ip):
+        asked.append((stage, ip))
+        return False
+
+    async def whole() -> None:
+        membership = Membership(new_network_key())
+        ports = free_ports(2)
+        nodes = []
+        for i in range(2):
+            store = Store(str(tmp_path / f"n{i}"))
+            save(store, membership)
+            known = [] if i else [f"{HOST}:{ports[1]}"]
+            profile = Profile(**FAST, bootstrap=1)
+            gate = allow if i else None
+            nodes.append(Node(store, profile=profile, host=HOST, port=ports[i], bootstrap=known, allow=gate))
+        async with nodes[0], nodes[1]:
+            await until(lambda: nodes[0].contact(nodes[1].id), 20)
+            with pytest.raises(Unreachable):
+                await nodes[0].request(nodes[1].id, "about", timeout_ms=3000)
+            assert not nodes[0].sessions() and not nodes[1].sessions()
+        assert {ip for _, ip in asked} == {HOST} and {stage for stage, _ in asked} <= {"accept", "dial"}
+
+    asyncio.run(whole())
