@@ -114,8 +114,12 @@ BROUGHT = (
 
 
 def main() -> int:
-    """Bring what is not there yet. What cannot be had is named, and does not fail: its rows say that they are missing."""
+    """Bring what is not there yet, or of that what the arguments name. What cannot be had is named, and does not fail: its
+    rows say that they are missing."""
+    wanted = sys.argv[1:]
     for name, find, bring in BROUGHT:
+        if wanted and name not in wanted:
+            continue
         try:
             try:
                 find()
@@ -125,6 +129,8 @@ def main() -> int:
             print(f"peers: {name} is there")
         except Exception as trouble:  # whatever apt, pip and git may say
             print(f"peers: {name} cannot be had: {trouble}", file=sys.stderr)
+    if wanted:
+        return 0
     try:
         mqtt_as()
         print("peers: mqtt_as is given")
