@@ -345,7 +345,12 @@ class Services:
                 if left > 0 and session is None and not is_direct and (text or ms - left > patience):
                     from .relay import reach
 
-                    return await reach(self, id32, deadline, link)
+                    try:
+                        session = await reach(self, id32, deadline, link)
+                        return session
+                    finally:
+                        if session is None or session.port:  # none through a gateway: that module is of no use now
+                            unload([name for name in sys.modules if name != "picoswarm.relay"])
                 if text:
                     _fail(_UNREACHABLE, text)
                 await sleep_ms(_RETRY_MS)

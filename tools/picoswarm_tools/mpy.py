@@ -200,9 +200,9 @@ def compile_library(arch: str, level: int = 0, is_apart: bool = False) -> Path:
     return folder
 
 
-def translate(source: str, arch: str, level: int = 0, shown_as: str = "program") -> str:
+def translate(source: str, arch: str, level: int = 0, shown_as: str = "program", is_apart: bool = False) -> str:
     """A program that uses internal names of the library, for the library of a board. Raises shrink.Refused."""
-    return shrink.translate(source, small_library(arch, level)[1], shown_as)
+    return shrink.translate(source, small_library(arch, level, is_apart)[1], shown_as)
 
 
 def compile_program(path: Path, arch: str, level: int = 0) -> bytes:
