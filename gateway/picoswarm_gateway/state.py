@@ -123,10 +123,6 @@ class State:
         """One statement; returns how many rows it changed. Errors as those of `change`."""
         return await self.change(lambda connection: connection.execute(sql, values).rowcount)
 
-    async def write_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
-        """One statement for each of many rows, all or none."""
-        return await self.change(lambda connection: connection.executemany(sql, list(rows)).rowcount)
-
     def later(self, change: Callable[[sqlite3.Connection], Any]) -> bool:
         """As `change`, but nobody waits, from any thread. False: there was no room, or it is closed."""
         if self._thread is None or self._jobs.qsize() >= WAITING:

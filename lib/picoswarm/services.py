@@ -34,7 +34,6 @@ _DIRECT_MS = const(4000)  # after that a gateway is asked too: each dial waits u
 _NO_PORT_MS = const(400)  # and after that, where nobody can dial
 _CHUNK = const(256)
 _NAME = const(60)  # bytes of the name of a stream, see mux.py
-_SEND_MS = const(3000)  # a write waits so long for room (row T13)
 _STREAM_PRIORITY = const(5)
 
 Message = namedtuple("Message", ("topic", "payload", "origin", "is_proven"))
