@@ -110,7 +110,7 @@ def test_once_prints_json_for_scripts(mesh):
     async def story():
         async with Gateway(with_page(mesh)) as gateway, mesh.node("kitchen", gateway) as node:
             await meet(node, gateway)
-            await until(lambda: gateway.operations.nodes.known)
+            await until(lambda: [each.name for each in gateway.operations.nodes.known.values()] == ["kitchen"])
             command = [str(Path(sys.executable).with_name("picoswarm")), "top", "--url", url_of(gateway), "--once"]
             text = await asyncio.to_thread(subprocess.check_output, command, text=True)
             assert "kitchen" in text and node.id.hex()[:8] in text

@@ -193,8 +193,7 @@ def test_a_dial_that_nobody_takes_fails(play):
     async def story(at: Gate) -> None:
         link = at.swarm.manager.want(bytes(31) + b"\1", IP, free_port(), ticks_ms())
         at.links.turn()
-        await until(lambda: link.state == 1)
-        assert not at.links._links and not at.swarm.sessions
+        await until(lambda: link.state == 1 and not at.links._links and not at.swarm.sessions)
 
     play(story)
 
