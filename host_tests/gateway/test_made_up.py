@@ -194,7 +194,10 @@ def test_a_board_takes_no_message_that_makes_no_sense():
 
 
 def test_a_log_cannot_command_the_terminal(monkeypatch):
-    monkeypatch.setattr(commands.Client, "get", lambda self, path, **query: {"text": "one\x1b]0;mine\x07\n\x1b[2Jtwo\n"})
+    async def get(self, path, **query):
+        return {"text": "one\x1b]0;mine\x07\n\x1b[2Jtwo\n"}
+
+    monkeypatch.setattr(commands.Client, "get", get)
     shown = CliRunner().invoke(commands.log, ["board"])
     assert shown.output == "one·]0;mine·\n·[2Jtwo\n"
 
