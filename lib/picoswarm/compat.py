@@ -187,8 +187,8 @@ if MICROPYTHON:
 if not MICROPYTHON:
     from .compat_host import (  # noqa: F401
         DATAGRAMS,
-        collect,
         accept_tcp,
+        collect,
         connect_tcp,
         forget_socket,
         format_ip,

@@ -6,8 +6,8 @@ a node stands at the gateway that owns the node; letters that come to another ga
 
 Policy, in numbers of the table `[mailbox]`: a box holds so much, and all boxes together; where it is full the oldest mail
 makes room, and is counted; mail of a certain age goes. Of one sender so many letters wait in a box, and in all of them; one
-more is refused, so that nobody's letters push out those of others. A node that nobody ever saw may get letters, within the same bounds.
-What a revoked node has here goes.
+more is refused, so that nobody's letters push out those of others. A node that nobody ever saw may get letters, within the
+same bounds. What a revoked node has here goes.
 """
 
 from __future__ import annotations
