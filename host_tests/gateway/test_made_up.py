@@ -16,6 +16,7 @@ from picoswarm_gateway.families.mqtt.family import MqttFamily
 from picoswarm_gateway.families.mqtt.homeassistant import HomeAssistantDevices
 from picoswarm_gateway.families.mqtt.leases import Leases
 from picoswarm_gateway.families.mqtt.presence import Presence
+from picoswarm_gateway.families.mqtt.seen import Seen
 from picoswarm_gateway.families.mqtt.table import HomeAssistant, MqttTable, Rule
 from picoswarm_gateway.known import KnownNode
 from picoswarm_gateway.loops import Loops
@@ -145,6 +146,32 @@ def test_the_broker_is_told_no_origin_that_nobody_proved():
         message = SimpleNamespace(topic="a", payload=b"x", origin=board, is_proven=is_proven)
         family._raise(Rule("#"), message)
     assert [each.board for each in offered] == [board, None]
+
+
+def test_a_message_is_only_taken_for_one_that_is_under_way_where_its_board_says_that_it_is_a_repeat():
+    async def story():
+        family = MqttFamily(MqttTable(url="mqtt://b"))
+        offered, acknowledged = [], asyncio.Event()
+
+        async def deliver(message, _seconds):
+            offered.append(message.payload)
+            await acknowledged.wait()
+
+        family.broker = SimpleNamespace(deliver=deliver)
+        family.devices, family._seen = None, Seen()
+        (board,) = ids(1)
+        head = b"\0\0\0\7\1t"
+        said = [
+            asyncio.create_task(family.submit(board, bytes((flags,)) + head + text))
+            for flags, text in ((1, b"before"), (1, b"anew"), (5, b"anew"))
+        ]
+        await until(lambda: family.counts["repeats"] == 1)
+        assert offered == [b"before", b"anew"]
+        acknowledged.set()
+        assert await asyncio.gather(*said) == [b""] * 3
+        assert not family._carried and family.counts["duplicates"] == 1
+
+    asyncio.run(story())
 
 
 def test_a_board_that_was_revoked_goes_from_the_broker_and_from_memory():
