@@ -72,11 +72,17 @@ class CometNode:
     def __exit__(self, *exception: object) -> None:
         self.stop()
 
-    def start(self) -> None:
+    def launch(self) -> None:
+        """Start it, and do not wait."""
         log = (self.home / "log").open("ab")
         where = ["--p2p.laddr", f"tcp://{HOST}:{self.port}", "--rpc.laddr", f"tcp://{HOST}:{self.rpc_port}"]
         command = [self.binary, "node", "--home", str(self.home), "--proxy_app", "kvstore", *where]
         self.process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def start(self) -> None:
+        """Start it, and wait for its first block."""
+        self.launch()
+        assert self.process
         end = time.monotonic() + READY_S
         while self.height() < 1:
             if self.process.poll() is not None or time.monotonic() > end:

@@ -140,7 +140,8 @@ class Chain:
 
     async def submit(self, tx):
         """Hand over a transaction, signed elsewhere: (height, code) once it is in a block, code 0 if the application took
-        it, None where the gateway cannot tell. Raises a RequestError: 2 with "not yet in a block" after about three minutes."""
+        it, None where the gateway cannot tell; (0, code) where the application wants it in no block. Raises a RequestError:
+        2 with "not yet in a block" after about three minutes."""
         from .compat import sha256
 
         verb = "submit"

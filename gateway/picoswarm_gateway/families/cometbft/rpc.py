@@ -93,6 +93,14 @@ class Rpc:
         except (KeyError, ValueError, TypeError) as error:
             raise RpcError(f"a header that cannot be read: {error}") from None
 
+    async def check(self, tx: bytes) -> int:
+        """The code with which the application lets a transaction into blocks: 0, or why not. Raises RpcError."""
+        told = await self.call("check_tx", tx=base64.b64encode(tx).decode())
+        try:
+            return int(told.get("code", 0))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise RpcError(f"a code that cannot be read: {error}") from None
+
     async def result(self, tx_hash: bytes) -> TxResult:
         """Raises NotFound while it is in no block, RpcError."""
         told = await self.call("tx", hash=base64.b64encode(tx_hash).decode())
@@ -159,10 +167,17 @@ def _block_id(told: dict[str, Any]) -> bytes:
     return blob(1, bytes.fromhex(told.get("hash", ""))) + blob(2, head, True)
 
 
-HASHES = (
-    "last_commit_hash data_hash validators_hash next_validators_hash consensus_hash app_hash last_results_hash evidence_hash"
-    " proposer_address"
-).split()
+HASHES = (  # fields 6 to 14 of a header
+    "last_commit_hash",
+    "data_hash",
+    "validators_hash",
+    "next_validators_hash",
+    "consensus_hash",
+    "app_hash",
+    "last_results_hash",
+    "evidence_hash",
+    "proposer_address",
+)
 
 
 def header_bytes(told: dict[str, Any]) -> bytes:
