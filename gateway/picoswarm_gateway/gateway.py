@@ -79,6 +79,10 @@ class Gateway:
             from .families.mqtt.family import MqttFamily
 
             wanted.append(MqttFamily(self.config.mqtt))
+        if self.config.cometbft.chain:
+            from .families.cometbft.family import CometFamily
+
+            wanted.append(CometFamily(self.config.cometbft))
         return wanted
 
     @property

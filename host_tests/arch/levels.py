@@ -31,7 +31,7 @@ LEVELS = (
         "entropy",
     ),
     # 2: who one is, and what goes over the wire
-    ("identity", "nodekey", "membership", "changes", "slots", "datagram", "noise", "hello", "channel"),
+    ("identity", "nodekey", "membership", "commits", "changes", "slots", "datagram", "noise", "hello", "channel"),
     # 3: engines without I/O
     (
         "counters",
@@ -70,7 +70,7 @@ LEVELS = (
     # 5: the composition root and the services
     (
         *("keys", "saves", "rekey", "relay", "about", "waiting", "steering", "services", "asking"),
-        *("gatewayinbox", "gateway", "mailbox", "boot", "node", "__init__"),
+        *("gatewayinbox", "gateway", "mailbox", "cometbft", "boot", "node", "__init__"),
     ),
 )
 
