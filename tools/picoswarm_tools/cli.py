@@ -11,6 +11,7 @@ import rich_click as click
 COMMANDS = {
     "boards": ("picoswarm_tools.shipping.boards", "boards", "List the boards, and what each was tested on."),
     "demo": ("picoswarm_tools.demo", "demo", "Run a mesh of real MicroPython nodes on this machine."),
+    "deploy": ("picoswarm_tools.shipping.deploy", "deploy", "Bring library, firmware files and program onto a board."),
     "export": ("picoswarm_gateway.commands", "export", "Write the graph of a running mesh as JSON, DOT, GraphML or CSV."),
     "flash": ("picoswarm_tools.shipping.flash", "flash", "Put a firmware image onto a board."),
     "gateway": ("picoswarm_gateway.cli", "gateway", "Run a bridge between the mesh and the world."),
