@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from board_process import BoardProcess
+from board_process import FIRMWARE, SLEEP, BoardProcess
 from picoswarm_gateway.gateway import Gateway
 from picoswarm_tools import mpy
 from small_mesh import HOST, SmallMesh, free_port, until
@@ -87,6 +87,54 @@ def test_from_the_box_to_the_mesh_through_a_crash_loop_and_back(tmp_path):
             board.switch_on()
             message = await asyncio.wait_for(anext(messages), 60)
             assert message.payload == b"21.5"
+            assert "safe mode" not in board.said
+
+    asyncio.run(scenario())
+
+
+def test_a_wrong_password_is_said_to_be_one_and_ctrl_c_gets_the_repl(tmp_path):
+    """What a person at the serial line meets: a mistake in the configuration, a wrong password, and Ctrl-C."""
+
+    async def scenario():
+        board = BoardProcess(tmp_path)
+        board.write("picoswarm.json", '{"name": "kitchen", "wfi": {}}')
+        board.write("air.json", {"home": "a secret"})
+        async with board:
+            await board.until_it_says("picoswarm.json: wfi: there is no such setting; there are: name, wifi")
+            board.write("picoswarm.json", {"name": "kitchen"})
+            board.send(improv.command(improv.SET_WIFI, improv.strings(["home", "short"])))
+            assert await board.answer(improv.ERROR, improv.CANNOT_CONNECT)
+            board.send(improv.command(improv.GET_STATE))
+            assert await board.answer(improv.STATE) == bytes((improv.READY,))
+            board.send(b"half a packet: IMPROV\x01")
+            board.send(b"\n" * 20)
+            board.is_held = True
+            board.send(b"\r\x03\x03")  # as mpremote does
+            await board.until_it_says("the node is closed; Ctrl-D starts the board anew")
+
+    asyncio.run(scenario())
+
+
+def test_a_board_on_a_battery_says_its_word_and_sleeps(tmp_path):
+    """firmware/app_sleep.py, three times: each sleep is the end of a good boot."""
+
+    async def scenario():
+        mpy.compile_library("x86", 3)
+        mesh = SmallMesh(tmp_path)
+        config = mesh.config()
+        (tmp_path / "board").mkdir()
+        board = BoardProcess(tmp_path / "board")
+        board.write("picoswarm.json", settings(config.mesh.port, wifi={"ssid": "home", "password": "a secret"}))
+        board.write("air.json", {"home": "a secret"})
+        board.write("app.py", (FIRMWARE / "app_sleep.py").read_text())
+        board.provision(mesh.membership)
+        async with Gateway(config) as gateway, board:
+            messages = gateway.node.subscribe("sensors/#")
+            for _ in range(3):
+                message = await asyncio.wait_for(anext(messages), 60)
+                assert (message.topic, message.payload) == ("sensors/kitchen/temperature", b"21.5")
+            await board.until(lambda: len(board.ends) >= 3)
+            assert set(board.ends) == {SLEEP} and "deep sleep, ms: 600000" in board.said
             assert "safe mode" not in board.said
 
     asyncio.run(scenario())

@@ -21,14 +21,16 @@ def live():
         settings["mistake"] = mistake
     numbers = settings["supervisor"]
     boots.limit = numbers["bad_boots"]
+    is_safe = boots.is_safe()
     from .led import Led
     from .supervisor import Supervisor, forget
     from .watchdog import Watchdog
 
-    forget("config")
+    boots = config = None
+    forget("config", "boots")
     watchdog = Watchdog(numbers["watchdog_ms"])
-    supervisor = Supervisor(settings, boots, Led(settings["led"]), watchdog)
-    supervisor.board.log("boot: %s%s" % (_cause(), ", safe mode" if supervisor.is_safe else ""))
+    supervisor = Supervisor(settings, is_safe, Led(settings["led"]), watchdog)
+    supervisor.board.log("boot: %s%s" % (_cause(), ", safe mode" if is_safe else ""))
     if mistake:
         supervisor.board.log(mistake)
     gc.collect()
@@ -38,7 +40,9 @@ def live():
         how = "repl"
     if how == "repl":
         watchdog.release()
-        boots.good()  # who works at the board is no bad boot
+        from .boots import Boots
+
+        Boots().good()  # who works at the board is no bad boot
         print("picoswarm: the node is closed; Ctrl-D starts the board anew")
         return
     import machine

@@ -19,16 +19,6 @@ def about(name):
     return "picoswarm", picoswarm.__version__, chip, name or "picoswarm board"
 
 
-def slots():
-    """The module that knows the slots of the program (firmware/apps.py), or None on a board without it."""
-    try:
-        import apps
-
-        return apps
-    except ImportError:
-        return None
-
-
 def numbers(settings, is_safe):
     """In what this board's profile differs from the default one: by profile.py, then by the configuration. Safe mode does
     without the latter, which may be what went wrong."""
@@ -76,16 +66,23 @@ async def start_node(supervisor):
     board.started(node)
     try:
         node.handle("identify", supervisor.identify)
+        from apps import follow
+
+        supervisor.updater = follow(node)
     except LocalError:
         pass  # a profile without requests
+    except ImportError:
+        pass  # a board that takes no updates
 
 
 async def run_program(board):
     """Run app.py: the one of an update, or the user's. Returns when it ends; raises what it raises."""
-    found = slots()
-    folder = found.current() if found else ""
-    if found:
-        found.starting()
+    try:
+        from apps import starting
+
+        folder = starting()
+    except ImportError:
+        folder = ""
     if folder:
         sys.path.insert(0, folder)
     if not _is_there(folder):

@@ -1,5 +1,5 @@
-"""The network interface at the hardware's edge: Wi-Fi, or PPP where a board has no radio. Both have the same methods;
-when to call them is decided in link.py."""
+"""The network interface at the hardware's edge: Wi-Fi, or PPP (ppp.py) where a board has no radio. Both have the same
+methods; when to call them is decided in link.py."""
 
 from asyncio import sleep_ms
 
@@ -91,61 +91,6 @@ class Wlan:
         return sorted([(name,) + best[name] for name in best], key=lambda each: -each[1])
 
 
-class Ppp:
-    """PPP over a serial line, as the emulated Pico has it. `ppp`: {"uart", "tx", "rx", "baud"}."""
-
-    wifi = True  # there is nothing to be told
-
-    def __init__(self, ppp):
-        from machine import UART
-        from network import PPP
-
-        more = {name: ppp[name] for name in ("tx", "rx") if name in ppp}
-        # The receive buffer must exceed lwIP's window: the line is read only when it goes idle.
-        uart = UART(ppp.get("uart", 1), ppp.get("baud", 921600), rxbuf=8192, txbuf=4096, **more)
-        self._ppp = PPP(uart)
-
-    def connect(self):
-        """Begin to negotiate. May raise OSError."""
-        self._ppp.active(True)
-        self._ppp.connect()
-
-    async def reset(self):
-        """Hang up and negotiate anew. May raise OSError."""
-        self.stop()
-        await sleep_ms(_SETTLE_MS)
-        self.connect()
-
-    def stop(self):
-        """Hang up."""
-        try:
-            self._ppp.disconnect()
-        except OSError:
-            pass
-
-    def is_up(self):
-        """Whether an address was negotiated."""
-        return self._ppp.isconnected()
-
-    def why(self):
-        """In words, what keeps it from being connected."""
-        return "nobody answers at the other end of the line"
-
-    @property
-    def host(self):
-        """The own address, which the node does not find out by itself here."""
-        return self._ppp.ifconfig()[0]
-
-    def address(self):
-        """The own address, and the server to ask for a sign of life, as texts."""
-        ip, router, _mask, names = self._ppp.ifconfig()
-        return ip, names if names != "0.0.0.0" else router
-
-
-# What the emulated Pico has.
-_PPP = {"uart": 1, "tx": 4, "rx": 5}
-
-
 def station(settings):
     """The interface of this board. Raises RuntimeError where the firmware has none."""
     import network
@@ -153,5 +98,7 @@ def station(settings):
     if hasattr(network, "WLAN") and not settings["ppp"]:
         return Wlan(settings["wifi"], settings["name"])
     if hasattr(network, "PPP"):
-        return Ppp(settings["ppp"] or _PPP)
+        from .ppp import Ppp
+
+        return Ppp(settings["ppp"] or {})
     raise RuntimeError("this firmware has neither Wi-Fi nor PPP")

@@ -17,6 +17,7 @@ from .link import NOTHING, REBOOT, RESET, Link
 
 _PACKAGE = "swarmboard"
 _TURN_MS = 1000
+_STEP_MS = 100
 _LOOK_TURNS = 5  # between two looks at the node's counters and the heap
 _READ_MS = 5000  # in which the log of a program that failed can still be read
 _IDENTIFY_MS = 10_000
@@ -37,13 +38,13 @@ def forget(*names):
 class Supervisor:
     """One life of a board. `run` gives how it ended: RESTART, REPL or ("sleep", milliseconds)."""
 
-    def __init__(self, settings, boots, light, watchdog):
+    def __init__(self, settings, is_safe, light, watchdog):
         self.settings = settings
-        self.is_safe = boots.is_safe()
+        self.is_safe = is_safe
         self.board = Board(settings["name"], settings["app"])
         self.node = self.station = None
         self.is_keyless = False  # there is no network key
-        self._boots = boots
+        self.updater = None  # which fetches the next program
         self._light = light
         self._watchdog = watchdog
         self._numbers = settings["supervisor"]
@@ -86,9 +87,11 @@ class Supervisor:
     async def _watch(self):
         turn = 0
         before = ticks_ms()
-        ending = None
+        ending = await self._tend_link(0)
         while not ending:
-            await sleep_ms(_TURN_MS)
+            for _ in range(_TURN_MS // _STEP_MS):
+                if not self.board.ending:  # a board that goes to sleep is not to be kept awake
+                    await sleep_ms(_STEP_MS)
             now = ticks_ms()
             passed = ticks_diff(now, before)
             before = now
@@ -157,21 +160,30 @@ class Supervisor:
         if self.is_safe:
             if self._life_ms >= self._numbers["safe_min"] * 60_000:
                 self.board.log("safe mode: trying the program once more")
-                self._boots.try_again()
+                self._count("try_again")
                 return RESTART
         elif self.node and self._life_ms >= self._numbers["good_s"] * 1000:
             self._prove()
+        if self.updater and self.updater.ready.is_set():
+            self.board.log("update: a new program is here; the board restarts with it")
+            self._count("good")
+            return RESTART
         return None
+
+    def _count(self, what):
+        """Say to the count of bad boots what came of this one."""
+        from .boots import Boots
+
+        getattr(Boots(limit=self._numbers["bad_boots"]), what)()
+        forget("boots")
 
     def _prove(self):
         """This boot is a good one, and so is the program that it runs."""
         if not self._is_good and not self.is_safe and self._fails_in_ms is None:
             self._is_good = True
-            self._boots.good()
-            from .starting import slots
-
-            if slots():
-                slots().confirm()
+            self._count("good")
+            if "apps" in sys.modules:
+                sys.modules["apps"].confirm()
 
     def _code(self):
         if self._identify_ms:
