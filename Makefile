@@ -5,7 +5,7 @@ VENV := build/venv/bin
 # Three workers, since real meshes mostly wait; a file stays with one of them: its tests share a process on a MicroPython.
 PYTEST := $(VENV)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help setup micropython demo test test-long report peers full-nodes broker browser screenshot lint mpy docs clean
+.PHONY: $(shell grep -oE '^[a-z-]+:' $(firstword $(MAKEFILE_LIST)) | tr -d :)
 
 help: ## what one can do here
 	@echo "picoswarm: a peer-to-peer stack for microcontrollers"
@@ -52,7 +52,10 @@ lint: setup ## style, as CONTRIBUTING asks
 mpy: setup micropython ## the device library as small .mpy files in build/mpy/$ARCH-O3 (ARCH=armv6m ...)
 	@$(VENV)/python -m picoswarm_tools.mpy --arch $(or $(ARCH),armv6m) -O 3
 
-docs: setup ## pages and files that are generated: docs/boards.md, package.json, a table in docs/gateway.md
+board-memory: setup micropython ## measure boards/measured.json anew (minutes), then the pages that show it
+	@$(VENV)/python -m picoswarm_tools.boards --measure
+
+docs: setup ## pages and files that are generated: docs/boards.md, README's tables, package.json, docs/gateway.md's
 	@$(VENV)/python -m picoswarm_tools.boards && $(VENV)/python -m picoswarm_tools.package && $(VENV)/python -m picoswarm_tools.manual
 
 clean: ## remove build/ (the cache in ~/.cache/picoswarm stays)

@@ -66,7 +66,7 @@ LEVELS = (
         "swarm",
     ),
     # 4: all the I/O there is
-    ("net", "tcp", "files", "files_host", "store"),
+    ("net", "tcp", "files", "files_host", "vault", "store"),
     # 5: the composition root and the services
     (
         *("keys", "saves", "rekey", "relay", "about", "waiting", "steering", "services", "asking"),

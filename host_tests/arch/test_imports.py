@@ -20,6 +20,7 @@ STOCK = {
     "binascii",
     "collections",
     "errno",
+    "esp32",
     "gc",
     "hashlib",
     "json",
