@@ -18,3 +18,7 @@
 #define TCP_SND_BUF (4 * TCP_MSS)
 #define MEMP_NUM_TCP_SEG 32
 #define PBUF_POOL_SIZE 24
+
+// On the emulator every board has an address of 127.0.0.0/8, where this machine's programs are too. lwIP would send nothing
+// there unless it is told where to.
+#define LWIP_HOOK_IP4_ROUTE(dest) netif_default

@@ -10,6 +10,7 @@ import rich_click as click
 # name -> (module, attribute, one line of help). The help stands here so that `picoswarm --help` imports nothing else.
 COMMANDS = {
     "demo": ("picoswarm_tools.demo", "demo", "Run a mesh of real MicroPython nodes on this machine."),
+    "emulator": ("picoswarm_tools.emulator.command", "emulator", "Run emulated Picos, with a network to this machine."),
     "export": ("picoswarm_gateway.commands", "export", "Write the graph of a running mesh as JSON, DOT, GraphML or CSV."),
     "gateway": ("picoswarm_gateway.cli", "gateway", "Run a bridge between the mesh and the world."),
     "log": ("picoswarm_gateway.commands", "log", "Print the log of a node, or of the gateway."),
