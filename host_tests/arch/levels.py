@@ -29,6 +29,11 @@ LEVELS = (
         "ed25519_int",
         "ed25519",
         "entropy",
+        "protobuf",
+        "peerid",
+        "multiaddr",
+        "multistream",
+        "identify",
     ),
     # 2: who one is, and what goes over the wire
     ("identity", "nodekey", "membership", "changes", "slots", "datagram", "noise", "hello", "channel"),
@@ -64,12 +69,15 @@ LEVELS = (
         "returning",
         "logstats",
         "swarm",
+        "yamux",
+        "p2plink",
+        "p2psetup",
     ),
     # 4: all the I/O there is
     ("net", "tcp", "files", "files_host", "store"),
     # 5: the composition root and the services
     (
-        *("keys", "saves", "rekey", "relay", "about", "waiting", "steering", "services", "asking"),
+        *("keys", "saves", "p2pkey", "libp2p", "rekey", "relay", "about", "waiting", "steering", "services", "asking"),
         *("gatewayinbox", "gateway", "mailbox", "boot", "node", "__init__"),
     ),
 )
