@@ -33,10 +33,9 @@ LEVELS = (
         "peerid",
         "multiaddr",
         "multistream",
-        "identify",
     ),
     # 2: who one is, and what goes over the wire
-    ("identity", "nodekey", "membership", "changes", "slots", "datagram", "noise", "hello", "channel"),
+    ("identity", "identify", "nodekey", "membership", "changes", "slots", "datagram", "noise", "hello", "channel"),
     # 3: engines without I/O
     (
         "counters",
@@ -69,6 +68,7 @@ LEVELS = (
         "returning",
         "logstats",
         "swarm",
+        "p2pcipher",
         "yamux",
         "p2plink",
         "p2psetup",
@@ -77,7 +77,7 @@ LEVELS = (
     ("net", "tcp", "files", "files_host", "store"),
     # 5: the composition root and the services
     (
-        *("keys", "saves", "p2pkey", "libp2p", "rekey", "relay", "about", "waiting", "steering", "services", "asking"),
+        *("keys", "saves", "p2pkey", "p2pdial", "p2pstreams", "libp2p", "rekey", "relay", "about", "waiting", "steering", "services", "asking"),
         *("gatewayinbox", "gateway", "mailbox", "boot", "node", "__init__"),
     ),
 )

@@ -37,7 +37,7 @@ def _value(kind, text):
     return parse_peer(text) if name == "p2p" else text.encode()
 
 
-def parse(text):
+def parse_address(text):
     """The parts of an address as a list of (name, value): bytes, or a number for a port; None for what is malformed."""
     words = text.rstrip("/").split("/")
     if words[0] or not 1 < len(words) <= 2 * _MOST:
@@ -65,8 +65,8 @@ def parse(text):
     return parts
 
 
-def encode(parts):
-    """The bytes of the parts that `parse` gives."""
+def encode_address(parts):
+    """The bytes of the parts that `parse_address` gives."""
     out = bytearray()
     for name, value in parts:
         for kind in _KINDS:
@@ -80,7 +80,7 @@ def encode(parts):
     return bytes(out)
 
 
-def decode(data):
+def decode_address(data):
     """The parts of an address in bytes, or None for what is malformed or of a kind that is not known."""
     parts = []
     at = 0
@@ -107,7 +107,7 @@ def decode(data):
     return parts
 
 
-def text(parts):
+def address_text(parts):
     """An address as text."""
     out = ""
     for name, value in parts:

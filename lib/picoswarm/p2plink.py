@@ -1,68 +1,45 @@
 """One libp2p connection behind its set-up: Noise records, Yamux in them, and on each stream multistream-select, then ping,
 identify or a protocol of the user's (libp2p specs). Pure; p2psetup.py makes the keys."""
 
-from struct import pack_into
-
-from .aead import Aead
 from .compat import const, ticks_diff
-from .identify import ID, PING, PUSH, decode_identify
 from .multistream import Select
 from .protobuf import read_varint, varint
 from .yamux import MEMORY, PROTOCOL, Yamux
+
+ID = b"/ipfs/id/1.0.0"
+PUSH = b"/ipfs/id/push/1.0.0"
+PING = b"/ipfs/ping/1.0.0"
 
 _TAG = const(16)
 _IDENTIFY_MOST = const(8192)
 _NEGOTIATE_MS = const(10000)
 
 
-class Cipher(Aead):
-    """One direction of a Noise connection, from its 32-byte key. A record is length 2 | ciphertext | tag 16."""
-
-    def __init__(self, key):
-        Aead.__init__(self, key)
-        self._nonce = bytearray(12)
-        self._count = 0
-
-    def seal(self, buf, end):
-        """Seal buf[2:end] in place; 16 bytes behind it are free."""
-        pack_into(">H", buf, 0, end + _TAG - 2)
-        Aead.seal(self, self._nonce, b"", buf, 2, end)
-        self._step()
-
-    def open(self, buf, start, end):
-        """Open the record buf[start:end] in place: the end of its plaintext, which begins at start + 2, or -1."""
-        end = Aead.open(self, self._nonce, b"", buf, start + 2, end)
-        if end >= 0:
-            self._step()
-        return end
-
-    def _step(self):
-        self._count += 1
-        pack_into("<I", self._nonce, 4, self._count)
-
-
 class P2pLink(Yamux):
-    """One connection, of the set-up that is done. `host` knows what is the same for all of them: `host.serves(name)` says
-    whether a protocol (bytes) is served, `host.identity(link)` gives the message of identify, `host.begin(link, stream)` takes
-    a stream that the peer opened, and `host.news(link)` hears that `identified` has changed, or that the link has ended.
+    """One connection, of the set-up that is done. Its owner says what it `serves(name)`, tells of itself what `identity()`
+    gives, takes the streams that the peer opens by `begin(stream)`, and hears by `news()` that `identified` has changed, or
+    that the link has ended.
 
     The owner reads into `buf` from `fill` on, at most `room` bytes, and says so to `received`."""
 
-    owner = None  # whoever has it
     record = 65535  # bytes of the longest record that is taken
     buffer = 1024  # bytes of the buffer: it grows for a longer record, and that goes again
 
-    def __init__(self, host, setup, now):
+    def __init__(self, setup, owner, now):
         Yamux.__init__(self, setup.is_initiator, now)
-        self.host = host
         self.peer = setup.peer
+        self._owner = owner
         self.identified = None
         self.buf = setup.buf
         self.fill = setup.fill
         self._seal, self._open = setup.ciphers
-        rest = setup.rest
-        if rest:
-            self.receive(rest, 0, len(rest))
+        self._rest = setup.rest
+
+    def start(self):
+        """Take what came with the set-up."""
+        self.receive(self._rest, 0, len(self._rest))
+        self._rest = b""
+        self.received(0, self.now)
 
     def pack(self, buf, end):
         self._seal.seal(buf, end)
@@ -129,7 +106,7 @@ class P2pLink(Yamux):
         self._answer(stream)
 
     def _serves(self, name):
-        return name in (PING, ID, PUSH) or self.host.serves(name)
+        return name in (PING, ID, PUSH) or self._owner.serves(name)
 
     def _answer(self, stream):
         out = stream.select.out
@@ -173,7 +150,7 @@ class P2pLink(Yamux):
         elif stream.protocol == PUSH:
             stream.sink = self._learn
         else:
-            self.host.begin(self, stream)
+            self._owner.begin(stream)
 
     def _echo(self, stream, data):
         if data is None:
@@ -182,7 +159,7 @@ class P2pLink(Yamux):
             stream.reset()
 
     def _tell(self, stream):
-        message = self.host.identity(self)
+        message = self._owner.identity()
         message = varint(len(message)) + message
         while message:
             n = stream.write(message)
@@ -211,16 +188,18 @@ class P2pLink(Yamux):
         if at < 0 or size > _IDENTIFY_MOST or data is None and at + size > len(stream.data):
             return None if stream.is_reset else stream.reset()
         if data is None and at:
+            from .identify import decode_identify
+
             found = decode_identify(memoryview(stream.data)[at : at + size], self.peer)
             self.held -= len(stream.data)
             stream.data = bytearray()
             if found:
                 self.identified = found
-                self.host.news(self)
+                self._owner.news()
             stream.close()
 
     def ended(self):
-        self.host.news(self)
+        self._owner.news()
 
     def tick(self, now):
         for stream in list(self.streams.values()):

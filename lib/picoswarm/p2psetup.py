@@ -4,9 +4,9 @@ and noise). Pure. Loaded for a set-up; nothing that runs needs it."""
 from .compat import const
 from .multistream import Select
 from .noise import Noise
-from .p2plink import Cipher
+from .p2pcipher import Cipher
 from .peerid import ED25519, decode_key, peer_id
-from .protobuf import decode, encode, last
+from .protobuf import decode_fields, encode_fields, last_of
 
 _NOISE = b"/noise"
 _YAMUX = b"/yamux/1.0.0"
@@ -144,18 +144,18 @@ class P2pSetup:
 
     def _payload(self):
         identity = self._identity
-        return encode(((1, identity.public_key), (2, identity.signature), (4, encode(((2, _YAMUX),)))))
+        return encode_fields(((1, identity.public_key), (2, identity.signature), (4, encode_fields(((2, _YAMUX),)))))
 
     def _meet(self, payload, static):
         """The peer said who it is; `reason` is set where that is not so."""
-        fields = decode(payload)
-        message = last(fields, 1) if fields else None
-        signature = last(fields, 2) if fields else None
+        fields = decode_fields(payload)
+        message = last_of(fields, 1) if fields else None
+        signature = last_of(fields, 2) if fields else None
         key = decode_key(message) if message else None
         if not key or not signature:
             self.reason = "malformed payload"
             return
-        extensions = decode(last(fields, 4) or b"")
+        extensions = decode_fields(last_of(fields, 4) or b"")
         self._muxers = [value for number, value in extensions or () if number == 2]
         self.peer = peer_id(message)
         if self._dialed is not None and self.peer != self._dialed:

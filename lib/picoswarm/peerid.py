@@ -1,7 +1,7 @@
 """Who one is in libp2p: the public key as a message, the peer id made of it, and both as text (libp2p specs, peer-ids). Pure."""
 
 from .compat import const, sha256
-from .protobuf import decode, encode, last
+from .protobuf import decode_fields, encode_fields, last_of
 
 ED25519 = const(1)  # key types
 _INLINE = const(42)  # bytes of the longest key that is its own id
@@ -12,16 +12,16 @@ _TEXT_MOST = const(128)
 
 def encode_key(key, kind=ED25519):
     """A public key as a message; a node id is an Ed25519 key."""
-    return encode(((1, kind), (2, key)))
+    return encode_fields(((1, kind), (2, key)))
 
 
 def decode_key(message):
     """(kind, key) of a public key's message, or None."""
-    fields = decode(message)
+    fields = decode_fields(message)
     if fields is None:
         return None
-    kind = last(fields, 1, int)
-    key = last(fields, 2)
+    kind = last_of(fields, 1, int)
+    key = last_of(fields, 2)
     return None if kind is None or key is None else (kind, key)
 
 

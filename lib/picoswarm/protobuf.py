@@ -33,7 +33,7 @@ def read_varint(buf, at, end):
     return 0, 0
 
 
-def encode(fields):
+def encode_fields(fields):
     """The message of a list of (number, value): bytes or texts, or numbers, of any field; None is left out."""
     out = bytearray()
     for number, value in fields:
@@ -46,7 +46,7 @@ def encode(fields):
     return bytes(out)
 
 
-def decode(buf):
+def decode_fields(buf):
     """The fields of a message as a list of (number, value), bytes or int; None for what is malformed. Fields of fixed size
     are passed over."""
     fields = []
@@ -76,7 +76,7 @@ def decode(buf):
     return fields
 
 
-def last(fields, number, kind=bytes):
+def last_of(fields, number, kind=bytes):
     """The last value of a field, which is the one that counts, as Protocol Buffers have it, if it is of this kind; else None."""
     found = None
     for each, value in fields:
