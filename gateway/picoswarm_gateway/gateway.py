@@ -77,6 +77,10 @@ class Gateway:
             from .families.mqtt.family import MqttFamily
 
             wanted.append(MqttFamily(self.config.mqtt))
+        if self.config.bitcoin.network:
+            from .families.bitcoin.family import BitcoinFamily
+
+            wanted.append(BitcoinFamily(self.config.bitcoin))
         return wanted
 
     @property
