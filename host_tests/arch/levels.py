@@ -64,13 +64,15 @@ LEVELS = (
         "returning",
         "logstats",
         "swarm",
+        "headers",
+        "transactions",
     ),
     # 4: all the I/O there is
     ("net", "tcp", "files", "files_host", "store"),
     # 5: the composition root and the services
     (
         *("keys", "saves", "rekey", "relay", "about", "waiting", "steering", "services", "asking"),
-        *("gatewayinbox", "gateway", "mailbox", "boot", "node", "__init__"),
+        *("gatewayinbox", "bitcoin", "gateway", "mailbox", "boot", "node", "__init__"),
     ),
 )
 

@@ -124,6 +124,8 @@ class _PacketCipher:
 class Encrypted:
     """One side of a connection, from its first byte on."""
 
+    is_encrypted = True
+
     def __init__(self, magic: bytes, is_initiator: bool, garbage: bytes | None = None) -> None:
         self.is_ready = False
         self._magic = magic

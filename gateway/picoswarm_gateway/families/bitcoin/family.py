@@ -115,7 +115,7 @@ class BitcoinFamily(Family):
                     "agent": peer.session.version.agent if peer.session.version else "",
                     "height": peer.height,
                     "is_outbound": peer.session.is_outbound,
-                    "is_encrypted": getattr(peer.transport, "is_encrypted", False),
+                    "is_encrypted": peer.transport.is_encrypted,
                     "rtt_ms": round(peer.session.rtt_s * 1000, 1) if peer.session.rtt_s else None,
                     "score": round(peer.session.score),
                 }

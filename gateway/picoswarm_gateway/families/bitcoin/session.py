@@ -1,6 +1,6 @@
-"""One connection to a peer as the protocol sees it: what may come when, what is answered, what counts against the peer. Pure.
+"""One connection to a peer as the protocol sees it: what may come when, what is answered, what counts against it. Pure.
 
-A transport gives it messages, and sends those of `out`. What the rest of the gateway has to know it tells by `on(kind, value)`:
+A transport gives it messages, and sends those of `out`. What others have to know it tells by `on(kind, value)`:
 
     up                  both sides know each other
     addresses           list of Address

@@ -104,7 +104,7 @@ class Reader:
         return self.take(self.size(most))
 
     def items(self, most: int, least: int, take: Callable[[], Item]) -> list[Item]:
-        """A list with its size before it; each item has at least `least` bytes, so that no size promises what is not there."""
+        """A list with its size before it; an item has `least` bytes at least, so that no size promises what is not there."""
         count = self.size(most)
         if count * least > self.left:
             raise Malformed("a list is longer than its message")
@@ -137,11 +137,12 @@ def longest(command: str) -> int:
 
 
 class Frames:
-    """Messages in the first transport (v1): `feed` bytes, `next` gives (command, payload) or None. A message is refused at its
-    header, before anything of it is kept."""
+    """Messages in the first transport (v1): `feed` bytes, `next` gives (command, payload) or None. A message is refused at
+    its header, before anything of it is kept."""
 
     HEADER = 24
     is_ready = True
+    is_encrypted = False
     opening = b""
 
     def __init__(self, magic: bytes) -> None:
