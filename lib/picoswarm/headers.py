@@ -4,8 +4,8 @@
     chain = Headers("main", height, header)   from a block that the user trusts, 80 bytes
     chain.points()                            what to ask a gateway with: blocks of ours, newest first
     chain.take(answer)                        headers that follow one of them; None, or what is wrong with them
-    chain.events                              ("block", height, hash, time), ("reorganised", blocks lost, height,
-    hash) chain.proves(txid, height, index, branch) whether a Merkle branch leads to the root of that block
+    chain.events                              what that did: ("block", ...), ("reorganised", ...), see bitcoin.py
+    chain.proves(txid, height, index, branch) whether a Merkle branch leads to the root of that block
 
 A gateway cannot lie with less work than the network: links, difficulty, proof of work and times are checked here. A
 branch takes the place of our blocks once it has more work. It is kept beside them until then, and is never longer
