@@ -1,5 +1,6 @@
-"""A gateway that lies about Bitcoin is caught by the board: it checks what can be checked, and asks a second one for the rest
-(issue 9). The gateways, the mesh and the board are real; the chain is mined here, with the easiest target."""
+"""A gateway that lies about Bitcoin is caught by the board: it checks what can be checked, and asks a second one
+for the rest (issue 9). The gateways, the mesh and the board are real; the chain is mined here, with the easiest
+target."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The difficulty that a board computes itself, each 2,016 blocks (issue 9). The gateway does the same by code of its own: see
-host_tests/gateway/test_bitcoin_chain.py, where both follow one chain."""
+"""The difficulty that a board computes itself, each 2,016 blocks (issue 9). The gateway does the same by code of
+its own: see host_tests/gateway/test_bitcoin_chain.py, where both follow one chain."""
 
 from mining import EASY, FIRST_TIME, GENESIS, mine, twice
 from picoswarm import headers

@@ -246,7 +246,9 @@ class Peers:
         return False
 
     async def _on_socket(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._tasks.add(asyncio.current_task())  # type: ignore[arg-type]
+        task = asyncio.current_task()
+        assert task
+        self._tasks.add(task)
         try:
             host, port = writer.get_extra_info("peername")[:2]
             ip = ipaddress.ip_address(host).packed
@@ -259,8 +261,10 @@ class Peers:
             transport = ServeTransport(self._network.magic)
             peer = self._peer(Address(ip, port), False, transport, writer, False)
             await self._serve(peer, reader)
+        except asyncio.CancelledError:
+            pass  # `close` did that; the streams of asyncio would log it as a fault
         finally:
-            self._tasks.discard(asyncio.current_task())  # type: ignore[arg-type]
+            self._tasks.discard(task)
 
     def _peer(self, address: Address, is_outbound: bool, transport: Any, writer: Any, is_permanent: bool) -> Peer:
         def on(kind: str, value: Any) -> None:
