@@ -16,6 +16,7 @@ from picoswarm.errors import LocalError
 
 from .families.bitcoin.table import BitcoinTable
 from .families.cometbft.table import CometTable
+from .families.ethereum.table import EthereumTable
 from .families.mailbox import MailboxTable
 from .families.mqtt.table import MqttTable
 from .profile import gateway_profile
@@ -81,6 +82,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     mailbox: MailboxTable = msgspec.field(default_factory=MailboxTable)
     mqtt: MqttTable = msgspec.field(default_factory=MqttTable)
     cometbft: CometTable = msgspec.field(default_factory=CometTable)
+    ethereum: EthereumTable = msgspec.field(default_factory=EthereumTable)
     bitcoin: BitcoinTable = msgspec.field(default_factory=BitcoinTable)
 
     def check(self, found: list[tuple[str, str]]) -> None:
@@ -106,6 +108,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
         self.mailbox.check(found)
         self.mqtt.check(found)
         self.cometbft.check(found)
+        self.ethereum.check(found)
         self.bitcoin.check(found)
         for where, word, words in (("log.level", self.log.level, LEVELS), ("log.format", self.log.format, FORMATS)):
             if word and word not in words:

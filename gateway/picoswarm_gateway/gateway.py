@@ -83,6 +83,10 @@ class Gateway:
             from .families.cometbft.family import CometFamily
 
             wanted.append(CometFamily(self.config.cometbft))
+        if self.config.ethereum.network:
+            from .families.ethereum.family import EthereumFamily
+
+            wanted.append(EthereumFamily(self.config.ethereum))
         if self.config.bitcoin.network:
             from .families.bitcoin.family import BitcoinFamily
 

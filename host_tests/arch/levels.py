@@ -109,6 +109,7 @@ LEVELS = (
         "gateway",
         "mailbox",
         "cometbft",
+        "ethereum",
         "boot",
         "node",
         "__init__",
