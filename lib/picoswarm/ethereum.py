@@ -52,8 +52,8 @@ class Ethereum:
         return await self._gateway.request("submit", raw)
 
     async def mined(self, digest, tries=36):
-        """(number of the block, index in it) of a transaction that was submitted. Raises a RequestError of status 2, "not yet
-        mined", after `tries` times 5 s."""
+        """(number of the block, index in it) of a transaction that was submitted. Raises a RequestError of status 2, "not
+        yet mined", after `tries` times 5 s."""
         while True:
             try:
                 answer = await self._gateway.request("mined", digest)
@@ -64,7 +64,8 @@ class Ethereum:
                     raise
 
     async def near(self, key, count=5):
-        """EthNodes near a public key (64 bytes), as the gateway finds them by discv4; at most 5 fit into an answer of 400."""
+        """EthNodes near a public key (64 bytes), as the gateway finds them by discv4; at most 5 fit into an answer of
+        400."""
         answer = await self._gateway.request("near", bytes((count,)) + key)
         found = []
         for i in range(0, len(answer) - _NODE + 1, _NODE):

@@ -1,7 +1,7 @@
 """A discv4 node on a UDP socket: it answers, keeps its table alive, looks nodes up, and crawls (discv4.md; rows D).
 
-Nobody gets more than it sent before it has proven its address: a PONG to our PING within the last 12 hours, from that address.
-"""
+Nobody gets more than it sent before it has proven its address: a PONG to our PING within the last 12 hours, from that
+address. """
 
 from __future__ import annotations
 
@@ -18,8 +18,21 @@ from typing import Any
 from coincurve import PrivateKey
 
 from . import rlp
-from .discv4 import ASK_RECORD, FIND, NEIGHBORS, NEIGHBORS_EACH, PING, PONG, RECORD, VERSION
-from .discv4 import endpoint, expires, pack, read_neighbor, unpack
+from .discv4 import (
+    ASK_RECORD,
+    FIND,
+    NEIGHBORS,
+    NEIGHBORS_EACH,
+    PING,
+    PONG,
+    RECORD,
+    VERSION,
+    endpoint,
+    expires,
+    pack,
+    read_neighbor,
+    unpack,
+)
 from .kademlia import SIZE, Table, distance
 from .keys import keccak256, public_bytes
 from .record import Node, Record, make_record, read_record
@@ -224,7 +237,7 @@ class Discovery(asyncio.DatagramProtocol):
             key, kind, items = unpack(data)
             if kind in (PING, PONG, FIND, NEIGHBORS, ASK_RECORD):
                 at = {PING: 3, PONG: 2, FIND: 1, NEIGHBORS: 1, ASK_RECORD: 0}[kind]
-                if rlp.integer(items[at]) < time.time():
+                if not time.time() <= rlp.integer(items[at]) < 1 << 63:  # times are signed, and may lie before 1970
                     self.counts["expired"] += 1
                     return
             if key != self.node.key:

@@ -1,9 +1,9 @@
 """The family `ethereum`: a light peer of an Ethereum network (docs/ethereum.md).
 
-    verbs      tip: the head's number, hash and time; header: one as it is encoded; submit: a signed transaction; mined: where
-               one is; near: nodes near a key, by discv4; subscribe: heads
-    follow     follower.py
-    discover   nodes of the configuration, and those of the table of discv4 (discovery.py)
+verbs      tip: the head's number, hash and time; header: one as it is encoded; submit: a signed transaction; mined: where
+           one is; near: nodes near a key, by discv4; subscribe: heads
+follow     follower.py
+discover   nodes of the configuration, and those of the table of discv4 (discovery.py)
 """
 
 from __future__ import annotations
@@ -24,8 +24,22 @@ from . import messages, rlp
 from .discovery import Discovery, own_node
 from .follower import Follower
 from .keys import public_bytes
-from .messages import ANNOUNCED, BODIES, GET_BODIES, GET_HEADERS, GET_POOLED, GET_RECEIPTS, HEADERS, POOLED, RANGE
-from .messages import RECEIPTS, TRANSACTIONS, VERSIONS, Header, Hello
+from .messages import (
+    ANNOUNCED,
+    BODIES,
+    GET_BODIES,
+    GET_HEADERS,
+    GET_POOLED,
+    GET_RECEIPTS,
+    HEADERS,
+    POOLED,
+    RANGE,
+    RECEIPTS,
+    TRANSACTIONS,
+    VERSIONS,
+    Header,
+    Hello,
+)
 from .peer import Peer, shake_hands
 from .peer import Refused as Stranger
 from .record import Node, read_enode, read_enr
@@ -151,9 +165,7 @@ class EthereumFamily(Family):
         try:
             async with asyncio.timeout(DIAL_S):
                 reader, writer = await asyncio.open_connection(node.ip, node.tcp)
-            peer = await shake_hands(
-                reader, writer, self._key, self._hello(), self._table.network, self._genesis, node.key
-            )
+            peer = await shake_hands(reader, writer, self._key, self._hello(), self._table.network, self._genesis, node.key)
         except (TimeoutError, OSError, Stranger) as error:
             self.trouble = f"{node.ip}:{node.tcp}: {error or 'no answer'}"
             self.counts["refused_peers"] += isinstance(error, Stranger)
@@ -312,7 +324,8 @@ class EthereumFamily(Family):
         raise Refused("not yet mined")
 
     async def _near(self, _board: bytes, what: bytes) -> bytes:
-        """`count 1 | public key 64` -> for each node that is near: address 4, UDP port 2, TCP port 2, public key 64 (IPv4)."""
+        """`count 1 | public key 64` -> for each node that is near: address 4, UDP port 2, TCP port 2, public key 64
+        (IPv4)."""
         if len(what) != 65:
             raise Refused("a count and a public key of 64 bytes are wanted")
         found = await self.discovery.lookup(what[1:])

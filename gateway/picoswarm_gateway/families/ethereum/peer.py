@@ -171,8 +171,8 @@ async def shake_hands(
     genesis: bytes,
     remote: bytes | None = None,
 ) -> Peer:
-    """The peer at the other end, once both have shown what they are. `remote`: the key that is dialed. The status is answered
-    with the peer's own fork id, since the genesis is the same. Raises Refused; the connection is closed then."""
+    """The peer at the other end, once both have shown what they are. `remote`: the key that is dialed. The status is
+    answered with the peer's own fork id, since the genesis is the same. Raises Refused; the connection is closed then."""
     try:
         async with asyncio.timeout(HANDSHAKE_S):
             line = _Line(reader, writer, Rlpx(key, remote))

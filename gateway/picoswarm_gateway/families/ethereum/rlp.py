@@ -1,4 +1,5 @@
-"""Recursive Length Prefix, the encoding of Ethereum (yellow paper, appendix B), read strictly: one encoding for each value."""
+"""Recursive Length Prefix, the encoding of Ethereum (yellow paper, appendix B), read strictly: one encoding for each
+value."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """RLPx, sans-I/O: the encrypted connection of devp2p (specs of devp2p, rlpx.md; EIP-8).
 
-    initiator   auth: ECIES of (signature, public key 64, nonce 32, version)
-    recipient   ack: ECIES of (ephemeral key 64, nonce 32, version)
-    then        frames: header 16, MAC 16, body in multiples of 16, MAC 16; AES-256-CTR, and MACs that run over all that went
+initiator   auth: ECIES of (signature, public key 64, nonce 32, version)
+recipient   ack: ECIES of (ephemeral key 64, nonce 32, version)
+then        frames: header 16, MAC 16, body in multiples of 16, MAC 16; AES-256-CTR, and MACs that run over all that went
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ class _Mac:
 
 
 class Rlpx:
-    """One side. `out` is to be sent; `receive` returns the frames that are complete. Raises Malformed, after which it is over."""
+    """One side. `out` is to be sent; `receive` returns the frames that are complete. Raises Malformed, after which it is
+    over."""
 
     def __init__(self, key: PrivateKey, remote: bytes | None = None) -> None:
         """`remote`: the public key (64) that is dialed; None: this side was dialed."""
