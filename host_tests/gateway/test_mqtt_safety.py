@@ -114,6 +114,7 @@ def test_a_repeat_is_not_published_twice_even_after_a_restart_and_is_marked_wher
             async def start() -> Gateway:
                 gateway = Gateway(config)
                 await gateway.start()
+                await until(lambda: gateway.families["mqtt"].broker.is_up)
                 return gateway
 
             gateway = await start()
@@ -121,19 +122,19 @@ def test_a_repeat_is_not_published_twice_even_after_a_restart_and_is_marked_wher
                 await until(node.sessions)
                 await node.request(gateway.id, "mqtt/publish", publication(7, b"once"))
                 await node.request(gateway.id, "mqtt/publish", publication(7, b"once", 5))
-                assert ear.heard("again/t") == [b"once"]
                 both = [node.request(gateway.id, "mqtt/publish", publication(8, b"both", flags)) for flags in (1, 5)]
                 await asyncio.gather(*both)
-                assert ear.heard("again/t") == [b"once", b"both"], "who asks again meanwhile waits for the same answer"
+                await until(lambda: len(ear.said) >= 2)  # who asks again meanwhile waits for the same answer
+                assert ear.heard("again/t") == [b"once", b"both"]
                 await gateway.stop()
                 await until(lambda: not node.sessions())
                 gateway = await start()
                 await until(lambda: gateway.node.sessions() and node.sessions())
                 await node.request(gateway.id, "mqtt/publish", publication(7, b"once", 5), 20_000)
-                assert ear.heard("again/t") == [b"once", b"both"]
                 # Another gateway may have published it: this one cannot know.
                 await node.request(gateway.id, "mqtt/publish", publication(9, b"perhaps", 5))
-                await until(lambda: len(ear.said) == 3)
+                await until(lambda: len(ear.said) >= 3)
+                assert ear.heard("again/t") == [b"once", b"both", b"perhaps"]
                 assert [("picoswarm-repeat", "1") in marks for *_, marks in ear.said] == [False, False, True]
                 assert all(("picoswarm-board", node.id.hex()) in marks for *_, marks in ear.said)
                 assert gateway.families["mqtt"].state()["counts"]["duplicates"] == 1
@@ -146,7 +147,7 @@ def test_with_mqtt_3_a_repeat_is_announced_just_before_it(mesh, broker):
     async def story():
         config = mesh.config(mqtt=MqttTable(url=broker.url, version="3.1.1", prefix="old"))
         async with Gateway(config) as gateway, mesh.node("board", gateway) as node, Ear(broker, "old/#") as ear:
-            await until(node.sessions)
+            await until(lambda: node.sessions() and gateway.families["mqtt"].broker.is_up)
             await node.request(gateway.id, "mqtt/publish", publication(1, b"first"))
             await node.request(gateway.id, "mqtt/publish", publication(2, b"second", 5))
             await until(lambda: ear.heard("old/t") == [b"first", b"second"])
