@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent
-for _folder in ("lib", "tools", "gateway", "host_tests/unit", "host_tests"):
+for _folder in ("lib", "firmware/lib", "tools", "gateway", "host_tests/unit", "host_tests"):
     sys.path.insert(0, str(_HERE.parent / _folder))
 
 from on_micropython import *  # noqa: E402, F403  (the hooks of a conftest are those of its plugin)

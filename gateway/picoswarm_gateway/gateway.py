@@ -79,6 +79,14 @@ class Gateway:
             from .families.mqtt.family import MqttFamily
 
             wanted.append(MqttFamily(self.config.mqtt))
+        if self.config.cometbft.chain:
+            from .families.cometbft.family import CometFamily
+
+            wanted.append(CometFamily(self.config.cometbft))
+        if self.config.bitcoin.network:
+            from .families.bitcoin.family import BitcoinFamily
+
+            wanted.append(BitcoinFamily(self.config.bitcoin))
         return wanted
 
     @property

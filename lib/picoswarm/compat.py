@@ -18,9 +18,10 @@ if MICROPYTHON:
     # Viper works on machine words: with 64-bit words its 32-bit rotations are silently wrong, so viper is taken only where
     # small ints have 31 bits and the firmware can load native code.
     FILES = "board"
+    VAULT = sys.platform == "esp32"  # there is a place for keys beside the file system
     KERNELS = "viper" if getattr(sys.implementation, "_mpy", 0) >> 10 and sys.maxsize == 0x7FFFFFFF else "int"
 else:
-    from .compat_host import FILES, KERNELS, const  # noqa: F401
+    from .compat_host import FILES, KERNELS, VAULT, const  # noqa: F401
 
 _MASK = const(0x3FFFFFFF)
 _HALF = const(0x20000000)

@@ -12,6 +12,7 @@ except ImportError:
     KERNELS = "int"
 
 FILES = "host"  # which file layer a Store takes
+VAULT = False
 _MAPPED = bytes(10) + b"\xff\xff"  # before an IPv4 address in an IPv6 one
 DATAGRAMS = 64  # to read at a time
 
