@@ -259,9 +259,12 @@ def test_want_of_memory_in_a_handler_costs_its_peer_only(tmp_path):
 
 
 def test_sockets_and_tasks_are_given_back(tmp_path):
+    def held() -> tuple[int, int]:
+        return len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))
+
     async def scenario():
         for round_trip in range(3):
-            tasks, files = len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))
+            before = held()
             folder = tmp_path / str(round_trip)
             folder.mkdir()
             async with Nodes(folder, 4) as nodes:
@@ -271,7 +274,7 @@ def test_sockets_and_tasks_are_given_back(tmp_path):
                 assert await stream.read() == b"x"
                 events = [node.events for node in nodes]
                 assert all(event is not None for event in events)
-            await until(lambda: len(asyncio.all_tasks()) == tasks and len(os.listdir("/proc/self/fd")) == files)
+            await until(lambda before=before: held() == before)
 
     asyncio.run(scenario())
 
