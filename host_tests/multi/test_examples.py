@@ -130,7 +130,12 @@ def test_a_board_speaks_with_an_mqtt_broker_through_a_gateway(runtime, tmp_path)
             config = mesh.config(mqtt=MqttTable(url=broker.url))
             port = str(free_ports(1)[0])
             program = Program("mqtt_sensor.py", runtime, tmp_path / "board", f"{HOST}:{config.mesh.port}", port)
-            async with asyncio.timeout(WALL_S), Gateway(config) as gateway, Ear(broker, "picoswarm/kitchen/#") as ear, program:
+            async with (
+                asyncio.timeout(WALL_S),
+                Gateway(config) as gateway,
+                Ear(broker, "picoswarm/kitchen/#") as ear,
+                program,
+            ):
                 await program.until_it_says("the broker has 21.0")
                 await until(lambda: ear.heard("picoswarm/kitchen/temperature")[:1] == [b"21.0"])
                 await until(lambda: gateway.families["mqtt"].state()["leases"])
