@@ -147,7 +147,7 @@ def test_home_assistant_gets_a_device_its_state_and_availability_and_all_of_it_a
                 async with mesh.node("kitchen", gateway) as node:
                     await until(node.sessions)
                     board_topic = f"picoswarm/status/board/{node.id.hex()}"
-                    gw = await node.gateway("mqtt")
+                    gw = await node.gateway("mqtt", 60_000)
                     await gw.publish("kitchen/temperature", b"21.5", qos=1)
                     topic = f"homeassistant/device/picoswarm_{node.id.hex()}/config"
                     await until(lambda: ear.heard(topic))

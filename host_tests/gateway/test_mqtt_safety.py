@@ -45,7 +45,7 @@ def test_mqtt_cannot_issue_admin(mesh, broker):
         assert not list(table.check([]) or [])
         async with Gateway(config) as gateway, mesh.node("board", gateway) as node, Ear(broker) as ear:
             await until(node.sessions)
-            gw = await node.gateway("mqtt")
+            gw = await node.gateway("mqtt", 60_000)
             heard = gw.subscribe("#")
             await until(lambda: heard.session)
             called, published, streams, handled = [], [], [], set(gateway.node._services.handlers)
@@ -177,7 +177,7 @@ def test_two_boards_that_hear_overlapping_filters_get_each_message_once_with_mqt
         config = mesh.config(mqtt=MqttTable(url=broker.url, prefix="over"))
         async with Gateway(config) as gateway, mesh.node("board", gateway) as node, Ear(broker, "over/#") as ear:
             await until(node.sessions)
-            gw = await node.gateway("mqtt")
+            gw = await node.gateway("mqtt", 60_000)
             await ear.say("over/a/b", b"kept", retain=True)
             heard = [gw.subscribe(pattern) for pattern in ("a/+", "+/b", "a/#")]
             for one in heard:
@@ -203,8 +203,8 @@ def test_a_board_that_does_not_read_delays_its_messages_and_nobody_elses(mesh, b
             Ear(broker, "slow/#") as ear,
         ):
             await until(lambda: lazy.sessions() and eager.sessions())
-            unread = (await lazy.gateway("mqtt")).subscribe("x")
-            read = (await eager.gateway("mqtt")).subscribe("x")
+            unread = (await lazy.gateway("mqtt", 60_000)).subscribe("x")
+            read = (await eager.gateway("mqtt", 60_000)).subscribe("x")
             counts = gateway.families["mqtt"].leases.counts
             await until(lambda: unread.session and read.session)  # the broker knows
             for i in range(30):
