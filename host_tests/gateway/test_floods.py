@@ -11,7 +11,7 @@ from picoswarm_tools.rows.gateway_floods import FLOODS, MB, RECOVERY_S, run
 LONG = os.environ.get("PICOSWARM_LONG") == "1"
 SECONDS = 30.0 if LONG else 1.5
 BESIDE_S = 5.0 if LONG else 0.3
-# The rows gateway.flood.*.udp_loss measure. In a second and a half on a machine that does other things as well, few are asked.
+# The rows gateway.flood.*.udp_loss measure; in a second and a half few are asked, and a machine may do other things as well.
 LOSS, PATIENCE = (0.05, 1) if LONG else (0.6, 4)
 
 
