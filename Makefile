@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := build/venv/bin
-# Three workers, since real meshes mostly wait; a file stays with one of them: its tests share a process on a MicroPython.
-PYTEST := $(VENV)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+# Four workers, since real meshes mostly wait; a file stays with one of them: its tests share a process on a MicroPython.
+PYTEST := $(VENV)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .PHONY: $(shell grep -oE '^[a-z-]+:' $(firstword $(MAKEFILE_LIST)) | tr -d :)
 
