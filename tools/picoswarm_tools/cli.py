@@ -13,6 +13,7 @@ COMMANDS = {
     "doctor": ("picoswarm_tools.shipping.doctor", "doctor", "Find boards, and say what each needs next."),
     "demo": ("picoswarm_tools.demo", "demo", "Run a mesh of real MicroPython nodes on this machine."),
     "deploy": ("picoswarm_tools.shipping.deploy", "deploy", "Bring library, firmware files and program onto a board."),
+    "emulator": ("picoswarm_tools.emulator.command", "emulator", "Run emulated Picos, with a network to this machine."),
     "export": ("picoswarm_gateway.commands", "export", "Write the graph of a running mesh as JSON, DOT, GraphML or CSV."),
     "flash": ("picoswarm_tools.shipping.flash", "flash", "Put a firmware image onto a board."),
     "gateway": ("picoswarm_gateway.cli", "gateway", "Run a bridge between the mesh and the world."),
