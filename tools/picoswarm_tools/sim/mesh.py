@@ -187,7 +187,7 @@ class Mesh:
         *,
         know: Iterable[Node] = (),
         is_id_known: bool = True,
-        start_us: int = 0,
+        start_us: int | None = 0,
         segment: Segment | None = None,
         ip: str | None = None,
         port: int = PORT,
@@ -197,7 +197,8 @@ class Mesh:
         skew_ppm: int = 0,
         **more: Any,
     ) -> Node:
-        """A node that boots at `start_us` and is told the addresses (and ids) of `know`. Without `ip`, a public address of
+        """A node that boots at `start_us` (None: whenever somebody gives it power) and is told the addresses (and ids) of
+        `know`. Without `ip`, a public address of
         its own /24."""
         number = len(self.nodes)
         address = bytes((20 + (number >> 16), number >> 8 & 255, number & 255, 1)) if ip is None else ip
@@ -216,7 +217,10 @@ class Mesh:
         node.know = [(other.id if is_id_known else None, other.endpoint.address) for other in know]
         self.nodes.append(node)
         self._by_address[node.endpoint.address] = node
-        self.clock.at(start_us, node.power_on)
+        if start_us is None:
+            node.endpoint.is_up = False
+        else:
+            self.clock.at(start_us, node.power_on)
         return node
 
     def _make(self, *arguments: Any, **options: Any) -> Node:
