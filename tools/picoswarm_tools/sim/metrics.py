@@ -15,6 +15,8 @@ SINGLE = {
     "mesh.share": ("share", "nodes that are on in the largest piece, at the end"),
     "mesh.links": ("sessions", "of a node that is on, at the end, mean"),
     "lookup.found": ("share", "look-ups that found the wanted node, which was on"),
+    "lookup.discv4.bytes": ("B", "the same look-ups by the rules and messages of Ethereum's discv4, nothing lost"),
+    "lookup.mainline.bytes": ("B", "the same by those of BitTorrent's DHT"),
     "publish.sent": ("messages", "published"),
     "publish.due": ("messages", "due to subscribers with a chain of sessions to the publisher"),
     "publish.delivery": ("share", "of those delivered in time"),
@@ -32,7 +34,10 @@ SINGLE = {
     "table.dead_share": ("share", "of those that are off, at the end"),
     "attack.table_share": ("share", "attackers in the tables of honest nodes, at the end"),
     "attack.answers": ("datagrams", "that strangers got as an answer"),
-    "eclipse.found": ("share", "of pairs with the victim that find each other, both ways"),
+    "eclipse.found": (
+        "share",
+        "of look-ups of the victim and for it that found, where honest tables led to the wanted node",
+    ),
 }
 
 # Distributions: name -> (unit, meaning), each with .p50 .p90 .p99 .mean .max
@@ -44,6 +49,7 @@ SPREAD = {
     "lookup.seconds": ("s", "a look-up takes"),
     "lookup.hops": ("nodes", "one after another that had to be asked"),
     "lookup.queries": ("queries", "sent for a look-up"),
+    "lookup.bytes": ("B", "both ways that the looking node had meanwhile, its upkeep's among them"),
     "publish.seconds": ("s", "from publishing to delivery"),
     "request.seconds": ("s", "from asking to the answer, the session included"),
     "bulk.kbps": ("kbit/s", "of a transfer"),

@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from . import metrics
+from . import figures, metrics
 from .clock import MINUTE, SECOND
 from .scenario import Scenario, as_dict
 from .watch import Watch
@@ -101,18 +101,18 @@ def play(name: str, scenario: Scenario, seed: int | None = None, on_progress: On
                 on_progress(world.clock.now_us / SECOND, end_us / SECOND)
         watch.probe_victims()
         watch.look()
-        summary = watch.summary()
+        summary = figures.summary(watch)
     finally:
         gc.enable()
         gc.unfreeze()
     verdicts = [Verdict(each.metric, summary.get(each.metric), each.at_least, each.at_most) for each in scenario.expect]
-    spreads = {name: metrics.quantiles(values) for name, values in watch.spreads().items() if values}
+    spreads = {name: metrics.quantiles(values) for name, values in figures.spreads(watch).items() if values}
     lines.append(
         {
             "summary": summary,
             "expect": [_verdict_line(verdict) for verdict in verdicts],
             "quantiles": spreads,
-            "groups": watch.by_group(),
+            "groups": figures.by_group(watch),
         }
     )
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024 * 1024)

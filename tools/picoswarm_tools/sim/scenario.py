@@ -21,7 +21,7 @@ from .nat import NatKind
 FOLDER = Path(__file__).with_name("scenarios")
 ROLES = ("board", "bootstrap", "gateway")
 SITES = ("internet", "lan")
-NATS = ("", *(kind.value for kind in NatKind))
+ROUTERS = tuple(kind.value for kind in NatKind)
 FAULTS = ("power", "wifi", "partition")
 LENGTHS = ("exponential", "weibull", "lognormal", "fixed")
 TRAFFIC = ("publish", "request", "bulk")
@@ -31,9 +31,9 @@ ATTACKS = ("sybil", "eclipse", "black hole", "replay", "flood")
 class SiteTable(msgspec.Struct, forbid_unknown_fields=True):
     """`[[site]]`: a LAN, or a part of the internet."""
 
-    name: str
+    name: str  # by which nodes and faults mean it
     kind: str = "lan"  # of SITES; every internet site is a region of the one internet
-    nat: str = ""  # of NATS; of a LAN's router: its kind (empty: the LAN has no way out)
+    nat: str = ""  # of ROUTERS: how the LAN's router lets answers in; empty: the LAN has no way out
     forward: list[str] = []  # groups of nodes to which the router lets callers in (port forwarding)
     region: str = ""  # of the internet, for `[[route]]`; empty: the name of an internet site
     latency_ms: float = 2.0  # of one way
@@ -67,7 +67,7 @@ class RouteTable(msgspec.Struct, forbid_unknown_fields=True):
 class NodesTable(msgspec.Struct, forbid_unknown_fields=True):
     """`[[nodes]]`: a group of like nodes."""
 
-    name: str
+    name: str  # of the group
     count: int = 1  # nodes
     site: str = ""  # where they stand; empty: on the internet, each at an address of its own
     board: str = ""  # a folder of boards/, such as RPI_PICO_W, or leaf; empty: the default profile
@@ -156,14 +156,14 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True):
     settle_min: float = 2.0  # of these at the start: traffic and look-ups begin after them
     seed: int = 1  # another seed is another run
     sample_s: float = 10.0  # between two looks at the whole mesh
-    internet: InternetTable = msgspec.field(default_factory=InternetTable)
-    lookups: LookupsTable = msgspec.field(default_factory=LookupsTable)
     site: list[SiteTable] = []
+    internet: InternetTable = msgspec.field(default_factory=InternetTable)
     route: list[RouteTable] = []
     nodes: list[NodesTable] = []
     fault: list[FaultTable] = []
     churn: list[ChurnTable] = []
     traffic: list[TrafficTable] = []
+    lookups: LookupsTable = msgspec.field(default_factory=LookupsTable)
     attack: list[AttackTable] = []
     expect: list[ExpectTable] = []
 
@@ -245,7 +245,7 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True):
 POSITIVE = ("minutes", "sample_s", "count", "mean_min", "shape", "per_s")
 _WORDS = (
     ("site", "kind", SITES),
-    ("site", "nat", NATS),
+    ("site", "nat", ("", *ROUTERS)),
     ("nodes", "role", ROLES),
     ("fault", "kind", FAULTS),
     ("churn", "lengths", LENGTHS),

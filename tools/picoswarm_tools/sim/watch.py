@@ -14,9 +14,9 @@ from picoswarm.session import OPEN
 from .attack import Attacks
 from .clock import MILLISECOND, MINUTE, SECOND
 from .faults import Faults
-from .measure import mean, named_ids
+from .measure import named_ids
 from .mesh import Search
-from .metrics import rounded, spread
+from .metrics import rounded
 from .swarm_node import SwarmNode
 from .traffic import Traffic
 from .world import World
@@ -46,15 +46,15 @@ class Watch:
         self.hops: list[int] = []
         self.pairs: list[bool] = []
         self.node_us = 0  # virtual time that nodes were on, together
-        self._since_us: dict[SwarmNode, int] = {}  # when each node was seen to boot
+        self.since_us: dict[SwarmNode, int] = {}  # when each node was seen to boot
         self._edges: dict[tuple[int, int], None] = {}
         self._healing: dict[int, int] = {}  # fault -> when it was over
-        self._packets = self._peak = 0
-        self._peak_share = 0.0
+        self._packets = self.peak = 0
+        self.peak_share = 0.0
         self._before: dict[str, float] = {}
         self._draws = world.stream("lookups")
         self._states: dict[int, str] = {}
-        self._most_sessions: dict[str, int] = {}
+        self.most_sessions: dict[str, int] = {}
         for node in world.mesh.nodes:
             self._watch_power(node)
         sample_us = round(world.scenario.sample_s * SECOND)
@@ -78,7 +78,7 @@ class Watch:
 
         def on() -> None:
             power_on()
-            self._since_us[node] = self.world.clock.now_us
+            self.since_us[node] = self.world.clock.now_us
             self._states[self._number(node)] = "on"
             self._await(node, node.boots, self.world.clock.now_us, False, False)
             is_counted = node not in self.world.attackers
@@ -87,7 +87,7 @@ class Watch:
 
         def off() -> None:
             power_off()
-            self.node_us += self.world.clock.now_us - self._since_us.pop(node)
+            self.node_us += self.world.clock.now_us - self.since_us.pop(node)
             self._states[self._number(node)] = "off"
 
         node.power_on, node.power_off = on, off  # type: ignore[method-assign]
@@ -127,7 +127,7 @@ class Watch:
         clock = self.world.clock
         clock.after(round(self._draws.expovariate(self.world.scenario.lookups.per_min) * MINUTE), self._probe)
         ready = [node for node in self.world.honest() if node.is_on and node.has_joined and self.world.is_reachable(node)]
-        wanted = [node for node in ready if self.world.clock.now_us - self._since_us[node] > MINUTE]
+        wanted = [node for node in ready if self.world.clock.now_us - self.since_us[node] > MINUTE]
         if len(ready) < 2 or not wanted:
             return
         node, target = self._draws.choice(ready), self._draws.choice(wanted)
@@ -171,10 +171,10 @@ class Watch:
         network = self.world.mesh.network
         total = next(iter(network.fates.values())) + self.world.mesh.tcp.sent_n
         count, self._packets = total - self._packets, total
-        self._peak = max(self._peak, count)
-        on = len(self._since_us)
+        self.peak = max(self.peak, count)
+        on = len(self.since_us)
         if on:
-            self._peak_share = max(self._peak_share, count / on)
+            self.peak_share = max(self.peak_share, count / on)
 
     def _look_at_sessions(self) -> dict[tuple[int, int], None]:
         edges = {}
@@ -206,7 +206,7 @@ class Watch:
             found.setdefault(find(number), []).append(number)
         return sorted(found.values(), key=lambda piece: (-len(piece), piece[0]))
 
-    def _table(self) -> tuple[float, float, float]:
+    def tables(self) -> tuple[float, float, float]:
         """Live entries of a node, the share of them that are off, and that are attackers: of some nodes."""
         honest = [node for node in self.world.honest() if node.is_on]
         chosen = honest[:: max(1, len(honest) // TABLES)]
@@ -216,7 +216,7 @@ class Watch:
         dead = sum(node is None or not node.is_on for node in held)
         return len(held) / len(chosen), dead / len(held), sum(node in self.world.attackers for node in held) / len(held)
 
-    def _totals(self) -> dict[str, float]:
+    def totals(self) -> dict[str, float]:
         mesh, ledgers = self.world.mesh, self.traffic.ledgers
         return {
             "udp_bytes": sum(node.endpoint.sent_bytes for node in mesh.nodes),
@@ -240,10 +240,10 @@ class Watch:
         on = sum(map(len, pieces))
         for name, nodes in self.world.groups.items():
             most = max(len(node.swarm.sessions) if node.swarm is not None else 0 for node in nodes)
-            self._most_sessions[name] = max(self._most_sessions.get(name, 0), most)
-        live, dead, bad = self._table()
+            self.most_sessions[name] = max(self.most_sessions.get(name, 0), most)
+        live, dead, bad = self.tables()
         joined = sum(node.is_on and node.has_joined for node in self.world.honest())
-        totals = self._totals()
+        totals = self.totals()
         changes = {name: rounded(value - self._before.get(name, 0)) for name, value in totals.items()}
         self._before = totals
         links = sum(len(node.swarm.peers) for node in self.world.honest() if node.swarm is not None)
@@ -286,93 +286,28 @@ class Watch:
     # The end
 
     def probe_victims(self) -> None:
-        """Whether victims of an eclipse and others find each other, both ways."""
+        """Whether victims of an eclipse and others find each other, each way in which honest tables lead from one to the
+        other."""
         clock = self.world.clock
         for victim in self.attacks.victims:
             honest = [node for node in self.world.honest() if node is not victim and node.is_on]
             for other in self._draws.sample(honest, min(PROBES, len(honest))):
-                searches = [victim.find(other.id), other.find(victim.id)]
-                clock.run_while(lambda searches=searches: not all(each.is_done for each in searches), 30 * SECOND)  # type: ignore[misc]
-                self.pairs.append(all(search.found for search in searches))
+                for node, target in ((victim, other), (other, victim)):
+                    if node.is_on and target.is_on and self.has_honest_path(node, target):
+                        search = node.find(target.id)
+                        clock.run_while(lambda search=search: not search.is_done, 30 * SECOND)  # type: ignore[misc]
+                        clock.run_for(5 * SECOND)
+                        self.pairs.append(search.found)
 
-    def summary(self) -> dict[str, float]:
-        """All figures of the run; one that was not measured is missing."""
-        now_us = self.world.clock.now_us
-        node_us = self.node_us + sum(now_us - since_us for since_us in self._since_us.values())
-        hours = max(1e-9, node_us / (3600 * SECOND))
-        pieces = self.pieces()
-        on = sum(map(len, pieces))
-        totals, ledgers = self._totals(), self.traffic.ledgers
-        live, dead, bad = self._table()
-        found: dict[str, float | None] = {
-            "join.share": _share(self.joined_in_time, self.boots),
-            "rejoin.share": _share(self.rejoined_in_time, self.reboots),
-            "mesh.pieces": len(pieces),
-            "mesh.share": _share(len(pieces[0]) if pieces else 0, on),
-            "mesh.links": mean([len(node.swarm.peers) for node in self.world.honest() if node.is_on]) if on else None,
-            "lookup.found": _share(sum(search.found for search in self.searches), len(self.searches)),
-            "publish.sent": ledgers["publish"].begun or None,
-            "publish.due": ledgers["publish"].due or None,
-            "publish.delivery": _share(ledgers["publish"].good, ledgers["publish"].due),
-            "publish.repeated": ledgers["publish"].repeated if ledgers["publish"].begun else None,
-            "request.asked": ledgers["request"].begun or None,
-            "request.answered": _share(ledgers["request"].good, ledgers["request"].due),
-            "bulk.begun": ledgers["bulk"].begun or None,
-            "bulk.done": _share(ledgers["bulk"].good, ledgers["bulk"].due),
-            "udp.bytes_per_node_hour": totals["udp_bytes"] / hours,
-            "tcp.bytes_per_node_hour": totals["tcp_bytes"] / hours,
-            "packets.mean_per_second": (totals["udp"] + totals["tcp"]) / (now_us / SECOND),
-            "packets.peak_per_second": self._peak,
-            "packets.peak_per_node": self._peak_share,
-            "table.live": live,
-            "table.dead_share": dead,
-            "attack.table_share": bad if self.world.attackers else None,
-            "attack.answers": self.attacks.answers() if self.attacks.strangers else None,
-            "eclipse.found": _share(sum(self.pairs), len(self.pairs)),
-        }
-        for name, values in self.spreads().items():
-            found.update(spread(name, values))
-        return {name: rounded(value) for name, value in found.items() if value is not None}
-
-    def spreads(self) -> dict[str, list[float]]:
-        """Every value of what is given as a distribution."""
-        done = [search for search in self.searches if search.is_done]
-        ledgers = self.traffic.ledgers
-        return dict(
-            (
-                ("join.seconds", self.joins),
-                ("session.seconds", self.sessions),
-                ("rejoin.seconds", self.rejoins),
-                ("heal.seconds", self.heals),
-                ("lookup.seconds", [(search.ended_us - search.begun_us) / SECOND for search in done]),  # type: ignore[operator]
-                ("lookup.hops", self.hops),
-                ("lookup.queries", [search.queries for search in done]),
-                ("publish.seconds", ledgers["publish"].seconds),
-                ("request.seconds", ledgers["request"].seconds),
-                ("bulk.kbps", self.traffic.kbps),
-            )
-        )
-
-    def by_group(self) -> list[dict[str, Any]]:
-        """What each group of nodes sent, and the most sessions that one of its nodes had."""
-        hours = max(1e-9, self.world.clock.now_us / (3600 * SECOND))
-        found = []
-        for name, nodes in self.world.groups.items():
-            table = self.world.group_of[nodes[0]]
-            found.append(
-                {
-                    "name": name,
-                    "board": table.board,
-                    "role": "attacker" if nodes[0] in self.world.attackers else table.role,
-                    "profile": table.profile,
-                    "nodes": len(nodes),
-                    "udp": rounded(sum(node.endpoint.sent_bytes for node in nodes) / len(nodes) / hours),
-                    "tcp": rounded(sum(node.tcp_host.sent_bytes for node in nodes) / len(nodes) / hours),
-                    "sessions": self._most_sessions.get(name, 0),
-                }
-            )
-        return found
-
-
-def _share(part: float, whole: float) -> float | None:
-    return part / whole if whole else None
+    def has_honest_path(self, start: SwarmNode, target: SwarmNode) -> bool:
+        """Whether the table of one node, and those of honest ones that it leads to, lead to another node."""
+        seen, todo = {start.id}, [start]
+        while todo:
+            for id32 in sorted(todo.pop().live_ids()):
+                node = self.world.mesh.node_of(id32)
+                if id32 == target.id:
+                    return True
+                if node is not None and node.is_on and id32 not in seen and node not in self.world.attackers:
+                    seen.add(id32)
+                    todo.append(node)
+        return False

@@ -170,10 +170,12 @@ function barChart(parent, title, note, rows, legend, text = show) {
   const most = Math.max(...rows.map((row) => Math.max(row.limit || 0, row.parts.reduce((sum, part) => sum + part[1], 0)))) || 1;
   const colors = Object.fromEntries(legend.map((name, i) => [name, COLORS[i % COLORS.length]]));
   card(parent, title, note, legend.map((name) => [name, colors[name], true]), rows.length * 46 + 6, (svg, width) => {
+    const isNarrow = width < 400 && rows.some((row) => row.name.length > 24), tall = isNarrow ? 64 : 46;
+    svg.setAttribute("height", rows.length * tall + 6);
     rows.forEach((row, i) => {
-      const y = i * 46 + 20, whole = row.parts.reduce((sum, part) => sum + part[1], 0);
+      const y = i * tall + 20, whole = row.parts.reduce((sum, part) => sum + part[1], 0);
       node("text", { x: 0, y: y - 5 }, svg, row.name);
-      node("text", { x: width, y: y - 5, "text-anchor": "end" }, svg, row.limit ? `${text(whole)} of ${text(row.limit)}` : text(whole));
+      node("text", { x: width, y: isNarrow ? y + 30 : y - 5, "text-anchor": "end" }, svg, row.limit ? `${text(whole)} of ${text(row.limit)}` : text(whole));
       if (row.limit) node("rect", { x: 0, y, width: (row.limit / most) * width, height: 16, rx: 3, fill: "var(--grid)" }, svg);
       let x = 0;
       for (const [what, size] of row.parts) {
