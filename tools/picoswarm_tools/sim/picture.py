@@ -16,8 +16,8 @@ from .play import load, play
 SCENARIO = "two-sites"
 PICTURE = runtimes.ROOT / "docs" / "simulator.png"
 MOST_BYTES = 200_000
-SIZE = {"width": 1160, "height": 1500}
-FRAME = 0.45  # of the run: in the middle of its fault
+SIZE = {"width": 1160, "height": 1390}
+FRAME = 0.55  # of the run: in the middle of its fault
 
 
 async def take(lines: list[dict], path: Path) -> None:

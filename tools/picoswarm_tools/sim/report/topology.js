@@ -16,6 +16,9 @@ function animate(data, events) {
   }
   const fresh = frames.map((frame) => new Set(frame[2].map((edge) => edge.join())));
   slider.max = frames.length - 1;
+  const top = Math.max(0, Math.min(...rings.map((ring) => ring.y - ring.r)) - (rings.length > 1 ? 50 : 8));
+  const tall = Math.min(1000, Math.max(...rings.map((ring) => ring.y + ring.r)) + 8) - top;
+  canvas.style.aspectRatio = `1000 / ${tall}`;
   const size = nodes.length > 300 ? 3.4 : nodes.length > 100 ? 5 : 7;
   const looks = [["joined", "--s2"], ["on, not joined yet", "--s4"], ["no power", "--dim"], ["gateway or bootstrap node", "--s0"]];
   if (nodes.some((each) => each.role === "attacker")) looks.push(["attacker", "--bad"]);
@@ -33,10 +36,12 @@ function animate(data, events) {
   function draw() {
     const at = +slider.value, wide = canvas.clientWidth, dense = window.devicePixelRatio || 1;
     if (!wide) return;
-    canvas.width = canvas.height = Math.round(wide * dense);
+    canvas.width = Math.round(wide * dense);
+    canvas.height = Math.round((wide * dense * tall) / 1000);
     const pen = canvas.getContext("2d"), scale = (wide * dense) / 1000, style = getComputedStyle(document.documentElement);
     const color = (name) => style.getPropertyValue(name).trim();
     pen.scale(scale, scale);
+    pen.translate(0, -top);
     pen.font = `${Math.max(15, 12 / (wide / 1000))}px system-ui, sans-serif`;
     pen.textAlign = "center";
     for (const ring of rings) {
@@ -46,7 +51,7 @@ function animate(data, events) {
       pen.arc(ring.x, ring.y, ring.r, 0, 7);
       pen.stroke();
       pen.fillStyle = color("--dim");
-      if (rings.length > 1) pen.fillText(ring.name, ring.x, Math.max(18, ring.y - ring.r - 9));
+      if (rings.length > 1) pen.fillText(ring.name, ring.x, Math.max(top + 16, ring.y - ring.r - 9));
     }
     const lined = (list, name, alpha, width) => {
       pen.strokeStyle = color(name);
@@ -101,7 +106,7 @@ function animate(data, events) {
   };
   slider.oninput = () => { stop(); draw(); };
   canvas.onpointermove = (event) => {
-    const box = canvas.getBoundingClientRect(), x = ((event.clientX - box.left) / box.width) * 1000, y = ((event.clientY - box.top) / box.width) * 1000;
+    const box = canvas.getBoundingClientRect(), x = ((event.clientX - box.left) / box.width) * 1000, y = ((event.clientY - box.top) / box.width) * 1000 + top;
     let best = -1, far = 25 ** 2;
     nodes.forEach((each, i) => { const d = (each.x - x) ** 2 + (each.y - y) ** 2; if (d < far) { far = d; best = i; } });
     if (best !== over) { over = best; draw(); }
