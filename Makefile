@@ -49,6 +49,9 @@ browser: setup ## chromium, for the dashboard's test and its picture (as root; e
 screenshot: setup micropython browser ## docs/dashboard.png, of a real mesh on this machine
 	@$(VENV)/python -m picoswarm_tools.screenshot
 
+sim-picture: setup browser ## docs/simulator.png, of a report of the simulator
+	@$(VENV)/python -m picoswarm_tools.sim.picture
+
 lint: setup ## style, as CONTRIBUTING asks
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check tools gateway host_tests --exclude host_tests/unit
 
@@ -86,7 +89,7 @@ board-memory: setup micropython ## measure boards/measured.json anew (minutes), 
 	@$(VENV)/python -m picoswarm_tools.boards --measure
 
 docs: setup ## pages and files that are generated: docs/boards.md, README's tables, package.json, docs/gateway.md's
-	@$(VENV)/python -m picoswarm_tools.boards && $(VENV)/python -m picoswarm_tools.package && $(VENV)/python -m picoswarm_tools.manual
+	@$(VENV)/python -m picoswarm_tools.boards && $(VENV)/python -m picoswarm_tools.package && $(VENV)/python -m picoswarm_tools.manual && $(VENV)/python -m picoswarm_tools.sim.manual
 
 clean: ## remove build/ (the cache in ~/.cache/picoswarm stays)
 	@rm -rf build

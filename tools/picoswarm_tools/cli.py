@@ -28,6 +28,7 @@ COMMANDS = {
     "top": ("picoswarm_gateway.top", "top", "Watch the mesh of a gateway, live in the terminal."),
     "rekey": ("picoswarm_tools.rekey", "rekey", "Move a running mesh to a new network key."),
     "revoke": ("picoswarm_tools.rekey", "revoke", "Shut lost nodes out of a running mesh."),
+    "sim": ("picoswarm_tools.sim.command", "sim", "Run a scenario of many nodes in virtual time, and report on it."),
     "size": ("picoswarm_tools.size", "size", "Predict how much of a board's heap a profile takes."),
     "trace": ("picoswarm_gateway.commands", "trace", "Show by which way a gateway reaches a node."),
     "up": ("picoswarm_tools.shipping.up", "up", "From a blank board to a member of a mesh."),

@@ -58,8 +58,11 @@ GROUPS = (
     ("picoswarm_tools.rows.compare", ("compare.",)),
     (
         "picoswarm_tools.rows.discovery_sim",
-        ("lookup.", "join.", "idle.", "liveness.", "sim.", "table.", "discovery.datagram", "discovery.pong"),
+        ("lookup.", "join.", "idle.", "liveness.", "sim.grow", "table.", "discovery.datagram", "discovery.pong"),
     ),
+    ("picoswarm_tools.rows.sim_large", ("sim.1000x1h.", "sim.10000.")),
+    ("picoswarm_tools.rows.sim_faults", ("sim.partition.", "sim.power_cut.", "sim.eclipse.")),
+    ("picoswarm_tools.rows.sim_fidelity", ("sim.fidelity",)),
     ("picoswarm_tools.rows.gateway", ("gateway.cpu", "gateway.p99", "gateway.session", "gateway.rss")),
     ("picoswarm_tools.rows.gateway_floods", ("gateway.flood.",)),
     ("picoswarm_tools.rows.publish", ("publish.", "swarm.")),
