@@ -15,6 +15,7 @@ import msgspec
 from picoswarm.errors import LocalError
 
 from .families.bitcoin.table import BitcoinTable
+from .families.cometbft.table import CometTable
 from .families.mailbox import MailboxTable
 from .families.mqtt.table import MqttTable
 from .profile import gateway_profile
@@ -79,6 +80,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     relay: Limits = msgspec.field(default_factory=Limits)
     mailbox: MailboxTable = msgspec.field(default_factory=MailboxTable)
     mqtt: MqttTable = msgspec.field(default_factory=MqttTable)
+    cometbft: CometTable = msgspec.field(default_factory=CometTable)
     bitcoin: BitcoinTable = msgspec.field(default_factory=BitcoinTable)
 
     def check(self, found: list[tuple[str, str]]) -> None:
@@ -103,6 +105,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
                 found.append((f"relay.{key}", "more than 0; enabled = false turns the relay off"))
         self.mailbox.check(found)
         self.mqtt.check(found)
+        self.cometbft.check(found)
         self.bitcoin.check(found)
         for where, word, words in (("log.level", self.log.level, LEVELS), ("log.format", self.log.format, FORMATS)):
             if word and word not in words:
