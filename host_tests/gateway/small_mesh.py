@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from picoswarm import Node
@@ -19,10 +20,11 @@ PATIENCE_S = 30.0  # wall clock, for a state that comes within a second or two o
 
 def free_port() -> int:
     """A TCP port of 127.0.0.1 that nobody has now, nor a UDP socket."""
-    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-        tcp.bind((HOST, 0))
-        udp.bind((HOST, tcp.getsockname()[1]))
-        return tcp.getsockname()[1]
+    while True:
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp, suppress(OSError):
+            tcp.bind((HOST, 0))
+            udp.bind((HOST, tcp.getsockname()[1]))
+            return tcp.getsockname()[1]
 
 
 async def until(happens: Callable[[], object], seconds: float = PATIENCE_S) -> None:
