@@ -24,6 +24,7 @@ from picoswarm_tools.provision import save
 from small_mesh import HOST, SmallMesh, free_port, until
 from support import LONG
 from talking import Process
+from test_examples import Program
 
 HERE = Path(__file__).resolve().parent
 REGTEST = NETWORKS["regtest"]
@@ -214,3 +215,36 @@ async def refused(node: FullNode, block: bytes) -> str:
         return str(await node.call("submitblock", block.hex()))
     except RpcError as error:
         return str(error)
+
+
+@pytest.mark.parametrize("runtime", ["cpython", "micropython"])
+def test_the_clock_and_the_gate_of_the_examples_do_what_they_say(runtime, mesh, tmp_path):
+    async def story():
+        needs_micropython()
+        async with (
+            Knots(tmp_path / "knots") as node,
+            Gateway(mesh.config(bitcoin=table(node))) as gateway,
+            AsyncExitStack() as stack,
+        ):
+            await node.call("generatetoaddress", 3, KEY.address("bcrt"))
+            await mined(node, 3, gateway)
+            at = f"{HOST}:{gateway.config.mesh.port}"
+            programs = []
+            first = ("regtest", "0", REGTEST.genesis.hex(), str(free_port()))
+            for name, more in (
+                ("block_clock.py", (str(free_port()),)),
+                ("payment_watcher.py", (OTHER.script.hex(), *first)),
+            ):
+                save(Store(str(tmp_path / name)), mesh.membership)
+                program = Program(name, runtime, tmp_path / name, at, *more)
+                programs.append(await stack.enter_async_context(program))
+            clock, gate = programs
+            async with asyncio.timeout(90):
+                await clock.until_it_says("block 3, ")
+                await gate.until_it_says("following, block 3")
+                await until(lambda: gateway.families["bitcoin"].state()["leases"] >= 3)
+                await node.call("generatetoaddress", 1, OTHER.address("bcrt"))
+                await clock.until_it_says("block 4, ")
+                await gate.until_it_says("satoshi in block 4", "open the gate")
+
+    asyncio.run(story())
