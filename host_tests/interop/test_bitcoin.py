@@ -248,3 +248,23 @@ def test_the_clock_and_the_gate_of_the_examples_do_what_they_say(runtime, mesh, 
                 await gate.until_it_says("satoshi in block 4", "open the gate")
 
     asyncio.run(story())
+
+
+def test_filters_of_an_own_node_spare_the_gateway_the_blocks_without_a_payment(mesh, tmp_path):
+    """BIP157 and 158: what Knots computes of its blocks is understood, and its blocks are fetched only where it says so."""
+
+    async def story():
+        indexes = ("blockfilterindex=1", "peerblockfilters=1")
+        async with Knots(tmp_path / "knots", *indexes) as node, Gateway(mesh.config(bitcoin=table(node))) as gateway:
+            bitcoin = gateway.families["bitcoin"]
+            await until(bitcoin.peers.up)
+            await bitcoin.follow(bytes(32), b"\1pay/" + OTHER.script.hex().encode())
+            await node.call("generatetoaddress", 20, KEY.address("bcrt"))
+            await mined(node, 20, gateway)
+            await until(lambda: bitcoin.follower.spared == 20)
+            assert bitcoin.follower.blocks == 0 and not bitcoin.payments.found
+            await node.call("generatetoaddress", 1, OTHER.address("bcrt"))
+            await until(lambda: bitcoin.payments.found)
+            assert (bitcoin.follower.spared, bitcoin.follower.blocks) == (20, 1)
+
+    asyncio.run(story())

@@ -1,4 +1,4 @@
-"""A day without the full node, in virtual time: the gateway goes on trying, ever more seldom, and takes the chain up again."""
+"""A day without the full node, in virtual time: the gateway goes on trying, ever more seldom, and takes the chain up."""
 
 from __future__ import annotations
 
