@@ -1,5 +1,5 @@
-# What a firmware freezes: the device library without the CPython kernels, and what a board boots. Usable as FROZEN_MANIFEST of a MicroPython build,
-# or included from a board's manifest.
+# What a firmware freezes: the device library without the CPython kernels, and what a board boots. Usable as the
+# FROZEN_MANIFEST of a MicroPython build, or included from a board's manifest.
 metadata(version="0.1.0", description="Peer-to-peer mesh for MicroPython boards", license="MIT")  # noqa: F821
 
 package(  # noqa: F821
