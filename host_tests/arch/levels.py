@@ -84,6 +84,8 @@ LEVELS = (
         "yamux",
         "p2plink",
         "p2psetup",
+        "headers",
+        "transactions",
     ),
     # 4: all the I/O there is
     ("net", "tcp", "files", "files_host", "vault", "store"),
@@ -103,6 +105,7 @@ LEVELS = (
         "services",
         "asking",
         "gatewayinbox",
+        "bitcoin",
         "gateway",
         "mailbox",
         "cometbft",
