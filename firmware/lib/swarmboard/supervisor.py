@@ -50,7 +50,7 @@ class Supervisor:
         self._numbers = settings["supervisor"]
         self._health = Health(self._numbers["low_bytes"])
         self._link = Link()
-        self._line = self._question = None  # who serves the serial line; who asks the router
+        self._line = self._line_task = self._question = None  # who serves the serial line; who asks the router
         self._tasks = []
         self._answers = 0  # of the router
         self._received = 0  # datagrams
@@ -115,6 +115,8 @@ class Supervisor:
         if not station.wifi or (self._line and self._line.is_busy):
             return None
         action = link.step(passed, station.is_up(), self._received + self._answers)
+        if self._line and link.is_proven and not self.is_safe:
+            self._line_task.cancel()  # Wi-Fi works after all
         if link.wants_answer() and (self._question is None or self._question.done()):
             self._question = asyncio.create_task(self._ask())
         if action == REBOOT:
@@ -210,7 +212,7 @@ class Supervisor:
             from .starting import about
 
             self._line = Provisioning(self.station, about(self.settings["name"]))
-            self._begin(self._until_told())
+            self._line_task = self._begin(self._until_told())
 
     async def _until_told(self):
         try:
@@ -219,8 +221,9 @@ class Supervisor:
             self.board.ending = REPL
         except Exception as error:
             self.tell(error)
-        self._line = None
-        forget("provisioning", "improv", "config")
+        finally:  # the network works by now, if this task was cancelled
+            self._line = None
+            forget("provisioning", "improv", "config")
 
     # The work
 
