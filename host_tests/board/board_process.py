@@ -24,7 +24,7 @@ from swarmboard import improv  # noqa: E402
 
 SHIMS = Path(__file__).with_name("shims")
 FIRMWARE = runtimes.ROOT / "firmware"
-RESET, SLEEP = 90, 91
+RESET, SLEEP, WATCHDOG = 90, 91, 92
 PATIENCE_S = 60.0
 
 
@@ -105,7 +105,7 @@ class BoardProcess:
             if self.is_held:
                 return
             self.ends.append(end)
-            if end not in (RESET, SLEEP):
+            if end not in (RESET, SLEEP, WATCHDOG):
                 return
 
     def _read(self) -> None:
