@@ -21,6 +21,7 @@ _STEP_MS = 100
 _LOOK_TURNS = 5  # between two looks at the node's counters and the heap
 _READ_MS = 5000  # in which the log of a program that failed can still be read
 _IDENTIFY_MS = 10_000
+_REFUSED_MOST = 3  # calls to the interface in a row that failed themselves
 RESTART = "restart", 0
 REPL = "repl", 0
 
@@ -53,6 +54,7 @@ class Supervisor:
         self._line = self._line_task = self._question = None  # who serves the serial line; who asks the router
         self._tasks = []
         self._answers = 0  # of the router
+        self._refused = 0
         self._received = 0  # datagrams
         self._progress = None
         self._life_ms = self._identify_ms = 0
@@ -134,8 +136,12 @@ class Supervisor:
                 await station.reset()
             else:
                 station.connect()
+            self._refused = 0
         except OSError as error:
             self.board.log("network: %r" % error)
+            self._refused += 1
+            if self._refused == _REFUSED_MOST:  # such as lwIP's PPP after a soft reset: only a whole one helps
+                return RESTART
         return None
 
     async def _ask(self):
