@@ -31,7 +31,7 @@ LEVELS = (
         "entropy",
     ),
     # 2: who one is, and what goes over the wire
-    ("identity", "nodekey", "membership", "changes", "slots", "datagram", "noise", "hello", "channel"),
+    ("identity", "nodekey", "membership", "changes", "slots", "appslots", "manifest", "datagram", "noise", "hello", "channel"),
     # 3: engines without I/O
     (
         "counters",
@@ -62,15 +62,17 @@ LEVELS = (
         "topics",
         "rpc",
         "returning",
+        "fetching",
+        "serving",
         "logstats",
         "swarm",
     ),
     # 4: all the I/O there is
-    ("net", "tcp", "files", "files_host", "store"),
+    ("net", "tcp", "files", "files_host", "store", "appfiles"),
     # 5: the composition root and the services
     (
         *("keys", "saves", "rekey", "relay", "about", "waiting", "steering", "services", "asking"),
-        *("gatewayinbox", "gateway", "mailbox", "boot", "node", "__init__"),
+        *("gatewayinbox", "gateway", "mailbox", "boot", "node", "update", "__init__"),
     ),
 )
 
