@@ -1,10 +1,11 @@
-"""Which application this board starts: one that came by an update, in /app_a or /app_b, or the user's own /app.py
-(docs/updates.md). main.py says:
+"""Which application this board starts: one that came by an update, in app_a or app_b, or the user's own app.py
+(docs/updates.md). Whoever supervises the board says:
 
     folder = apps.starting()     # before the application is imported from there; counts a try
-    apps.confirm()               # once it does well; else the one before is back after three tries
+    apps.confirm()               # once it does well; else, after three tries, the one before is back
+    updater = apps.follow(node)  # fetch the next one; restart when updater.ready is set
 
-The record is two-slot and written whole or not at all; where it cannot be read, the user's own application runs.
+The record of it is written whole or not at all; where it cannot be read, the user's own application runs.
 """
 
 import os
@@ -12,6 +13,9 @@ import sys
 
 from picoswarm.appslots import APP, FOLDERS, AppState
 from picoswarm.store import Store
+
+FOLDER = "swarm"  # the node's
+_ARCHES = "- x86 x64 armv6 armv6m armv7m armv7em armv7emsp armv7emdp xtensa xtensawin rv32imc".split()
 
 
 def _read(store):
@@ -21,39 +25,40 @@ def _read(store):
         return AppState()
 
 
-def _path(state, root):
-    """The folder of the application; that of the user's own where it is gone."""
-    path = root.rstrip("/") + "/" + FOLDERS[state.slot]
+def _open(store):
+    return Store(store) if isinstance(store, str) else store
+
+
+def _folder(state, root):
+    """Where the application is; that of the user's own where its folder is gone."""
+    folder = root + FOLDERS[state.slot]
     try:
-        os.stat(path)
+        os.stat(folder)
+        return folder
     except OSError:
-        path = root
-    return path
+        return root
 
 
-def current(store, root="/"):
-    """The folder of the application that runs, "/" for the user's own. `store`: a Store, or the path of the node's folder.
-    Raises StoreError."""
-    return _path(_read(_store(store)), root)
+def current(store=FOLDER, root=""):
+    """The folder of the application that runs, `root` for the user's own. `store`: the node's folder, or a Store. Raises
+    StoreError."""
+    return _folder(_read(_open(store)), root)
 
 
-def starting(store, root="/"):
-    """The same, for the start that follows: it is counted, and after three that nobody confirmed the application before
-    is back. The folder stands first on the module path then. Raises StoreError."""
-    store = _store(store)
+def starting(store=FOLDER, root=""):
+    """The same, for the start that follows, which is counted: after three that nobody confirmed, the application before is
+    back. Raises StoreError."""
+    store = _open(store)
     state = _read(store)
     if state.start():
         store.write(APP, state.encode())
-    path = _path(state, root)
-    if path not in sys.path:
-        sys.path.insert(0, path)
-    return path
+    return _folder(state, root)
 
 
-def confirm(store):
-    """The application that runs does well: no start takes it back any more. False: nothing was to confirm. Raises
+def confirm(store=FOLDER):
+    """The application that runs does well: no start takes it back any more. False: there was nothing to confirm. Raises
     StoreError."""
-    store = _store(store)
+    store = _open(store)
     state = _read(store)
     if not state.confirm():
         return False
@@ -61,5 +66,23 @@ def confirm(store):
     return True
 
 
-def _store(store):
-    return Store(store) if isinstance(store, str) else store
+def names():
+    """What this board answers to: its name in MicroPython (RPI_PICO_W), and the architecture of its native code (armv6m)."""
+    found = []
+    board = getattr(sys.implementation, "_build", "")
+    if board:
+        found.append(board)
+    arch = getattr(sys.implementation, "_mpy", 0) >> 10 & 15
+    if 0 < arch < len(_ARCHES):
+        found.append(_ARCHES[arch])
+    return found
+
+
+def follow(node, more=(), root=""):
+    """Fetch the next application for this board as the mesh offers it, and hand on the one that runs. `more`: names that the
+    board answers to as well. Returns the Updater."""
+    from picoswarm.update import Updater
+
+    updater = Updater(node, names() + list(more), root)
+    updater.start()
+    return updater

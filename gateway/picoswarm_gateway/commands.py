@@ -56,8 +56,12 @@ class Client:
         """The same, of a request that makes it do something."""
         return self._ask(path, json.dumps(body).encode())
 
-    def _ask(self, path: str, body: bytes | None) -> Any:
-        headers = {"accept": "application/json", **({"content-type": "application/json"} if body else {})}
+    def send(self, path: str, raw: bytes) -> Any:
+        """The same, with bytes that are no JSON."""
+        return self._ask(path, raw, "application/octet-stream")
+
+    def _ask(self, path: str, body: bytes | None, kind: str = "application/json") -> Any:
+        headers = {"accept": "application/json", **({"content-type": kind} if body else {})}
         if body and self._token:
             headers["authorization"] = f"Bearer {self._token}"
         try:

@@ -25,6 +25,7 @@ from .config import Config
 from .families import Family
 from .families.clock import ClockFamily
 from .families.mailbox import MailboxFamily
+from .families.update.family import UpdateFamily
 from .hub import Hub
 from .limits import allow_files
 from .loops import Loops
@@ -77,6 +78,8 @@ class Gateway:
             from .families.mqtt.family import MqttFamily
 
             wanted.append(MqttFamily(self.config.mqtt))
+        if self.config.update.enabled:
+            wanted.append(UpdateFamily(self.config.update))
         return wanted
 
     @property

@@ -31,7 +31,10 @@ LEVELS = (
         "entropy",
     ),
     # 2: who one is, and what goes over the wire
-    ("identity", "nodekey", "membership", "changes", "slots", "appslots", "manifest", "datagram", "noise", "hello", "channel"),
+    (
+        *("identity", "nodekey", "membership", "changes", "slots", "appslots", "manifest"),
+        *("datagram", "noise", "hello", "channel"),
+    ),
     # 3: engines without I/O
     (
         "counters",

@@ -58,8 +58,8 @@ class AppState:
         self.trial = 1
 
     def start(self):
-        """The board is about to start its application. Once that was tried TRIES times in vain, the one before is back. True:
-        the record changed, and must be written before the start."""
+        """The board is about to start its application. Once that was tried TRIES times in vain, the one before is back.
+        True: the record changed, and must be written before the start."""
         if not self.trial:
             return False
         if self.trial > TRIES:

@@ -1,8 +1,8 @@
 """Fetching an update (docs/protocol.md 7.11): which question comes next, and what becomes of the answer. Pure: files are an
 AppFiles, or whatever a test has in its place.
 
-First the list, whole from one peer: only its end shows whether it is right. Then chunk after chunk, each proven by the list as
-it comes, from whoever has it. What is on the flash says how far that went, so nothing is lost with the power or a link.
+First the list, whole from one peer: only its end shows whether it is right. Then chunk after chunk, from whoever has it,
+each proven by the list as it comes. What is on the flash says how far that went: nothing is lost with the power or a link.
 """
 
 from .compat import const, sha256
@@ -40,8 +40,8 @@ class Fetch:
         size = len(header.text)
         if self.files.note(0, size) == header.text:
             digest = sha256()
-            for at in range(0, header.bytes, CHUNK):
-                digest.update(self._list(at, min(CHUNK, header.bytes - at)))
+            for at in range(0, header.listed, CHUNK):
+                digest.update(self._list(at, min(CHUNK, header.listed - at)))
             if digest.digest() == header.digest:
                 return self._listed()
         self.files.begin(header.text)
@@ -54,7 +54,7 @@ class Fetch:
 
     def missing(self):
         """Bytes that are still to come, about."""
-        return CHUNK * (self.header.chunks - self.number) + (0 if self.is_listed else self.header.bytes)
+        return CHUNK * (self.header.chunks - self.number) + (0 if self.is_listed else self.header.listed)
 
     def question(self):
         """The payload of the next question; b"": everything is there."""
@@ -74,12 +74,12 @@ class Fetch:
 
     def _take_list(self, answer):
         header = self.header
-        if len(answer) != min(CHUNK, header.bytes - self._at):
+        if len(answer) != min(CHUNK, header.listed - self._at):
             return False
         self.files.add_note(len(header.text) + self._at, answer)
         self._digest.update(answer)
         self._at += len(answer)
-        if self._at < header.bytes:
+        if self._at < header.listed:
             return True
         digest = self._digest.digest()
         self.restart()
@@ -129,7 +129,7 @@ class Fetch:
         return True
 
     def check(self, damaged):
-        """Read everything back, as a generator that yields after each piece. Names of files that are not what they have to be
+        """Read everything back: a generator that yields after each piece. Names of files that are not what they have to be
         go to the list `damaged`; they are removed, and fetched again. Raises OSError."""
         for name, size, digest, _ in entries(self.header, self._list):
             found = sha256()

@@ -40,14 +40,14 @@ class Header:
             raise Malformed("update: header")
         self.text = text = bytes(text)
         self.version = int.from_bytes(text[1:5], "big")
-        self.bytes = int.from_bytes(text[5:7], "big")  # of the list
+        self.listed = int.from_bytes(text[5:7], "big")  # of the list
         self.chunks = int.from_bytes(text[7:9], "big")
         self.digest = text[9:41]
         self.boards = text[_BOARDS:end]
         self.signature = text[end:]
         self.signed = sha256(text[:end]).digest()
         self.id = self.signed[:ID]
-        if not 0 < self.version < VERSIONS or not self.chunks * _HASH < self.bytes <= LIST_MAX:
+        if not 0 < self.version < VERSIONS or not self.chunks * _HASH < self.listed <= LIST_MAX:
             raise Malformed("update: numbers")
 
     def signed_text(self):
@@ -64,7 +64,7 @@ class Header:
 
     def hash_of(self, number):
         """Where in the list the hash of a chunk stands."""
-        return self.bytes - _HASH * (self.chunks - number)
+        return self.listed - _HASH * (self.chunks - number)
 
 
 def is_name(name):
@@ -86,7 +86,7 @@ def is_chunk(data, expected):
 
 
 def entries(header, read):
-    """(name, size, SHA-256, number of its first chunk) of each file, in order of their names. `read(at, n)` gives bytes of the
+    """(name, size, SHA-256, number of its first chunk) of each file, in order of names. `read(at, n)` gives bytes of the
     list. Raises Malformed for a list that is none, at the latest at its end."""
     at = 1
     first = 0

@@ -23,8 +23,8 @@ def piece(holder, payload):
     if len(payload) != 3 + ID or payload[1 : 1 + ID] != header.id:
         return b""
     at = int.from_bytes(payload[1 + ID :], "big")
-    if payload[0] == _LIST and at < header.bytes:
-        return holder.list(at, min(CHUNK, header.bytes - at))
+    if payload[0] == _LIST and at < header.listed:
+        return holder.list(at, min(CHUNK, header.listed - at))
     if payload[0] == _GET and at < header.chunks:
         for name, size, _, first in entries(header, holder.list):
             if at < first + (size + CHUNK - 1) // CHUNK:

@@ -1,6 +1,6 @@
 """Updates of the application over the mesh (docs/protocol.md 7.11, docs/updates.md). Loaded by who wants them:
 
-    updater = Updater(node)            # of a running node
+    updater = Updater(node, ["RPI_PICO_W"])    # of a running node
     updater.start()
     await updater.ready.wait()         # a new application is in place: restart, and say `confirm` once it does well
 
@@ -34,16 +34,6 @@ _AGAIN_S = const(3600)  # a peer is asked again
 _NEED_S = const(30)  # the same, while nobody is known to have what is wanted
 _RETRY_S = const(60)  # after trouble with the flash
 _PER_S = const(40)  # pieces that are handed out in a second, to all together
-_ARCHES = "- x86 x64 armv6 armv6m armv7m armv7em armv7emsp armv7emdp xtensa xtensawin rv32imc".split()
-
-
-def board_names():
-    """What this board answers to: its name as MicroPython has it, and the architecture of native code."""
-    names = [getattr(sys.implementation, "_build", "")]
-    arch = getattr(sys.implementation, "_mpy", 0) >> 10 & 15
-    if 0 < arch < len(_ARCHES):
-        names.append(_ARCHES[arch])
-    return [name for name in names if name]
 
 
 class _Held:
@@ -66,17 +56,17 @@ class _Held:
 
 
 class Updater:
-    """See the module. `root`: where /app_a and /app_b are; `boards`: names that this board answers to beside its own, such as
-    what it is for ("door"). `ready`: an Event, set once a restart would start another application. `trouble`: the last reason
-    for which an update was not taken, or nothing."""
+    """See the module. `boards`: names that this board answers to: its own, its architecture, what it is for ("door").
+    `root`: where app_a and app_b are. `ready`: an Event, set once a restart would start another application. `trouble`: the
+    last reason for which an update was not taken, or nothing."""
 
-    def __init__(self, node, root="/", boards=()):
+    def __init__(self, node, boards=(), root=""):
         self.ready = Event()
         self.trouble = ""
         self._fetch = None  # the update that is on its way
         self._node = node
         self._root = root
-        self._boards = " ".join(board_names() + list(boards)).encode()
+        self._boards = " ".join(boards).encode()
         self._key = None
         self._state = AppState()
         self._held = None  # what runs here, while somebody asks for it
@@ -354,7 +344,9 @@ class Updater:
         self._rests_s = self._uptime + _RETRY_S
         self._asked.clear()
         is_full = error.errno == _ENOSPC
-        self._trouble("no room: version %d needs %d bytes" % (fetch.header.version, fetch.missing()) if is_full else repr(error))
+        self._trouble(
+            "no room: version %d needs %d bytes" % (fetch.header.version, fetch.missing()) if is_full else repr(error)
+        )
         fetch.files.clear()
 
     async def _pull(self, services, session):

@@ -21,6 +21,7 @@ COMMANDS = {
     "revoke": ("picoswarm_tools.rekey", "revoke", "Shut lost nodes out of a running mesh."),
     "size": ("picoswarm_tools.size", "size", "Predict how much of a board's heap a profile takes."),
     "trace": ("picoswarm_gateway.commands", "trace", "Show by which way a gateway reaches a node."),
+    "update": ("picoswarm_tools.update", "update", "Give boards a new application, over the mesh."),
     "report": ("picoswarm_tools.report", "report", "Measure this checkout and print the table of figures."),
 }
 
