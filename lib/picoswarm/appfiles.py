@@ -98,7 +98,7 @@ class AppFiles:
             self._name = name
         self._file.seek(at)
         if self._file.write(data) != len(data):
-            raise OSError(28)  # no space; the unix port tells it so
+            raise OSError(28, "")  # no space; the unix port tells it so
         self._unsynced += 1
         if self._unsynced >= _SYNC:
             self.sync()

@@ -317,7 +317,7 @@ class Updater:
         try:
             fetch.begin()
             if free_bytes(self._root) < fetch.missing():
-                raise OSError(_ENOSPC)
+                raise OSError(_ENOSPC, "")
         except Malformed as error:
             return self._refuse(fetch, error)
         except OSError as error:

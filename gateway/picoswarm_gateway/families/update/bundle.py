@@ -104,7 +104,7 @@ def read_folder(folder: Path) -> dict[str, bytes]:
 
 def make(files: Mapping[str, bytes], version: int, boards: list[str], key: Ed25519PrivateKey) -> Bundle:
     """A signed bundle. Raises Refused for what no board would take."""
-    _check(files, version, boards)
+    check(files, version, boards)
     listed, hashes, contents = bytes((len(files),)), b"", b""
     for name, data in sorted((name.encode(), data) for name, data in files.items()):
         listed += bytes((len(name),)) + name + len(data).to_bytes(4) + sha256(data).digest()
@@ -120,7 +120,7 @@ def make(files: Mapping[str, bytes], version: int, boards: list[str], key: Ed255
     return Bundle(header + listed + contents)
 
 
-def _check(files: Mapping[str, bytes], version: int, boards: list[str]) -> None:
+def check(files: Mapping[str, bytes], version: int, boards: list[str]) -> None:
     if not 0 < version < VERSIONS:
         raise Refused(f"A version lies in 1..{VERSIONS - 1}.")
     if not boards or any(not name.isascii() or not name.isprintable() or " " in name for name in boards):
