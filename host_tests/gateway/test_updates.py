@@ -181,6 +181,7 @@ def test_a_board_is_told_of_a_bundle_at_once_and_the_gateway_follows_it(tmp_path
                 await family.ask(board.id)
                 told = family.told[board.id]
                 assert (told.version, told.trial, told.state()) == (3, 1, "on trial")
+                assert gateway.operations.nodes.find("board").row()["app"] == "version 3, on trial"
                 updater.confirm()
                 await family.ask(board.id)
                 (node,) = family.overview()["nodes"]
@@ -194,7 +195,7 @@ def test_a_state_that_is_too_short_is_none():
     assert Told.parse(bytes(16)) is None
     told = Told.parse(b"\2" + (5).to_bytes(4) * 3 + (1).to_bytes(2) + (9).to_bytes(2) + b"no room\xff")
     assert (told.trial, told.fetching, told.chunks, told.of, told.trouble) == (2, 5, 1, 9, "no room\ufffd")
-    assert told.state() == "fetching"
+    assert told.state() == "fetching" and told.text() == "version 5; fetching 5: 1 of 9"
 
 
 # Commands and API

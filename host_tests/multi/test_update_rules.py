@@ -356,6 +356,31 @@ def test_pieces_are_handed_out_at_a_limited_rate(tmp_path):
     run(tmp_path, scenario)
 
 
+def test_a_board_that_is_about_to_sleep_waits_for_what_is_on_its_way(tmp_path):
+    async def scenario(scene):
+        offered = made(3)
+        neighbour = Neighbour(made(1))
+        scene.set_state(floor=1)
+        await scene.add(neighbour)
+        scene.begin()
+        async with asyncio.timeout(20):
+            await scene.updater.settle(60_000)
+        assert neighbour.asked and not scene.updater.ready.is_set(), "nothing is left to fetch"
+        neighbour.offered = offered
+        scene.begin()
+        async with asyncio.timeout(20):
+            await scene.updater.settle(60_000)
+        assert scene.updater.ready.is_set() and scene.files() == FILES
+        began = asyncio.get_running_loop().time()
+        scene.updater.ready.clear()
+        scene.updater._fetch = object()
+        await scene.updater.settle(200)
+        assert asyncio.get_running_loop().time() - began >= 0.2
+        scene.updater._fetch = None
+
+    run(tmp_path, scenario)
+
+
 def test_only_a_confirmed_application_is_handed_on(tmp_path):
     async def scenario(scene):
         await scene.add(Neighbour(made(3)))

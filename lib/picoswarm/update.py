@@ -12,7 +12,7 @@ import sys
 from asyncio import Event, create_task
 
 from .appslots import APP, FOLDERS, UPDATE_KEY, AppState
-from .compat import collect, const, sleep_ms, ticks_ms, unload
+from .compat import collect, const, sleep_ms, ticks_diff, ticks_ms, unload
 from .errors import Malformed
 
 METHOD = "update"
@@ -27,6 +27,7 @@ _BUSY = const(4)  # status of an answer
 _ENOSPC = const(28)
 
 _TURN_MS = const(1000)
+_SETTLE_MS = const(100)
 _IDLE_S = const(10)  # what serving takes goes when nobody asked for so long
 _PAUSE_MS = const(40)  # between two pieces: at most 6 KB in a second
 _ANSWER_MS = const(10_000)
@@ -72,6 +73,7 @@ class Updater:
         self._held = None  # what runs here, while somebody asks for it
         self._asked = {}  # by id: [session, uptime when it was asked, whether it has what is fetched]
         self._refused = b""  # id of a signed update that cannot be used
+        self._is_asking = False
         self._rests_s = 0  # until then nothing is begun
         self._second = self._served = 0
         self._task = None
@@ -100,6 +102,17 @@ class Updater:
         """(version, chunks that are there, chunks in all) of the update that is on its way, or None."""
         fetch = self._fetch
         return fetch and (fetch.header.version, fetch.number, fetch.header.chunks)
+
+    async def settle(self, timeout_ms):
+        """For a board that is about to sleep: until all peers were asked and nothing is left to fetch, or a new application
+        is in place, or the time is over. What came so far stays."""
+        began = ticks_ms()
+        while not self.ready.is_set() and ticks_diff(ticks_ms(), began) < timeout_ms:
+            peers = self._peers()
+            if peers and not self._fetch and len([1 for session in peers if session.id in self._asked]) == len(peers):
+                if not self._is_asking:
+                    break
+            await sleep_ms(_SETTLE_MS)
 
     def confirm(self):
         """The application that runs does well: it stays, and neighbours may have it. Raises StoreError."""
@@ -217,7 +230,9 @@ class Updater:
                 if self._held and self._uptime - self._second > _IDLE_S:
                     self._held = None
                 if self._state.trial:
-                    self._read_state()  # somebody else may have confirmed it
+                    self._read_state()
+                    if not self._state.trial:  # whoever supervises the board has confirmed it
+                        await self._tell()
                 if self._key and not self._state.trial:
                     if is_first:
                         is_first = False
@@ -246,7 +261,7 @@ class Updater:
 
     async def _turn(self, services):
         peers = self._peers()
-        has_source = False
+        has_source = self._is_asking = False
         for id32 in list(self._asked):
             asked = self._asked[id32]
             if asked[0] not in peers:
@@ -258,7 +273,9 @@ class Updater:
             asked = self._asked.get(session.id)
             if asked is None or self._uptime - asked[1] >= again_s:
                 self._asked[session.id] = asked = [session, self._uptime, False]
+                self._is_asking = True
                 asked[2] = await self._ask(services, session)
+                self._is_asking = False
         for asked in list(self._asked.values()):
             if asked[2] and self._fetch:
                 asked[2] = await self._pull(services, asked[0])

@@ -15,6 +15,7 @@ import secrets
 from pathlib import Path
 
 import rich_click as click
+from picoswarm.appslots import UPDATE_KEY
 from picoswarm.changes import PUBLIC, decode_operator
 from picoswarm.errors import PicoswarmError
 from picoswarm.membership import EPOCHS, KEY, Membership, NetworkKey, is_higher
@@ -114,6 +115,16 @@ def copy_operator(store: Store, source: Store, force: bool) -> None:
     store.write(OPERATOR, theirs)
 
 
+def copy_update_key(store: Store, source: Store, force: bool) -> None:
+    """Bring the public update key of another folder. Raises Refused for another key."""
+    theirs, ours = source.read(UPDATE_KEY), store.read(UPDATE_KEY)
+    if theirs is None:
+        return
+    if ours not in (None, theirs) and not force:
+        raise Refused("The folder trusts another update key than the one to copy from. Use --force to replace it.")
+    store.write(UPDATE_KEY, theirs)
+
+
 def serial(payload: bytes) -> int:
     """Of the last change in an operator file; 0: there is none."""
     change = decode_operator(payload)[1]
@@ -141,7 +152,7 @@ def described(folder: Path, membership: Membership, changed: bool, show: bool) -
 @click.option(
     "--copy-from",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Join the mesh of another node's folder. Only its network key is copied.",
+    help="Join the mesh of another node's folder: its network key, and the public halves of operator and update key.",
 )
 @click.option(
     "--operator",
@@ -195,6 +206,7 @@ def provision(
             new_operator(store, operator, membership, force)
         elif copy_from is not None:
             copy_operator(store, Store(str(copy_from)), force)
+            copy_update_key(store, Store(str(copy_from)), force)
         changed = save(store, membership)
     except (Refused, PicoswarmError, OSError) as error:
         raise click.ClickException(str(error)) from None

@@ -76,6 +76,13 @@ class Told:
         """In one word."""
         return "fetching" if self.fetching else "on trial" if self.trial else "runs"
 
+    def text(self) -> str:
+        """For people."""
+        text = f"version {self.version}" if self.version else "its own"
+        if self.fetching:
+            return f"{text}; fetching {self.fetching}: {self.chunks} of {self.of}"
+        return f"{text}, on trial" if self.trial else text
+
 
 class UpdateFamily(Family):
     """See the module."""
@@ -221,16 +228,15 @@ class UpdateFamily(Family):
     async def ask(self, board: bytes) -> None:
         """Ask a node for the state of its application. Raises RequestError."""
         told = Told.parse(await self._gateway.node.request(board, METHOD, bytes((STATUS,)), ANSWER_MS))
-        before = self.told.pop(board, None)
+        self.told.pop(board, None)
         if told is None:
             return
         self.told[board] = told
         if len(self.told) > TOLD:
             del self.told[next(iter(self.told))]
-        if before is None or (before.state(), before.version, before.chunks) != (told.state(), told.version, told.chunks):
-            name = self._gateway.operations.nodes.name(board)
-            shown = {"id": board.hex(), "name": name, "state": told.state(), **msgspec.to_builtins(told)}
-            self._gateway.hub.tell("update", shown)
+        known = self._gateway.operations.nodes.known.get(board)
+        if known:
+            known.change(app=told.text())
 
     async def _keep_asking(self) -> None:
         """Peers, while there is something to follow. Nodes without a session are asked when they are visited."""
