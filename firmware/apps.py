@@ -18,13 +18,6 @@ FOLDER = "swarm"  # the node's
 _ARCHES = "- x86 x64 armv6 armv6m armv7m armv7em armv7emsp armv7emdp xtensa xtensawin rv32imc".split()
 
 
-def _read(store):
-    try:
-        return AppState(store.read(APP))
-    except Exception:  # of another version of the library, say
-        return AppState()
-
-
 def _open(store):
     return Store(store) if isinstance(store, str) else store
 
@@ -42,14 +35,14 @@ def _folder(state, root):
 def current(store=FOLDER, root=""):
     """The folder of the application that runs, `root` for the user's own. `store`: the node's folder, or a Store. Raises
     StoreError."""
-    return _folder(_read(_open(store)), root)
+    return _folder(AppState.read(_open(store)), root)
 
 
 def starting(store=FOLDER, root=""):
     """The same, for the start that follows, which is counted: after three that nobody confirmed, the application before is
     back. Raises StoreError."""
     store = _open(store)
-    state = _read(store)
+    state = AppState.read(store)
     if state.start():
         store.write(APP, state.encode())
     return _folder(state, root)
@@ -59,7 +52,7 @@ def confirm(store=FOLDER):
     """The application that runs does well: no start takes it back any more. False: there was nothing to confirm. Raises
     StoreError."""
     store = _open(store)
-    state = _read(store)
+    state = AppState.read(store)
     if not state.confirm():
         return False
     store.write(APP, state.encode())

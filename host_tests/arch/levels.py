@@ -75,7 +75,7 @@ LEVELS = (
     # 5: the composition root and the services
     (
         *("keys", "saves", "rekey", "relay", "about", "waiting", "steering", "services", "asking"),
-        *("gatewayinbox", "gateway", "mailbox", "boot", "node", "update", "__init__"),
+        *("gatewayinbox", "gateway", "mailbox", "boot", "node", "taking", "update", "__init__"),
     ),
 )
 

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import picoswarm.appfiles
+import picoswarm.taking
 import picoswarm.update
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -32,7 +33,7 @@ TURNS = 0.5  # seconds, in which a board asks several times
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch):
     monkeypatch.setattr(picoswarm.update, "_TURN_MS", 50)
-    monkeypatch.setattr(picoswarm.update, "_PAUSE_MS", 0)
+    monkeypatch.setattr(picoswarm.taking, "_PAUSE_MS", 0)
     monkeypatch.setattr(picoswarm.update, "_NEED_S", 0)
 
 
@@ -373,10 +374,10 @@ def test_a_board_that_is_about_to_sleep_waits_for_what_is_on_its_way(tmp_path):
         assert scene.updater.ready.is_set() and scene.files() == FILES
         began = asyncio.get_running_loop().time()
         scene.updater.ready.clear()
-        scene.updater._fetch = object()
+        scene.updater.fetch = object()
         await scene.updater.settle(200)
         assert asyncio.get_running_loop().time() - began >= 0.2
-        scene.updater._fetch = None
+        scene.updater.fetch = None
 
     run(tmp_path, scenario)
 

@@ -39,6 +39,14 @@ class AppState:
         self.before = payload[10]
         self.version_before = int.from_bytes(payload[11:], "big")
 
+    @staticmethod
+    def read(store):
+        """The record of a Store, or that of the user's own application where none can be read."""
+        try:
+            return AppState(store.read(APP))
+        except Malformed:
+            return AppState()  # of another version of the library
+
     def encode(self):
         """The record as bytes."""
         out = bytes((self.slot, self.trial)) + self.version.to_bytes(4, "big") + self.floor.to_bytes(4, "big")
