@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import rich_click as click
 from picoswarm.appslots import UPDATE_KEY
 from picoswarm.errors import PicoswarmError
 from picoswarm.store import Store
-from picoswarm_gateway.commands import URL, Client
+from picoswarm_gateway.client import Client, NoAnswer
+from picoswarm_gateway.commands import URL, WAIT_S, raised
 from picoswarm_gateway.families.update import bundle as bundles
 from picoswarm_gateway.families.update import keyfile
 from picoswarm_gateway.families.update.bundle import Bundle, Refused
@@ -49,14 +51,21 @@ def _refusing(function: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _gateway(function: Callable[..., None]) -> Callable[..., None]:
-    """Options by which a command reaches a gateway; the function gets a Client first."""
+def _gateway(function: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """Options by which a command reaches a gateway; its coroutine function gets a Client first."""
+
+    async def ask(url: str, token: str, rest: dict[str, Any]) -> None:
+        async with Client(url, token, WAIT_S) as client:
+            await function(client, **rest)
 
     @functools.wraps(function)
     def run(url: str, token: str, token_file: Path | None, **rest: Any) -> None:
         if token_file:
             token = token_file.read_text("utf-8").strip()
-        function(Client(url, token), **rest)
+        try:
+            asyncio.run(ask(url, token, rest))
+        except NoAnswer as error:
+            raise raised(error) from None
 
     run = click.option("--token", envvar="PICOSWARM_TOKEN", default="", help="What writes need (or PICOSWARM_TOKEN).")(run)
     exists = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -142,14 +151,14 @@ def make(source: Path, version: int, boards: tuple[str, ...], key: Path, output:
 
 @update.command(epilog=EXIT)
 @click.argument("bundle", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@_refusing
 @_gateway
 @_json
-@_refusing
-def push(client: Client, bundle: Path, as_json: bool) -> None:
+async def push(client: Client, bundle: Path, as_json: bool) -> None:
     """Hand BUNDLE to a gateway, which offers it to the mesh."""
     raw = bundle.read_bytes()
     Bundle(raw)
-    taken = client.send("/api/updates", raw)
+    taken = await client.send("/api/updates", raw)
     if as_json:
         click.echo(json.dumps(taken))
     else:
@@ -157,20 +166,20 @@ def push(client: Client, bundle: Path, as_json: bool) -> None:
 
 
 @update.command(epilog=EXIT)
+@_refusing
 @_gateway
 @click.option(
     "--wait", type=float, default=0.0, metavar="SECONDS", help="Until every board that has updates runs the newest."
 )
 @click.option("--version", type=int, help="The version to wait for. [default: the newest that is offered]")
 @_json
-@_refusing
-def status(client: Client, wait: float, version: int | None, as_json: bool) -> None:
+async def status(client: Client, wait: float, version: int | None, as_json: bool) -> None:
     """Show what the gateway offers, and what each board runs."""
     end = time.monotonic() + wait
-    found = client.get("/api/updates")
+    found = await client.get("/api/updates")
     while not _is_done(found, version) and time.monotonic() < end:
-        time.sleep(LOOK_S)
-        found = client.get("/api/updates")
+        await asyncio.sleep(LOOK_S)
+        found = await client.get("/api/updates")
     click.echo(json.dumps(found) if as_json else _shown(found))
     if wait and not _is_done(found, version):
         sys.exit(LATE)
