@@ -11,20 +11,26 @@ The record of it is written whole or not at all; where it cannot be read, the us
 import os
 import sys
 
-from picoswarm.appslots import APP, FOLDERS, AppState
-from picoswarm.store import Store
+from picoswarm.compat import unload
 
 FOLDER = "swarm"  # the node's
 _ARCHES = "- x86 x64 armv6 armv6m armv7m armv7em armv7emsp armv7emdp xtensa xtensawin rv32imc".split()
 
 
-def _open(store):
-    return Store(store) if isinstance(store, str) else store
+def _read(store):
+    """(Store, the kind APP, AppState). What this loads is let go with them."""
+    before = list(sys.modules)
+    from picoswarm.appslots import APP, AppState
+    from picoswarm.store import Store
+
+    unload(before)
+    store = Store(store) if isinstance(store, str) else store
+    return store, APP, AppState.read(store)
 
 
 def _folder(state, root):
     """Where the application is; that of the user's own where its folder is gone."""
-    folder = root + FOLDERS[state.slot]
+    folder = root + ("", "app_a", "app_b")[state.slot]
     try:
         os.stat(folder)
         return folder
@@ -35,27 +41,25 @@ def _folder(state, root):
 def current(store=FOLDER, root=""):
     """The folder of the application that runs, `root` for the user's own. `store`: the node's folder, or a Store. Raises
     StoreError."""
-    return _folder(AppState.read(_open(store)), root)
+    return _folder(_read(store)[2], root)
 
 
 def starting(store=FOLDER, root=""):
     """The same, for the start that follows, which is counted: after three that nobody confirmed, the application before is
     back. Raises StoreError."""
-    store = _open(store)
-    state = AppState.read(store)
+    store, kind, state = _read(store)
     if state.start():
-        store.write(APP, state.encode())
+        store.write(kind, state.encode())
     return _folder(state, root)
 
 
 def confirm(store=FOLDER):
     """The application that runs does well: no start takes it back any more. False: there was nothing to confirm. Raises
     StoreError."""
-    store = _open(store)
-    state = AppState.read(store)
+    store, kind, state = _read(store)
     if not state.confirm():
         return False
-    store.write(APP, state.encode())
+    store.write(kind, state.encode())
     return True
 
 
