@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from picoswarm.errors import LocalError
 
+from .families.bitcoin.table import BitcoinTable
 from .families.cometbft.table import CometTable
 from .families.mailbox import MailboxTable
 from .families.mqtt.table import MqttTable
@@ -82,6 +83,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     mqtt: MqttTable = msgspec.field(default_factory=MqttTable)
     update: UpdateTable = msgspec.field(default_factory=UpdateTable)
     cometbft: CometTable = msgspec.field(default_factory=CometTable)
+    bitcoin: BitcoinTable = msgspec.field(default_factory=BitcoinTable)
 
     def check(self, found: list[tuple[str, str]]) -> None:
         """Add (path of the field, what is wrong with it) for all that no type can tell. A field of a wrong type is None."""
@@ -107,6 +109,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
         self.mqtt.check(found)
         self.update.check(found)
         self.cometbft.check(found)
+        self.bitcoin.check(found)
         for where, word, words in (("log.level", self.log.level, LEVELS), ("log.format", self.log.format, FORMATS)):
             if word and word not in words:
                 found.append((where, f"one of {', '.join(words)}"))

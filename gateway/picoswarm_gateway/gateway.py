@@ -86,6 +86,10 @@ class Gateway:
             from .families.cometbft.family import CometFamily
 
             wanted.append(CometFamily(self.config.cometbft))
+        if self.config.bitcoin.network:
+            from .families.bitcoin.family import BitcoinFamily
+
+            wanted.append(BitcoinFamily(self.config.bitcoin))
         return wanted
 
     @property

@@ -88,6 +88,8 @@ LEVELS = (
         "yamux",
         "p2plink",
         "p2psetup",
+        "headers",
+        "transactions",
     ),
     # 4: all the I/O there is
     ("net", "tcp", "files", "files_host", "vault", "store", "appfiles"),
@@ -107,6 +109,7 @@ LEVELS = (
         "services",
         "asking",
         "gatewayinbox",
+        "bitcoin",
         "gateway",
         "mailbox",
         "cometbft",
