@@ -171,7 +171,7 @@ def test_a_board_is_told_of_a_bundle_at_once_and_the_gateway_follows_it(tmp_path
             async with mesh.node("board", gateway) as board:
                 await until(lambda: board.contact(gateway.id))
                 await board.request(gateway.id, "about")
-                updater = Updater(board, ["x"], str(tmp_path / "root"))
+                updater = Updater(board, ["x"], f"{tmp_path / 'root'}/")
                 updater.start()
                 await until(lambda: gateway.id in updater._asked)  # and got nothing
                 family = gateway.families["update"]

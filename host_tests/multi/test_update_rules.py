@@ -89,7 +89,7 @@ class Scene:
         """Start the updater of the board, or start it again as after a reset."""
         if self.updater:
             self.updater.stop()
-        self.updater = Updater(self.board, ["x"], str(self.root))
+        self.updater = Updater(self.board, ["x"], f"{self.root}/")
         self.updater.start()
 
     async def add(self, neighbour: Neighbour) -> Node:

@@ -28,7 +28,7 @@ HELD = Whole(sorted(NEW.items()), version=2)
 def install(store):
     """The old application runs from app_a, and there are remains of an older one in app_b."""
     for folder, text in (("app_a", OLD), ("app_b", {"app.py": b"older", "gone.py": b"x" * 600})):
-        files = AppFiles("/flash", folder)
+        files = AppFiles(ROOT, folder)
         files.begin(b"")
         for name in text:
             files.write(name, 0, text[name])
@@ -42,7 +42,7 @@ def live(store):
     """What the life of the board holds: fetch, switch, start, confirm."""
     state = AppState(store.read(APP))
     if state.floor < 2:
-        files = AppFiles("/flash", "app_b")
+        files = AppFiles(ROOT, "app_b")
         fetch = Fetch(HELD.header, files)
         fetch.begin()
         while not fetch.is_complete:

@@ -22,10 +22,10 @@ def free_bytes(root):
 
 
 class AppFiles:
-    """The folder `name` in `root`."""
+    """The folder `name` behind `root`, which is nothing, or ends with "/"."""
 
     def __init__(self, root, name):
-        self.path = root.rstrip("/") + "/" + name
+        self.path = root + name
         self._file = self._name = None
         self._unsynced = 0
 

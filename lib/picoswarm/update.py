@@ -54,8 +54,8 @@ class _Held:
 
 class Updater:
     """See the module. `boards`: names that this board answers to: its own, its architecture, what it is for ("door").
-    `root`: where app_a and app_b are. `ready`: an Event, set once a restart would start another application. `trouble`: the
-    last reason for which an update was not taken, or nothing."""
+    `root`: what stands before app_a and app_b, as "/sd/". `ready`: an Event, set once a restart would start another
+    application. `trouble`: the last reason for which an update was not taken, or nothing."""
 
     def __init__(self, node, boards=(), root=""):
         self.ready = Event()

@@ -26,7 +26,7 @@ async def main(folder, host, port, bootstrap):
         before = used()
         from picoswarm.update import Updater
 
-        updater = Updater(node, ["probe"], folder)
+        updater = Updater(node, ["probe"], folder + "/")
         updater.start()
         await updater.settle(20_000)
         print(json.dumps({"idle": used() - before}))
