@@ -18,6 +18,7 @@ from .families.cometbft.table import CometTable
 from .families.ethereum.table import EthereumTable
 from .families.mailbox import MailboxTable
 from .families.mqtt.table import MqttTable
+from .families.update.family import UpdateTable
 from .profile import gateway_profile
 from .relay import Limits
 from .tomlfile import Mistakes as Mistakes
@@ -74,6 +75,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     relay: Limits = msgspec.field(default_factory=Limits)
     mailbox: MailboxTable = msgspec.field(default_factory=MailboxTable)
     mqtt: MqttTable = msgspec.field(default_factory=MqttTable)
+    update: UpdateTable = msgspec.field(default_factory=UpdateTable)
     cometbft: CometTable = msgspec.field(default_factory=CometTable)
     ethereum: EthereumTable = msgspec.field(default_factory=EthereumTable)
     bitcoin: BitcoinTable = msgspec.field(default_factory=BitcoinTable)
@@ -100,6 +102,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
                 found.append((f"relay.{key}", "more than 0; enabled = false turns the relay off"))
         self.mailbox.check(found)
         self.mqtt.check(found)
+        self.update.check(found)
         self.cometbft.check(found)
         self.ethereum.check(found)
         self.bitcoin.check(found)

@@ -26,6 +26,7 @@ from .families import Family
 from .families.clock import ClockFamily
 from .families.dialing import Dialing
 from .families.mailbox import MailboxFamily
+from .families.update.family import UpdateFamily
 from .hub import Hub
 from .limits import allow_files
 from .loops import Loops
@@ -79,6 +80,8 @@ class Gateway:
             from .families.mqtt.family import MqttFamily
 
             wanted.append(MqttFamily(self.config.mqtt))
+        if self.config.update.enabled:
+            wanted.append(UpdateFamily(self.config.update))
         if self.config.cometbft.chain:
             from .families.cometbft.family import CometFamily
 

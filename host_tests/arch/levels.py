@@ -43,6 +43,8 @@ LEVELS = (
         "commits",
         "changes",
         "slots",
+        "appslots",
+        "manifest",
         "datagram",
         "noise",
         "hello",
@@ -78,6 +80,8 @@ LEVELS = (
         "topics",
         "rpc",
         "returning",
+        "fetching",
+        "serving",
         "logstats",
         "swarm",
         "p2pcipher",
@@ -88,7 +92,7 @@ LEVELS = (
         "transactions",
     ),
     # 4: all the I/O there is
-    ("net", "tcp", "files", "files_host", "vault", "store"),
+    ("net", "tcp", "files", "files_host", "vault", "store", "appfiles"),
     # 5: the composition root and the services
     (
         "keys",
@@ -112,6 +116,8 @@ LEVELS = (
         "ethereum",
         "boot",
         "node",
+        "taking",
+        "update",
         "__init__",
     ),
 )

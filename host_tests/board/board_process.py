@@ -44,7 +44,7 @@ class BoardProcess:
         self._parser = improv.Parser()
         self._life: asyncio.Task | None = None
         self._process: asyncio.subprocess.Process | None = None
-        for name in ("boot.py", "main.py"):
+        for name in ("boot.py", "main.py", "apps.py"):
             shutil.copy(FIRMWARE / name, folder / name)
         (folder / "air.json").write_text("{}")
 

@@ -32,6 +32,7 @@ COMMANDS = {
     "size": ("picoswarm_tools.size", "size", "Predict how much of a board's heap a profile takes."),
     "trace": ("picoswarm_gateway.commands", "trace", "Show by which way a gateway reaches a node."),
     "up": ("picoswarm_tools.shipping.up", "up", "From a blank board to a member of a mesh."),
+    "update": ("picoswarm_tools.update", "update", "Give boards a new application, over the mesh."),
     "report": ("picoswarm_tools.report", "report", "Measure this checkout and print the table of figures."),
 }
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import rich_click as click
+from picoswarm.appslots import UPDATE_KEY
 from picoswarm.changes import PUBLIC, decode_operator
 from picoswarm.errors import PicoswarmError
 from picoswarm.membership import EPOCHS, KEY, Membership, NetworkKey, is_higher
@@ -130,6 +131,16 @@ def copy_operator(store: Store, theirs: bytes | None, force: bool) -> None:
     store.write(OPERATOR, theirs)
 
 
+def copy_update_key(store: Store, theirs: bytes | None, force: bool) -> None:
+    """Bring the public update key of another folder. Raises Refused for another key."""
+    ours = store.read(UPDATE_KEY)
+    if theirs is None:
+        return
+    if ours not in (None, theirs) and not force:
+        raise Refused("The folder trusts another update key than the one to copy from. Use --force to replace it.")
+    store.write(UPDATE_KEY, theirs)
+
+
 def serial(payload: bytes) -> int:
     """Of the last change in an operator file; 0: there is none."""
     change = decode_operator(payload)[1]
@@ -188,11 +199,12 @@ def to_board(port: str, folder: Path, membership: Membership, force: bool, setti
     """Make the board at `port` a member; returns what was done as plain values."""
     from .shipping.provisioning import provision_board
 
-    operator = Store(str(folder)).read(OPERATOR)
+    operator, update_key = (Store(str(folder)).read(kind) for kind in (OPERATOR, UPDATE_KEY))
 
     def settle(store: Store) -> None:
         store.write(NETWORK, plan(None if force else load(store), membership, False, force).encode())
         copy_operator(store, operator, force)
+        copy_update_key(store, update_key, force)
 
     return provision_board(port, settle, **settings)
 
@@ -210,7 +222,7 @@ def to_board(port: str, folder: Path, membership: Membership, force: bool, setti
 @click.option(
     "--copy-from",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Join the mesh of another node's folder. Only its network key is copied.",
+    help="Join the mesh of another node's folder: its network key, and the public halves of operator and update key.",
 )
 @click.option("--join", metavar="URL", help="Join the mesh of an invitation.")
 @click.option(
@@ -281,6 +293,8 @@ def provision(
         # A board gets the key that is there, and an invitation tells of it: neither asks for another one.
         wants = Wants(new_epoch, drop_lower, force and not port, keeps=bool(port or invite) and not new_epoch)
         membership, changed, made = write_folder(folder, source, other, wants, operator)
+        if copy_from is not None:
+            copy_update_key(Store(str(folder)), Store(str(copy_from)).read(UPDATE_KEY), force)
         facts = described(folder, membership, changed, show) | ({"operator": str(made)} if made else {})
         if invite:
             facts["invitation"] = invitation(membership, Store(str(folder)).read(OPERATOR))

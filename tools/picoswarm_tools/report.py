@@ -68,6 +68,7 @@ GROUPS = (
     ("picoswarm_tools.rows.publish", ("publish.", "swarm.")),
     ("picoswarm_tools.rows.gateway_start", ("gateway.start_seconds",)),
     ("picoswarm_tools.rows.bitcoin", ("bitcoin.",)),
+    ("picoswarm_tools.rows.update", ("update.",)),
 )
 
 NARROWEST = 130  # columns that the table needs to be readable; a narrower terminal wraps lines

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from picoswarm.appslots import UPDATE_KEY
 from picoswarm.slots import IDENTITY, NETWORK, OPERATOR, SEED, Kind, encode_slot
 from picoswarm.store import Store
 
@@ -23,7 +24,7 @@ from .remote import Remote
 
 NODE = "/swarm"  # the node's folder on a board
 CONFIG = "/picoswarm.json"
-_KINDS = (NETWORK, OPERATOR, SEED)
+_KINDS = (NETWORK, OPERATOR, SEED, UPDATE_KEY)
 _SEED = 32  # bytes
 
 
