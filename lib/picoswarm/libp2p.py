@@ -129,7 +129,7 @@ class Libp2p:
             self.forget(stays)
         from .p2pstreams import Connection
 
-        connection = Connection(self, sock, address, peer, setup, is_outbound)
+        connection = Connection(self, sock, ip, address, peer, setup, is_outbound)
         self.connections.append(connection)
         connection.start()
         return connection

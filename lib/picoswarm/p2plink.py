@@ -197,13 +197,14 @@ class P2pLink(Yamux):
                 self.identified = found
                 self._owner.news()
             stream.close()
+            stream.changed()
 
     def ended(self):
         self._owner.news()
 
     def tick(self, now):
         for stream in list(self.streams.values()):
-            if stream.select and ticks_diff(now, stream.since) > _NEGOTIATE_MS:
+            if (stream.select or stream.protocol in (ID, PUSH)) and ticks_diff(now, stream.since) > _NEGOTIATE_MS:
                 stream.reset()
         Yamux.tick(self, now)
 

@@ -11,7 +11,6 @@ from .compat import (
     read_into,
     readable,
     sleep_ms,
-    ticks_add,
     ticks_diff,
     ticks_ms,
     writable,
@@ -20,11 +19,9 @@ from .compat import (
 from .p2plink import ID, PING, PUSH, P2pLink
 
 _CHUNK = const(512)
-_LOOK_MS = const(10)
 _PAUSE_MS = const(20)
 _MEMORY = const(5)  # see yamux.py
 _LOST = const(3)
-_ANSWER_MS = const(10000)
 _PING = const(32)
 REASONS = ("closed", "protocol error", "internal error", "connection lost", "too slow", "out of memory")
 
@@ -130,9 +127,10 @@ class Connection:
 
     rest = None  # what the socket did not take yet
 
-    def __init__(self, host, sock, address, peer, setup, is_outbound):
+    def __init__(self, host, sock, ip, address, peer, setup, is_outbound):
         self.host = host
         self.sock = sock
+        self.ip = ip
         self.address = address
         self.peer = peer
         self.peer_id = setup.peer
@@ -258,26 +256,25 @@ class Connection:
         """Whether streams can be opened."""
         return self.link.reason is None
 
-    async def open_stream(self, protocol, ms=_ANSWER_MS):
-        """A P2pStream for a protocol such as "/echo/1.0.0", or the first of a list that the peer has. Raises StreamError."""
+    async def open_stream(self, protocol):
+        """A P2pStream for a protocol such as "/echo/1.0.0", or the first of a list that the peer has. Raises StreamError, at
+        the latest after 15 s."""
         names = (protocol,) if isinstance(protocol, str) else protocol
         stream = self.link.dial([name.encode() for name in names])
         if stream is None:
             fail("the connection is closed")
         found = P2pStream(self, stream, "")
-        await self._within(ms, lambda: stream.protocol or stream.is_reset)
+        self.turn()
+        try:
+            while not (stream.protocol or stream.is_reset):
+                await found._wait()
+        finally:
+            if stream.protocol is None:
+                found.reset()
         if stream.protocol is None:
-            found.reset()
             fail("no such protocol, or no answer")
         found.name = str(stream.protocol, "utf-8")
         return found
-
-    async def _within(self, ms, is_done):
-        """Wait until `is_done()`, at most `ms`."""
-        self.turn()
-        deadline = ticks_add(ticks_ms(), ms)
-        while not is_done() and ticks_diff(deadline, ticks_ms()) > 0:
-            await sleep_ms(_LOOK_MS)
 
     async def ping(self):
         """Milliseconds until 32 bytes are back. Raises StreamError."""
@@ -299,8 +296,13 @@ class Connection:
         if stream is None:
             fail("the connection is closed")
         link.identified = None
+        changed = Event()
+        stream.wake = changed.set
+        self.turn()
         stays = list(sys.modules)
-        await self._within(_ANSWER_MS, lambda: link.identified or stream.is_reset)
+        while not (link.identified or stream.is_reset):
+            changed.clear()
+            await changed.wait()
         self.host.forget(stays)
         if not link.identified:
             fail("the peer does not say who it is")
