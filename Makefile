@@ -5,7 +5,7 @@ VENV := build/venv/bin
 # Three workers, since real meshes mostly wait; a file stays with one of them: its tests share a process on a MicroPython.
 PYTEST := $(VENV)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help setup micropython demo test test-long report peers full-nodes broker browser screenshot lint mpy docs clean
+.PHONY: $(shell grep -oE '^[a-z-]+:' $(firstword $(MAKEFILE_LIST)) | tr -d :)
 
 help: ## what one can do here
 	@echo "picoswarm: a peer-to-peer stack for microcontrollers"
@@ -17,18 +17,21 @@ setup: ## the Python environment in build/venv (every other target calls this)
 micropython: ## MicroPython from source: 32-bit unix, mpy-cross, Cortex-M3 and -M0+ under qemu
 	@$(PYTHON) firmware/micropython/build.py
 
+emulator: setup micropython ## the emulated Pico: rp2 firmware with lwIP and PPP, its boot ROM, and rp2040js
+	@$(VENV)/python -m picoswarm_tools.emulator.files
+
 demo: setup ## a gateway, MQTT and real MicroPython nodes on this machine (NODES=12 DEMO_SECONDS=30 HTTP=8080)
 	@$(PYTHON) firmware/micropython/build.py mpy-cross unix32
 	@$(VENV)/picoswarm demo $(if $(NODES),--nodes $(NODES)) $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS)) $(if $(HTTP),--http $(HTTP))
 
-test: setup micropython broker browser full-nodes ## every test, short counts (PYTEST_ARGS= to choose)
+test: setup micropython emulator broker browser full-nodes ## every test, short counts (PYTEST_ARGS= to choose)
 	@$(PYTEST) $(PYTEST_ARGS)
 
-test-long: setup micropython broker browser full-nodes ## every test with the full counts
+test-long: setup micropython emulator broker browser full-nodes ## every test with the full counts
 	@$(PYTHON) firmware/micropython/build.py unix64
 	@PICOSWARM_LONG=1 $(PYTEST) $(PYTEST_ARGS)
 
-report: setup micropython ## measure, print a table, write build/report.json (ROWS=kernel runs a part)
+report: setup micropython emulator ## measure, print a table, write build/report.json (ROWS=kernel runs a part)
 	@$(VENV)/picoswarm report $(if $(ROWS),--rows $(ROWS))
 
 peers: setup micropython ## all that is measured and tested against: full nodes, mosquitto, microdot, umqtt.simple
@@ -52,7 +55,10 @@ lint: setup ## style, as CONTRIBUTING asks
 mpy: setup micropython ## the device library as small .mpy files in build/mpy/$ARCH-O3 (ARCH=armv6m ...)
 	@$(VENV)/python -m picoswarm_tools.mpy --arch $(or $(ARCH),armv6m) -O 3
 
-docs: setup ## pages and files that are generated: docs/boards.md, package.json, a table in docs/gateway.md
+board-memory: setup micropython ## measure boards/measured.json anew (minutes), then the pages that show it
+	@$(VENV)/python -m picoswarm_tools.boards --measure
+
+docs: setup ## pages and files that are generated: docs/boards.md, README's tables, package.json, docs/gateway.md's
 	@$(VENV)/python -m picoswarm_tools.boards && $(VENV)/python -m picoswarm_tools.package && $(VENV)/python -m picoswarm_tools.manual
 
 clean: ## remove build/ (the cache in ~/.cache/picoswarm stays)

@@ -94,9 +94,9 @@ class UnixPort:
         runtimes.find("micropython64" if self._bits == 64 else "micropython")
         library, tests, complaint = _compile(path, self._arch, self._level)
         # By links, since each module keeps its path on the heap: where a checkout lies is nothing that decides a test.
-        for link, goal in (("lib", library), ("t", tests)):
+        for link, goal in (("lib", library), ("t", tests), ("f", HERE.parent / "firmware" / "lib")):
             (folder / link).symlink_to(goal)
-        env = {"MICROPYPATH": "lib:t:.frozen"}
+        env = {"MICROPYPATH": "lib:t:f:.frozen"}
         args = ["-m", "micropython_runner", path.stem, *names]
         try:
             done = runtimes.run_micropython(args, self._heap_kb, env, folder, TIMEOUT_S, self._bits)

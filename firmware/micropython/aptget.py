@@ -124,10 +124,11 @@ def _private(folder, status):
     return dict(keep, APT_CONFIG=str(folder / "apt.conf"), LC_ALL="C", DEBIAN_FRONTEND="noninteractive")
 
 
-def fetch_sources(folder, packages, suites, say):
-    """Download the upstream tarballs of source packages into `folder`, from the first suite that has them all.
+def fetch_sources(folder, packages, suites, say, binaries=()):
+    """Download the upstream tarballs of source packages into `folder`, and binary packages as they are, from the first suite
+    that has them all.
 
-    Returns the paths of the .orig tarballs, in the order of `packages`. Raises AptError.
+    Returns the paths of the .orig tarballs, in the order of `packages`, then those of the .deb files. Raises AptError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = folder / "apt"
@@ -136,27 +137,28 @@ def fetch_sources(folder, packages, suites, say):
         for uri, signed_by in configured_archives():
             shutil.rmtree(state, ignore_errors=True)
             environment = _private(state, "/dev/null")
-            entry = "Types: deb-src\nURIs: %s\nSuites: %s\nComponents: main\nCheck-Valid-Until: no\n" % (uri, suite)
+            types = "deb deb-src" if binaries else "deb-src"
+            entry = "Types: %s\nURIs: %s\nSuites: %s\nComponents: main\nCheck-Valid-Until: no\n" % (types, uri, suite)
             if signed_by:
                 entry += "Signed-By: %s\n" % signed_by
             (state / "parts/source.sources").write_text(entry)
+            get = ["apt-get", "-q", "--only-source", "--download-only", "--tar-only", "source", *packages]
             try:
                 _run(["apt-get", "-q", "update", "--error-on=any"], env=environment)
-                _run(
-                    ["apt-get", "-q", "--only-source", "--download-only", "source", *packages],
-                    env=environment,
-                    cwd=str(folder),
-                )
+                _run(get, env=environment, cwd=str(folder))
+                if binaries:
+                    _run(["apt-get", "-q", "download", *binaries], env=environment, cwd=str(folder))
                 found = [sorted(folder.glob(name + "_*.orig.tar.*")) for name in packages]
+                found += [sorted(folder.glob(name + "_*.deb")) for name in binaries]
                 if all(found):
-                    return [tarballs[-1] for tarballs in found]
+                    return [files[-1] for files in found]
                 troubles.append("%s: no upstream tarball" % suite)
             except AptError as trouble:
                 troubles.append("%s: %s" % (suite, trouble))
                 say("the source packages are not to be had from %s" % suite)
             finally:
                 shutil.rmtree(state, ignore_errors=True)
-    raise AptError("no %s in %s\n%s" % (" and ".join(packages), ", ".join(suites), "\n".join(troubles)))
+    raise AptError("no %s in %s\n%s" % (" and ".join([*packages, *binaries]), ", ".join(suites), "\n".join(troubles)))
 
 
 def missing(packages):

@@ -73,13 +73,13 @@ class Tools:
     def prepare(self, names):
         """Make sure that every compiler which the targets `names` need builds and links. Raises ToolError."""
         if not (shutil.which("gcc") and shutil.which("make") and _links(["gcc"], [])):
-            self._get(["gcc", "libc6-dev", "make"], "gcc and make")
+            self.get(["gcc", "libc6-dev", "make"], "gcc and make")
         if any(name.startswith("unix32") for name in names) and not _links(self._cc32, []):
             self._prepare_32bit()
         if any(name.startswith("qemu") for name in names):
             self._prepare_arm()
 
-    def _get(self, packages, what):
+    def get(self, packages, what):
         """Install what is missing of `packages`."""
         mend = "run `apt-get install %s` as root" % " ".join(packages)
         if not self._install or not shutil.which("apt-get"):
@@ -108,7 +108,7 @@ class Tools:
         if machine not in ("x86_64", "i686"):
             raise ToolError("no 32-bit unix build on %s: set MICROPYTHON to a 32-bit micropython binary" % machine)
         if self._install:
-            self._get(["gcc-multilib"], "gcc -m32")
+            self.get(["gcc-multilib"], "gcc -m32")
         else:
             root = self._unpacked("root-m32", ["gcc-multilib"], "gcc -m32")
             libgcc = next(root.glob("usr/lib/gcc/x86_64-linux-gnu/*/32"), root)
@@ -129,7 +129,7 @@ class Tools:
         if _compiles(["arm-none-eabi-gcc"], self.environment):
             return
         if self._install:
-            self._get(list(_ARM), "the Cortex-M firmware for qemu")
+            self.get(list(_ARM), "the Cortex-M firmware for qemu")
         else:
             root = self._unpacked("root-arm", list(_ARM), "the Cortex-M firmware for qemu")
             self.environment["LD_LIBRARY_PATH"] = _library_path(root)
@@ -143,7 +143,7 @@ class Tools:
         if shutil.which(_QEMU_PACKAGE):
             return
         if self._install:
-            self._get([_QEMU_PACKAGE], "running the Cortex-M firmware")
+            self.get([_QEMU_PACKAGE], "running the Cortex-M firmware")
             return
         root = self._unpacked("root-qemu", [_QEMU_PACKAGE], "running the Cortex-M firmware")
         script.parent.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import log
+from .http import EVENTS
 from .known import KnownNode
+from .limits import Allowance
 from .nodes import Unknown
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ WATCHERS = 32  # clients of /api/events at once
 PING_S = 15  # a comment, so that an idle stream stays open
 SEND_S = 30  # a client that takes nothing for so long is let go
 DAY_S = 366 * 86400
+ASKED, ASKED_EACH_S = 10, 3.0  # questions to boards for clients without the token: so many at once, then one in so long
 PAGE = Path(__file__).parent / "dashboard"
 # The page is files of our own, with neither scripts nor styles in its text: what somebody smuggles into it can load nothing.
 SAFETY = {
@@ -126,6 +129,7 @@ class Api:
         self._ops = operations
         self._gateway = operations.gateway
         self._token = token.encode()
+        self._asking = Allowance(ASKED, ASKED_EACH_S)
         machine = socket.gethostname().lower()
         names = {"localhost", machine, f"{machine}.local", *(host.lower() for host in hosts)}
         get, post = ["GET"], ["POST"]
@@ -139,7 +143,7 @@ class Api:
             Route("/api/history", self._history, methods=get),
             Route("/api/log", self._log, methods=get),
             Route("/api/trace", self._trace, methods=get),
-            Route("/api/events", self._events, methods=get),
+            Route(EVENTS, self._events, methods=get),
             Route("/api/publish", self._publish, methods=post),
             Route("/api/ping", self._ping, methods=post),
         ]
@@ -185,10 +189,12 @@ class Api:
         if "node" not in request.query_params:
             return Json({"node": None, "text": "".join(log.recent)})
         node = self._node(request.query_params["node"])
+        self._allow_asking(request)
         return Json({"node": node.id.hex(), "text": await _told(self._ops.nodes.read_log(node))})
 
     async def _trace(self, request: Request) -> Response:
         node = self._node(request.query_params.get("node", ""))
+        self._allow_asking(request)
         return Json(await _told(self._ops.nodes.trace(node)))
 
     async def _events(self, request: Request) -> Response:
@@ -218,15 +224,26 @@ class Api:
             raise Refusal(404, "this installation has no dashboard")
         return Response(page.read_bytes(), media_type="text/html; charset=utf-8")
 
-    # Writing
+    # Who may
+
+    def _has_token(self, request: Request) -> bool:
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        is_right = hmac.compare_digest(given.strip().encode(), self._token)
+        return bool(self._token) and scheme.lower() == "bearer" and is_right
+
+    def _allow_asking(self, request: Request) -> None:
+        """It makes the gateway ask boards: all who come without the token share what they are worth."""
+        if not self._has_token(request) and not self._asking.take():
+            later = {"retry-after": f"{ASKED_EACH_S:.0f}"}
+            raise Refusal(429, "boards were asked too often; the token, or a little patience, helps", later)
 
     def _authorize(self, request: Request) -> None:
         if not self._token:
             raise Refusal(403, "no token is configured, so nobody may write; see http.token")
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        is_right = hmac.compare_digest(given.strip().encode(), self._token)
-        if scheme.lower() != "bearer" or not is_right:
+        if not self._has_token(request):
             raise Refusal(401, "this needs the header 'Authorization: Bearer TOKEN'", {"www-authenticate": "Bearer"})
+
+    # Writing
 
     async def _publish(self, request: Request) -> Response:
         self._authorize(request)

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from picoswarm.errors import LocalError
 
+from .families.cometbft.table import CometTable
 from .families.mailbox import MailboxTable
 from .families.mqtt.table import MqttTable
 from .profile import gateway_profile
@@ -78,6 +79,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     relay: Limits = msgspec.field(default_factory=Limits)
     mailbox: MailboxTable = msgspec.field(default_factory=MailboxTable)
     mqtt: MqttTable = msgspec.field(default_factory=MqttTable)
+    cometbft: CometTable = msgspec.field(default_factory=CometTable)
 
     def check(self, found: list[tuple[str, str]]) -> None:
         """Add (path of the field, what is wrong with it) for all that no type can tell. A field of a wrong type is None."""
@@ -101,6 +103,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
                 found.append((f"relay.{key}", "more than 0; enabled = false turns the relay off"))
         self.mailbox.check(found)
         self.mqtt.check(found)
+        self.cometbft.check(found)
         for where, word, words in (("log.level", self.log.level, LEVELS), ("log.format", self.log.format, FORMATS)):
             if word and word not in words:
                 found.append((where, f"one of {', '.join(words)}"))

@@ -24,6 +24,7 @@ from picoswarm.store import Store
 from .config import Config
 from .families import Family
 from .families.clock import ClockFamily
+from .families.dialing import Dialing
 from .families.mailbox import MailboxFamily
 from .hub import Hub
 from .limits import allow_files
@@ -66,6 +67,7 @@ class Gateway:
         self._started_at = time.monotonic()
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task] = []
+        self._dialings: list[Dialing] = []
         self._ending = asyncio.Event()
 
     def _asked_for(self) -> list[Family]:
@@ -77,6 +79,10 @@ class Gateway:
             from .families.mqtt.family import MqttFamily
 
             wanted.append(MqttFamily(self.config.mqtt))
+        if self.config.cometbft.chain:
+            from .families.cometbft.family import CometFamily
+
+            wanted.append(CometFamily(self.config.cometbft))
         return wanted
 
     @property
@@ -123,6 +129,8 @@ class Gateway:
             await family.start(self)
             for verb, serve in family.verbs.items():
                 self.node.handle(f"{family.name}/{verb}", serve)
+            self._dialings.append(Dialing(family, self.loops))
+            self._dialings[-1].start()
         await self.operations.start()
         self.log.info("started", id=self.id.hex(), families=sorted(self.families))
 
@@ -130,6 +138,7 @@ class Gateway:
         """End the families, leave the mesh, and close the state."""
         with suppress(Exception):
             await self.operations.stop()
+        await asyncio.gather(*(dialing.stop() for dialing in self._dialings))
         for family in reversed(self.families.values()):
             with suppress(Exception):  # what ends badly must not keep the rest
                 await family.stop()

@@ -35,7 +35,19 @@ LEVELS = (
         "multistream",
     ),
     # 2: who one is, and what goes over the wire
-    ("identity", "identify", "nodekey", "membership", "changes", "slots", "datagram", "noise", "hello", "channel"),
+    (
+        "identity",
+        "identify",
+        "nodekey",
+        "membership",
+        "commits",
+        "changes",
+        "slots",
+        "datagram",
+        "noise",
+        "hello",
+        "channel",
+    ),
     # 3: engines without I/O
     (
         "counters",
@@ -74,11 +86,29 @@ LEVELS = (
         "p2psetup",
     ),
     # 4: all the I/O there is
-    ("net", "tcp", "files", "files_host", "store"),
+    ("net", "tcp", "files", "files_host", "vault", "store"),
     # 5: the composition root and the services
     (
-        *("keys", "saves", "p2pkey", "p2pdial", "p2pstreams", "libp2p", "rekey", "relay", "about", "waiting", "steering", "services", "asking"),
-        *("gatewayinbox", "gateway", "mailbox", "boot", "node", "__init__"),
+        "keys",
+        "saves",
+        "p2pkey",
+        "p2pdial",
+        "p2pstreams",
+        "libp2p",
+        "rekey",
+        "relay",
+        "about",
+        "waiting",
+        "steering",
+        "services",
+        "asking",
+        "gatewayinbox",
+        "gateway",
+        "mailbox",
+        "cometbft",
+        "boot",
+        "node",
+        "__init__",
     ),
 )
 

@@ -141,27 +141,52 @@ def test_letters_reach_the_gateway_that_owns_the_box(mesh):
     asyncio.run(story())
 
 
-@pytest.mark.parametrize(
-    ("verb", "payload"),
-    [
-        ("put", b""),
-        ("put", bytes(31)),
-        ("put", b"\x02" + bytes(31)),
-        ("put", b"\xff" * 32 + b"x"),
-        ("take", b""),
-        ("take", bytes(5)),
-        ("hear", b"\x05a"),
-        ("hear", b"\x02a#"),
-        ("hear", b"\x01a" * 9),
-        ("hear", b"\0"),
-    ],
-)
-def test_malformed_requests_are_refused(mesh, verb, payload):
+MALFORMED = [
+    ("put", b""),
+    ("put", bytes(31)),
+    ("put", b"\x02" + bytes(31)),
+    ("put", b"\xff" * 32 + b"x"),
+    ("take", b""),
+    ("take", bytes(5)),
+    ("hear", b"\x05a"),
+    ("hear", b"\x02a#"),
+    ("hear", b"\x01a" * 9),
+    ("hear", b"\0"),
+]
+
+
+def test_malformed_requests_are_refused(mesh):
     async def story():
         async with Gateway(mesh.config()) as gateway, mesh.node("board", gateway) as board:
-            with pytest.raises(RequestError):
-                await (await board.gateway("mailbox")).request(verb, payload)
+            box = await board.gateway("mailbox")
+            for verb, payload in MALFORMED:
+                with pytest.raises(RequestError):
+                    raise AssertionError(f"{verb} {payload}: {await box.request(verb, payload)}")
             assert await gateway.db.read("SELECT * FROM mailbox_mail") == []
+
+    asyncio.run(story())
+
+
+def test_nobody_fills_the_boxes_of_others(mesh):
+    async def story():
+        table = MailboxTable(messages=4, sender=2, sender_total=3)
+        async with (
+            Gateway(mesh.config(mailbox=table)) as gateway,
+            mesh.node("reader", gateway) as reader,
+            mesh.node("writer", gateway) as writer,
+        ):
+            mine, theirs = await reader.gateway("mailbox"), await writer.gateway("mailbox")
+            await leave(mine, reader.id, b"a note to self")
+            for text in (b"1", b"2"):
+                await leave(theirs, reader.id, text)
+            with pytest.raises(RequestError, match="letters wait there"):
+                await leave(theirs, reader.id, b"3")
+            await leave(theirs, bytes([2]) + bytes(31), b"x")
+            with pytest.raises(RequestError, match="letters wait here"):
+                await leave(theirs, bytes([3]) + bytes(31), b"x")
+            assert [mail.payload for mail in await take_all(reader)] == [b"a note to self", b"1", b"2"]
+            await leave(theirs, reader.id, b"3")
+            assert [mail.payload for mail in await take_all(reader)] == [b"3"]
 
     asyncio.run(story())
 

@@ -17,7 +17,6 @@ IP4 = b"\x0a\x00\x00\x01"
 IP6 = b"\x20\x01" + bytes(13) + b"\x01"
 
 
-
 def keys(epoch=1, seed=0):
     return NetworkKey(bytes(range(seed, seed + 32)), epoch)
 

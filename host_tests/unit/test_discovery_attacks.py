@@ -147,9 +147,7 @@ def test_five_find_failures_empty_a_large_bucket_and_no_small_one_D27():
             elif puppet.codec.type == 1:
                 rid = bytes(puppet.buf[14:18])
                 ip = node.site.ip
-                puppet.say(
-                    encode_pong(puppet.codec, puppet.out, rid, puppet.key, pair, False, ip, PORT, bytes(8), 0), node
-                )
+                puppet.say(encode_pong(puppet.codec, puppet.out, rid, puppet.key, pair, False, ip, PORT, bytes(8), 0), node)
         link.pass_ms(250)
         event = node.next_event()
         while event is not None:

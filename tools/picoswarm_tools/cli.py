@@ -9,8 +9,12 @@ import rich_click as click
 
 # name -> (module, attribute, one line of help). The help stands here so that `picoswarm --help` imports nothing else.
 COMMANDS = {
+    "boards": ("picoswarm_tools.shipping.boards", "boards", "List the boards, and what each was tested on."),
     "demo": ("picoswarm_tools.demo", "demo", "Run a mesh of real MicroPython nodes on this machine."),
+    "deploy": ("picoswarm_tools.shipping.deploy", "deploy", "Bring library, firmware files and program onto a board."),
+    "emulator": ("picoswarm_tools.emulator.command", "emulator", "Run emulated Picos, with a network to this machine."),
     "export": ("picoswarm_gateway.commands", "export", "Write the graph of a running mesh as JSON, DOT, GraphML or CSV."),
+    "flash": ("picoswarm_tools.shipping.flash", "flash", "Put a firmware image onto a board."),
     "gateway": ("picoswarm_gateway.cli", "gateway", "Run a bridge between the mesh and the world."),
     "log": ("picoswarm_gateway.commands", "log", "Print the log of a node, or of the gateway."),
     "nodes": ("picoswarm_gateway.commands", "nodes", "List the nodes that a running gateway knows."),
@@ -51,7 +55,7 @@ def incomplete(name: str, help_line: str, missing: str | None) -> click.Command:
     @click.command(name, short_help=help_line, context_settings={"ignore_unknown_options": True, "help_option_names": []})
     @click.argument("anything", nargs=-1)
     def command(anything: tuple[str, ...]) -> None:
-        raise click.ClickException(f"{missing} is missing. In a checkout: pip install '.[gateway]'")
+        raise click.ClickException(f"{missing} is missing. In a checkout: pip install '.[gateway,flash]'")
 
     return command
 

@@ -33,6 +33,7 @@ LIBRARY = ROOT / "lib" / "picoswarm"
 STUBS = ROOT / "typings" / "picoswarm"
 PROGRAMS = (
     "firmware/*.py",
+    "firmware/lib/swarmboard/*.py",
     "examples/*.py",
     "tools/picoswarm_tools/device/instructions.py",
 )

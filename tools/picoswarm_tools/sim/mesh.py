@@ -21,7 +21,7 @@ from .clock import SECOND, Clock
 from .host import Host
 from .liar import Liar, Lie
 from .nat import Address
-from .network import INTERNET, Conditions, Endpoint, Network, Segment
+from .network import INTERNET, Conditions, Endpoint, Lan, Network, Segment
 
 PORT = 7483
 
@@ -141,7 +141,9 @@ class Node(Host):
         return self._make_engine(rng, now, Membership(self._mesh.network_key))
 
     def _make_engine(self, rng: Any, now: int, keys: Keyring) -> Discovery:
-        engine = Discovery(self.profile, self.identity, keys, rng, now, *self.endpoint.address)
+        segment = self.endpoint.segment
+        prefix = segment.subnet.prefixlen if isinstance(segment, Lan) else 0
+        engine = Discovery(self.profile, self.identity, keys, rng, now, *self.endpoint.address, prefix=prefix)
         for id32, (ip, port) in self.know:
             engine.add_bootstrap(ip, port, id32)
         for id32, (ip, port) in self.saved:
@@ -191,13 +193,16 @@ class Mesh:
         port: int = PORT,
         first_tick: int | None = None,
         profile: Changes = NONE,
+        identity: Identity | None = None,
+        skew_ppm: int = 0,
+        **more: Any,
     ) -> Node:
         """A node that boots at `start_us` and is told the addresses (and ids) of `know`. Without `ip`, a public address of
         its own /24."""
         number = len(self.nodes)
         address = bytes((20 + (number >> 16), number >> 8 & 255, number & 255, 1)) if ip is None else ip
         node = self._make(
-            create_identity(self._identities),
+            identity or create_identity(self._identities),
             Profile(**{**self._profile, **profile}).check(),
             segment or self.network.internet,
             (address, port),  # type: ignore[arg-type]
@@ -205,6 +210,8 @@ class Mesh:
             seed=self.seed,
             work_ms=self._work_ms,
             first_tick=first_tick,
+            skew_ppm=skew_ppm,
+            **more,
         )
         node.know = [(other.id if is_id_known else None, other.endpoint.address) for other in know]
         self.nodes.append(node)

@@ -1,0 +1,27 @@
+"""`machine` of a board, as far as the firmware asks for it and the unix port lacks it: a reset ends the process."""
+
+import sys
+
+RESET = 90  # exit codes, for who runs the process
+SLEEP = 91
+WATCHDOG = 92
+
+PWRON_RESET = 1
+WDT_RESET = 3
+
+
+def reset_cause():
+    return PWRON_RESET
+
+
+def reset():
+    sys.exit(RESET)
+
+
+def deepsleep(ms):
+    print("deep sleep, ms:", ms)
+    sys.exit(SLEEP)
+
+
+def unique_id():
+    return b"\x01\x02\x03\x04\x05\x06\x07\x08"

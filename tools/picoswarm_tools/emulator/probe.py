@@ -1,0 +1,78 @@
+"""A node on an emulated Pico under measurement (programs/emu_probe.py), and members around it in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from picoswarm.membership import Membership
+from picoswarm.slots import NETWORK
+from picoswarm.store import Store
+
+from .. import mpy
+from ..boards import numbers_of
+from ..provision import new_network_key, save
+from .files import ARCH
+from .hub import Link, free_address
+from .pico import EmulatorError, Pico, Repl
+
+BOARD = "RPI_PICO_EMU"
+PROGRAMS = Path(__file__).with_name("programs")
+
+
+def network_files(membership: Membership) -> dict[str, bytes]:
+    """The files of a provisioned folder, by name."""
+    with tempfile.TemporaryDirectory(prefix="picoswarm-") as folder:
+        save(Store(folder), membership)
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def program(name: str) -> bytes:
+    """A program for the Pico, as an .mpy."""
+    path = PROGRAMS / f"{name}.py"
+    return mpy.compile_source(path.read_bytes(), path.name, ARCH)
+
+
+class EmulatedNode:
+    """What is known of a node on an emulated Pico, and what it is told."""
+
+    def __init__(self, pico: Pico, link: Link, repl: Repl) -> None:
+        self.pico, self.link, self.repl = pico, link, repl
+        self.free: dict[str, int] = {}  # bytes of heap, by the stage of its start
+        self.times: dict[str, int] = {}  # ms of its clock
+        self.id = b""
+
+    async def start(self, bootstrap: list[str], numbers: dict[str, int], own: int, is_minded: bool) -> None:
+        """Run the probe until the node has a session."""
+        call = f"run({numbers!r}, {bootstrap!r}, {own}, {is_minded})"
+        await self.repl.begin(f"import emu_probe\nemu_probe.{call}")
+        for stage in ("boot", "link", "import", "start", "joined"):
+            facts = await self.repl.facts(600)
+            self.free[stage] = facts.pop("free")
+            if "id" in facts:
+                self.id = bytes.fromhex(facts.pop("id"))
+            self.times |= {name: value for name, value in facts.items() if name.endswith("_ms")}
+
+    async def ask(self, command: str) -> dict:
+        """The answer to a command. Raises EmulatorError."""
+        self.repl.writer.write(command.encode() + b"\n")
+        return await self.repl.facts()
+
+
+@contextlib.asynccontextmanager
+async def emulated_node(membership: Membership, flash: Path | None = None, is_frozen: bool = True) -> AsyncIterator[EmulatedNode]:
+    """An emulated Pico with a network key and the probe on its flash, at its REPL. With `is_frozen` false the library is on
+    its file system too, and taken from there."""
+    async with Pico(flash, is_frozen) as pico, Link(pico.uart_ports[1], free_address()) as link, pico.repl() as repl:
+        for name, data in network_files(membership).items():
+            await repl.put(f"/swarm/{name}", data)
+        await repl.put("/lib/emu_probe.mpy", program("emu_probe"))
+        if not is_frozen:
+            for path in sorted((mpy.compile_library(ARCH, 3) / "picoswarm").glob("*.mpy")):
+                await repl.put(f"/lib/picoswarm/{path.name}", path.read_bytes())
+        yield EmulatedNode(pico, link, repl)
+
+
+__all__ = ["BOARD", "EmulatedNode", "EmulatorError", "NETWORK", "emulated_node", "new_network_key", "numbers_of"]
