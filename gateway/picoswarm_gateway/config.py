@@ -15,6 +15,7 @@ import msgspec
 from picoswarm.errors import LocalError
 
 from .families.cometbft.table import CometTable
+from .families.libp2p.table import Libp2pTable
 from .families.mailbox import MailboxTable
 from .families.mqtt.table import MqttTable
 from .profile import gateway_profile
@@ -79,6 +80,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     relay: Limits = msgspec.field(default_factory=Limits)
     mailbox: MailboxTable = msgspec.field(default_factory=MailboxTable)
     mqtt: MqttTable = msgspec.field(default_factory=MqttTable)
+    libp2p: Libp2pTable = msgspec.field(default_factory=Libp2pTable)
     cometbft: CometTable = msgspec.field(default_factory=CometTable)
 
     def check(self, found: list[tuple[str, str]]) -> None:
@@ -104,6 +106,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
         self.mailbox.check(found)
         self.mqtt.check(found)
         self.cometbft.check(found)
+        self.libp2p.check(found)
         for where, word, words in (("log.level", self.log.level, LEVELS), ("log.format", self.log.format, FORMATS)):
             if word and word not in words:
                 found.append((where, f"one of {', '.join(words)}"))

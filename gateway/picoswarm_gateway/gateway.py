@@ -83,6 +83,10 @@ class Gateway:
             from .families.cometbft.family import CometFamily
 
             wanted.append(CometFamily(self.config.cometbft))
+        if self.config.libp2p.enabled:
+            from .families.libp2p.family import Libp2pFamily
+
+            wanted.append(Libp2pFamily(self.config.libp2p))
         return wanted
 
     @property

@@ -106,6 +106,7 @@ LEVELS = (
         "gateway",
         "mailbox",
         "cometbft",
+        "p2pgateway",
         "boot",
         "node",
         "__init__",
