@@ -40,12 +40,14 @@ def _value(kind, text):
 def parse_address(text):
     """The parts of an address as a list of (name, value): bytes, or a number for a port; None for what is malformed."""
     words = text.rstrip("/").split("/")
-    if words[0] or not 1 < len(words) <= 2 * _MOST:
+    if words[0] or len(words) < 2:
         return None
     words.pop(0)
     parts = []
     while words:
         name = words.pop(0)
+        if len(parts) == _MOST:
+            return None
         for kind in _KINDS:
             if kind[0] == name or kind[0] == "p2p" and name == "ipfs":
                 break

@@ -147,7 +147,7 @@ class Yamux:
 
     def is_full(self):
         """Whether to read no more for now."""
-        return self.held > self.held_most or self.queued > self.queue_most + 4096
+        return self.held > self.held_most or self.queued > 2 * self.queue_most
 
     def emit(self, kind, flags, number, length, data=b""):
         """Put a frame into `out`."""
