@@ -125,7 +125,7 @@ class Connection:
     """One connection to a libp2p peer. `peer` is its id as text; `peer_id`, in bytes; `address` where it is, a multiaddress
     in bytes."""
 
-    rest = None  # what the socket did not take yet
+    rest = writer = reader = None  # what the socket did not take yet; tasks
 
     def __init__(self, host, sock, ip, address, peer, setup, is_outbound):
         self.host = host
@@ -170,7 +170,7 @@ class Connection:
 
     def start(self):
         """Read from now on."""
-        create_task(self._read())
+        self.reader = create_task(self._read())
 
     async def _read(self):
         link = self.link
@@ -209,7 +209,7 @@ class Connection:
                 self.sent(n)
                 if n < len(data):
                     self.rest = memoryview(data)[n:]
-                    create_task(self._write_rest())
+                    self.writer = create_task(self._write_rest())
         except OSError:
             link.close(_LOST)
             link.out.clear()
@@ -244,6 +244,12 @@ class Connection:
         if self.sock:
             forget_socket(self.sock)
             self.sock = None
+            for task in (self.reader, self.writer):
+                if task is not None:
+                    try:
+                        task.cancel()
+                    except RuntimeError:
+                        pass  # the task that runs now: it ends by itself
             self.host.lost(self)
 
     def close(self):

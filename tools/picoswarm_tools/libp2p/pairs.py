@@ -23,6 +23,7 @@ from picoswarm_gateway.families.libp2p.host import Host
 from picoswarm_gateway.families.libp2p.pubsub import PubSub
 
 from .. import mpy, runtimes
+from ..swarm import free_ports
 from .peers import KINDS, Peer
 
 STEPS = ("handshake", "identify", "100 pings", "echo", "half-close", "reset", "pubsub to it", "pubsub from it")
@@ -172,7 +173,7 @@ async def board(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     program = folder / "libp2p_board.py"
     program.write_text(mpy.translate(BOARD.read_text(), "x86", 3))
     process = await asyncio.create_subprocess_exec(
-        *(str(runtimes.find("micropython")), "-X", f"heapsize={BOARD_HEAP_KB}k", str(program), str(folder / "node")),
+        *(str(runtimes.find("micropython")), "-X", f"heapsize={BOARD_HEAP_KB}k", str(program), str(folder / "node"), str(free_ports(1)[0])),
         *arguments,
         stdout=-1,
         env={**os.environ, "MICROPYPATH": f"{library}:.frozen"},
@@ -205,7 +206,7 @@ async def board_dials(kind: str) -> Marks:
 async def board_listens(kind: str) -> Marks:
     """A real node dials a board."""
     marks = dict.fromkeys(STEPS[:6], False)
-    async with Peer(kind) as peer, board("listen") as process:
+    async with Peer(kind) as peer, board("listen", str(free_ports(1)[0])) as process:
         address = (await said(process))["address"]
         own = address.rpartition("/")[2]
         marks["handshake"] = (await peer.do("dial", addr=address)).get("peer") == own

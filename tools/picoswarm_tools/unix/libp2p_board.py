@@ -1,4 +1,5 @@
-"""A MicroPython node that speaks libp2p: `libp2p_board.py FOLDER dial ADDRESS BYTES`, or `FOLDER listen`. It prints a line of
+"""A MicroPython node that speaks libp2p: `libp2p_board.py FOLDER PORT dial ADDRESS BYTES`, or
+`FOLDER PORT listen PORT`. It prints a line of
 JSON for each step, and with `heap` at the end the most that libp2p took."""
 
 import asyncio
@@ -65,8 +66,8 @@ async def try_all(connection, size):
         say(ok=True)
 
 
-async def main(folder, what, address="", size="0", watched=""):
-    async with Node(folder, network=bytes(range(32)), host="127.0.0.1", port=0) as node:
+async def main(folder, udp, what, address, size="0", watched=""):
+    async with Node(folder, network=bytes(range(32)), host="127.0.0.1", port=int(udp)) as node:
         await asyncio.sleep(1)
         peak = Peak()
         watching = asyncio.create_task(peak.watch()) if watched else None
@@ -81,7 +82,7 @@ async def main(folder, what, address="", size="0", watched=""):
                 say(heap=peak.most)
             connection.close()
             return
-        port = 20000 + int.from_bytes(node.id[:2], "big") % 20000
+        port = int(address)
         node.libp2p.handle("/echo/1.0.0", echo)
         await node.libp2p.listen(port, bytes((127, 0, 0, 1)))
         say(address="/ip4/127.0.0.1/tcp/%d/p2p/%s" % (port, node.libp2p.peer_id))
