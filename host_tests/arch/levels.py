@@ -30,6 +30,7 @@ LEVELS = (
         "ed25519",
         "entropy",
         "protobuf",
+        "peerkey",
         "peerid",
         "multiaddr",
         "multistream",

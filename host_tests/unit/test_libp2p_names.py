@@ -2,7 +2,8 @@
 
 from picoswarm.identify import decode_identify, encode_identify
 from picoswarm.multiaddr import address_text, decode_address, encode_address, parse_address, tcp_address
-from picoswarm.peerid import decode_key, encode_key, node_id, parse_peer, peer_id, peer_text
+from picoswarm.peerid import parse_peer, peer_text
+from picoswarm.peerkey import decode_key, encode_key, node_id, peer_id
 from picoswarm.protobuf import decode_fields, encode_fields, last_of, read_varint, varint
 from support import unhex
 

@@ -6,7 +6,7 @@ from picoswarm.ed25519 import Sign
 from picoswarm.nodekey import Identity
 from picoswarm.p2plink import P2pLink
 from picoswarm.p2psetup import P2pSetup, signed_text
-from picoswarm.peerid import encode_key, peer_id
+from picoswarm.peerkey import encode_key, peer_id
 from support import unhex
 
 RUNTIMES = ("cpython", "small")

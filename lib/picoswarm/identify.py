@@ -2,7 +2,7 @@
 
 from collections import namedtuple
 
-from .peerid import peer_id
+from .peerkey import peer_id
 from .protobuf import decode_fields, encode_fields
 
 VERSION = "picoswarm/1"

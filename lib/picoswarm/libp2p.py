@@ -12,7 +12,7 @@ _TICK_MS = const(5000)
 _PAUSE_MS = const(20)
 _SET_UP_MS = const(10000)
 # Modules of one set-up.
-_ONCE = """steering slots files store nodedb multiaddr p2pdial p2psetup p2pkey peerid
+_ONCE = """peerkey steering slots files store nodedb multiaddr p2pdial p2psetup p2pkey peerid
 identify ed25519 ed25519_viper ed25519_int sha512 sha512_viper sha512_int"""
 
 
@@ -26,7 +26,8 @@ class Libp2p:
 
     inbound_most = 1
     record = 8192  # bytes of the longest Noise record that is taken: what a peer writes at once
-    buffer = 1024
+    buffer = 1024  # bytes that are read at once
+    set_up_buffer = 512  # bytes of the longest message of a set-up
     frame = 512
     streams_most = 4  # of each peer's
     held_most = 2048
@@ -38,7 +39,8 @@ class Libp2p:
         """`identity` has `id`, `static_private` and `static_public`; `rng(n)` gives random bytes; `folder` is the node's;
         `is_over()` says that its node is closed."""
         stays = [name for name in sys.modules if name != "picoswarm.steering"]  # which brought us here
-        from .peerid import encode_key, peer_id, peer_text
+        from .peerid import peer_text
+        from .peerkey import encode_key, peer_id
 
         self.rng = rng
         self.keys = None

@@ -1,7 +1,8 @@
 """Multiaddresses: "/ip4/127.0.0.1/tcp/4001/p2p/12D3Koo..." as text, as bytes and as parts (libp2p specs, addressing). Pure."""
 
 from .compat import const, format_ip, parse_ip
-from .peerid import base58, is_peer_id, parse_peer
+from .peerid import base58, parse_peer
+from .peerkey import is_peer_id
 from .protobuf import read_varint, varint
 
 # Name, code, bytes of its value: -1 for a length before it, 0 for none.

@@ -136,9 +136,8 @@ class Connection:
         self.peer_id = setup.peer
         self.is_outbound = is_outbound
         self._is_held = False  # somebody may wait for the queue
-        self.link = link = P2pLink(setup, self, ticks_ms())
+        self.link = link = P2pLink(setup, self, ticks_ms(), host.buffer)
         link.record = host.record
-        link.buffer = host.buffer
         link.frame = host.frame
         link.streams_most = host.streams_most
         link.held_most = host.held_most

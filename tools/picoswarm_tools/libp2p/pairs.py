@@ -16,7 +16,7 @@ from picoswarm.crypto import run
 from picoswarm.failures import StreamError
 from picoswarm.identity import Kept
 from picoswarm.nodekey import Create
-from picoswarm.peerid import encode_key
+from picoswarm.peerkey import encode_key
 from picoswarm.slots import IDENTITY
 from picoswarm.store import Store
 from picoswarm_gateway.families.libp2p.host import Host

@@ -15,7 +15,7 @@ from picoswarm.crypto import X25519, hkdf, run
 from picoswarm.failures import RequestError, StreamError
 from picoswarm.identity import Kept
 from picoswarm.p2pstreams import P2pStream
-from picoswarm.peerid import encode_key
+from picoswarm.peerkey import encode_key
 
 from .host import Host
 from .keys import ED25519, verify

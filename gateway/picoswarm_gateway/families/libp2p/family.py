@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from picoswarm.failures import StreamError
 from picoswarm.identity import Kept
 from picoswarm.keys import load_identity
-from picoswarm.peerid import encode_key, parse_peer
+from picoswarm.peerid import parse_peer
+from picoswarm.peerkey import encode_key
 from picoswarm.store import Store
 
 from .. import Family, Refused

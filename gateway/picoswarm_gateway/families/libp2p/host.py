@@ -16,7 +16,8 @@ from picoswarm.failures import StreamError
 from picoswarm.libp2p import Libp2p
 from picoswarm.multiaddr import encode_address, parse_address
 from picoswarm.p2pstreams import Connection, P2pStream
-from picoswarm.peerid import parse_peer, peer_id, peer_text
+from picoswarm.peerid import parse_peer, peer_text
+from picoswarm.peerkey import peer_id
 
 from .dialing import Address, Dialer, address_of
 from .keys import verify
@@ -36,6 +37,7 @@ class Host(Libp2p):
 
     record = 65535
     buffer = 131072
+    set_up_buffer = 4096  # RSA keys are long
     frame = 16384
     held_most = 8 << 20
     queue_most = 1 << 20

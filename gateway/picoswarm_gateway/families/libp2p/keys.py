@@ -6,7 +6,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
-from picoswarm.peerid import decode_key, peer_id
+from picoswarm.peerkey import decode_key, peer_id
 
 RSA, ED25519, SECP256K1, ECDSA = 0, 1, 2, 3
 RSA_BITS = range(2048, 8193)  # smaller ones are forged, larger ones cost time
