@@ -2,8 +2,8 @@
 
     python libp2p_echo.py FOLDER ADDRESS [PORT]
 
-FOLDER holds the network key (`picoswarm provision`). ADDRESS is the multiaddress of a go-libp2p, js-libp2p or other node that
-serves /echo/1.0.0, as "/ip4/192.168.1.5/tcp/4001/p2p/12D3Koo...". PORT is the own UDP port in the mesh.
+FOLDER holds the network key (`picoswarm provision`). ADDRESS is the multiaddress of a go-libp2p, js-libp2p or other
+node that serves /echo/1.0.0, as "/ip4/192.168.1.5/tcp/4001/p2p/12D3Koo...". PORT is the own UDP port in the mesh.
 """
 
 import asyncio

@@ -73,9 +73,11 @@ def test_addresses_come_back_as_text_and_as_bytes():
 
 
 def test_malformed_addresses_are_refused():
-    for text in (
-        ("", "/", "ip4/1.2.3.4", "/ip4", "/ip4/1.2.3/tcp/1", "/ip4/1.2.3.4/tcp/65536", "/ip4/1.2.3.4/tcp/x")
-        + ("/what/1", "/ip4/1.2.3.4/p2p/12D3", "/tcp/-1", "/p2p-circuit" * 20)
+    for text in ("", "/", "ip4/1.2.3.4", "/ip4", "/ip4/1.2.3/tcp/1", "/ip4/1.2.3.4/tcp/65536", "/ip4/1.2.3.4/tcp/x") + (
+        "/what/1",
+        "/ip4/1.2.3.4/p2p/12D3",
+        "/tcp/-1",
+        "/p2p-circuit" * 20,
     ):
         assert parse_address(text) is None, text
     whole = encode_address(parse_address("/ip4/1.2.3.4/tcp/80"))

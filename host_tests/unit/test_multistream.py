@@ -44,9 +44,10 @@ def test_lines_may_come_byte_by_byte():
 
 
 def test_garbage_ends_the_choice():
-    for data in (
-        (b"\0", b"\xff\xff\xff", b"\x81\x10" + b"x" * 10, b"GET / HTTP/1.1\r\n\r\n" * 5)
-        + (line(b"/multistream/0.0.1"), _HEADER[:-1] + b"x", _HEADER + line(b"/other"))
+    for data in (b"\0", b"\xff\xff\xff", b"\x81\x10" + b"x" * 10, b"GET / HTTP/1.1\r\n\r\n" * 5) + (
+        line(b"/multistream/0.0.1"),
+        _HEADER[:-1] + b"x",
+        _HEADER + line(b"/other"),
     ):
         dialer = Select((b"/noise",))
         assert dialer.receive(data) is False and dialer.is_failed and dialer.name is None, data

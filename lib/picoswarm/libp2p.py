@@ -29,7 +29,7 @@ class Libp2p:
     buffer = 1024  # bytes that are read at once
     set_up_buffer = 512  # bytes of the longest message of a set-up
     frame = 512
-    streams_most = 4  # of each peer's
+    streams_most = 8  # of each peer's
     held_most = 2048
     queue_most = 2048
     verify = None  # of keys other than Ed25519
@@ -92,7 +92,9 @@ class Libp2p:
         parts = parse_address(address)
         found = tcp_address(parts) if parts else None
         self.forget(stays)
-        if found is None or isinstance(found[0], str) or parts[0][0][:3] == "dns":
+        is_named = found is not None and parts[0][0][:3] == "dns"
+        stays = parts = parse_address = tcp_address = None
+        if found is None or is_named:
             from .errors import LocalError
 
             raise LocalError("not an address of a libp2p peer over TCP: " + address)

@@ -1,4 +1,5 @@
-"""Multiaddresses: "/ip4/127.0.0.1/tcp/4001/p2p/12D3Koo..." as text, as bytes and as parts (libp2p specs, addressing). Pure."""
+"""Multiaddresses: "/ip4/127.0.0.1/tcp/4001/p2p/12D3Koo..." as text, as bytes and as parts (libp2p specs, addressing).
+Pure."""
 
 from .compat import const, format_ip, parse_ip
 from .peerid import base58, parse_peer

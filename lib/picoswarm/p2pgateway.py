@@ -1,4 +1,5 @@
-"""Libp2p peers, reached and being reached through a gateway (docs/libp2p.md; docs/protocol.md 7.13). Loaded when the user does.
+"""Libp2p peers, reached and being reached through a gateway (docs/libp2p.md; docs/protocol.md 7.13). Loaded when the
+user does.
 
     gateway = await node.gateway("libp2p")
     await gateway.publish("sensors", b"21.5")        # to a pubsub topic, signed by the gateway

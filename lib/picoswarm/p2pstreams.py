@@ -1,5 +1,5 @@
-"""A libp2p connection that is set up: its socket, and what its user does with it (docs/libp2p.md). With net.py and tcp.py all
-the sockets there are."""
+"""A libp2p connection that is set up: its socket, and what its user does with it (docs/libp2p.md). With net.py and
+tcp.py all the sockets there are."""
 
 import sys
 from asyncio import Event, create_task
@@ -34,8 +34,8 @@ def fail(text, reason=_LOST):
 
 
 class P2pStream:
-    """Bytes both ways with a libp2p peer (`peer`, its id as text), under the `name` of a protocol. Its methods raise StreamError
-    once the other side, or the connection, has given it up."""
+    """Bytes both ways with a libp2p peer (`peer`, its id as text), under the `name` of a protocol. Its methods raise
+    StreamError once the other side, or the connection, has given it up."""
 
     def __init__(self, connection, stream, name):
         self.connection = connection

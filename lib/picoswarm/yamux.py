@@ -35,7 +35,8 @@ MEMORY = const(5)
 
 
 class Stream:
-    """One stream. `data` waits to be read; `credit` may be sent; `is_ended`: nothing more comes; `is_closed`: nothing more is
+    """One stream. `data` waits to be read; `credit` may be sent; `is_ended`: nothing more comes; `is_closed`: nothing
+    more is
     sent; `is_reset`: neither. `wake`, if there is one, is called after each change. `sink(stream, data)` takes what comes
     instead of `data`, None at the end."""
 
@@ -317,4 +318,3 @@ class Yamux:
         elif ticks_diff(now, self._heard) > _KEEPALIVE_MS:
             self._asked = now
             self.emit(_PING, _SYN, 0, 1)
-

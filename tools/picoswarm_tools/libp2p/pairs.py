@@ -173,7 +173,8 @@ async def board(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     program = folder / "libp2p_board.py"
     program.write_text(mpy.translate(BOARD.read_text(), "x86", 3))
     process = await asyncio.create_subprocess_exec(
-        *(str(runtimes.find("micropython")), "-X", f"heapsize={BOARD_HEAP_KB}k", str(program), str(folder / "node"), str(free_ports(1)[0])),
+        *(str(runtimes.find("micropython")), "-X", f"heapsize={BOARD_HEAP_KB}k", str(program)),
+        *(str(folder / "node"), str(free_ports(1)[0])),
         *arguments,
         stdout=-1,
         env={**os.environ, "MICROPYPATH": f"{library}:.frozen"},

@@ -85,7 +85,7 @@ async def main(folder, udp, what, address, size="0", watched=""):
         port = int(address)
         node.libp2p.handle("/echo/1.0.0", echo)
         await node.libp2p.listen(port, bytes((127, 0, 0, 1)))
-        say(address="/ip4/127.0.0.1/tcp/%d/p2p/%s" % (port, node.libp2p.peer_id))
+        say(address="/".join(("/ip4/127.0.0.1/tcp", str(port), "p2p", node.libp2p.peer_id)))
         await asyncio.sleep(600)
 
 

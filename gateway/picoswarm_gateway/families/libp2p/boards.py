@@ -50,8 +50,8 @@ async def splice(one: Any, other: Any) -> None:
 
 
 class Boards:
-    """See the module. `open_stream(board, name)` opens a stream of the mesh; `secret`: 32 bytes of which the keys are made, the
-    same over restarts; `where`: as `boards` in the table."""
+    """See the module. `open_stream(board, name)` opens a stream of the mesh; `secret`: 32 bytes of which the keys are
+    made, the same over restarts; `where`: as `boards` in the table."""
 
     def __init__(self, open_stream: Any, secret: bytes, where: str) -> None:
         self.hosts: dict[bytes, Host] = {}

@@ -1,7 +1,7 @@
 """The family `libp2p`: the gateway is a peer of libp2p networks, and boards are through it (docs/libp2p.md).
 
-    verbs      publish, subscribe: topics of pubsub; peers: who is connected; lend: a board wants to be reached
-    /libp2p/1  a stream of the mesh by which a board has one to a libp2p peer
+verbs      publish, subscribe: topics of pubsub; peers: who is connected; lend: a board wants to be reached
+/libp2p/1  a stream of the mesh by which a board has one to a libp2p peer
 """
 
 from __future__ import annotations
@@ -115,7 +115,8 @@ class Libp2pFamily(Family):
             raise Refused(str(error)[:64]) from None
 
     async def submit(self, board: bytes, what: bytes) -> bytes:
-        """The verb publish: `flags 1 | message id 4 | length of the topic 1 | topic | payload`, as with MQTT. Raises Refused."""
+        """The verb publish: `flags 1 | message id 4 | length of the topic 1 | topic | payload`, as with MQTT. Raises
+        Refused."""
         if len(what) < HEAD + 1 or len(what) < HEAD + what[5]:
             raise Refused("malformed")
         topic = _text(what[HEAD : HEAD + what[5]])

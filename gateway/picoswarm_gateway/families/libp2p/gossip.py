@@ -36,7 +36,8 @@ class _Peer:
 
 
 class Router:
-    """See the module. `send(peer, rpc)` brings an Rpc to a peer; `deliver(message)` hands a message to who hears its topic."""
+    """See the module. `send(peer, rpc)` brings an Rpc to a peer; `deliver(message)` hands a message to who hears its
+    topic."""
 
     def __init__(self, own: bytes, send: Callable[[bytes, Rpc], None], deliver: Callable[[Message], None]) -> None:
         self.counts: Counter[str] = Counter()

@@ -226,4 +226,3 @@ class Host(Libp2p):
             task.cancel()
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(0)
-

@@ -10,9 +10,9 @@ import time
 
 import trio
 from libp2p import new_host
-from libp2p.custom_types import TProtocol
 from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.crypto.x25519 import create_new_key_pair as create_new_x25519_key_pair
+from libp2p.custom_types import TProtocol
 from libp2p.host.ping import handle_ping
 from libp2p.network.stream.exceptions import StreamEOF
 from libp2p.peer.id import ID
@@ -84,6 +84,7 @@ async def obey(host, pubsub, nursery, o):
         await host.disconnect(peer)
         return {}
     if do == "identify":
+
         def known():
             try:
                 return host.get_peerstore().get_protocols(peer)
@@ -139,7 +140,8 @@ async def obey(host, pubsub, nursery, o):
 
         async def hear():
             async for message in subscription:
-                say(event="message", topic=o["topic"], data=message.data.decode(), **{"from": ID(message.from_id).to_base58()})
+                author = ID(message.from_id).to_base58()
+                say(event="message", topic=o["topic"], data=message.data.decode(), **{"from": author})
 
         nursery.start_soon(hear)
         return {}
@@ -160,19 +162,23 @@ async def main():
         host.set_stream_handler(TProtocol(name), handler)
     router = GossipSub(["/meshsub/1.1.0", "/meshsub/1.0.0"], 6, 4, 12, heartbeat_interval=1)
     pubsub = Pubsub(host, router)
-    async with host.run(listen_addrs=[Multiaddr("/ip4/127.0.0.1/tcp/0")]), trio.open_nursery() as nursery:
-        async with background_trio_service(pubsub), background_trio_service(router):
-            await pubsub.wait_until_ready()
-            addrs = [str(a) for a in host.get_addrs()]
-            own = host.get_id().to_base58()
-            say(id=own, addrs=[a if "/p2p/" in a else f"{a}/p2p/{own}" for a in addrs])
-            async for line in lines():
-                o = json.loads(line)
-                try:
-                    say(**await obey(host, pubsub, nursery, o), did=o["do"])
-                except Exception as error:
-                    say(error=repr(error), did=o["do"])
-            nursery.cancel_scope.cancel()
+    async with (
+        host.run(listen_addrs=[Multiaddr("/ip4/127.0.0.1/tcp/0")]),
+        trio.open_nursery() as nursery,
+        background_trio_service(pubsub),
+        background_trio_service(router),
+    ):
+        await pubsub.wait_until_ready()
+        addrs = [str(a) for a in host.get_addrs()]
+        own = host.get_id().to_base58()
+        say(id=own, addrs=[a if "/p2p/" in a else f"{a}/p2p/{own}" for a in addrs])
+        async for line in lines():
+            o = json.loads(line)
+            try:
+                say(**await obey(host, pubsub, nursery, o), did=o["do"])
+            except Exception as error:
+                say(error=repr(error), did=o["do"])
+        nursery.cancel_scope.cancel()
 
 
 async def lines():
