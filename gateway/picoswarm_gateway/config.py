@@ -16,6 +16,7 @@ from picoswarm.errors import LocalError
 from .families.bitcoin.table import BitcoinTable
 from .families.cometbft.table import CometTable
 from .families.ethereum.table import EthereumTable
+from .families.libp2p.table import Libp2pTable
 from .families.mailbox import MailboxTable
 from .families.mqtt.table import MqttTable
 from .families.update.family import UpdateTable
@@ -76,6 +77,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     mailbox: MailboxTable = msgspec.field(default_factory=MailboxTable)
     mqtt: MqttTable = msgspec.field(default_factory=MqttTable)
     update: UpdateTable = msgspec.field(default_factory=UpdateTable)
+    libp2p: Libp2pTable = msgspec.field(default_factory=Libp2pTable)
     cometbft: CometTable = msgspec.field(default_factory=CometTable)
     ethereum: EthereumTable = msgspec.field(default_factory=EthereumTable)
     bitcoin: BitcoinTable = msgspec.field(default_factory=BitcoinTable)
@@ -106,6 +108,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
         self.cometbft.check(found)
         self.ethereum.check(found)
         self.bitcoin.check(found)
+        self.libp2p.check(found)
         for where, word, words in (("log.level", self.log.level, LEVELS), ("log.format", self.log.format, FORMATS)):
             if word and word not in words:
                 found.append((where, f"one of {', '.join(words)}"))

@@ -94,6 +94,10 @@ class Gateway:
             from .families.bitcoin.family import BitcoinFamily
 
             wanted.append(BitcoinFamily(self.config.bitcoin))
+        if self.config.libp2p.enabled:
+            from .families.libp2p.family import Libp2pFamily
+
+            wanted.append(Libp2pFamily(self.config.libp2p))
         return wanted
 
     @property
