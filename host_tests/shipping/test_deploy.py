@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,7 @@ def holds(port, files):
 def test_the_whole_library_arrives_works_and_is_not_copied_again(there, pty_board, tmp_path):
     app = tmp_path / "mine.py"
     app.write_text("WHO = 'the user'\n")
-    command = ["deploy", pty_board, there.port, "--app", str(app), "--json"]
+    command = ["deploy", pty_board, there.port, "--no-reset", "--json", "--app", str(app)]
     first = CliRunner().invoke(main, command)
     assert first.exit_code == 0, first.output
     facts = json.loads(first.output)
@@ -90,7 +91,14 @@ def test_the_whole_library_arrives_works_and_is_not_copied_again(there, pty_boar
     assert again["kept"] == facts["kept"] + len(facts["changed"])
     assert there.starts == starts + 1  # the one that mpremote asks for: nothing else was restarted
     # A deployment that names no program leaves the one that is there.
-    assert "/app.py" not in json.loads(CliRunner().invoke(main, command[:3] + ["--json"]).output)["changed"]
+    assert "/app.py" not in json.loads(CliRunner().invoke(main, command[:5]).output)["changed"]
+    # It boots into what was deployed; which ends soon, where a radio should be.
+    there.power_off()
+    there.power_on()
+    until = time.monotonic() + 60
+    while b"boot: cause" not in there.said and time.monotonic() < until:
+        time.sleep(0.1)
+    assert b"boot: cause" in there.said
 
 
 def test_only_what_changed_is_copied_and_what_is_gone_goes(there):
@@ -141,7 +149,7 @@ def operations(tmp_path, files):
 def test_a_power_cut_leaves_the_old_release_or_the_new_one(tmp_path):
     old, new = release(1), release(2)
     total = operations(tmp_path, new)
-    cuts = range(1, total + 1) if LONG else sorted(random.Random(4).sample(range(1, total - 9), 4)) + [total - 6, total]
+    cuts = range(1, total + 1) if LONG else sorted(random.Random(4).sample(range(1, total - 9), 2)) + [total]
     flash = tmp_path / "flash"
     with PtyBoard(flash) as board:
         bring(board.port, old)
@@ -175,7 +183,7 @@ def test_a_second_power_cut_while_the_files_land_at_the_next_start_changes_nothi
         deploy._stage(remote, deploy.plan(new, inventory), deploy.plan(new, inventory).changed, lambda *_: None)
         remote.execute("import os; os.rename('/.stage', '/.ready')", is_resumed=True)
         board.power_off()
-        for cut in (2, 1, 3, 2):
+        for cut in (2, 1):
             board.power_on(cut)
             assert board._gone.wait(20), "it had nothing to land"
         board.power_on()

@@ -28,7 +28,7 @@ def flash(tmp_path, port, data, board="RPI_PICO_W", *options):
     image.write_bytes(data)
     done = CliRunner().invoke(main, ["flash", board, str(port), str(image), *options])
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done.exit_code, " ".join(done.output.split())
+    return done.exit_code, " ".join(done.output.replace("│", " ").split())
 
 
 def written(folder):

@@ -47,7 +47,7 @@ def run(*arguments):
     """(exit status, output) of a command."""
     done = CliRunner().invoke(main, [str(word) for word in arguments])
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done.exit_code, done.output
+    return done.exit_code, done.output.replace("│", " ")
 
 
 def test_a_blank_board_is_up_in_one_command_and_the_doctor_says_what_is_next(there, small, tmp_path):
