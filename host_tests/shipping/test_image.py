@@ -56,7 +56,9 @@ def seen_by_micropython(tmp_path, flash):
     path, program = tmp_path / "flash", tmp_path / "look.py"
     path.write_bytes(flash)
     program.write_text(LOOK)
-    done = subprocess.run([find("micropython"), "-X", "heapsize=16m", program, path], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [find("micropython"), "-X", "heapsize=16m", program, path], capture_output=True, text=True, timeout=60
+    )
     return done.stdout.strip() or done.stderr
 
 

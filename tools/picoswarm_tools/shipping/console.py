@@ -14,6 +14,8 @@ from .exits import NoDevice, TimedOut
 BAUD = 115200
 _LOOK_S = 0.2
 _AGAIN_S = 0.5
+# Interrupts what runs, leaves the raw REPL where mpremote may have left the board, and resets it as its button would.
+_RESTART = b"\r\x03\x02import machine; machine.reset()\r"
 
 
 def _open(port: str) -> serial.SerialBase | None:
@@ -23,12 +25,13 @@ def _open(port: str) -> serial.SerialBase | None:
         return None
 
 
-def lines(port: str, until: float | None = None) -> Iterator[str]:
-    """The lines that a board prints, for ever or until that time. A board that restarts takes its port away and brings it
-    back: it is opened again. Raises NoDevice where there is none to begin with."""
+def lines(port: str, until: float | None = None, first: bytes = b"") -> Iterator[str]:
+    """The lines that a board prints, for ever or until that time; `first` is sent before. A board that restarts takes its
+    port away and brings it back: it is opened again. Raises NoDevice where there is none to begin with."""
     line = _open(port)
     if line is None:
         raise NoDevice(f"There is no port {port}, or another program has it. `picoswarm doctor` lists the ports.")
+    line.write(first)
     rest = b""
     while until is None or time.monotonic() < until:
         if line is None:
@@ -48,10 +51,11 @@ def lines(port: str, until: float | None = None) -> Iterator[str]:
         line.close()
 
 
-def wait_for(port: str, text: str, seconds: float) -> list[str]:
-    """All lines up to one that holds `text`. Raises TimedOut with the last of them, NoDevice."""
+def start(port: str, text: str, seconds: float) -> list[str]:
+    """Start the board anew; returns the lines that it prints up to one that holds `text`. Raises TimedOut with the last of
+    them, NoDevice. Its line is open before it starts, so that nothing is missed."""
     seen = []
-    for line in lines(port, time.monotonic() + seconds):
+    for line in lines(port, time.monotonic() + seconds, _RESTART):
         seen.append(line)
         if text in line:
             return seen

@@ -11,7 +11,7 @@ import rich_click as click
 
 from . import progress
 from .board import Board, BoardName
-from .console import wait_for
+from .console import start
 from .deploy import deploy_board
 from .doctor import usb_ports
 from .exits import NoDevice, TimedOut
@@ -121,8 +121,7 @@ def up(
     steps["provision"] = to_board(port, folder, membership, False, settings | more)
     if not dry_run:
         say("Starting")
-        remote.reset()
-        steps["said"] = wait_for(port, READY, seconds)[-1]
+        steps["said"] = start(port, READY, seconds)[-1]
     if as_json:
         click.echo(json.dumps({"board": board.name, "port": port} | steps))
         return
