@@ -31,7 +31,7 @@ test-long: setup micropython emulator broker browser full-nodes ## every test wi
 	@$(PYTHON) firmware/micropython/build.py unix64
 	@PICOSWARM_LONG=1 $(PYTEST) $(PYTEST_ARGS)
 
-report: setup micropython emulator ## measure, print a table, write build/report.json (ROWS=kernel runs a part)
+report: setup micropython ## measure, print a table, write build/report.json (ROWS=kernel runs a part)
 	@$(VENV)/picoswarm report $(if $(ROWS),--rows $(ROWS))
 
 peers: setup micropython ## all that is measured and tested against: full nodes, mosquitto, microdot, umqtt.simple

@@ -24,10 +24,11 @@ async def report(node, updater):
         await asyncio.sleep_ms(300)
 
 
-async def confirm(updater):
+async def confirm(updater, program):
     await asyncio.sleep_ms(GOOD_MS)
-    updater.confirm()
-    tell(confirmed=updater.version)
+    if not program.done():  # on a machine that stood still meanwhile, too
+        updater.confirm()
+        tell(confirmed=updater.version)
 
 
 async def until_told():
@@ -44,7 +45,8 @@ async def main(folder, host, port, bootstrap, boards, *numbers):
     async with Node(folder + "/swarm", profile=changes, host=host, port=int(port), bootstrap=known) as node:
         tell(id=hexlify(node.id).decode(), app=program.NAME, heap=heap_used())
         updater = apps.follow(node, boards.split(","), folder + "/")
-        tasks = [asyncio.create_task(each) for each in (report(node, updater), confirm(updater), program.main())]
+        tasks = [asyncio.create_task(report(node, updater)), asyncio.create_task(program.main())]
+        tasks.insert(1, asyncio.create_task(confirm(updater, tasks[-1])))
         tasks.append(asyncio.create_task(until_told()))
         ready = asyncio.create_task(updater.ready.wait())
         while not ready.done() and not tasks[-1].done() and not tasks[-2].done():

@@ -9,7 +9,6 @@ import os
 from .compat import const
 
 _NOTE = ".update"
-_PIECE = const(256)
 _SYNC = const(16)  # chunks between two orders to the flash: each rewrites a block of it
 
 

@@ -1,7 +1,7 @@
 """A discv4 node on a UDP socket: it answers, keeps its table alive, looks nodes up, and crawls (discv4.md; rows D).
 
 Nobody gets more than it sent before it has proven its address: a PONG to our PING within the last 12 hours, from that
-address. """
+address."""
 
 from __future__ import annotations
 

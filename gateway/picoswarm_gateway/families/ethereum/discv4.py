@@ -1,5 +1,5 @@
 """Packets of discv4 (specs of devp2p, discv4.md): hash 32, signature 65, type 1, a list. The hash covers what follows it,
-and the signature type and list; it gives the sender's public key. """
+and the signature type and list; it gives the sender's public key."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The head of the chain, as peers tell it. Since the merge nobody announces blocks, so one peer is asked now and then for
 the headers after the newest; each must be the child of the one before. Whether the chain is the right one only a beacon
-light client could tell: this is trust in the peers that were asked, of which the one that is ahead counts. """
+light client could tell: this is trust in the peers that were asked, of which the one that is ahead counts."""
 
 from __future__ import annotations
 

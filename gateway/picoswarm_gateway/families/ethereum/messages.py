@@ -1,5 +1,5 @@
 """Messages over RLPx: those of the connection itself (Hello, Disconnect, Ping, Pong) and of eth/68 and eth/69, as far as
-a light peer needs them (specs of devp2p, rlpx.md and caps/eth.md; EIP-7642). """
+a light peer needs them (specs of devp2p, rlpx.md and caps/eth.md; EIP-7642)."""
 
 from __future__ import annotations
 
