@@ -15,8 +15,11 @@ from picoswarm.errors import LocalError
 
 from .families.bitcoin.table import BitcoinTable
 from .families.cometbft.table import CometTable
+from .families.ethereum.table import EthereumTable
+from .families.libp2p.table import Libp2pTable
 from .families.mailbox import MailboxTable
 from .families.mqtt.table import MqttTable
+from .families.update.family import UpdateTable
 from .profile import gateway_profile
 from .relay import Limits
 from .tomlfile import Mistakes as Mistakes
@@ -73,7 +76,10 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     relay: Limits = msgspec.field(default_factory=Limits)
     mailbox: MailboxTable = msgspec.field(default_factory=MailboxTable)
     mqtt: MqttTable = msgspec.field(default_factory=MqttTable)
+    update: UpdateTable = msgspec.field(default_factory=UpdateTable)
+    libp2p: Libp2pTable = msgspec.field(default_factory=Libp2pTable)
     cometbft: CometTable = msgspec.field(default_factory=CometTable)
+    ethereum: EthereumTable = msgspec.field(default_factory=EthereumTable)
     bitcoin: BitcoinTable = msgspec.field(default_factory=BitcoinTable)
 
     def check(self, found: list[tuple[str, str]]) -> None:
@@ -98,8 +104,11 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
                 found.append((f"relay.{key}", "more than 0; enabled = false turns the relay off"))
         self.mailbox.check(found)
         self.mqtt.check(found)
+        self.update.check(found)
         self.cometbft.check(found)
+        self.ethereum.check(found)
         self.bitcoin.check(found)
+        self.libp2p.check(found)
         for where, word, words in (("log.level", self.log.level, LEVELS), ("log.format", self.log.format, FORMATS)):
             if word and word not in words:
                 found.append((where, f"one of {', '.join(words)}"))

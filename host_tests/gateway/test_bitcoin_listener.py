@@ -159,8 +159,8 @@ CLOSES = {
     "an address of a wrong length": message("addrv2", b"\1" + bytes(4) + b"\0\1\5" + bytes(5 + 2)),
     "2,001 headers": message("headers", size(2001) + bytes(81) * 10),
     "a header with transactions": message("headers", b"\1" + REGTEST.genesis + b"\1"),
-    "a header without proof of work": message("headers", b"\1" + REGTEST.genesis[:4] + REGTEST.genesis_hash +
-    bytes(45)), "102 points of a locator": message("getheaders", bytes(4) + times(102, HASH) + HASH),
+    "a header without proof of work": message("headers", b"\1" + REGTEST.genesis[:4] + REGTEST.genesis_hash + bytes(45)),
+    "102 points of a locator": message("getheaders", bytes(4) + times(102, HASH) + HASH),
     "a second version": message("version", VERSION),
     "verack after the handshake": message("verack", b""),
     "sendaddrv2 after the handshake": message("sendaddrv2", b""),

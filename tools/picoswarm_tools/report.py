@@ -29,6 +29,8 @@ GROUPS = (
     ("picoswarm_tools.rows.kernel", ("kernel.",)),
     ("picoswarm_tools.rows.handshake", ("handshake.", "session.setup.", "secure.overhead.", "secure.seal512.")),
     ("picoswarm_tools.rows.size", ("mpy.",)),
+    ("picoswarm_tools.rows.ship", ("ship.",)),
+    ("picoswarm_tools.rows.libp2p", ("libp2p.",)),
     ("picoswarm_tools.rows.mux", ("mux.", "priority.")),
     ("picoswarm_tools.rows.sealed", ("secure.throughput.",)),
     (
@@ -66,6 +68,8 @@ GROUPS = (
     ("picoswarm_tools.rows.gateway_floods", ("gateway.flood.",)),
     ("picoswarm_tools.rows.publish", ("publish.", "swarm.")),
     ("picoswarm_tools.rows.gateway_start", ("gateway.start_seconds",)),
+    ("picoswarm_tools.rows.bitcoin", ("bitcoin.",)),
+    ("picoswarm_tools.rows.update", ("update.",)),
 )
 
 NARROWEST = 130  # columns that the table needs to be readable; a narrower terminal wraps lines

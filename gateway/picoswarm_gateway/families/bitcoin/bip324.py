@@ -29,6 +29,7 @@ from .wire import MOST_BLOCK, Frames, Malformed, longest
 KEY = 64  # bytes of a public key on the wire
 TERMINATOR = 16
 MOST_GARBAGE = 4095
+OWN_GARBAGE = 64  # an old node (bcoin) takes each 24 bytes for a wrong message, and bans an address after ten of them
 REKEY = 224  # packets under one key
 LENGTH, TAG, HEAD = 3, 16, 1
 DECOY = 0x80
@@ -131,7 +132,7 @@ class Encrypted:
         self._magic = magic
         self._is_initiator = is_initiator
         self._secret, self._public = new_key()
-        self._garbage = os.urandom(secrets.randbelow(256)) if garbage is None else garbage
+        self._garbage = os.urandom(secrets.randbelow(OWN_GARBAGE)) if garbage is None else garbage
         self._buffer = bytearray()
         self._pending = b""
         self._size: int | None = None  # of the packet that comes, once its length is known

@@ -1,4 +1,4 @@
-"""The family `bitcoin`: a light peer of the network, and what boards ask of it (docs/bitcoin.md, docs/protocol.md 7.11).
+"""The family `bitcoin`: a light peer of the network, and what boards ask of it (docs/bitcoin.md, docs/protocol.md 7.14).
 
     headers      what follows a block that the board has
     submit       a transaction, in parts
@@ -83,6 +83,7 @@ class BitcoinFamily(Family):
         await self.peers.book.load(gateway.db)
         self.follower = Follower(chain, store, self.peers)
         self.follower.on_change, self.follower.on_block = self._on_change, self._on_block
+        self.follower.scripts = lambda: None if self.sends.pending() else set(self._scripts.values())
         self.chain = chain
         self._store = store
         self.sends = Sends(self.peers, self._on_sent)
@@ -124,6 +125,8 @@ class BitcoinFamily(Family):
             "addresses": len(self.peers.book),
             "clock_offset_s": round(self.peers.offset_s, 1),
             "reorganisations": self.follower.reorganisations,
+            "blocks": self.follower.blocks,
+            "blocks_spared": self.follower.spared,
             "transactions": len(self.sends.all),
             "leases": len(self.leases),
             "counts": {**self.counts, **self.peers.counts, **self.leases.counts},

@@ -11,6 +11,7 @@ from typing import Any
 from .blocks import Transaction, block_transactions
 from .chain import Block, Chain, Change, Unconnected
 from .chainstore import ChainStore
+from .filters import may_have
 from .messages import BLOCK, FILTERS, WITNESS, WITNESS_FLAG, encode_headers
 from .networks import double_sha256
 from .peers import Peer, Peers
@@ -26,13 +27,15 @@ OnBlock = Callable[[Block, list[Transaction]], None]
 
 class Follower:
     """The chain, kept up with the peers. `on_change(change)`: the best chain is another, and on the disk; `on_block(block,
-    transactions)`: a block that `want` had asked for."""
+    transactions)`: a block that `want` had asked for. `scripts()`: all that blocks are looked at for; None: whole blocks are
+    wanted. `spared`: blocks that a filter spared us."""
 
     def __init__(self, chain: Chain, store: ChainStore, peers: Peers) -> None:
         self.chain = chain
         self.on_change: Callable[[Change], None] = lambda change: None
         self.on_block: OnBlock = lambda block, transactions: None
-        self.reorganisations = self.blocks = 0
+        self.scripts: Callable[[], set[bytes] | None] = lambda: None
+        self.reorganisations = self.blocks = self.spared = 0
         self._store = store
         self._peers = peers
         self._changes: asyncio.Queue[Change] = asyncio.Queue()
@@ -60,6 +63,8 @@ class Follower:
             peer.session.send("headers", encode_headers(self.chain.after(hashes, stop, MOST_HEADERS)))
         elif kind == "block":
             self._on_block(peer, value)
+        elif kind == "filter":
+            self._on_filter(*value)
         elif kind in ("missing", "down"):
             self._give_back(peer, None if kind == "down" else {hash32 for _, hash32 in value})
 
@@ -128,6 +133,13 @@ class Follower:
             able = [peer for peer in able if hash32 not in peer.kept.setdefault("lacks", {})] or able
             if not able:
                 continue
+            filtering = [peer for peer in able if peer.is_permanent and serves_filters(peer)]
+            if filtering and self.scripts() and not self._wanted[hash32]:
+                peer = random.choice(filtering)
+                self._asked[hash32] = peer
+                self._wanted[hash32] += 1
+                self._peers.guarded(peer, lambda peer=peer, b=block: peer.session.ask_filter(b.height, b.hash, now))
+                continue
             peer = random.choice(able)
             self._asked[hash32] = peer
             self._wanted[hash32] += 1
@@ -149,6 +161,15 @@ class Follower:
         self._wanted.pop(hash32, None)
         self.blocks += 1
         self.on_block(block, transactions)
+
+    def _on_filter(self, hash32: bytes, data: bytes) -> None:
+        """The filter of a block, of a peer that the user named: others could hide payments by it."""
+        if self._asked.pop(hash32, None) is None:
+            return
+        scripts = self.scripts()
+        if scripts is not None and not may_have(hash32, data, scripts):
+            self.spared += 1
+            self._wanted.pop(hash32, None)
 
     def _give_back(self, peer: Peer, hashes: set[bytes] | None) -> None:
         """A peer has some blocks not, or is gone: others are asked."""

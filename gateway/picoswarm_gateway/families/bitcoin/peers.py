@@ -28,6 +28,7 @@ from .wire import Frames, Malformed
 CONNECT_S = 30.0
 RETRY_S, LONGEST_RETRY_S = 5.0, 300.0
 MANY_FAILURES, CALM_S = 8, 30.0
+KEYS_S = 8.0  # a peer that says nothing to our key for so long knows the first transport only
 TICK_S = 1.0
 PAUSE_S = 3.0  # a tick that comes so late was held up: no peer is blamed for that
 SEED_AFTER_S = 11.0
@@ -48,7 +49,7 @@ class Peer:
         self.transport = transport
         self.writer = writer
         self.is_permanent = is_permanent
-        self.since = time.time()
+        self.began = time.monotonic()
         self.height = 0  # of the best block that it is known to have
         self.best = b""
         self.kept: dict[str, Any] = {}
@@ -158,9 +159,15 @@ class Peers:
             for peer in list(self.all):
                 if late > PAUSE_S:
                     peer.session.excuse(late)
-                self.guarded(peer, lambda peer=peer, now=now: peer.session.tick(now))
+                self.guarded(peer, lambda peer=peer, now=now: self._tick(peer, now))
             self._dial_some(now)
             await asyncio.sleep(TICK_S)
+
+    @staticmethod
+    def _tick(peer: Peer, now: float) -> None:
+        peer.session.tick(now)
+        if peer.session.is_outbound and not peer.transport.is_ready and now - peer.began > KEYS_S:
+            raise Left("no key")
 
     def _begin(self, job: Any) -> None:
         task = asyncio.create_task(job)

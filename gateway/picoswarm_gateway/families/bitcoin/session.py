@@ -213,7 +213,7 @@ class Session:
         self.send("verack")
 
     def _start(self, now: float) -> None:
-        self._pinged = now - PING_S + 5
+        self._pinged = now - PING_S
         self.send("sendheaders")
         if self.is_outbound:
             self.send("getaddr")
