@@ -63,7 +63,8 @@ def incomplete(name: str, help_line: str, missing: str | None) -> click.Command:
     @click.command(name, short_help=help_line, context_settings={"ignore_unknown_options": True, "help_option_names": []})
     @click.argument("anything", nargs=-1)
     def command(anything: tuple[str, ...]) -> None:
-        raise click.ClickException(f"{missing} is missing. In a checkout: pip install '.[gateway,flash]'")
+        extras = "sim" if name == "sim" else "gateway,flash"
+        raise click.ClickException(f"{missing} is missing. In a checkout: pip install '.[{extras}]'")
 
     return command
 

@@ -1,4 +1,5 @@
-"""How the simulator's time and memory grow with the number of nodes: boards that join and stay, a mesh a process.
+"""How the simulator's time and memory, and the hops of a look-up, grow with the number of nodes: boards that join and stay,
+a mesh a process.
 
 python -m picoswarm_tools.sim.growth                    # 100, 300, 1000, 3000, 10000: a table, and build/sim/growth.svg
 python -m picoswarm_tools.sim.growth --nodes 100 300    # minutes instead of an hour
@@ -35,19 +36,24 @@ def alone(nodes: int) -> tuple[float, float, dict[str, float]]:
         return pool.submit(measure, nodes).result()
 
 
-def grow(counts: list[int]) -> Iterator[tuple[int, float, float]]:
+def grow(counts: list[int]) -> Iterator[tuple[int, float, float, float]]:
+    """(nodes, processor seconds, gigabytes, hops of a look-up on average) of each."""
     for nodes in counts:
-        seconds, gigabytes, _ = alone(nodes)
-        yield nodes, seconds, gigabytes
+        seconds, gigabytes, found = alone(nodes)
+        yield nodes, seconds, gigabytes, found["lookup.hops.mean"]
 
 
-def plot(rows: list[tuple[int, float, float]], path: Path) -> None:
-    """Both curves, with straight lines of linear growth beside them."""
+def plot(rows: list[tuple[int, float, float, float]], path: Path) -> None:
+    """All curves; beside time and memory a line of linear growth."""
     from .plotfiles import STYLE, plt
 
-    counts, seconds, gigabytes = zip(*rows, strict=True)
+    counts, seconds, gigabytes, hops = zip(*rows, strict=True)
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(1, 2, figsize=(9, 3.6))
+        figure, axes = plt.subplots(1, 3, figsize=(12, 3.6))
+        axes[2].semilogx(counts, hops, marker="o")
+        axes[2].set_title("Hops of a look-up", loc="left")
+        axes[2].set_xlabel("nodes")
+        axes[2].set_ylim(bottom=0)
         for axis, values, title, unit in (
             (axes[0], seconds, "Processor time", "s"),
             (axes[1], gigabytes, "Memory", "GB"),
@@ -70,7 +76,7 @@ def main() -> None:
     rows = []
     for row in grow(list(options.nodes)):
         rows.append(row)
-        print(f"{row[0]:7,} nodes {row[1]:9.1f} s {row[2]:7.3f} GB", flush=True)
+        print(f"{row[0]:7,} nodes {row[1]:9.1f} s {row[2]:7.3f} GB {row[3]:6.2f} hops", flush=True)
     plot(rows, options.to)
     print(options.to)
 
