@@ -26,6 +26,7 @@ from .families import Family
 from .families.clock import ClockFamily
 from .families.dialing import Dialing
 from .families.mailbox import MailboxFamily
+from .families.update.family import UpdateFamily
 from .hub import Hub
 from .limits import allow_files
 from .loops import Loops
@@ -79,14 +80,24 @@ class Gateway:
             from .families.mqtt.family import MqttFamily
 
             wanted.append(MqttFamily(self.config.mqtt))
+        if self.config.update.enabled:
+            wanted.append(UpdateFamily(self.config.update))
         if self.config.cometbft.chain:
             from .families.cometbft.family import CometFamily
 
             wanted.append(CometFamily(self.config.cometbft))
+        if self.config.ethereum.network:
+            from .families.ethereum.family import EthereumFamily
+
+            wanted.append(EthereumFamily(self.config.ethereum))
         if self.config.bitcoin.network:
             from .families.bitcoin.family import BitcoinFamily
 
             wanted.append(BitcoinFamily(self.config.bitcoin))
+        if self.config.libp2p.enabled:
+            from .families.libp2p.family import Libp2pFamily
+
+            wanted.append(Libp2pFamily(self.config.libp2p))
         return wanted
 
     @property

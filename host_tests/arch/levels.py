@@ -30,6 +30,7 @@ LEVELS = (
         "ed25519",
         "entropy",
         "protobuf",
+        "peerkey",
         "peerid",
         "multiaddr",
         "multistream",
@@ -43,6 +44,8 @@ LEVELS = (
         "commits",
         "changes",
         "slots",
+        "appslots",
+        "manifest",
         "datagram",
         "noise",
         "hello",
@@ -78,6 +81,8 @@ LEVELS = (
         "topics",
         "rpc",
         "returning",
+        "fetching",
+        "serving",
         "logstats",
         "swarm",
         "p2pcipher",
@@ -88,7 +93,7 @@ LEVELS = (
         "transactions",
     ),
     # 4: all the I/O there is
-    ("net", "tcp", "files", "files_host", "vault", "store"),
+    ("net", "tcp", "files", "files_host", "vault", "store", "appfiles"),
     # 5: the composition root and the services
     (
         "keys",
@@ -109,8 +114,12 @@ LEVELS = (
         "gateway",
         "mailbox",
         "cometbft",
+        "ethereum",
+        "p2pgateway",
         "boot",
         "node",
+        "taking",
+        "update",
         "__init__",
     ),
 )

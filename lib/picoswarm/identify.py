@@ -2,7 +2,7 @@
 
 from collections import namedtuple
 
-from .peerid import peer_id
+from .peerkey import peer_id
 from .protobuf import decode_fields, encode_fields
 
 VERSION = "picoswarm/1"
@@ -24,7 +24,8 @@ def encode_identify(public_key, addresses, protocols, observed, agent):
 
 
 def decode_identify(data, peer):
-    """The Identified of a message of a peer (its peer id), or None for what is malformed or tells another key: `public_key` (the
+    """The Identified of a message of a peer (its peer id), or None for what is malformed or tells another key:
+    `public_key` (the
     message), `addresses` (bytes), `protocols` (texts), `observed` (bytes: where it sees us), `version`, `agent`."""
     fields = decode_fields(data)
     if fields is None:

@@ -12,7 +12,7 @@ _TICK_MS = const(5000)
 _PAUSE_MS = const(20)
 _SET_UP_MS = const(10000)
 # Modules of one set-up.
-_ONCE = """steering slots files store nodedb multiaddr p2pdial p2psetup p2pkey peerid
+_ONCE = """peerkey steering slots files store nodedb multiaddr p2pdial p2psetup p2pkey peerid
 identify ed25519 ed25519_viper ed25519_int sha512 sha512_viper sha512_int"""
 
 
@@ -26,9 +26,10 @@ class Libp2p:
 
     inbound_most = 1
     record = 8192  # bytes of the longest Noise record that is taken: what a peer writes at once
-    buffer = 1024
+    buffer = 1024  # bytes that are read at once
+    set_up_buffer = 512  # bytes of the longest message of a set-up
     frame = 512
-    streams_most = 4  # of each peer's
+    streams_most = 8  # of each peer's
     held_most = 2048
     queue_most = 2048
     verify = None  # of keys other than Ed25519
@@ -38,7 +39,8 @@ class Libp2p:
         """`identity` has `id`, `static_private` and `static_public`; `rng(n)` gives random bytes; `folder` is the node's;
         `is_over()` says that its node is closed."""
         stays = [name for name in sys.modules if name != "picoswarm.steering"]  # which brought us here
-        from .peerid import encode_key, peer_id, peer_text
+        from .peerid import peer_text
+        from .peerkey import encode_key, peer_id
 
         self.rng = rng
         self.keys = None
@@ -90,7 +92,9 @@ class Libp2p:
         parts = parse_address(address)
         found = tcp_address(parts) if parts else None
         self.forget(stays)
-        if found is None or isinstance(found[0], str) or parts[0][0][:3] == "dns":
+        is_named = found is not None and parts[0][0][:3] == "dns"
+        stays = parts = parse_address = tcp_address = None
+        if found is None or is_named:
             from .errors import LocalError
 
             raise LocalError("not an address of a libp2p peer over TCP: " + address)
@@ -129,7 +133,7 @@ class Libp2p:
             self.forget(stays)
         from .p2pstreams import Connection
 
-        connection = Connection(self, sock, address, peer, setup, is_outbound)
+        connection = Connection(self, sock, ip, address, peer, setup, is_outbound)
         self.connections.append(connection)
         connection.start()
         return connection

@@ -1,7 +1,9 @@
-"""Multiaddresses: "/ip4/127.0.0.1/tcp/4001/p2p/12D3Koo..." as text, as bytes and as parts (libp2p specs, addressing). Pure."""
+"""Multiaddresses: "/ip4/127.0.0.1/tcp/4001/p2p/12D3Koo..." as text, as bytes and as parts (libp2p specs, addressing).
+Pure."""
 
 from .compat import const, format_ip, parse_ip
-from .peerid import base58, is_peer_id, parse_peer
+from .peerid import base58, parse_peer
+from .peerkey import is_peer_id
 from .protobuf import read_varint, varint
 
 # Name, code, bytes of its value: -1 for a length before it, 0 for none.
@@ -40,12 +42,14 @@ def _value(kind, text):
 def parse_address(text):
     """The parts of an address as a list of (name, value): bytes, or a number for a port; None for what is malformed."""
     words = text.rstrip("/").split("/")
-    if words[0] or not 1 < len(words) <= 2 * _MOST:
+    if words[0] or len(words) < 2:
         return None
     words.pop(0)
     parts = []
     while words:
         name = words.pop(0)
+        if len(parts) == _MOST:
+            return None
         for kind in _KINDS:
             if kind[0] == name or kind[0] == "p2p" and name == "ipfs":
                 break

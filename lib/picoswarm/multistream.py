@@ -17,8 +17,8 @@ class Select:
     """One side of one choice. The dialer gives the names that it wants, the best first; the first goes out with the header,
     before anything came (`out`). The listener gives `accepts`, a function that says of a name (bytes) whether it is served.
 
-    `receive` takes what came; then `out` is to be sent and set to nothing by whoever sent it, `name` is what was agreed on, and
-    `is_failed` that nothing will be."""
+    `receive` takes what came; then `out` is to be sent and set to nothing by whoever sent it, `name` is what was
+    agreed on, and `is_failed` that nothing will be."""
 
     def __init__(self, names, accepts=None):
         self.name = None

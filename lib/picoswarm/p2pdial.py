@@ -15,7 +15,7 @@ def _fail(text):
 async def set_up(host, sock, is_outbound, dialed, ms):
     """The P2pSetup of a socket (outbound: one on its way), done. Raises StreamError, OSError."""
     deadline = ticks_add(ticks_ms(), ms)
-    setup = P2pSetup(host.keys, host.rng, is_outbound, dialed, host.verify)
+    setup = P2pSetup(host.keys, host.rng, is_outbound, dialed, host.verify, host.set_up_buffer)
     if is_outbound:
         await writable(sock)
     while setup.stage < 2:

@@ -11,8 +11,8 @@ LIBP2P = Kind(8, "libp2p", copies=1)  # id 32 | signature 64
 
 
 async def take_keys(identity, public_key, folder):
-    """`static_private`, `static_public`, `public_key` and `signature`, as p2psetup.py wants them. The signature is loaded, or
-    made, which takes a board a second. Raises StoreError where the seed cannot be read."""
+    """`static_private`, `static_public`, `public_key` and `signature`, as p2psetup.py wants them. The signature is
+    loaded, or made, which takes a board a second. Raises StoreError where the seed cannot be read."""
     kept = Kept()
     kept.static_private = identity.static_private
     kept.static_public = identity.static_public

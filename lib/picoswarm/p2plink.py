@@ -23,15 +23,16 @@ class P2pLink(Yamux):
     The owner reads into `buf` from `fill` on, at most `room` bytes, and says so to `received`."""
 
     record = 65535  # bytes of the longest record that is taken
-    buffer = 1024  # bytes of the buffer: it grows for a longer record, and that goes again
 
-    def __init__(self, setup, owner, now):
+    def __init__(self, setup, owner, now, buffer=1024):
         Yamux.__init__(self, setup.is_initiator, now)
         self.peer = setup.peer
         self._owner = owner
         self.identified = None
-        self.buf = setup.buf
+        self.buffer = buffer  # bytes of `buf`, which grows for a longer record and shrinks again
+        self.buf = bytearray(max(buffer, len(setup.buf)))
         self.fill = setup.fill
+        self.buf[: self.fill] = setup.buf[: self.fill]
         self._seal, self._open = setup.ciphers
         self._rest = setup.rest
 
@@ -197,13 +198,14 @@ class P2pLink(Yamux):
                 self.identified = found
                 self._owner.news()
             stream.close()
+            stream.changed()
 
     def ended(self):
         self._owner.news()
 
     def tick(self, now):
         for stream in list(self.streams.values()):
-            if stream.select and ticks_diff(now, stream.since) > _NEGOTIATE_MS:
+            if (stream.select or stream.protocol in (ID, PUSH)) and ticks_diff(now, stream.since) > _NEGOTIATE_MS:
                 stream.reset()
         Yamux.tick(self, now)
 

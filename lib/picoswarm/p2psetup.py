@@ -5,13 +5,12 @@ from .compat import const
 from .multistream import Select
 from .noise import Noise
 from .p2pcipher import Cipher
-from .peerid import ED25519, decode_key, peer_id
+from .peerkey import ED25519, decode_key, peer_id
 from .protobuf import decode_fields, encode_fields, last_of
 
 _NOISE = b"/noise"
 _YAMUX = b"/yamux/1.0.0"
 _SIGNED = b"noise-libp2p-static-key:"
-_BUFFER = const(1024)
 _TAG = const(16)
 
 _DONE = const(2)  # stages, as in handshake.py
@@ -31,16 +30,18 @@ def signed_text(static_public):
 
 
 class P2pSetup:
-    """One side. `identity` has `static_private`, `static_public` (32 each), `public_key` (the message of the identity key) and
+    """One side. `identity` has `static_private`, `static_public` (32 each), `public_key` (the message of the identity
+    key) and
     `signature` (64: its own of `signed_text`). `dialed` is the peer id that must be at the other end, or None.
-    `verify(kind, key, signature, text)` checks keys other than Ed25519; None: those are refused.
+    `verify(kind, key, signature, text)` checks keys other than Ed25519; None: those are refused. `size`: bytes of `buf`.
 
     The owner reads into `buf` at `fill`, says so to `receive`, and calls `work` as long as it returns True; after each it
-    sends `out` and sets it to nothing, and looks at `stage`: 2 done, 3 failed for `reason` (a text). When done, `peer` is the
+    sends `out` and sets it to nothing, and looks at `stage`: 2 done, 3 failed for `reason` (a text). When done,
+    `peer` is the
     peer id, `ciphers` (to send, to receive), and `rest` what came for Yamux; what is left in buf[:fill] came behind it."""
 
-    def __init__(self, identity, rng, is_initiator, dialed=None, verify=None):
-        self.buf = bytearray(_BUFFER)
+    def __init__(self, identity, rng, is_initiator, dialed=None, verify=None, size=1024):
+        self.buf = bytearray(size)
         self.fill = self.stage = 0
         self.reason = ""
         self.out = self.rest = b""

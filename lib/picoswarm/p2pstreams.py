@@ -1,5 +1,5 @@
-"""A libp2p connection that is set up: its socket, and what its user does with it (docs/libp2p.md). With net.py and tcp.py all
-the sockets there are."""
+"""A libp2p connection that is set up: its socket, and what its user does with it (docs/libp2p.md). With net.py and
+tcp.py all the sockets there are."""
 
 import sys
 from asyncio import Event, create_task
@@ -11,7 +11,6 @@ from .compat import (
     read_into,
     readable,
     sleep_ms,
-    ticks_add,
     ticks_diff,
     ticks_ms,
     writable,
@@ -20,11 +19,9 @@ from .compat import (
 from .p2plink import ID, PING, PUSH, P2pLink
 
 _CHUNK = const(512)
-_LOOK_MS = const(10)
 _PAUSE_MS = const(20)
 _MEMORY = const(5)  # see yamux.py
 _LOST = const(3)
-_ANSWER_MS = const(10000)
 _PING = const(32)
 REASONS = ("closed", "protocol error", "internal error", "connection lost", "too slow", "out of memory")
 
@@ -37,8 +34,8 @@ def fail(text, reason=_LOST):
 
 
 class P2pStream:
-    """Bytes both ways with a libp2p peer (`peer`, its id as text), under the `name` of a protocol. Its methods raise StreamError
-    once the other side, or the connection, has given it up."""
+    """Bytes both ways with a libp2p peer (`peer`, its id as text), under the `name` of a protocol. Its methods raise
+    StreamError once the other side, or the connection, has given it up."""
 
     def __init__(self, connection, stream, name):
         self.connection = connection
@@ -128,19 +125,19 @@ class Connection:
     """One connection to a libp2p peer. `peer` is its id as text; `peer_id`, in bytes; `address` where it is, a multiaddress
     in bytes."""
 
-    rest = None  # what the socket did not take yet
+    rest = writer = reader = None  # what the socket did not take yet; tasks
 
-    def __init__(self, host, sock, address, peer, setup, is_outbound):
+    def __init__(self, host, sock, ip, address, peer, setup, is_outbound):
         self.host = host
         self.sock = sock
+        self.ip = ip
         self.address = address
         self.peer = peer
         self.peer_id = setup.peer
         self.is_outbound = is_outbound
         self._is_held = False  # somebody may wait for the queue
-        self.link = link = P2pLink(setup, self, ticks_ms())
+        self.link = link = P2pLink(setup, self, ticks_ms(), host.buffer)
         link.record = host.record
-        link.buffer = host.buffer
         link.frame = host.frame
         link.streams_most = host.streams_most
         link.held_most = host.held_most
@@ -172,7 +169,7 @@ class Connection:
 
     def start(self):
         """Read from now on."""
-        create_task(self._read())
+        self.reader = create_task(self._read())
 
     async def _read(self):
         link = self.link
@@ -211,7 +208,7 @@ class Connection:
                 self.sent(n)
                 if n < len(data):
                     self.rest = memoryview(data)[n:]
-                    create_task(self._write_rest())
+                    self.writer = create_task(self._write_rest())
         except OSError:
             link.close(_LOST)
             link.out.clear()
@@ -246,6 +243,12 @@ class Connection:
         if self.sock:
             forget_socket(self.sock)
             self.sock = None
+            for task in (self.reader, self.writer):
+                if task is not None:
+                    try:
+                        task.cancel()
+                    except RuntimeError:
+                        pass  # the task that runs now: it ends by itself
             self.host.lost(self)
 
     def close(self):
@@ -258,26 +261,25 @@ class Connection:
         """Whether streams can be opened."""
         return self.link.reason is None
 
-    async def open_stream(self, protocol, ms=_ANSWER_MS):
-        """A P2pStream for a protocol such as "/echo/1.0.0", or the first of a list that the peer has. Raises StreamError."""
+    async def open_stream(self, protocol):
+        """A P2pStream for a protocol such as "/echo/1.0.0", or the first of a list that the peer has. Raises StreamError, at
+        the latest after 15 s."""
         names = (protocol,) if isinstance(protocol, str) else protocol
         stream = self.link.dial([name.encode() for name in names])
         if stream is None:
             fail("the connection is closed")
         found = P2pStream(self, stream, "")
-        await self._within(ms, lambda: stream.protocol or stream.is_reset)
+        self.turn()
+        try:
+            while not (stream.protocol or stream.is_reset):
+                await found._wait()
+        finally:
+            if stream.protocol is None:
+                found.reset()
         if stream.protocol is None:
-            found.reset()
             fail("no such protocol, or no answer")
         found.name = str(stream.protocol, "utf-8")
         return found
-
-    async def _within(self, ms, is_done):
-        """Wait until `is_done()`, at most `ms`."""
-        self.turn()
-        deadline = ticks_add(ticks_ms(), ms)
-        while not is_done() and ticks_diff(deadline, ticks_ms()) > 0:
-            await sleep_ms(_LOOK_MS)
 
     async def ping(self):
         """Milliseconds until 32 bytes are back. Raises StreamError."""
@@ -299,8 +301,13 @@ class Connection:
         if stream is None:
             fail("the connection is closed")
         link.identified = None
+        changed = Event()
+        stream.wake = changed.set
+        self.turn()
         stays = list(sys.modules)
-        await self._within(_ANSWER_MS, lambda: link.identified or stream.is_reset)
+        while not (link.identified or stream.is_reset):
+            changed.clear()
+            await changed.wait()
         self.host.forget(stays)
         if not link.identified:
             fail("the peer does not say who it is")

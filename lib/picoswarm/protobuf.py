@@ -77,7 +77,8 @@ def decode_fields(buf):
 
 
 def last_of(fields, number, kind=bytes):
-    """The last value of a field, which is the one that counts, as Protocol Buffers have it, if it is of this kind; else None."""
+    """The last value of a field, which is the one that counts, as Protocol Buffers have it, if it is of this kind;
+    else None."""
     found = None
     for each, value in fields:
         if each == number and isinstance(value, kind):

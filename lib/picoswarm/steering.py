@@ -57,8 +57,8 @@ def bind(node, name):
     if name == "libp2p":
         from .libp2p import of
 
-        node.libp2p = of(node)  # which is found there from now on
-        return node.libp2p
+        node.libp2p = own = of(node)  # which is found there from now on
+        return own
     call = {"keep": keep, "protect": protect, "disconnect": disconnect, "ban": ban}.get(name)
     if call is None:
         raise AttributeError(name)

@@ -35,7 +35,8 @@ MEMORY = const(5)
 
 
 class Stream:
-    """One stream. `data` waits to be read; `credit` may be sent; `is_ended`: nothing more comes; `is_closed`: nothing more is
+    """One stream. `data` waits to be read; `credit` may be sent; `is_ended`: nothing more comes; `is_closed`: nothing
+    more is
     sent; `is_reset`: neither. `wake`, if there is one, is called after each change. `sink(stream, data)` takes what comes
     instead of `data`, None at the end."""
 
@@ -147,7 +148,7 @@ class Yamux:
 
     def is_full(self):
         """Whether to read no more for now."""
-        return self.held > self.held_most or self.queued > self.queue_most + 4096
+        return self.held > self.held_most or self.queued > 2 * self.queue_most
 
     def emit(self, kind, flags, number, length, data=b""):
         """Put a frame into `out`."""
@@ -317,4 +318,3 @@ class Yamux:
         elif ticks_diff(now, self._heard) > _KEEPALIVE_MS:
             self._asked = now
             self.emit(_PING, _SYN, 0, 1)
-

@@ -4,6 +4,7 @@ from typing import Any, Literal, NamedTuple, Self, overload
 from .bitcoin import Bitcoin
 from .channel import Reactor
 from .gateway import Gateway
+from .libp2p import Libp2p
 from .membership import Membership
 from .profile import Profile
 from .services import Stream, Subscription
@@ -20,6 +21,7 @@ class Peer(NamedTuple):
 class Node:
     id: bytes | None
     events: Events
+    libp2p: Libp2p
     def __init__(
         self,
         folder: str | Store,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 
 from .. import runtimes
+from ..libp2p.peers import bring_python
 from . import alternatives, golang, knots, npm, sources
 
 Bring = Callable[[], object]
@@ -37,6 +38,7 @@ def others() -> dict[str, Bring]:
         "microdot": partial(_unless_there, alternatives.microdot, alternatives.bring_microdot),
         "umqtt.simple": partial(_unless_there, alternatives.umqtt, alternatives.bring_umqtt),
         "mqtt_as": alternatives.mqtt_as,
+        "py-libp2p": bring_python,
     }
 
 

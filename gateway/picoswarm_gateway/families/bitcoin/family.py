@@ -1,4 +1,4 @@
-"""The family `bitcoin`: a light peer of the network, and what boards ask of it (docs/bitcoin.md, docs/protocol.md 7.11).
+"""The family `bitcoin`: a light peer of the network, and what boards ask of it (docs/bitcoin.md, docs/protocol.md 7.14).
 
     headers      what follows a block that the board has
     submit       a transaction, in parts
