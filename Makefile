@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := build/venv/bin
-# Three workers, since real meshes mostly wait; a file stays with one of them: its tests share a process on a MicroPython.
-PYTEST := $(VENV)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+# Four workers, since real meshes mostly wait; a file stays with one of them: its tests share a process on a MicroPython.
+PYTEST := $(VENV)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .PHONY: $(shell grep -oE '^[a-z-]+:' $(firstword $(MAKEFILE_LIST)) | tr -d :)
 
@@ -49,8 +49,38 @@ browser: setup ## chromium, for the dashboard's test and its picture (as root; e
 screenshot: setup micropython browser ## docs/dashboard.png, of a real mesh on this machine
 	@$(VENV)/python -m picoswarm_tools.screenshot
 
+sim-picture: setup browser ## docs/simulator.png, of a report of the simulator
+	@$(VENV)/python -m picoswarm_tools.sim.picture
+
 lint: setup ## style, as CONTRIBUTING asks
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check tools gateway host_tests --exclude host_tests/unit
+
+boards: setup ## the boards, and what each was tested on
+	@$(VENV)/picoswarm boards
+
+doctor: setup ## find boards that are plugged in, and say what each needs next
+	@$(VENV)/picoswarm doctor $(PORT)
+
+flash: setup ## a firmware onto a board (BOARD=ESP32_GENERIC PORT=/dev/ttyUSB0 IMAGE=firmware.bin)
+	@$(VENV)/picoswarm flash $(BOARD) $(PORT) $(IMAGE)
+
+deploy: setup micropython ## library, firmware's files and program onto a board (BOARD= PORT= APP=)
+	@$(VENV)/picoswarm deploy $(BOARD) $(PORT) $(if $(APP),--app $(APP))
+
+provision: setup ## make a board a member of a mesh (PORT= FOLDER= WIFI=)
+	@$(VENV)/picoswarm provision --port $(PORT) $(if $(FOLDER),--folder $(FOLDER)) $(if $(WIFI),--wifi $(WIFI))
+
+up: setup micropython ## all of it: from a blank board to a member of a mesh (BOARD= PORT= IMAGE= FOLDER= WIFI=)
+	@$(VENV)/picoswarm up $(BOARD) $(PORT) $(if $(IMAGE),--image $(IMAGE)) $(if $(FOLDER),--folder $(FOLDER)) $(if $(WIFI),--wifi $(WIFI))
+
+image: setup micropython ## a firmware with the library in its file system, one file (BOARD= FIRMWARE=)
+	@$(VENV)/picoswarm image $(BOARD) $(FIRMWARE)
+
+firmware: setup ## how to build a firmware with the library frozen in (BOARD=)
+	@$(VENV)/picoswarm firmware $(BOARD)
+
+monitor: setup ## what a board prints (PORT=)
+	@$(VENV)/picoswarm monitor $(PORT)
 
 mpy: setup micropython ## the device library as small .mpy files in build/mpy/$ARCH-O3 (ARCH=armv6m ...)
 	@$(VENV)/python -m picoswarm_tools.mpy --arch $(or $(ARCH),armv6m) -O 3
@@ -59,7 +89,7 @@ board-memory: setup micropython ## measure boards/measured.json anew (minutes), 
 	@$(VENV)/python -m picoswarm_tools.boards --measure
 
 docs: setup ## pages and files that are generated: docs/boards.md, README's tables, package.json, docs/gateway.md's
-	@$(VENV)/python -m picoswarm_tools.boards && $(VENV)/python -m picoswarm_tools.package && $(VENV)/python -m picoswarm_tools.manual
+	@$(VENV)/python -m picoswarm_tools.boards && $(VENV)/python -m picoswarm_tools.package && $(VENV)/python -m picoswarm_tools.manual && $(VENV)/python -m picoswarm_tools.sim.manual
 
 clean: ## remove build/ (the cache in ~/.cache/picoswarm stays)
 	@rm -rf build

@@ -26,6 +26,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import log
+from .families.update.bundle import LONGEST, Refused
 from .http import EVENTS
 from .known import KnownNode
 from .limits import Allowance
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 HEAD = 16 * 1024  # bytes of a request's head
 BODY = 64 * 1024
+BODIES = {"/api/updates": LONGEST}  # longer ones, by path
 WATCHERS = 32  # clients of /api/events at once
 PING_S = 15  # a comment, so that an idle stream stays open
 SEND_S = 30  # a client that takes nothing for so long is let go
@@ -88,8 +90,9 @@ class Guard:
         if not self._is_ours(headers.get(b"host", b"").decode("latin-1")):
             error = Json({"error": "this host name is not served here; see http.hosts"}, 421)
         length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > BODY:
-            error = Json({"error": f"a request has at most {BODY} bytes"}, 413)
+        most = BODIES.get(scope["path"], BODY)
+        if not length.isdigit() or int(length) > most:
+            error = Json({"error": f"a request has at most {most} bytes"}, 413)
         if error:
             return await error(scope, receive, send)
         taken = 0
@@ -98,8 +101,8 @@ class Guard:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
-            if taken > BODY:
-                raise Refusal(413, f"a request has at most {BODY} bytes")
+            if taken > most:
+                raise Refusal(413, f"a request has at most {most} bytes")
             return message
 
         async def safe(message: Message) -> None:
@@ -144,6 +147,8 @@ class Api:
             Route("/api/log", self._log, methods=get),
             Route("/api/trace", self._trace, methods=get),
             Route(EVENTS, self._events, methods=get),
+            Route("/api/updates", self._updates, methods=get),
+            Route("/api/updates", self._put_update, methods=post),
             Route("/api/publish", self._publish, methods=post),
             Route("/api/ping", self._ping, methods=post),
         ]
@@ -224,6 +229,9 @@ class Api:
             raise Refusal(404, "this installation has no dashboard")
         return Response(page.read_bytes(), media_type="text/html; charset=utf-8")
 
+    async def _updates(self, _request: Request) -> Response:
+        return Json(self._update_family().overview())
+
     # Who may
 
     def _has_token(self, request: Request) -> bool:
@@ -268,7 +276,22 @@ class Api:
         rtt = round(await _told(self._ops.nodes.questions.ping(node)), 2)
         return Json({"id": node.id.hex(), "name": node.name, "rtt_ms": rtt})
 
+    async def _put_update(self, request: Request) -> Response:
+        self._authorize(request)
+        try:
+            return Json(self._update_family().put(await request.body()))
+        except Refused as error:
+            raise Refusal(400, str(error)) from None
+        except OSError as error:
+            raise Refusal(507, f"the bundle cannot be kept: {error}") from None
+
     # Helpers
+
+    def _update_family(self) -> Any:
+        family = self._gateway.families.get("update")
+        if family is None:
+            raise Refusal(404, "updates are off; see update.enabled")
+        return family
 
     def _node(self, text: Any) -> KnownNode:
         try:

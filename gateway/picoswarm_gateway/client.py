@@ -50,6 +50,10 @@ class Client:
         """The answer to a write."""
         return await self._ask("POST", path, json=body)
 
+    async def send(self, path: str, raw: bytes) -> Any:
+        """The same, with bytes that are no JSON."""
+        return await self._ask("POST", path, content=raw)
+
     async def _ask(self, method: str, path: str, **more: Any) -> Any:
         try:
             answer = await self._http.request(method, path, **more)

@@ -26,6 +26,7 @@ from .families import Family
 from .families.clock import ClockFamily
 from .families.dialing import Dialing
 from .families.mailbox import MailboxFamily
+from .families.update.family import UpdateFamily
 from .hub import Hub
 from .limits import allow_files
 from .loops import Loops
@@ -79,6 +80,8 @@ class Gateway:
             from .families.mqtt.family import MqttFamily
 
             wanted.append(MqttFamily(self.config.mqtt))
+        if self.config.update.enabled:
+            wanted.append(UpdateFamily(self.config.update))
         if self.config.cometbft.chain:
             from .families.cometbft.family import CometFamily
 
@@ -87,6 +90,14 @@ class Gateway:
             from .families.libp2p.family import Libp2pFamily
 
             wanted.append(Libp2pFamily(self.config.libp2p))
+        if self.config.ethereum.network:
+            from .families.ethereum.family import EthereumFamily
+
+            wanted.append(EthereumFamily(self.config.ethereum))
+        if self.config.bitcoin.network:
+            from .families.bitcoin.family import BitcoinFamily
+
+            wanted.append(BitcoinFamily(self.config.bitcoin))
         return wanted
 
     @property

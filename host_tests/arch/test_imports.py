@@ -110,7 +110,8 @@ def test_code_above_the_library_uses_its_public_names(folder):
                 assert not private, f"{path.relative_to(ROOT)} reaches into {node.module}: {private}"
 
 
-FAMILIES = {"picoswarm.cometbft"}  # modules for who uses that family of full nodes, documented as such
+# Modules for who uses a family of full nodes, documented as such.
+FAMILIES = {"picoswarm.bitcoin", "picoswarm.cometbft", "picoswarm.ethereum"}
 
 
 def test_an_example_needs_only_the_package_itself():

@@ -24,7 +24,7 @@ from swarmboard import improv  # noqa: E402
 
 SHIMS = Path(__file__).with_name("shims")
 FIRMWARE = runtimes.ROOT / "firmware"
-RESET, SLEEP = 90, 91
+RESET, SLEEP, WATCHDOG = 90, 91, 92
 PATIENCE_S = 60.0
 
 
@@ -38,12 +38,13 @@ class BoardProcess:
         self.packets: list[tuple[int, bytes]] = []
         self.ends: list[int] = []
         self.is_held = False  # switched off at its next end
+        self.listeners: list[Callable[[bytes], object]] = []  # of what it sends over the serial line
         self._board = board
         self._heap = next(each for each in boards.boards() if each["board"] == board)["heap_bytes"]
         self._parser = improv.Parser()
         self._life: asyncio.Task | None = None
         self._process: asyncio.subprocess.Process | None = None
-        for name in ("boot.py", "main.py"):
+        for name in ("boot.py", "main.py", "apps.py"):
             shutil.copy(FIRMWARE / name, folder / name)
         (folder / "air.json").write_text("{}")
 
@@ -104,7 +105,7 @@ class BoardProcess:
             if self.is_held:
                 return
             self.ends.append(end)
-            if end not in (RESET, SLEEP):
+            if end not in (RESET, SLEEP, WATCHDOG):
                 return
 
     def _read(self) -> None:
@@ -115,6 +116,8 @@ class BoardProcess:
                 if got:
                     self.packets.append(got)
             self.said += data.decode(errors="replace")
+            for listener in self.listeners:
+                listener(data)
 
     def send(self, data: bytes) -> None:
         """What somebody sends over the serial line."""

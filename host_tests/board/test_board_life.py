@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from board_process import FIRMWARE, SLEEP, BoardProcess
+from board_process import FIRMWARE, SLEEP, WATCHDOG, BoardProcess
 from picoswarm_gateway.gateway import Gateway
 from picoswarm_tools import mpy
 from small_mesh import HOST, SmallMesh, free_port, until
@@ -21,6 +21,12 @@ async def main(board):
 BAD = """
 async def main(board):
     raise ValueError("no sensor on pin 4")
+"""
+HANGS = """
+import time
+
+async def main(board):
+    time.sleep(9)
 """
 
 
@@ -136,5 +142,27 @@ def test_a_board_on_a_battery_says_its_word_and_sleeps(tmp_path):
             await board.until(lambda: len(board.ends) >= 3)
             assert set(board.ends) == {SLEEP} and "deep sleep, ms: 600000" in board.said
             assert "safe mode" not in board.said
+
+    asyncio.run(scenario())
+
+
+def test_a_program_that_hangs_is_ended_by_the_watchdog_and_then_left_out(tmp_path):
+    """Its bites count as bad boots, as a crash does."""
+
+    async def scenario():
+        mpy.compile_library("x86", 3)
+        mesh = SmallMesh(tmp_path)
+        (tmp_path / "board").mkdir()
+        board = BoardProcess(tmp_path / "board")
+        given = settings(free_port(), wifi={"ssid": "home", "password": "a secret"})
+        # Long enough for a busy machine to feed it, and shorter than the program hangs.
+        given["supervisor"] |= {"watchdog_ms": 8000, "bad_boots": 1}
+        board.write("picoswarm.json", given)
+        board.write("air.json", {"home": "a secret"})
+        board.write("app.py", HANGS)
+        board.provision(mesh.membership)
+        async with board:
+            await board.until_it_says("the watchdog bites", "safe mode: too many boots")
+            assert board.ends == [WATCHDOG]
 
     asyncio.run(scenario())

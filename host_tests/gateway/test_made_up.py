@@ -10,11 +10,11 @@ from click.testing import CliRunner
 from picoswarm.errors import LocalError
 from picoswarm.gatewayinbox import Inbox
 from picoswarm_gateway import commands, owners
-from picoswarm_gateway.families import Refused, mailbox
-from picoswarm_gateway.families.mqtt import homeassistant, leases, presence
+from picoswarm_gateway.families import Refused, leases, mailbox
+from picoswarm_gateway.families.leases import Leases
+from picoswarm_gateway.families.mqtt import homeassistant, presence
 from picoswarm_gateway.families.mqtt.family import MqttFamily
 from picoswarm_gateway.families.mqtt.homeassistant import HomeAssistantDevices
-from picoswarm_gateway.families.mqtt.leases import Leases
 from picoswarm_gateway.families.mqtt.presence import Presence
 from picoswarm_gateway.families.mqtt.seen import Seen
 from picoswarm_gateway.families.mqtt.table import HomeAssistant, MqttTable, Rule

@@ -25,8 +25,8 @@ from picoswarm_tools.peers import golang  # noqa: E402
 TARGET = Path(__file__).resolve().parents[1] / "unit" / "comet_blocks.py"
 HEIGHTS = (4, 5, 9)
 VALIDATORS = 4
-HEAD = '''"""Written by record_cometbft.py of host_tests/interop: blocks of a chain of four validators of CometBFT
-0.38.25, each as `LightBlock.pieces` has it, and the hash that its RPC tells of it."""
+HEAD = '''"""Written by record_cometbft.py: blocks of a chain of four validators of CometBFT 0.38.25, each
+as `LightBlock.pieces` has it, and the hash that its RPC tells of it."""
 
 from binascii import unhexlify
 

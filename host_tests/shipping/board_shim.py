@@ -210,9 +210,14 @@ def main(image, blocks, mode, cut):
     else:
         raw_repl(names)
     say(b"MicroPython on a pty\r\n>>> ")
+    text = b""
     while True:
         byte = get()
-        if byte == b"\x01":
+        text = text + byte if byte >= b" " else text
+        if byte == b"\r":
+            exec(text, names)
+            text = b""
+        elif byte == b"\x01":
             raw_repl(names)
             say(b"\r\n>>> ")
         elif byte == b"\x04":

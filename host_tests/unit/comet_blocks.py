@@ -1,4 +1,4 @@
-"""Written by record_cometbft.py of host_tests/interop: blocks of a chain of four validators of CometBFT 0.38.25, each
+"""Written by record_cometbft.py: blocks of a chain of four validators of CometBFT 0.38.25, each
 as `LightBlock.pieces` has it, and the hash that its RPC tells of it."""
 
 from binascii import unhexlify

@@ -4,7 +4,7 @@ from forms import encode_beacon, encode_find_node, encode_ping, encode_pong, put
 from picoswarm.datagram import Codec, beyond_of, size_for
 from picoswarm.membership import Membership, NetworkKey
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 PING, PONG, FIND_NODE, NEIGHBORS, BEACON = 1, 2, 3, 4, 5
 OPENED, BAD_SIZE, BAD_VERSION, IMPLAUSIBLE, FORGED, REPEATED = 0, 1, 2, 3, 4, 5

@@ -9,7 +9,7 @@ from picoswarm.datagram import Codec
 from picoswarm.discovery import REMOVED
 from picoswarm.keymap import id_from_u
 
-RUNTIMES = ("cpython", "qemu")
+RUNTIMES = ("cpython", "board")
 
 HOUR_MS = 3600 * 1000
 TICKS_MS = 1 << 30  # the ticks come round

@@ -60,6 +60,13 @@ def test_a_result_never_exceeds_a_packet():
     assert got[0] == improv.RESULT and improv.parse_strings(got[1][2:]) == ["x" * 200]
 
 
+def test_no_result_has_a_length_that_is_a_line_end():
+    """improv-wifi-serial-sdk 2.8.1 begins a packet anew at a byte 10 in its head: a board called "kitchen" had no name."""
+    for n in range(20):
+        (got,) = packets(improv.result(improv.GET_NAME, ["x" * n]))
+        assert len(got[1]) != 10 and improv.parse_strings(got[1][2:])[0] == "x" * n
+
+
 def test_ctrl_c_is_seen_between_packets_and_not_in_them():
     service = Service(INFO)
     answers(service, improv.command(improv.GET_INFO))  # its type is the number of Ctrl-C

@@ -1,4 +1,4 @@
-"""Libp2p peers, reached and being reached through a gateway (docs/libp2p.md; docs/protocol.md 7.13). Loaded when the
+"""Libp2p peers, reached and being reached through a gateway (docs/libp2p.md; docs/protocol.md 7.15). Loaded when the
 user does.
 
     gateway = await node.gateway("libp2p")

@@ -44,6 +44,7 @@ def measure() -> dict:
     """Bytes by board and by how the library is there, and of the firmware's own modules."""
     found: dict = {"boards": {}, "firmware": _heap_of(_STAYS), "provisioning": _heap_of(f"{_STAYS}, {_LATE}")}
     found["provisioning"] -= found["firmware"]
+    found["profiles"] = {board["board"]: boards.numbers_of(board["board"]) for board in boards.boards()}
     for board in boards.boards():
         numbers = boards.numbers_of(board["board"])
         is_in_heap = board["native_code"] == "in the heap"

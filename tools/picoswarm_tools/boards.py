@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "docs" / "boards.md"
 README = ROOT / "README.md"
-TEXT = ROOT / "boards" / "page.md"
+TEXT = ROOT / "boards" / "page.txt"
 BEGIN, END = "<!-- boards: made by `make docs` -->\n", "<!-- boards end -->\n"
 LEVELS = {
     "none": "nothing yet",
@@ -69,6 +69,10 @@ def limits_table() -> str:
     )
 
 
+def _left(heap: int, taken: int) -> str:
+    return f"{taken:,} B, {heap - taken:,} B" if taken < heap else f"{taken:,} B: does not fit"
+
+
 def memory_table() -> str:
     """What a node with all its sessions takes, and what it leaves."""
     found = measured()
@@ -76,7 +80,7 @@ def memory_table() -> str:
     for b in boards():
         each = found["boards"][b["board"]]
         sessions = {**{"links": 4}, **numbers_of(b["board"])}["links"]
-        cells = [f"{each[way]:,} B, {b['heap_bytes'] - each[way]:,} B" for way in ("mpy", "frozen")]
+        cells = [_left(b["heap_bytes"], each[way]) for way in ("mpy", "frozen")]
         rows.append((f"`{b['board']}`", f"{b['heap_bytes']:,} B", sessions, *cells))
     return _table(("board", "Python heap", "sessions", "`.mpy` files: taken, left", "frozen: taken, left"), rows)
 
@@ -108,7 +112,7 @@ def flash_table() -> str:
 
 
 def page() -> str:
-    """docs/boards.md: boards/page.md with the tables in it."""
+    """docs/boards.md: boards/page.txt with the tables in it."""
     text = TEXT.read_text()
     found = measured()
     tables = {
@@ -129,7 +133,8 @@ def readme_part() -> str:
     rows = []
     for b in boards():
         each = found["boards"][b["board"]]
-        left = [f"{(b['heap_bytes'] - each[way]) // 1024} KB" for way in ("mpy", "frozen")]
+        left = [(b["heap_bytes"] - each[way]) // 1024 for way in ("mpy", "frozen")]
+        left = [f"{kb} KB" if kb > 0 else "does not fit" for kb in left]
         rows.append((f"{b['name']} (`{b['board']}`)", f"{b['heap_bytes'] // 1024} KB", *left, LEVELS[b["tested_level"]]))
     heads = ("board", "Python heap", "left for your program, from `.mpy` files", "the same, frozen", "tested on")
     return _table(heads, rows)

@@ -7,6 +7,7 @@ import { closeSync, existsSync, openSync, readSync, writeSync } from 'node:fs';
 export const BYTES = 2 * 1024 * 1024;
 const PAGE = 256, SECTOR = 4096;
 const PROGRAM_NS = 0.7e6, ERASE_NS = { 0x20: 45e6, 0x52: 120e6, 0xd8: 150e6 }; // typical, by the chip's data sheet
+const POLL_NS = 20e3; // that a question for the state of a busy chip costs: a guest that does nothing else is not run for nothing
 const ERASED = { 0x20: SECTOR, 0x52: 32768, 0xd8: 65536 };
 
 export class FlashChip {
@@ -90,6 +91,13 @@ export class FlashPort {
     return this.chip.busy !== null;
   }
 
+  /** The status register, as the guest reads it. */
+  get status() {
+    if (!this.isBusy) return this.mayWrite ? 2 : 0;
+    this.rp2040.clock.nanosCounter += POLL_NS;
+    return 1;
+  }
+
   /** One byte in, one byte out. */
   exchange(byte) {
     const { command } = this;
@@ -97,7 +105,7 @@ export class FlashPort {
     command.push(byte);
     const at = command.length - 1;
     let answer = 0;
-    if (at && command[0] === 0x05) answer = (this.isBusy ? 1 : 0) | (this.mayWrite ? 2 : 0);
+    if (at && command[0] === 0x05) answer = this.status;
     else if (at && command[0] === 0x35) answer = 2; // quad mode is on
     else if (at && command[0] === 0x9f) answer = [0xef, 0x40, 0x15][at - 1] ?? 0;
     else if (command[0] === 0x4b && at > 4) answer = this.chip.id[at - 5] ?? 0;

@@ -13,6 +13,9 @@
 //   now                   asks for {"now": seconds, "cycles", "instructions", "operations"}
 //   cut N                 the power goes after N more instructions
 //   tear N PART           the power goes in the N-th erase or program operation from now, after PART (0 to 1) of its time
+//   off                   the power goes now
+//   load FILE             while it is off: the flash is as in this file
+//   on                    the power is back
 //   quit
 //
 // The end of the input ends it too.
@@ -144,6 +147,7 @@ let tear = null; // {number, part}
 let timer = null;
 let isComing = false; // a turn
 let isOver = false;
+let isOff = false;
 
 chip.onBegin = (busy) => {
   if (tear && busy.number === tear.number) tear.at = busy.from + (busy.until - busy.from) * tear.part;
@@ -175,9 +179,22 @@ function end(code) {
 function cut() {
   const { clock } = machine.rp2040;
   const operation = chip.cut();
-  tell({ cut: (elapsed + clock.nanos) / 1e9, instructions, operation, operations: chip.operations });
+  cutAt = Infinity;
+  tear = null;
+  isOff = true;
   for (const port of [serial, ...uarts]) port.flush();
-  end(0);
+  tell({ cut: (elapsed + clock.nanos) / 1e9, instructions, operation, operations: chip.operations });
+}
+
+/** The power is back: nothing is left but what the flash holds. */
+function powerOn() {
+  if (!isOff) return;
+  elapsed += machine.rp2040.clock.nanos;
+  cyclesBefore += machine.rp2040.core.cycles;
+  machine = new Machine(parts);
+  origin = null;
+  isOff = false;
+  wake();
 }
 
 function reboot() {
@@ -192,17 +209,18 @@ function reboot() {
 
 function turn() {
   isComing = false;
-  if (isOver) return;
+  if (isOver || isOff) return;
   const { clock, core } = machine.rp2040;
   const now = wallNanos();
   let until = Infinity;
   if (!options.turbo) {
-    if (origin === null || now - origin - clock.nanos > MOST_LATE_NS) origin = now - clock.nanos;
+    origin ??= now - clock.nanos;
     until = now - origin;
   }
   if (tear?.at !== undefined) until = Math.min(until, tear.at);
   instructions += machine.run(until, Math.min(SLICE, cutAt - instructions), options.turbo);
   for (const port of [serial, ...uarts]) port.flush();
+  if (!options.turbo && !core.waiting) origin = Math.max(origin, now - clock.nanos - MOST_LATE_NS);
   if (instructions >= cutAt || (tear?.at !== undefined && clock.nanos >= tear.at)) return cut();
   if (machine.isStopped) {
     reboot();
@@ -227,6 +245,12 @@ createInterface({ input: process.stdin })
       wake();
     } else if (word === 'tear') {
       tear = { number: chip.operations + Number(rest[0]), part: Number(rest[1]) };
+    } else if (word === 'off') {
+      if (!isOff) cut();
+    } else if (word === 'load') {
+      if (isOff) chip.load(0, readFileSync(rest[0]));
+    } else if (word === 'on') {
+      powerOn();
     } else if (word === 'quit') {
       end(0);
     }

@@ -77,6 +77,8 @@ def result(number, texts):
     while len(data) > 253:
         texts = texts[:-1]
         data = strings(texts)
+    if len(data) == 8:
+        data += b"\0"  # an empty text more: the client in browsers takes a packet's length of 10 for a line end
     return packet(RESULT, bytes((number, len(data))) + data)
 
 

@@ -12,6 +12,7 @@ from picoswarm.compat import readable
 from . import improv
 
 _JOIN_MS = 25_000
+_SURE_MS = 5_000  # before a password that the access point refuses is held for wrong
 _TURN_MS = 100
 _SCANNED = 12  # networks that are told
 
@@ -87,11 +88,13 @@ class Provisioning:
         # The country stays, which Improv does not tell.
         self._station.wifi = dict(before or {}, ssid=ssid, password=password)
         self._station.connect()
-        for _ in range(_JOIN_MS // _TURN_MS):
+        for turn in range(_JOIN_MS // _TURN_MS):
             await sleep_ms(_TURN_MS)
             if self._station.is_up():
                 config.save_wifi(ssid, password)
                 return True
+            if turn * _TURN_MS >= _SURE_MS and self._station.why() == "wrong password":
+                break
         print("Wi-Fi:", self._station.why())
         self._station.wifi = before
         return False

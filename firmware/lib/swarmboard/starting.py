@@ -68,7 +68,7 @@ async def start_node(supervisor):
         node.handle("identify", supervisor.identify)
         from apps import follow
 
-        supervisor.updater = follow(node)
+        supervisor.updater = follow(node, [settings["name"], str(settings["app"].get("kind", ""))])
     except LocalError:
         pass  # a profile without requests
     except ImportError:

@@ -21,6 +21,7 @@ _STEP_MS = 100
 _LOOK_TURNS = 5  # between two looks at the node's counters and the heap
 _READ_MS = 5000  # in which the log of a program that failed can still be read
 _IDENTIFY_MS = 10_000
+_REFUSED_MOST = 3  # calls to the interface in a row that failed themselves
 RESTART = "restart", 0
 REPL = "repl", 0
 
@@ -50,9 +51,10 @@ class Supervisor:
         self._numbers = settings["supervisor"]
         self._health = Health(self._numbers["low_bytes"])
         self._link = Link()
-        self._line = self._question = None  # who serves the serial line; who asks the router
+        self._line = self._line_task = self._question = None  # who serves the serial line; who asks the router
         self._tasks = []
         self._answers = 0  # of the router
+        self._refused = 0
         self._received = 0  # datagrams
         self._progress = None
         self._life_ms = self._identify_ms = 0
@@ -115,6 +117,8 @@ class Supervisor:
         if not station.wifi or (self._line and self._line.is_busy):
             return None
         action = link.step(passed, station.is_up(), self._received + self._answers)
+        if self._line and link.is_proven and not self.is_safe:
+            self._line_task.cancel()  # Wi-Fi works after all
         if link.wants_answer() and (self._question is None or self._question.done()):
             self._question = asyncio.create_task(self._ask())
         if action == REBOOT:
@@ -132,8 +136,12 @@ class Supervisor:
                 await station.reset()
             else:
                 station.connect()
+            self._refused = 0
         except OSError as error:
             self.board.log("network: %r" % error)
+            self._refused += 1
+            if self._refused == _REFUSED_MOST:  # such as lwIP's PPP after a soft reset: only a whole one helps
+                return RESTART
         return None
 
     async def _ask(self):
@@ -210,7 +218,7 @@ class Supervisor:
             from .starting import about
 
             self._line = Provisioning(self.station, about(self.settings["name"]))
-            self._begin(self._until_told())
+            self._line_task = self._begin(self._until_told())
 
     async def _until_told(self):
         try:
@@ -219,8 +227,9 @@ class Supervisor:
             self.board.ending = REPL
         except Exception as error:
             self.tell(error)
-        self._line = None
-        forget("provisioning", "improv", "config")
+        finally:  # the network works by now, if this task was cancelled
+            self._line = None
+            forget("provisioning", "improv", "config")
 
     # The work
 

@@ -49,6 +49,9 @@ class Family:
         """What the dashboard shows: `state` ("up", "starting" or "down"), and whatever else, as JSON has it."""
         return {"state": "up"}
 
+    async def ask(self, board: bytes) -> None:
+        """A node is asked about itself just now: ask what concerns this family. Raises RequestError."""
+
     # The four parts
 
     async def discover(self) -> list[str]:

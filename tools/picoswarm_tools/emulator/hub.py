@@ -20,6 +20,7 @@ from .tcpend import TcpEnd
 
 PORT = 20742  # of a node, where none is named
 OWN = bytes((10, 64, 64, 64))  # our end of each link, the Pico's router: lwIP takes no loopback address for it
+BROADCAST = bytes((127, 255, 255, 255))
 NAMES = 53  # the router's name server, which refuses every question, but answers
 TICK_S = 1.0
 
@@ -177,7 +178,7 @@ class Link:
             refusal = packet.data[:2] + b"\x81\x85" + packet.data[4:6] + bytes(6) + packet.data[12:]
             self.to_guest(Packet(UDP, packet.goal, packet.source, refusal))
             return
-        if packet is None or packet.source[0] != self.ip or packet.goal[0][0] != 127:
+        if packet is None or packet.source[0] != self.ip or packet.goal[0][0] != 127 or packet.goal[0] == BROADCAST:
             return
         if packet.protocol == UDP:
             self._start(self._send_datagram(packet))

@@ -22,7 +22,7 @@ class EmulatorError(RuntimeError):
 
 
 class Pico:
-    """`async with Pico(...)`: it runs. `events` has what the runner told: resets and cuts."""
+    """`async with Pico(...)`: it runs."""
 
     def __init__(
         self,
@@ -32,10 +32,11 @@ class Pico:
         seed: int | None = None,
         unique_id: bytes | None = None,
         serial_port: int = 0,
+        is_plain: bool = False,
     ) -> None:
         """`flash`: the file of its flash chip, made where it is missing; None: forgotten at the end. `frozen`: the image
         with the library. `turbo`: waiting costs no time, for programs that talk to nobody. `seed`: random numbers that
-        repeat. Raises Missing."""
+        repeat. `is_plain`: rp2040js's own decoder. Raises Missing."""
         image = find("pico-frozen.bin" if frozen else "pico.bin")
         node = shutil.which("node") or "node"
         self._command = [node, str(find("runner") / "run.mjs"), f"--rom={find('rom.bin')}", f"--firmware={image}"]
@@ -46,12 +47,15 @@ class Pico:
             self._command.append("--turbo")
         if seed is not None:
             self._command.append(f"--seed={seed:x}")
+        if is_plain:
+            self._command.append("--plain")
         if unique_id:
             self._command.append(f"--id={unique_id.hex()}")
         self.serial_port = 0
         self.uart_ports: list[int] = []
         self.unique_id = ""
-        self.events: list[dict[str, Any]] = []
+        self.resets: list[dict[str, Any]] = []  # {"reset": virtual seconds, "reason": the watchdog's}
+        self._cuts: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._process: asyncio.subprocess.Process | None = None
         self._listener: asyncio.Task[None] | None = None
@@ -88,8 +92,10 @@ class Pico:
         assert self._process is not None and self._process.stdout is not None
         while line := await self._process.stdout.readline():
             facts = json.loads(line)
-            if "reset" in facts or "cut" in facts:
-                self.events.append(facts)
+            if "reset" in facts:
+                self.resets.append(facts)
+            elif "cut" in facts:
+                self._cuts.put_nowait(facts)
             else:
                 self._answers.put_nowait(facts)
         self._answers.put_nowait({})
@@ -120,17 +126,25 @@ class Pico:
         """Let the power go inside the so-manieth erase or program operation from now, after a part (0-1) of its time."""
         self._tell(f"tear {operation} {part}")
 
+    def power_off(self) -> None:
+        """Let the power go now."""
+        self._tell("off")
+
+    async def was_cut(self, seconds: float = ANSWER_S) -> dict[str, Any]:
+        """Wait until the power has gone; returns {"cut": virtual seconds, "instructions", "operations", "operation": the erase
+        or program operation that it hit, as {"kind", "offset", "length"}, or None}. Raises TimeoutError."""
+        return await asyncio.wait_for(self._cuts.get(), seconds)
+
+    def power_on(self, flash: Path | None = None) -> None:
+        """The power is back after a cut. `flash`: the chip holds from now on what this file does."""
+        if flash is not None:
+            self._tell(f"load {flash}")
+        self._tell("on")
+
     def kill(self) -> None:
         """End the runner at once: its file holds what the chip would."""
         assert self._process is not None
         self._process.kill()
-
-    async def ended(self, seconds: float = ANSWER_S) -> dict[str, Any] | None:
-        """Wait for the end of the runner, and return what it told of a cut, or None. Raises TimeoutError."""
-        assert self._process is not None and self._listener is not None
-        await asyncio.wait_for(self._process.wait(), seconds)
-        await self._listener
-        return next((facts for facts in self.events if "cut" in facts), None)
 
     @contextlib.asynccontextmanager
     async def repl(self) -> AsyncIterator[Repl]:

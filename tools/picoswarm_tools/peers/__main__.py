@@ -12,7 +12,7 @@ from functools import partial
 
 from .. import runtimes
 from ..libp2p.peers import bring_python
-from . import alternatives, golang, npm, sources
+from . import alternatives, golang, knots, npm, sources
 
 Bring = Callable[[], object]
 
@@ -20,7 +20,7 @@ Bring = Callable[[], object]
 def full_nodes() -> dict[str, Bring]:
     """What brings each full node, by name."""
     found: dict[str, Bring] = {f"{name} (Go)": partial(golang.bring, name) for name in sources.names("go")}
-    return found | {f"{name} (npm)": partial(npm.bring, name) for name in sources.names("js")}
+    return found | {f"{name} (npm)": partial(npm.bring, name) for name in sources.names("js")} | {"knots": knots.bring}
 
 
 def _unless_there(find: Bring, bring: Bring) -> None:

@@ -58,7 +58,8 @@ class Host:
         first_tick: int | None = None,
         skew_ppm: int = 0,
     ) -> None:
-        """`skew_ppm`: millionths by which its clock runs too fast. `first_tick` fixes the ticks at every boot. `work_ms` is the virtual time of one slice of public-key work: with
+        """`skew_ppm`: millionths by which its clock runs too fast. `first_tick` fixes the ticks at every boot.
+        `work_ms` is the virtual time of one slice of public-key work: with
         the host's kernels one slice is a whole key agreement, so give the board's time for that; datagrams are served
         meanwhile, as between slices on a board."""
         self.name = name
@@ -68,7 +69,9 @@ class Host:
         self.engine: Engine | None = None
         self.on_event: Callable[[Host, tuple[Any, ...]], None] | None = None
         self.incoming: Callable[[bytes], None] | None = None  # sees each datagram before the engine does
-        self.outgoing: Callable[[bytes, Address], bytes] | None = None  # may put another datagram in its place, or b"" for none
+        self.outgoing: Callable[[bytes, Address], bytes] | None = (
+            None  # may put another datagram in its place, or b"" for none
+        )
         self.boots = 0
         self.stalls = 0  # ticks after which the engine was still due: 0 in a sound engine
         self._boot = boot

@@ -294,6 +294,10 @@ class SwarmMesh(Mesh):
             return False
         return since_us is None or max(node.opened_us(ours), other.opened_us(theirs)) <= since_us
 
+    def node_of(self, id32: bytes) -> SwarmNode | None:
+        """The node with this id."""
+        return self._by_id.get(id32)
+
     @property
     def _by_id(self) -> dict[bytes, SwarmNode]:
         if len(self._ids) != len(self.nodes):

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from picoswarm.commits import merkle, read_header
 
 from .. import Family, Refused
-from ..mqtt.leases import Leases
+from ..leases import Leases
 from . import messages
 from .chain import Chain, LightBlock
 from .follower import UNKNOWN, Follower

@@ -26,9 +26,9 @@ from picoswarm.errors import PicoswarmError
 from picoswarm.failures import Busy
 
 from .. import Family, Refused
+from ..leases import Leases
 from .broker import Broker, BrokerBusy, Outgoing
 from .homeassistant import HomeAssistantDevices
-from .leases import Leases
 from .presence import ONLINE, Presence
 from .seen import Seen
 from .table import MqttTable, Rule

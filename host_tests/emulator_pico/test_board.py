@@ -1,0 +1,90 @@
+"""An emulated Pico is a board: it starts blank, keeps what it is told to keep, and resets as a real one does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from picoswarm_tools.emulator.pico import Pico
+
+FACTS = """
+import gc, os, sys, machine, json, network
+gc.collect()
+print(json.dumps({"machine": sys.implementation[2], "version": sys.implementation[1][:2], "mhz": machine.freq() // 1000000,
+    "id": machine.unique_id().hex(), "random": os.urandom(32).hex(), "free": gc.mem_free(), "files": os.listdir("/"),
+    "cause": machine.reset_cause(), "ppp": hasattr(network, "PPP"), "flash": os.statvfs("/")[0] * os.statvfs("/")[2]}))
+"""
+SUMS = """
+total, x = 0, 12345
+for i in range(3000):
+    x = (x * 1103515245 + 12345) & 0x3fffffff
+    total = (total ^ (x // (i + 1))) + x % 97
+print(total, sum(1.5 / (i + 1) for i in range(100)), pow(7, 10**20, 2**89 - 1), bytes(range(40)).hex()[10:30])
+"""
+
+
+def together(*work: Coroutine[Any, Any, Any]) -> list[Any]:
+    async def gathered() -> list[Any]:
+        return await asyncio.gather(*work)
+
+    return asyncio.run(gathered())
+
+
+async def facts_of(pico: Pico) -> dict[str, Any]:
+    async with pico.repl() as repl:
+        await repl.begin(FACTS)
+        return await repl.facts()
+
+
+def test_two_boards_are_pico_boards_and_no_two_are_alike():
+    async def look() -> dict[str, Any]:
+        async with Pico() as pico:
+            return await facts_of(pico)
+
+    one, other = together(look(), look())
+    assert one["machine"] == "Pico (emulated) with RP2040" and tuple(one["version"]) >= (1, 25) and one["mhz"] == 125
+    assert one["ppp"] and one["files"] == [] and one["flash"] == 1 << 20 and one["free"] > 180_000
+    assert one["id"] != other["id"] and one["random"] != other["random"] and len(set(one["random"])) > 8
+
+
+def test_files_stay_when_the_board_resets_and_when_the_runner_is_killed(tmp_path: Path):
+    async def live() -> None:
+        async with Pico(tmp_path / "flash") as pico, pico.repl() as repl:
+            await repl.put("/kept/one.bin", bytes(range(256)) * 8)
+            await repl.begin("import machine\nmachine.reset()")
+            await asyncio.sleep(0)
+            await repl.enter()
+            assert [reset["reason"] for reset in pico.resets] == [2]  # the watchdog, told to
+            assert "3 2048" in await repl.run("import os, machine\nprint(machine.reset_cause(), os.stat('/kept/one.bin')[6])")
+            await repl.put("/kept/two.bin", b"two")
+            pico.kill()
+        async with Pico(tmp_path / "flash") as pico, pico.repl() as repl:
+            seen = await repl.run("print(open('/kept/one.bin', 'rb').read(3), open('/kept/two.bin').read())")
+            assert seen == "b'\\x00\\x01\\x02' two\n"
+
+    asyncio.run(live())
+
+
+def test_a_watchdog_that_nobody_feeds_restarts_the_board():
+    async def live() -> str:
+        async with Pico(turbo=True) as pico, pico.repl() as repl:
+            await repl.begin("import machine, time\nmachine.WDT(timeout=500)\ntime.sleep(60)")
+            await repl.enter()
+            return await repl.run("import machine\nprint(machine.reset_cause())")
+
+    assert asyncio.run(live()) == "3\n"
+
+
+def test_the_fast_decoder_computes_what_the_plain_one_computes_in_as_many_cycles():
+    async def compute(is_plain: bool) -> tuple[str, int]:
+        async with Pico(seed=1, unique_id=bytes(8), is_plain=is_plain) as pico, pico.repl() as repl:
+            cycles = await repl.run(f"import time\nt = time.ticks_us()\n{SUMS}print(time.ticks_diff(time.ticks_us(), t))")
+            *computed, micros = cycles.split()
+            return " ".join(computed), int(micros)
+
+    (fast, fast_us), (plain, plain_us) = together(compute(False), compute(True))
+    assert fast == plain
+    assert fast_us == pytest.approx(plain_us, rel=0.01)  # interrupts of the USB port come when they come

@@ -1,0 +1,145 @@
+"""What `picoswarm report` and the tests want to know of a node on an emulated Pico, seen once."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from picoswarm import Node, Profile
+from picoswarm.membership import Membership
+from picoswarm.store import Store
+from picoswarm_gateway.config import Config, HttpTable, MeshTable
+from picoswarm_gateway.gateway import Gateway
+
+from ..boards import numbers_of
+from ..provision import new_network_key, save
+from ..swarm import free_ports
+from ..whole_node import Case, Deaf
+from .hub import text
+from .pico import HOST
+from .probe import BOARD, EmulatedNode, emulated_node, program
+
+SESSIONS, CHANNELS = 3, 8
+SETTLE_S = 12.0  # what was published is kept for 10 s
+TRIES = 20  # of a request that opens a session: another may be under way
+HANDSHAKES = 5
+
+
+@dataclass
+class Outcome:
+    """Free bytes of the heap and milliseconds of the Pico's clock, by what they are of."""
+
+    free: dict[str, int] = field(default_factory=dict)
+    times: dict[str, int] = field(default_factory=dict)
+    sessions: int = 0
+    stats: dict[str, int] = field(default_factory=dict)
+    handshakes: list[int] = field(default_factory=list)
+    hold_ms: int = 0
+    wake_seconds: float = 0.0  # virtual, from power to the first session
+
+
+def numbers() -> dict[str, int]:
+    return numbers_of(BOARD)
+
+
+def own_channels() -> int:
+    """Those of the user, beside the services' own."""
+    return Case("", numbers(), CHANNELS).own_channels
+
+
+@asynccontextmanager
+async def members(membership: Membership, folder: Path, count: int) -> AsyncIterator[list[Node]]:
+    """CPython nodes that take sessions and know each other."""
+    async with AsyncExitStack() as stack:
+        made: list[Node] = []
+        for i, port in enumerate(free_ports(count)):
+            known = [f"{HOST}:{node._driver.port}" for node in made[:1]]
+            profile = Profile(links=8, outbound=1, inbound=7)
+            node = Node(str(folder / f"member{i}"), membership, profile, host=HOST, port=port, bootstrap=known)
+            node.register(Deaf(own_channels()))
+            await stack.enter_async_context(node)
+            node.handle("probe", lambda _caller, payload: payload)
+            made.append(node)
+        yield made
+
+
+async def fill(emu: EmulatedNode, nodes: list[Node]) -> int:
+    """Open a session to each node. Returns how many are open."""
+    for _ in range(TRIES):
+        for node in nodes:
+            await emu.ask(f"meet {node.id.hex()}")
+        seen = await emu.ask("heap")
+        if seen["sessions"] >= len(nodes):
+            break
+    return seen["sessions"]
+
+
+async def heap(is_frozen: bool) -> Outcome:
+    """The heap of a node with all its sessions, from its boot on."""
+    membership = Membership(new_network_key())
+    with tempfile.TemporaryDirectory(prefix="picoswarm-") as folder:
+        async with (
+            members(membership, Path(folder), SESSIONS) as nodes,
+            emulated_node(membership, is_frozen=is_frozen) as emu,
+        ):
+            await emu.start([f"{HOST}:{nodes[0]._driver.port}"], numbers(), own_channels(), False)
+            await fill(emu, nodes)
+            await asyncio.sleep(SETTLE_S)
+            seen = await emu.ask("heap")
+            for _ in range(3):  # in the most of them nobody was at the door and no lookup ran
+                await asyncio.sleep(1)
+                seen = max(seen, await emu.ask("heap"), key=lambda one: one["free"])
+            return Outcome({**emu.free, "full": seen["free"]}, emu.times, seen["sessions"], seen["stats"])
+
+
+async def times() -> Outcome:
+    """How long its handshakes take, and for how long it holds up its other tasks meanwhile."""
+    membership = Membership(new_network_key())
+    with tempfile.TemporaryDirectory(prefix="picoswarm-") as folder:
+        async with members(membership, Path(folder), 1) as nodes, emulated_node(membership) as emu:
+            await emu.start([f"{HOST}:{nodes[0]._driver.port}"], numbers(), 0, True)
+            for _ in range(HANDSHAKES):
+                await emu.ask(f"leave {nodes[0].id.hex()}")
+                for _ in range(TRIES):
+                    if (await emu.ask(f"meet {nodes[0].id.hex()}"))["answered"]:
+                        break
+            held = await emu.ask("hold")
+            return Outcome(emu.free, emu.times, handshakes=held["handshakes"], hold_ms=held["hold_ms"])
+
+
+def median_handshake(outcome: Outcome) -> float:
+    return statistics.median(outcome.handshakes)
+
+
+@asynccontextmanager
+async def gateway(membership: Membership, folder: Path) -> AsyncIterator[Gateway]:
+    """A gateway of this mesh, with its mailboxes, without HTTP."""
+    save(Store(str(folder / "gateway")), membership)
+    table = MeshTable(folder=str(folder / "gateway"), name="gateway", host=HOST, port=free_ports(1)[0])
+    async with Gateway(Config(mesh=table, http=HttpTable(enabled=False))) as made:
+        yield made
+
+
+async def sleep_cycles(count: int) -> list[dict]:
+    """What a board that sleeps tells of each of so many cycles."""
+    membership = Membership(new_network_key())
+    seen = []
+    with tempfile.TemporaryDirectory(prefix="picoswarm-") as folder:
+        async with gateway(membership, Path(folder)) as hub, emulated_node(membership) as emu:
+            await emu.repl.put("/lib/emu_sleep.mpy", program("emu_sleep"))
+            call = f"import emu_sleep\nemu_sleep.run({numbers()!r}, ['{HOST}:{hub.config.mesh.port}'])"
+            await emu.repl.put("/main.py", call.encode())
+            for _ in range(count):
+                emu.pico.power_off()
+                await emu.pico.was_cut()
+                emu.pico.power_on()
+                seen.append(await emu.repl.facts(600))
+    return seen
+
+
+__all__ = ["Outcome", "fill", "gateway", "heap", "members", "sleep_cycles", "text", "times"]
