@@ -138,7 +138,7 @@ async def _talk(marks: Marks, ours: Ours, peer: Peer) -> None:
         if any(TOPIC in each.topics for each in known) and (await peer.do("mesh", topic=TOPIC)).get("peers"):
             break
         await asyncio.sleep(0.1)
-    for attempt in range(5):  # the first may come before the mesh
+    for attempt in range(40):  # the first may come before the mesh
         ours.pubsub.publish(TOPIC, b"ours %d" % attempt)
         await peer.do("publish", topic=TOPIC, data=f"theirs {attempt}")
         await asyncio.sleep(0.5)
