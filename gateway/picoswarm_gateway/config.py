@@ -76,8 +76,8 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     relay: Limits = msgspec.field(default_factory=Limits)
     mailbox: MailboxTable = msgspec.field(default_factory=MailboxTable)
     mqtt: MqttTable = msgspec.field(default_factory=MqttTable)
-    libp2p: Libp2pTable = msgspec.field(default_factory=Libp2pTable)
     update: UpdateTable = msgspec.field(default_factory=UpdateTable)
+    libp2p: Libp2pTable = msgspec.field(default_factory=Libp2pTable)
     cometbft: CometTable = msgspec.field(default_factory=CometTable)
     ethereum: EthereumTable = msgspec.field(default_factory=EthereumTable)
     bitcoin: BitcoinTable = msgspec.field(default_factory=BitcoinTable)
@@ -106,9 +106,9 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
         self.mqtt.check(found)
         self.update.check(found)
         self.cometbft.check(found)
-        self.libp2p.check(found)
         self.ethereum.check(found)
         self.bitcoin.check(found)
+        self.libp2p.check(found)
         for where, word, words in (("log.level", self.log.level, LEVELS), ("log.format", self.log.format, FORMATS)):
             if word and word not in words:
                 found.append((where, f"one of {', '.join(words)}"))

@@ -86,10 +86,6 @@ class Gateway:
             from .families.cometbft.family import CometFamily
 
             wanted.append(CometFamily(self.config.cometbft))
-        if self.config.libp2p.enabled:
-            from .families.libp2p.family import Libp2pFamily
-
-            wanted.append(Libp2pFamily(self.config.libp2p))
         if self.config.ethereum.network:
             from .families.ethereum.family import EthereumFamily
 
@@ -98,6 +94,10 @@ class Gateway:
             from .families.bitcoin.family import BitcoinFamily
 
             wanted.append(BitcoinFamily(self.config.bitcoin))
+        if self.config.libp2p.enabled:
+            from .families.libp2p.family import Libp2pFamily
+
+            wanted.append(Libp2pFamily(self.config.libp2p))
         return wanted
 
     @property

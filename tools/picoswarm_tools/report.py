@@ -29,8 +29,8 @@ GROUPS = (
     ("picoswarm_tools.rows.kernel", ("kernel.",)),
     ("picoswarm_tools.rows.handshake", ("handshake.", "session.setup.", "secure.overhead.", "secure.seal512.")),
     ("picoswarm_tools.rows.size", ("mpy.",)),
-    ("picoswarm_tools.rows.libp2p", ("libp2p.",)),
     ("picoswarm_tools.rows.ship", ("ship.",)),
+    ("picoswarm_tools.rows.libp2p", ("libp2p.",)),
     ("picoswarm_tools.rows.mux", ("mux.", "priority.")),
     ("picoswarm_tools.rows.sealed", ("secure.throughput.",)),
     (
