@@ -111,7 +111,7 @@ def test_code_above_the_library_uses_its_public_names(folder):
 
 
 # Modules for who uses a family of full nodes, documented as such.
-FAMILIES = {"picoswarm.bitcoin", "picoswarm.cometbft", "picoswarm.ethereum"}
+FAMILIES = {"picoswarm.bitcoin", "picoswarm.cometbft", "picoswarm.ethereum", "picoswarm.p2pgateway"}
 
 
 def test_an_example_needs_only_the_package_itself():

@@ -88,7 +88,8 @@ def test_a_peer_that_opens_ten_thousand_streams_is_sent_away():
         here.turn()
         await until(lambda: not there.is_open)
         assert there.link.reason == PROTOCOL and not there.link.streams
-        await until(lambda: link.theirs == PROTOCOL)
+        await until(lambda: not here.is_open)  # its socket may go before it reads why
+        assert link.theirs in (PROTOCOL, None)
 
     run(story)
 

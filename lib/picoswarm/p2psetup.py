@@ -174,6 +174,7 @@ class P2pSetup:
             from .ed25519 import Verify
 
             job = Verify(key[1], signature, signed_text(static))
+            fields = message = signature = key = extensions = payload = static = None  # memory is scarce now
             while job.step():
                 yield True
             if not job.result:

@@ -138,7 +138,7 @@ async def _talk(marks: Marks, ours: Ours, peer: Peer) -> None:
         if any(TOPIC in each.topics for each in known) and (await peer.do("mesh", topic=TOPIC)).get("peers"):
             break
         await asyncio.sleep(0.1)
-    for attempt in range(5):  # the first may come before the mesh
+    for attempt in range(40):  # the first may come before the mesh
         ours.pubsub.publish(TOPIC, b"ours %d" % attempt)
         await peer.do("publish", topic=TOPIC, data=f"theirs {attempt}")
         await asyncio.sleep(0.5)
@@ -148,6 +148,15 @@ async def _talk(marks: Marks, ours: Ours, peer: Peer) -> None:
             return
 
 
+async def _is_identified(peer: Peer, own: str) -> bool:
+    """Whether a real node soon knows what we serve."""
+    for _ in range(100):
+        if "/echo/1.0.0" in ((await peer.do("identify", peer=own)).get("protocols") or []):
+            return True
+        await asyncio.sleep(0.1)
+    return False
+
+
 async def gateway_listens(kind: str) -> Marks:
     """A real node dials our host."""
     marks = dict.fromkeys(STEPS, False)
@@ -155,7 +164,7 @@ async def gateway_listens(kind: str) -> Marks:
         await peer.do("subscribe", topic=TOPIC)
         own = ours.host.peer_id
         marks["handshake"] = (await peer.do("dial", addr=ours.host.address_texts()[0])).get("peer") == own
-        marks["identify"] = "/echo/1.0.0" in (await peer.do("identify", peer=own)).get("protocols", [])
+        marks["identify"] = await _is_identified(peer, own)
         marks["100 pings"] = (await peer.do("ping", peer=own, count=100)).get("good") == 100
         echoed = await peer.do("echo", peer=own, proto="/echo/1.0.0", size=ECHO)
         marks["echo"] = echoed.get("sent", "") == echoed.get("got") and echoed["bytes"] == ECHO
@@ -211,7 +220,7 @@ async def board_listens(kind: str) -> Marks:
         address = (await said(process))["address"]
         own = address.rpartition("/")[2]
         marks["handshake"] = (await peer.do("dial", addr=address)).get("peer") == own
-        marks["identify"] = "/echo/1.0.0" in (await peer.do("identify", peer=own)).get("protocols", [])
+        marks["identify"] = await _is_identified(peer, own)
         marks["100 pings"] = (await peer.do("ping", peer=own, count=100)).get("good") == 100
         echoed = await peer.do("echo", peer=own, proto="/echo/1.0.0", size=4096)
         marks["echo"] = marks["half-close"] = echoed.get("sent", "") == echoed.get("got") and echoed["bytes"] == 4096

@@ -19,7 +19,7 @@ from picoswarm.peerkey import encode_key
 from picoswarm.store import Store
 
 from .. import Family, Refused
-from ..mqtt.leases import Leases
+from ..leases import Leases
 from .boards import Boards, splice
 from .dialing import address_of
 from .host import Host
