@@ -1,5 +1,5 @@
-"""Power cuts on an emulated Pico: at random instructions, and inside erase and program operations of the flash, while a board
-makes its node key and writes its address book (programs/emu_cut.py)."""
+"""Power cuts on an emulated Pico: at random instructions, and inside erase and program operations of the flash, while a
+board makes its node key and writes its address book (programs/emu_cut.py)."""
 
 from __future__ import annotations
 
@@ -87,9 +87,7 @@ class Bench:
         self.pico.power_on(self.images[phase])
         await self.listen("done")
         after = await self.pico.now()
-        self.boots[phase] = Boot(
-            after["instructions"] - before["instructions"], after["operations"] - before["operations"]
-        )
+        self.boots[phase] = Boot(after["instructions"] - before["instructions"], after["operations"] - before["operations"])
 
     async def trial(self, phase: str, is_torn: bool) -> Trial:
         """Cut the power once in a boot, and look what the next one finds."""

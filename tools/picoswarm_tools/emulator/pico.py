@@ -131,8 +131,8 @@ class Pico:
         self._tell("off")
 
     async def was_cut(self, seconds: float = ANSWER_S) -> dict[str, Any]:
-        """Wait until the power has gone; returns {"cut": virtual seconds, "instructions", "operations", "operation": the erase
-        or program operation that it hit, as {"kind", "offset", "length"}, or None}. Raises TimeoutError."""
+        """Wait until the power has gone; returns {"cut": virtual seconds, "instructions", "operations", "operation": the
+        erase or program operation that it hit, as {"kind", "offset", "length"}, or None}. Raises TimeoutError."""
         return await asyncio.wait_for(self._cuts.get(), seconds)
 
     def power_on(self, flash: Path | None = None) -> None:

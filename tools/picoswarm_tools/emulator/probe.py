@@ -62,7 +62,9 @@ class EmulatedNode:
 
 
 @contextlib.asynccontextmanager
-async def emulated_node(membership: Membership, flash: Path | None = None, is_frozen: bool = True) -> AsyncIterator[EmulatedNode]:
+async def emulated_node(
+    membership: Membership, flash: Path | None = None, is_frozen: bool = True
+) -> AsyncIterator[EmulatedNode]:
     """An emulated Pico with a network key and the probe on its flash, at its REPL. With `is_frozen` false the library is on
     its file system too, and taken from there."""
     async with Pico(flash, is_frozen) as pico, Link(pico.uart_ports[1], free_address()) as link, pico.repl() as repl:

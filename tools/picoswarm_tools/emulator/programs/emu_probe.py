@@ -19,9 +19,10 @@ def free():
 
 def link_up(seconds=30):
     """Bring PPP up. Returns (the link, own address). Raises OSError."""
+    from time import sleep_ms, ticks_diff, ticks_ms
+
     from machine import UART
     from network import PPP
-    from time import sleep_ms, ticks_diff, ticks_ms
 
     ppp = PPP(UART(1, 921600, tx=4, rx=5, rxbuf=8192, txbuf=4096))
     ppp.connect()
