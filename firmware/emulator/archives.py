@@ -30,6 +30,11 @@ _UNUSED = re.compile(
 _USED = {"lwip": re.compile(r"src/"), "mbedtls": re.compile(r"(library|include|3rdparty)/")}
 
 
+# MicroPython 1.26 puts frozen machine code of a Cortex-M0+ at any even address. What its constants are loaded with needs one
+# that is divisible by four: else they are other constants.
+_HALF_ALIGNED, _ALIGNED = "__attribute__ ((aligned (2)))", "__attribute__ ((aligned (4)))"
+
+
 class SourceError(Exception):
     """An archive is not to be had, or is not the known one."""
 
@@ -85,6 +90,11 @@ def unpack(archives, folder):
     os.replace(str(packages / "usr/src/tinyusb"), str(usb))
     os.replace(str(packages / "usr/src/pico-sdk"), str(folder / "sdk"))
     shutil.rmtree(str(packages))
+    freezer = tree / "tools/mpy-tool.py"
+    text = freezer.read_text()
+    if _HALF_ALIGNED not in text:
+        raise SourceError("mpy-tool.py is not the one that this build knows")
+    freezer.write_text(text.replace(_HALF_ALIGNED, _ALIGNED))
     library = tree / "lib/micropython-lib"
     library.mkdir(parents=True, exist_ok=True)
     Path(library, "README.md").touch()  # the build asks for it

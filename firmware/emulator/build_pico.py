@@ -126,6 +126,11 @@ class Firmware:
         self._prepare()
         source, work = self.folder / "source", self.folder / "work"
         tree = source / "micropython"
+        board = self.folder / BOARD.name  # a path of the cache's own: another checkout finds its objects up to date
+        board.mkdir(exist_ok=True)
+        for path in _BOARD_FILES:
+            if not (board / path).is_file():  # the folder's name tells of any change
+                shutil.copy2(str(BOARD / path), str(board / path))
         manifest = self.folder / "manifest.py"
         frozen = "package(%r, base_path=%r, opt=3)\n" % (library.name, str(library.parent)) if library else ""
         manifest.write_text(_MANIFEST + frozen)
@@ -138,13 +143,14 @@ class Firmware:
             "PICO_SDK_PATH_OVERRIDE": source / "sdk",
             "MICROPY_LIB_DIR": tree / "lib/micropython-lib",
             "MICROPY_BOARD": BOARD.name,
-            "MICROPY_BOARD_DIR": BOARD,
+            "MICROPY_BOARD_DIR": board,
             "MICROPY_FROZEN_MANIFEST": manifest,
             "CMAKE_EXE_LINKER_FLAGS": "-L%s" % (self.folder / "shim"),
         }
         say("building %s.bin%s" % (name, "" if work.is_dir() else ": 500 files, a minute or two of one processor"))
         environment = dict(self._environment, MICROPY_MPYCROSS=str(cross / "mpy-cross"))
         command = ["cmake", "-S", tree / "ports/rp2", "-B", work, "-G", "Ninja"]
+        (work / "frozen_content.c").unlink(missing_ok=True)  # ninja does not see that the manifest changed
         run([*command, *("-D%s=%s" % item for item in options.items())], "cmake", environment)
         run(["ninja", "-C", work], name, environment)
         return work / "firmware.bin"
