@@ -2,10 +2,10 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := build/venv/bin
-# Three workers, since real meshes mostly wait; a file stays with one of them: its tests share a process on a MicroPython.
-PYTEST := $(VENV)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+# Four workers, since real meshes mostly wait; a file stays with one of them: its tests share a process on a MicroPython.
+PYTEST := $(VENV)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help setup micropython emulator demo test test-long report peers broker browser screenshot lint mpy docs clean
+.PHONY: $(shell grep -oE '^[a-z-]+:' $(firstword $(MAKEFILE_LIST)) | tr -d :)
 
 help: ## what one can do here
 	@echo "picoswarm: a peer-to-peer stack for microcontrollers"
@@ -24,18 +24,21 @@ demo: setup ## a gateway, MQTT and real MicroPython nodes on this machine (NODES
 	@$(PYTHON) firmware/micropython/build.py mpy-cross unix32
 	@$(VENV)/picoswarm demo $(if $(NODES),--nodes $(NODES)) $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS)) $(if $(HTTP),--http $(HTTP))
 
-test: setup micropython emulator broker browser ## every test, short counts (PYTEST_ARGS= to choose)
+test: setup micropython emulator broker browser full-nodes ## every test, short counts (PYTEST_ARGS= to choose)
 	@$(PYTEST) $(PYTEST_ARGS)
 
-test-long: setup micropython emulator broker browser ## every test with the full counts
+test-long: setup micropython emulator broker browser full-nodes ## every test with the full counts
 	@$(PYTHON) firmware/micropython/build.py unix64
 	@PICOSWARM_LONG=1 $(PYTEST) $(PYTEST_ARGS)
 
-report: setup micropython emulator ## measure, print a table, write build/report.json (ROWS=kernel runs a part)
+report: setup micropython ## measure, print a table, write build/report.json (ROWS=kernel runs a part)
 	@$(VENV)/picoswarm report $(if $(ROWS),--rows $(ROWS))
 
-peers: setup micropython ## what a user would pick instead, to be measured beside (mosquitto, microdot, umqtt.simple)
+peers: setup micropython ## all that is measured and tested against: full nodes, mosquitto, microdot, umqtt.simple
 	@$(VENV)/python -m picoswarm_tools.peers
+
+full-nodes: setup ## real full nodes for the tests, by Go and npm, kept in ~/.cache (minutes, the first time)
+	@$(VENV)/python -m picoswarm_tools.peers nodes
 
 broker: setup ## mosquitto, for the tests of MQTT and the demo (`make peers` brings the rest)
 	@$(VENV)/python -m picoswarm_tools.peers mosquitto
@@ -46,14 +49,47 @@ browser: setup ## chromium, for the dashboard's test and its picture (as root; e
 screenshot: setup micropython browser ## docs/dashboard.png, of a real mesh on this machine
 	@$(VENV)/python -m picoswarm_tools.screenshot
 
+sim-picture: setup browser ## docs/simulator.png, of a report of the simulator
+	@$(VENV)/python -m picoswarm_tools.sim.picture
+
 lint: setup ## style, as CONTRIBUTING asks
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check tools gateway host_tests --exclude host_tests/unit
+
+boards: setup ## the boards, and what each was tested on
+	@$(VENV)/picoswarm boards
+
+doctor: setup ## find boards that are plugged in, and say what each needs next
+	@$(VENV)/picoswarm doctor $(PORT)
+
+flash: setup ## a firmware onto a board (BOARD=ESP32_GENERIC PORT=/dev/ttyUSB0 IMAGE=firmware.bin)
+	@$(VENV)/picoswarm flash $(BOARD) $(PORT) $(IMAGE)
+
+deploy: setup micropython ## library, firmware's files and program onto a board (BOARD= PORT= APP=)
+	@$(VENV)/picoswarm deploy $(BOARD) $(PORT) $(if $(APP),--app $(APP))
+
+provision: setup ## make a board a member of a mesh (PORT= FOLDER= WIFI=)
+	@$(VENV)/picoswarm provision --port $(PORT) $(if $(FOLDER),--folder $(FOLDER)) $(if $(WIFI),--wifi $(WIFI))
+
+up: setup micropython ## all of it: from a blank board to a member of a mesh (BOARD= PORT= IMAGE= FOLDER= WIFI=)
+	@$(VENV)/picoswarm up $(BOARD) $(PORT) $(if $(IMAGE),--image $(IMAGE)) $(if $(FOLDER),--folder $(FOLDER)) $(if $(WIFI),--wifi $(WIFI))
+
+image: setup micropython ## a firmware with the library in its file system, one file (BOARD= FIRMWARE=)
+	@$(VENV)/picoswarm image $(BOARD) $(FIRMWARE)
+
+firmware: setup ## how to build a firmware with the library frozen in (BOARD=)
+	@$(VENV)/picoswarm firmware $(BOARD)
+
+monitor: setup ## what a board prints (PORT=)
+	@$(VENV)/picoswarm monitor $(PORT)
 
 mpy: setup micropython ## the device library as small .mpy files in build/mpy/$ARCH-O3 (ARCH=armv6m ...)
 	@$(VENV)/python -m picoswarm_tools.mpy --arch $(or $(ARCH),armv6m) -O 3
 
-docs: setup ## pages and files that are generated: docs/boards.md, package.json, a table in docs/gateway.md
-	@$(VENV)/python -m picoswarm_tools.boards && $(VENV)/python -m picoswarm_tools.package && $(VENV)/python -m picoswarm_tools.manual
+board-memory: setup micropython ## measure boards/measured.json anew (minutes), then the pages that show it
+	@$(VENV)/python -m picoswarm_tools.boards --measure
+
+docs: setup ## pages and files that are generated: docs/boards.md, README's tables, package.json, docs/gateway.md's
+	@$(VENV)/python -m picoswarm_tools.boards && $(VENV)/python -m picoswarm_tools.package && $(VENV)/python -m picoswarm_tools.manual && $(VENV)/python -m picoswarm_tools.sim.manual
 
 clean: ## remove build/ (the cache in ~/.cache/picoswarm stays)
 	@rm -rf build

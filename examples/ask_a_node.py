@@ -1,6 +1,6 @@
 """Answer a method, and call it at every node that connects. Runs on a board and on a computer.
 
-    python ask_a_node.py FOLDER [BOOTSTRAP_IP:PORT] [OWN_PORT]
+python ask_a_node.py FOLDER [BOOTSTRAP_IP:PORT] [OWN_PORT]
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Serve the stream protocol /echo/1.0.0, and use it with every node that connects. Runs on a board and on a computer.
 
-    python echo_stream.py FOLDER [BOOTSTRAP_IP:PORT] [OWN_PORT]
+python echo_stream.py FOLDER [BOOTSTRAP_IP:PORT] [OWN_PORT]
 """
 
 import asyncio

@@ -2,9 +2,11 @@
 
 A test file says where it runs by `RUNTIMES = ("cpython", "micropython", "qemu")` at its top level; without it, the first
 two. "micropython" is the unix port under a board's heap less a margin (MARGIN_KB says why), "qemu" the two Cortex-M builds,
-for files that need neither files nor sockets; "small" is the unix port with the files that a board gets, for what does not
-fit beside the others. Names are read from the syntax tree, so collection imports nothing; a file runs in one process for
-each runtime, at the first of its items, with the library and the tests precompiled as a board has them.
+for files that need neither files nor sockets and are about machine code, which differs; "board" the smaller of the two, for
+those about the rest, which is the same bytecode on both (PICOSWARM_LONG=1: both); "small" is the unix port with the files
+that a board gets, for what does not fit beside the others. Names are read from the syntax tree, so collection imports
+nothing; a file runs in one process for each runtime, at the first of its items, with the library and the tests precompiled
+as a board has them.
 """
 
 from __future__ import annotations
@@ -94,9 +96,9 @@ class UnixPort:
         runtimes.find("micropython64" if self._bits == 64 else "micropython")
         library, tests, complaint = _compile(path, self._arch, self._level)
         # By links, since each module keeps its path on the heap: where a checkout lies is nothing that decides a test.
-        for link, goal in (("lib", library), ("t", tests)):
+        for link, goal in (("lib", library), ("t", tests), ("f", HERE.parent / "firmware" / "lib")):
             (folder / link).symlink_to(goal)
-        env = {"MICROPYPATH": "lib:t:.frozen"}
+        env = {"MICROPYPATH": "lib:t:f:.frozen"}
         args = ["-m", "micropython_runner", path.stem, *names]
         try:
             done = runtimes.run_micropython(args, self._heap_kb, env, folder, TIMEOUT_S, self._bits)
@@ -109,8 +111,9 @@ class UnixPort:
 class Emulator:
     """A Cortex-M build under qemu."""
 
-    def __init__(self, name: str, board: str):
-        self.name, self.title, self.declared_as, self._board = name, name, {"qemu"}, board
+    def __init__(self, name: str, board: str, is_for_all: bool):
+        self.name, self.title, self._board = name, name, board
+        self.declared_as = {"qemu", "board"} if is_for_all else {"qemu"}
 
     def run(self, path: Path, names: list[str], folder: Path) -> Run:
         """Run the tests `names` of the file `path`; `folder` is not used: there are no files there."""
@@ -125,7 +128,8 @@ class Emulator:
         return _with_complaint(parse(output, ending), complaint)
 
 
-ALL = [UnixPort("micropython32", 32, "x86", BOARD_KB - MARGIN_KB), Emulator("qemu-m3", "m3"), Emulator("qemu-m0", "m0")]
+ALL = [UnixPort("micropython32", 32, "x86", BOARD_KB - MARGIN_KB)]
+ALL += [Emulator("qemu-m3", "m3", LONG), Emulator("qemu-m0", "m0", True)]
 # The files that a board gets, with modules put together: a test loads more than it needs.
 ALL.append(UnixPort("micropython32-O3", 32, "x86", 160, level=3))
 if LONG:  # its big-int kernels are what boards without native code run
@@ -178,7 +182,7 @@ def declared(path: Path) -> tuple[tuple[str, ...], dict[str, int]]:
             where = ast.literal_eval(node.value)
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name.startswith("test_"):
             tests[node.name] = node.lineno - 1
-    unknown = set(where) - {"cpython", "micropython", "small", "qemu"}
+    unknown = set(where) - {"cpython", "micropython", "small", "qemu", "board"}
     if unknown or not where:
         raise ValueError(f"{path}: RUNTIMES names {unknown or 'nothing'}")
     return where, tests

@@ -26,7 +26,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import log
+from .families.update.bundle import LONGEST, Refused
+from .http import EVENTS
 from .known import KnownNode
+from .limits import Allowance
 from .nodes import Unknown
 
 if TYPE_CHECKING:
@@ -34,10 +37,12 @@ if TYPE_CHECKING:
 
 HEAD = 16 * 1024  # bytes of a request's head
 BODY = 64 * 1024
+BODIES = {"/api/updates": LONGEST}  # longer ones, by path
 WATCHERS = 32  # clients of /api/events at once
 PING_S = 15  # a comment, so that an idle stream stays open
 SEND_S = 30  # a client that takes nothing for so long is let go
 DAY_S = 366 * 86400
+ASKED, ASKED_EACH_S = 10, 3.0  # questions to boards for clients without the token: so many at once, then one in so long
 PAGE = Path(__file__).parent / "dashboard"
 # The page is files of our own, with neither scripts nor styles in its text: what somebody smuggles into it can load nothing.
 SAFETY = {
@@ -85,8 +90,9 @@ class Guard:
         if not self._is_ours(headers.get(b"host", b"").decode("latin-1")):
             error = Json({"error": "this host name is not served here; see http.hosts"}, 421)
         length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > BODY:
-            error = Json({"error": f"a request has at most {BODY} bytes"}, 413)
+        most = BODIES.get(scope["path"], BODY)
+        if not length.isdigit() or int(length) > most:
+            error = Json({"error": f"a request has at most {most} bytes"}, 413)
         if error:
             return await error(scope, receive, send)
         taken = 0
@@ -95,8 +101,8 @@ class Guard:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
-            if taken > BODY:
-                raise Refusal(413, f"a request has at most {BODY} bytes")
+            if taken > most:
+                raise Refusal(413, f"a request has at most {most} bytes")
             return message
 
         async def safe(message: Message) -> None:
@@ -126,6 +132,7 @@ class Api:
         self._ops = operations
         self._gateway = operations.gateway
         self._token = token.encode()
+        self._asking = Allowance(ASKED, ASKED_EACH_S)
         machine = socket.gethostname().lower()
         names = {"localhost", machine, f"{machine}.local", *(host.lower() for host in hosts)}
         get, post = ["GET"], ["POST"]
@@ -139,7 +146,9 @@ class Api:
             Route("/api/history", self._history, methods=get),
             Route("/api/log", self._log, methods=get),
             Route("/api/trace", self._trace, methods=get),
-            Route("/api/events", self._events, methods=get),
+            Route(EVENTS, self._events, methods=get),
+            Route("/api/updates", self._updates, methods=get),
+            Route("/api/updates", self._put_update, methods=post),
             Route("/api/publish", self._publish, methods=post),
             Route("/api/ping", self._ping, methods=post),
         ]
@@ -185,10 +194,12 @@ class Api:
         if "node" not in request.query_params:
             return Json({"node": None, "text": "".join(log.recent)})
         node = self._node(request.query_params["node"])
+        self._allow_asking(request)
         return Json({"node": node.id.hex(), "text": await _told(self._ops.nodes.read_log(node))})
 
     async def _trace(self, request: Request) -> Response:
         node = self._node(request.query_params.get("node", ""))
+        self._allow_asking(request)
         return Json(await _told(self._ops.nodes.trace(node)))
 
     async def _events(self, request: Request) -> Response:
@@ -218,15 +229,29 @@ class Api:
             raise Refusal(404, "this installation has no dashboard")
         return Response(page.read_bytes(), media_type="text/html; charset=utf-8")
 
-    # Writing
+    async def _updates(self, _request: Request) -> Response:
+        return Json(self._update_family().overview())
+
+    # Who may
+
+    def _has_token(self, request: Request) -> bool:
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        is_right = hmac.compare_digest(given.strip().encode(), self._token)
+        return bool(self._token) and scheme.lower() == "bearer" and is_right
+
+    def _allow_asking(self, request: Request) -> None:
+        """It makes the gateway ask boards: all who come without the token share what they are worth."""
+        if not self._has_token(request) and not self._asking.take():
+            later = {"retry-after": f"{ASKED_EACH_S:.0f}"}
+            raise Refusal(429, "boards were asked too often; the token, or a little patience, helps", later)
 
     def _authorize(self, request: Request) -> None:
         if not self._token:
             raise Refusal(403, "no token is configured, so nobody may write; see http.token")
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        is_right = hmac.compare_digest(given.strip().encode(), self._token)
-        if scheme.lower() != "bearer" or not is_right:
+        if not self._has_token(request):
             raise Refusal(401, "this needs the header 'Authorization: Bearer TOKEN'", {"www-authenticate": "Bearer"})
+
+    # Writing
 
     async def _publish(self, request: Request) -> Response:
         self._authorize(request)
@@ -251,7 +276,22 @@ class Api:
         rtt = round(await _told(self._ops.nodes.questions.ping(node)), 2)
         return Json({"id": node.id.hex(), "name": node.name, "rtt_ms": rtt})
 
+    async def _put_update(self, request: Request) -> Response:
+        self._authorize(request)
+        try:
+            return Json(self._update_family().put(await request.body()))
+        except Refused as error:
+            raise Refusal(400, str(error)) from None
+        except OSError as error:
+            raise Refusal(507, f"the bundle cannot be kept: {error}") from None
+
     # Helpers
+
+    def _update_family(self) -> Any:
+        family = self._gateway.families.get("update")
+        if family is None:
+            raise Refusal(404, "updates are off; see update.enabled")
+        return family
 
     def _node(self, text: Any) -> KnownNode:
         try:

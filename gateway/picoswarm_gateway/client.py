@@ -24,14 +24,15 @@ class NoAnswer(Exception):
 
 
 class Client:
-    """`async with Client("http://127.0.0.1:8742", token) as client`. Every method raises NoAnswer."""
+    """`async with Client("http://127.0.0.1:8742", token) as client`. Every method raises NoAnswer, after `patience_s` at
+    the latest."""
 
-    def __init__(self, url: str, token: str = "") -> None:
+    def __init__(self, url: str, token: str = "", patience_s: float = PATIENCE_S) -> None:
         self.url = url.rstrip("/")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
             # trust_env: a proxy of the environment is not asked for a gateway on this machine
-            self._http = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=PATIENCE_S, trust_env=False)
+            self._http = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=patience_s, trust_env=False)
         except (httpx.InvalidURL, UnicodeEncodeError) as error:
             raise NoAnswer(f"{url!r} and this token make no request: {error}") from None
 
@@ -48,6 +49,10 @@ class Client:
     async def post(self, path: str, body: dict[str, Any]) -> Any:
         """The answer to a write."""
         return await self._ask("POST", path, json=body)
+
+    async def send(self, path: str, raw: bytes) -> Any:
+        """The same, with bytes that are no JSON."""
+        return await self._ask("POST", path, content=raw)
 
     async def _ask(self, method: str, path: str, **more: Any) -> Any:
         try:

@@ -6,20 +6,18 @@ such node or it does not answer, 2 a mistake in the command, 3 no gateway answer
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import functools
-import http.client
 import json
 import sys
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
+from .client import Client, NoAnswer
 from .figures import clean
 from .graphs import FORMATS, write
 
@@ -41,52 +39,27 @@ class Unreachable(click.ClickException):
     exit_code = UNREACHABLE
 
 
-class Client:
-    """A gateway's API. Raises Failed, Unreachable."""
-
-    def __init__(self, url: str, token: str) -> None:
-        self._url = url.rstrip("/")
-        self._token = token
-
-    def get(self, path: str, **query: str) -> Any:
-        """What the gateway answers, from JSON."""
-        return self._ask(path + ("?" + urllib.parse.urlencode(query) if query else ""), None)
-
-    def post(self, path: str, **body: Any) -> Any:
-        """The same, of a request that makes it do something."""
-        return self._ask(path, json.dumps(body).encode())
-
-    def _ask(self, path: str, body: bytes | None) -> Any:
-        headers = {"accept": "application/json", **({"content-type": "application/json"} if body else {})}
-        if body and self._token:
-            headers["authorization"] = f"Bearer {self._token}"
-        try:
-            request = urllib.request.Request(self._url + path, body, headers)
-            with urllib.request.urlopen(request, timeout=WAIT_S) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            raise Failed(_reason(error)) from None
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            why = getattr(error, "reason", error)
-            raise Unreachable(f"no gateway answers at {self._url}: {why}") from None
+def raised(error: NoAnswer) -> click.ClickException:
+    """What a command raises in its place, for its exit status."""
+    return Failed(str(error)) if error.status else Unreachable(f"no gateway answers: {error}")
 
 
-def _reason(error: urllib.error.HTTPError) -> str:
-    try:
-        return json.load(error)["error"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return f"the gateway answers {error.code} {error.reason}"
+def _command(**options: Any) -> Callable[[Callable[..., Awaitable[None]]], click.Command]:
+    """A command with the options that all have; its coroutine function gets a Client first."""
 
+    def make(function: Callable[..., Awaitable[None]]) -> click.Command:
+        async def ask(url: str, token: str, rest: dict[str, Any]) -> None:
+            async with Client(url, token, WAIT_S) as client:
+                await function(client, **rest)
 
-def _command(**options: Any) -> Callable[[Callable[..., None]], click.Command]:
-    """A command with the options that all have; its function gets a Client first."""
-
-    def make(function: Callable[..., None]) -> click.Command:
         @functools.wraps(function)
         def run(url: str, token: str, token_file: Path | None, **rest: Any) -> None:
             if token_file:
                 token = token_file.read_text("utf-8").strip()
-            function(Client(url, token), **rest)
+            try:
+                asyncio.run(ask(url, token, rest))
+            except NoAnswer as error:
+                raise raised(error) from None
 
         secret = click.option("--token", envvar="PICOSWARM_TOKEN", default="", help="What writes need (or PICOSWARM_TOKEN).")
         path = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -102,9 +75,9 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 @_command()
 @_json
-def nodes(client: Client, as_json: bool) -> None:
+async def nodes(client: Client, as_json: bool) -> None:
     """List the nodes that a gateway knows."""
-    rows = client.get("/api/nodes")
+    rows = await client.get("/api/nodes")
     if as_json:
         return click.echo(json.dumps(rows))
     lines = [("NAME", "ID", "STATE", "ADDRESS", "RTT", "LAST SEEN", "IN", "OUT", "RUNS")]
@@ -124,11 +97,11 @@ def nodes(client: Client, as_json: bool) -> None:
 @click.argument("node")
 @click.option("-c", "--count", type=click.IntRange(1, 1000), default=4, show_default=True, help="How many.")
 @_json
-def ping(client: Client, node: str, count: int, as_json: bool) -> None:
+async def ping(client: Client, node: str, count: int, as_json: bool) -> None:
     """Time requests from a gateway to NODE: a name, an id, or the beginning of one."""
     times = []
     for i in range(count):
-        answer = client.post("/api/ping", id=node)
+        answer = await client.post("/api/ping", {"id": node})
         times.append(answer["rtt_ms"])
         if not as_json:
             click.echo(f"{answer['name'] or answer['id'][:12]}: {i + 1} of {count}: {answer['rtt_ms']:.1f} ms")
@@ -142,9 +115,9 @@ def ping(client: Client, node: str, count: int, as_json: bool) -> None:
 @_command()
 @click.argument("node")
 @_json
-def trace(client: Client, node: str, as_json: bool) -> None:
+async def trace(client: Client, node: str, as_json: bool) -> None:
     """Show the way to NODE: sessions that lead there, and the live nodes nearest to its id."""
-    found = client.get("/api/trace", node=node)
+    found = await client.get("/api/trace", node=node)
     if as_json:
         click.echo(json.dumps(found))
     else:
@@ -167,9 +140,9 @@ def _print_trace(found: dict[str, Any]) -> None:
 @_command()
 @click.argument("node", required=False)
 @_json
-def log(client: Client, node: str | None, as_json: bool) -> None:
+async def log(client: Client, node: str | None, as_json: bool) -> None:
     """Print the log of NODE as it tells it, or the gateway's own."""
-    found = client.get("/api/log", **({"node": node} if node else {}))
+    found = await client.get("/api/log", **({"node": node} if node else {}))
     text = "\n".join(map(clean, found["text"].split("\n")))  # it comes from another machine
     click.echo(json.dumps(found) if as_json else text, nl=as_json)
 
@@ -177,9 +150,9 @@ def log(client: Client, node: str | None, as_json: bool) -> None:
 @_command()
 @click.option("--format", "form", type=click.Choice(FORMATS), default="json", show_default=True, help="Of the graph.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="A file in the place of the screen.")
-def export(client: Client, form: str, output: Path | None) -> None:
+async def export(client: Client, form: str, output: Path | None) -> None:
     """Write the graph of nodes and sessions, for other programs."""
-    text = write(client.get("/api/topology"), form)
+    text = write(await client.get("/api/topology"), form)
     if output:
         output.write_text(text, "utf-8")
     else:

@@ -7,30 +7,28 @@ gateway adds its table by a struct of its own and a field of `Config`.
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from picoswarm.errors import LocalError
 
+from .families.bitcoin.table import BitcoinTable
+from .families.cometbft.table import CometTable
+from .families.ethereum.table import EthereumTable
+from .families.libp2p.table import Libp2pTable
 from .families.mailbox import MailboxTable
 from .families.mqtt.table import MqttTable
+from .families.update.family import UpdateTable
 from .profile import gateway_profile
 from .relay import Limits
+from .tomlfile import Mistakes as Mistakes
+from .tomlfile import read, read_file
 
 SECRETS = {"token", "password"}  # names of fields that are never printed
 MASK = "********"
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("json", "text")
-
-
-class Mistakes(Exception):
-    """What is wrong with a configuration: `found`, a list of (line or 0, text)."""
-
-    def __init__(self, path: Path, found: list[tuple[int, str]]) -> None:
-        self.found = sorted(found)
-        super().__init__("\n".join(f"{path}:{line}: {text}" if line else f"{path}: {text}" for line, text in self.found))
 
 
 class MeshTable(msgspec.Struct, forbid_unknown_fields=True):
@@ -78,6 +76,11 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     relay: Limits = msgspec.field(default_factory=Limits)
     mailbox: MailboxTable = msgspec.field(default_factory=MailboxTable)
     mqtt: MqttTable = msgspec.field(default_factory=MqttTable)
+    update: UpdateTable = msgspec.field(default_factory=UpdateTable)
+    libp2p: Libp2pTable = msgspec.field(default_factory=Libp2pTable)
+    cometbft: CometTable = msgspec.field(default_factory=CometTable)
+    ethereum: EthereumTable = msgspec.field(default_factory=EthereumTable)
+    bitcoin: BitcoinTable = msgspec.field(default_factory=BitcoinTable)
 
     def check(self, found: list[tuple[str, str]]) -> None:
         """Add (path of the field, what is wrong with it) for all that no type can tell. A field of a wrong type is None."""
@@ -101,86 +104,24 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
                 found.append((f"relay.{key}", "more than 0; enabled = false turns the relay off"))
         self.mailbox.check(found)
         self.mqtt.check(found)
+        self.update.check(found)
+        self.cometbft.check(found)
+        self.ethereum.check(found)
+        self.bitcoin.check(found)
+        self.libp2p.check(found)
         for where, word, words in (("log.level", self.log.level, LEVELS), ("log.format", self.log.format, FORMATS)):
             if word and word not in words:
                 found.append((where, f"one of {', '.join(words)}"))
 
 
-def _line(text: str, path: str) -> int:
-    """The line of a TOML text where the value of a dotted path stands (`a.b[2].c`: in the third table [[a.b]]); that of its
-    table where it is not found, or 0."""
-    array, _, rest = path.partition("[")
-    index = int(rest.partition("]")[0] or 0)
-    path = re.sub(r"\[\d+\]", "", path)
-    *tables, name = path.split(".")
-    table, inside, best = ".".join(tables), not tables, 0
-    for number, line in enumerate(text.splitlines(), 1):
-        header = re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]", line)
-        if header:
-            title = header[1].replace('"', "").replace(" ", "")
-            if title == array and rest:
-                index -= 1
-                if index >= 0:
-                    continue
-            inside = title == table
-            if inside or title == path:
-                best = best or number
-            if title == path:
-                return number
-        key = re.match(r'\s*"?([\w.-]+)"?\s*=', line)
-        if key and ((inside and key[1] == name) or (not table and key[1] == path)):
-            return number
-    return best
-
-
-def _read(kind: Any, value: Any, path: str, found: list[tuple[str, str]]) -> Any:
-    """A struct from a table, field by field, so that one mistake does not hide the next."""
-    if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct) and isinstance(value, dict)):
-        try:
-            return msgspec.convert(value, kind)
-        except msgspec.ValidationError as error:
-            text, _, where = str(error).partition(" - at `$")
-            found.append((path + where.rstrip("`"), text))
-            return kind() if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else None
-    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-    values = {}
-    for key, part in value.items():
-        here = f"{path}.{key}" if path else key
-        if key in fields:
-            values[fields[key].name] = _read(fields[key].type, part, here, found)
-        else:
-            found.append((here, f"there is no such {'key' if path else 'table'}; known: {', '.join(fields)}"))
-    for key, field in fields.items():
-        if field.required and key not in value:
-            found.append((path, f"{key} is missing"))
-            values[field.name] = None
-    return kind(**values)
-
-
 def parse(text: str, path: Path) -> Config:
     """A Config from TOML. Raises Mistakes."""
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        line = re.search(r"line (\d+)", str(error))
-        raise Mistakes(path, [(int(line[1]) if line else 0, re.sub(r" \(at .*\)", "", str(error)))]) from None
-    found: list[tuple[str, str]] = []
-    config = _read(Config, tables, "", found)
-    config.check(found)
-    if found:
-        raise Mistakes(path, [(_line(text, where), f"{where}: {what}") for where, what in found])
-    return config
+    return read(Config, text, path)
 
 
 def load(path: Path | None) -> Config:
     """The Config in a file; without one, that of all defaults. Raises Mistakes."""
-    if path is None:
-        return Config()
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Mistakes(path, [(0, f"cannot be read: {error}")]) from None
-    return parse(text, path)
+    return Config() if path is None else read_file(Config, path)
 
 
 def _masked(value: Any) -> Any:

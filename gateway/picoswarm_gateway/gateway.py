@@ -24,7 +24,9 @@ from picoswarm.store import Store
 from .config import Config
 from .families import Family
 from .families.clock import ClockFamily
+from .families.dialing import Dialing
 from .families.mailbox import MailboxFamily
+from .families.update.family import UpdateFamily
 from .hub import Hub
 from .limits import allow_files
 from .loops import Loops
@@ -66,6 +68,7 @@ class Gateway:
         self._started_at = time.monotonic()
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task] = []
+        self._dialings: list[Dialing] = []
         self._ending = asyncio.Event()
 
     def _asked_for(self) -> list[Family]:
@@ -77,6 +80,24 @@ class Gateway:
             from .families.mqtt.family import MqttFamily
 
             wanted.append(MqttFamily(self.config.mqtt))
+        if self.config.update.enabled:
+            wanted.append(UpdateFamily(self.config.update))
+        if self.config.cometbft.chain:
+            from .families.cometbft.family import CometFamily
+
+            wanted.append(CometFamily(self.config.cometbft))
+        if self.config.ethereum.network:
+            from .families.ethereum.family import EthereumFamily
+
+            wanted.append(EthereumFamily(self.config.ethereum))
+        if self.config.bitcoin.network:
+            from .families.bitcoin.family import BitcoinFamily
+
+            wanted.append(BitcoinFamily(self.config.bitcoin))
+        if self.config.libp2p.enabled:
+            from .families.libp2p.family import Libp2pFamily
+
+            wanted.append(Libp2pFamily(self.config.libp2p))
         return wanted
 
     @property
@@ -123,6 +144,8 @@ class Gateway:
             await family.start(self)
             for verb, serve in family.verbs.items():
                 self.node.handle(f"{family.name}/{verb}", serve)
+            self._dialings.append(Dialing(family, self.loops))
+            self._dialings[-1].start()
         await self.operations.start()
         self.log.info("started", id=self.id.hex(), families=sorted(self.families))
 
@@ -130,6 +153,7 @@ class Gateway:
         """End the families, leave the mesh, and close the state."""
         with suppress(Exception):
             await self.operations.stop()
+        await asyncio.gather(*(dialing.stop() for dialing in self._dialings))
         for family in reversed(self.families.values()):
             with suppress(Exception):  # what ends badly must not keep the rest
                 await family.stop()

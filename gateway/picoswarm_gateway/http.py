@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 from picoswarm.errors import LocalError
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .config import HttpTable
 
 if TYPE_CHECKING:
     from .operations import Operations
 
-CONNECTIONS = 256  # at once; more are answered by 503
+CONNECTIONS = 256  # at once; for one more, who is silent for longest goes; where none is, it is answered by 503
+HEAD_S = 10.0  # that a client has to say what it wants
+ANSWER_S = 60.0  # that it has to take the answer; streams of events have a limit of their own
+EVENTS = "/api/events"
 LAST_S = 2  # for answers under way when the gateway ends
 
 
@@ -47,6 +51,59 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _Connection(H11Protocol):
+    """One that says or takes nothing is let go, so that nobody holds the places of others."""
+
+    silent: dict[_Connection, None]  # whose turn it is to say something, oldest first; one for each server
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._look()
+        if len(self.connections) >= CONNECTIONS:
+            oldest = next(iter(self.silent))
+            if oldest is not self:
+                oldest.leave()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        self._stop()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._look()
+
+    def on_response_complete(self) -> None:
+        self._stop()
+        super().on_response_complete()
+        self._look()
+
+    def leave(self) -> None:
+        """End it now; its place is free at once, however many come in the same turn of the loop."""
+        self._stop()
+        self.connections.discard(self)
+        self.transport.abort()
+
+    def _look(self) -> None:
+        """Whose turn it is may have changed."""
+        is_silent = self.cycle is None or self.cycle.response_complete
+        if self._timer and is_silent == (self in self.silent):
+            return
+        self._stop()
+        if self.transport.is_closing():
+            return
+        if is_silent:
+            self.silent[self] = None
+        if is_silent or self.scope["path"] != EVENTS:
+            self._timer = self.loop.call_later(HEAD_S if is_silent else ANSWER_S, self.leave)
+
+    def _stop(self) -> None:
+        self.silent.pop(self, None)
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+
 class HttpServer:
     """See the module. `port` is the one that it listens on."""
 
@@ -67,6 +124,9 @@ class HttpServer:
         """Listen. Raises OSError, and LocalError for a token that cannot be had."""
         from .api import HEAD, Api
 
+        class Connection(_Connection):
+            silent = {}
+
         api = Api(self._operations, read_token(self._table), self._table.hosts)
         sock = _listen(self.host, self.port)
         self.port = sock.getsockname()[1]
@@ -75,7 +135,7 @@ class HttpServer:
             log_config=None,
             access_log=False,
             lifespan="off",
-            http="h11",  # which knows a limit for a head that comes in pieces
+            http=Connection,  # h11 knows a limit for a head that comes in pieces
             ws="none",
             server_header=False,
             date_header=False,

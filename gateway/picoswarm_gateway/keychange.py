@@ -108,17 +108,24 @@ class Operator:
         unsigned += bytes((len(ids),)) + b"".join(ids)
         return Change(unsigned + run(Sign(self._seed, run(PublicKey(self._seed)), signed_text(unsigned))))
 
-    def before(self) -> None:
-        """Keep the present network key: the change that follows can then be handed out again."""
-        highest = self.membership.highest
-        self.store.write(OPERATOR_SEED, self._seed + bytes((highest.epoch,)) + highest.key)
+    def keep(self, change: Change) -> None:
+        """Save a change, and the key that it replaces: before anybody is told, or the mesh could move to a key that nobody
+        has. The new key is last: without it the change counts for nothing here, and the next one takes its place. Raises
+        StoreError."""
+        before = self.membership.highest
+        old = bytes((before.epoch,)) + before.key
+        self.store.write(OPERATOR_SEED, self._seed + old)
+        self.store.write(OPERATOR, run(PublicKey(self._seed)) + change.text)
+        self.store.write(NETWORK, bytes((change.epoch,)) + change.key + (old if change.kind == ROTATE else b""))
 
     def again(self) -> tuple[Change, Membership]:
         """The last change, and the key that it replaced: under that one, those can be met who do not have it."""
         if self.last is None or len(self._previous) != _PREVIOUS:
             raise Refused("No change was made from this folder yet.")
         if self.last.epoch != self.membership.highest.epoch:
-            raise Refused("The network key was changed by hand since the last change.")
+            raise Refused(
+                "The network key was changed by hand since the last change, or that was not saved: change it anew."
+            )
         membership = Membership(NetworkKey(self._previous[1:], self._previous[0]))
         membership.revoked = self.last.revoked
         return self.last, membership
@@ -155,7 +162,8 @@ async def meet(node: Node, seconds: float) -> set[bytes]:
         if loop.time() > end:
             raise NobodyThere(
                 f"No member of mesh {_membership(node)} was reached in {seconds:g} s. "
-                "Name one with --bootstrap IP:PORT, and check that the folder follows the mesh."
+                "Name one with --bootstrap IP:PORT, and check that the folder follows the mesh. If the last change was cut "
+                "off before anybody heard of it, --again hands it out."
             )
         await asyncio.sleep(0.1)
 
@@ -308,7 +316,7 @@ async def run_change(
             told = await hand_out(node, last, seconds)
             return await _report(node, last, set(told), told, 0)
         change = operator.make(ROTATE if nodes is None else REVOKE, resolve(node, members, nodes or ()))
-        operator.before()
+        operator.keep(change)
         return await change_mesh(node, change, members, seconds)
 
 

@@ -30,6 +30,7 @@ class KnownNode:
     counters: dict[str, int] = field(default_factory=dict)
     channels: dict[int, list[int]] = field(default_factory=dict)  # [messages, bytes] that came, by channel
     firmware: str = ""
+    app: str = ""
     log: deque[str] = field(default_factory=deque)
     log_position: int = 0
     asked_at: float = 0.0
@@ -55,6 +56,7 @@ class KnownNode:
             "counters": self.counters,
             "channels": {str(channel): counts for channel, counts in sorted(self.channels.items())},
             "firmware": self.firmware,
+            "app": self.app,
         }
 
     def change(self, **values: Any) -> None:

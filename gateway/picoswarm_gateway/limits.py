@@ -1,6 +1,9 @@
-"""How many files the system lets this process have open: each session needs one."""
+"""What there is of something: open files, of which each session needs one, and what is allowed in a while."""
 
 from __future__ import annotations
+
+import time
+from collections.abc import Callable
 
 import structlog
 
@@ -36,3 +39,22 @@ def allow_files(sessions: int) -> int:
         )
         return few
     return sessions
+
+
+class Allowance:
+    """So many at once, then one in `each_s` seconds."""
+
+    def __init__(self, most: int, each_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most = self._left = float(most)
+        self._each_s = each_s
+        self._clock = clock
+        self._at = clock()
+
+    def take(self) -> bool:
+        """Whether there was one left; it is gone now."""
+        now = self._clock()
+        self._left = min(self._most, self._left + (now - self._at) / self._each_s)
+        self._at = now
+        is_left = self._left >= 1
+        self._left -= is_left
+        return is_left

@@ -100,6 +100,9 @@ class Questions:
         known.change(last_seen=time.time())
         with suppress(NoMethod):
             await self._ask_about(known)
+        for family in self._gateway.families.values():
+            with suppress(NoMethod):
+                await family.ask(known.id)
         with suppress(NoMethod):
             known.change(counters=await self._gateway.node.read_stats(known.id, ANSWER_MS))
         with suppress(NoMethod):

@@ -9,7 +9,7 @@ import sys
 import rich_click as click
 
 from .client import Client, NoAnswer
-from .commands import EXIT, URL, Failed, Unreachable
+from .commands import EXIT, URL, raised
 from .figures import Figures
 
 
@@ -27,7 +27,7 @@ def top(url: str, token: str, once: bool, as_json: bool) -> None:
     try:
         asyncio.run(_once(url, token, as_json) if once else _watch(url, token))
     except NoAnswer as error:
-        raise (Failed if error.status else Unreachable)(str(error)) from None
+        raise raised(error) from None
 
 
 async def _watch(url: str, token: str) -> None:

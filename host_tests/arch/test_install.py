@@ -87,8 +87,18 @@ def test_package_json_lists_every_module_of_the_library():
     assert (ROOT / "package.json").read_text() == package.package_json(), "run `make docs`"
 
 
-def test_boards_page_is_what_the_board_data_say():
+def test_the_board_tables_are_what_the_data_say():
     assert (ROOT / "docs" / "boards.md").read_text() == boards.page(), "run `make docs`"
+    assert (ROOT / "README.md").read_text() == boards.readme(), "run `make docs`"
+    assert set(boards.measured()["boards"]) == {board["board"] for board in boards.boards()}, "run `make board-memory`"
+
+
+def test_a_measured_board_is_one_of_the_present_profile():
+    """The figures were taken with other numbers, where somebody changed a profile: a part of them follows from the profile
+    alone."""
+    kept = boards.measured()["profiles"]
+    for board in boards.boards():
+        assert kept[board["board"]] == boards.numbers_of(board["board"]), f"{board['board']}: run `make board-memory`"
 
 
 def test_one_version_everywhere():
@@ -105,6 +115,21 @@ def test_every_board_has_its_data_a_profile_that_checks_and_a_manifest(board):
     folder = ROOT / "boards" / board["board"]
     namespace: dict = {}
     exec((folder / "profile.py").read_text(), namespace)
-    namespace["PROFILE"].check()
+    profile = namespace["PROFILE"].check()
     assert (folder / "manifest.py").exists()
     assert board["heap_bytes"] > 64_000
+    # Sessions, one that is being dialed and one that waits at the door have a connection each.
+    assert profile.links + profile.dials + 1 <= board["tcp_connections"]
+    assert 2 * profile.alpha <= board["udp_datagrams_queued"], "each question may be answered by two datagrams"
+
+
+@pytest.mark.parametrize("board", boards.boards(), ids=lambda board: board["board"])
+def test_a_flash_map_fits_the_flash_and_nothing_lies_over_another(board):
+    end = 0
+    for part in board["flash_map"]:
+        assert int(part["at"], 16) >= end, part
+        end = int(part["at"], 16) + part["bytes"]
+    assert end == board["flash_kb"] * 1024
+    assert board["flash_map"][-1]["what"] == "file system"
+    assert ("esptool_chip" in board) != ("uf2_family" in board)
+    assert board["tested_level"] in boards.LEVELS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,17 +11,14 @@ from picoswarm.membership import Membership
 from picoswarm.store import Store
 from picoswarm_gateway.config import Config, HttpTable, MeshTable
 from picoswarm_tools.provision import new_network_key, save
+from picoswarm_tools.swarm import HOST, free_ports
 
-HOST = "127.0.0.1"
 PATIENCE_S = 30.0  # wall clock, for a state that comes within a second or two on a machine at rest
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody has now, nor a UDP socket."""
-    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-        tcp.bind((HOST, 0))
-        udp.bind((HOST, tcp.getsockname()[1]))
-        return tcp.getsockname()[1]
+    """A port of 127.0.0.1 that nobody has now, and that no connection of another worker is given meanwhile."""
+    return free_ports(1)[0]
 
 
 async def until(happens: Callable[[], object], seconds: float = PATIENCE_S) -> None:

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import json
+import logging
+import select
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import httpx
 import pytest
+import structlog
 from picoswarm.errors import LocalError
-from picoswarm_gateway import api, http
+from picoswarm_gateway import api, http, log
 from picoswarm_gateway.api import BODY, Api
 from picoswarm_gateway.config import HttpTable
 from picoswarm_gateway.gateway import Gateway
+from picoswarm_gateway.http import CONNECTIONS
 from picoswarm_gateway.hub import QUEUE, Hub
+from picoswarm_gateway.limits import Allowance
 from prometheus_client.parser import text_string_to_metric_families
-from running_mesh import AUTHORIZED, RunningMesh
+from running_mesh import AUTHORIZED, TOKEN, RunningMesh
+from small_mesh import PATIENCE_S
 from starlette.requests import Request
 
 
@@ -73,8 +81,9 @@ class Listener:
 
 
 def test_state_says_who_and_what_the_gateway_is(mesh):
+    mesh.wait(lambda: mesh.get("/api/state")["sessions"] == 2)
     state = mesh.get("/api/state")
-    assert state["id"] == mesh.gateway.id.hex() and state["name"] == "gateway" and state["sessions"] == 2
+    assert state["id"] == mesh.gateway.id.hex() and state["name"] == "gateway"
     assert state["fingerprint"] and state["epoch"] == 0 and state["may_write"] is True
     assert mesh.get("/healthz") == {"ok": True}
     assert mesh.get("/readyz") == {"ready": True, "lacking": []}
@@ -212,6 +221,81 @@ def test_other_sites_cannot_make_a_browser_ask(mesh):
         assert mesh.web.get(path, headers={"sec-fetch-site": "cross-site"}).status_code == 403
     assert mesh.web.get("/api/state", headers={"sec-fetch-site": "same-origin"}).status_code == 200
     assert mesh.web.get("/", headers={"sec-fetch-site": "cross-site"}).status_code == 200, "a link to the page is no harm"
+
+
+def test_who_says_nothing_keeps_nobody_out(mesh):
+    silent = [socket.create_connection(("127.0.0.1", mesh.gateway.operations.http.port)) for _ in range(CONNECTIONS + 20)]
+    try:
+        assert httpx.get(mesh.url + "/healthz", timeout=PATIENCE_S).status_code == 200
+        silent[0].settimeout(PATIENCE_S)
+        with suppress(ConnectionResetError):
+            assert silent[0].recv(1) == b"", "for a new one the oldest goes"
+    finally:
+        for each in silent:
+            each.close()
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"GET / HTTP/1.1\r\nhost: localhost\r\n", b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"]
+)
+def test_who_does_not_come_to_the_end_of_a_head_is_let_go(mesh, monkeypatch, said):
+    monkeypatch.setattr(http, "HEAD_S", 0.2)
+    with socket.create_connection(("127.0.0.1", mesh.gateway.operations.http.port), PATIENCE_S) as client:
+        client.sendall(said)
+        said, ended = b"", False
+        while not ended:
+            try:
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    client.sendall(b"x")  # it goes on, a byte at a time: that is no reason to wait for longer
+                part = client.recv(4096) if select.select([client], [], [], 0.05)[0] else None
+            except ConnectionResetError:
+                part = b""
+            ended = part == b""
+            said += part or b""
+    assert said == b"" or said.startswith(b"HTTP/1.1 200")
+
+
+def test_boards_are_not_asked_without_end_for_who_has_no_token(mesh, monkeypatch):
+    async def ask(app) -> None:
+        web = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
+        async with web:
+            for path in ("/api/trace", "/api/log"):
+                assert (await web.get(path, params={"node": "board"})).status_code == 200
+            refused = await web.get("/api/log", params={"node": "board"})
+            assert refused.status_code == 429 and refused.headers["retry-after"] == "3"
+            assert (await web.get("/api/log")).status_code == 200, "the gateway's own"
+            for path in ("/api/trace", "/api/log"):
+                assert (await web.get(path, params={"node": "board"}, headers=AUTHORIZED)).status_code == 200
+
+    monkeypatch.setattr(api, "ASKED", 2)
+    monkeypatch.setattr(api, "ASKED_EACH_S", 3.0)
+    asked = Api(mesh.gateway.operations, TOKEN, [])
+    monkeypatch.setattr(asked._asking, "_clock", lambda: asked._asking._at)
+    mesh.do(ask(asked.app))
+
+
+def test_an_allowance_comes_back_with_time():
+    now = [0.0]
+    allowance = Allowance(2, 3.0, lambda: now[0])
+    assert [allowance.take() for _ in range(3)] == [True, True, False]
+    now[0] = 3.1
+    assert [allowance.take() for _ in range(2)] == [True, False]
+    now[0] = 1000.0
+    assert [allowance.take() for _ in range(3)] == [True, True, False]
+
+
+def test_what_libraries_log_is_among_the_lines_of_the_gateway():
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    try:
+        for form in ("text", "json"):
+            log.set_up("info", form, io.StringIO())
+            logging.getLogger("a.library").warning("the %s is away", form)
+            assert f"the {form} is away" in log.recent[-1]
+        assert json.loads(log.recent[-1])["level"] == "warning"
+    finally:
+        root.handlers[:], root.level = before
+        structlog.reset_defaults()
 
 
 def test_a_watcher_that_left_before_it_got_anything_takes_no_place(mesh):

@@ -217,7 +217,7 @@ def test_a_gateway_that_is_gone_is_said_and_its_return_noticed(browser, mesh):
             async with Gateway(config) as again, mesh.node("back", again) as node:
                 await meet(node, again)
                 await dashboard.sees("#live", "Live")
-                assert await dashboard.page.locator("#banner").is_hidden()
+                await dashboard.page.wait_for_selector("#banner", state="hidden")
                 await dashboard.sees("#node-rows tr", "back")
             assert dashboard.outside == []
 

@@ -38,7 +38,7 @@ def test_a_node_joins_the_gateway_and_knows_it_for_one(mesh):
             (session,) = node._services.swarm.peers.values()
             assert session.id == gateway.id and session.hello.capabilities & 2
             book = node._services.swarm.book
-            assert any(book.pool[at + 3] & 2 for at in range(0, len(book.pool), book.step))
+            await until(lambda: any(book.pool[at + 3] & 2 for at in range(0, len(book.pool), book.step)))
 
     asyncio.run(story())
 
@@ -79,4 +79,4 @@ def test_the_command_runs_until_it_is_told_to_end(mesh, tmp_path):
         first = json.loads(process.stderr.readline())
         assert first["event"] == "started" and len(first["id"]) == 64
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0

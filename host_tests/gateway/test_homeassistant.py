@@ -147,7 +147,7 @@ def test_home_assistant_gets_a_device_its_state_and_availability_and_all_of_it_a
                 async with mesh.node("kitchen", gateway) as node:
                     await until(node.sessions)
                     board_topic = f"picoswarm/status/board/{node.id.hex()}"
-                    gw = await node.gateway("mqtt")
+                    gw = await node.gateway("mqtt", 60_000)
                     await gw.publish("kitchen/temperature", b"21.5", qos=1)
                     topic = f"homeassistant/device/picoswarm_{node.id.hex()}/config"
                     await until(lambda: ear.heard(topic))
@@ -159,19 +159,21 @@ def test_home_assistant_gets_a_device_its_state_and_availability_and_all_of_it_a
                     async with Ear(broker) as later:
                         for wanted in (part["state_topic"], *(each["topic"] for each in message["availability"])):
                             await until(lambda w=wanted: later.heard(w))
-                        assert later.heard(part["state_topic"]) == [b"21.5"]
-                        assert [later.heard(each["topic"]) for each in message["availability"]] == [[b"online"]] * 2
-                        assert all(retained for *_, retained, _ in later.said)
+                        assert later.heard(part["state_topic"])[0] == b"21.5"
+                        assert [later.heard(each["topic"])[0] for each in message["availability"]] == [b"online"] * 2
+                        first = {topic: is_retained for topic, _, is_retained, _ in reversed(later.said)}
+                        assert first[part["state_topic"]] and all(first[each["topic"]] for each in message["availability"])
                     count = len(ear.heard(topic))
                     await ear.say("homeassistant/status", b"online")
                     await until(lambda: len(ear.heard(topic)) > count)
                     own = f"homeassistant/device/picoswarm_{gateway.id.hex()}/config"
+                    await until(lambda: ear.heard(own))
                     assert not mistakes(own, json.loads(ear.heard(own)[-1]))
                     id32 = node.id
-                await until(lambda: ear.heard(board_topic)[-1] == b"offline")
+                await until(lambda: ear.heard(board_topic)[-1:] == [b"offline"])
                 gateway.families["mqtt"].forget(id32)
-                await until(lambda: ear.heard(topic)[-1] == b"" and ear.heard(board_topic)[-1] == b"")
-            await until(lambda: ear.heard(f"picoswarm/status/gateway/{gateway.id.hex()}")[-1] == b"offline")
+                await until(lambda: ear.heard(topic)[-1] == b"" and ear.heard(board_topic)[-1:] == [b""])
+            await until(lambda: ear.heard(f"picoswarm/status/gateway/{gateway.id.hex()}")[-1:] == [b"offline"])
 
     with Mosquitto(tmp_path) as broker:
         asyncio.run(asyncio.wait_for(story(broker), 90))

@@ -10,12 +10,13 @@ from click.testing import CliRunner
 from picoswarm.errors import LocalError
 from picoswarm.gatewayinbox import Inbox
 from picoswarm_gateway import commands, owners
-from picoswarm_gateway.families import Refused, mailbox
-from picoswarm_gateway.families.mqtt import homeassistant, leases, presence
+from picoswarm_gateway.families import Refused, leases, mailbox
+from picoswarm_gateway.families.leases import Leases
+from picoswarm_gateway.families.mqtt import homeassistant, presence
 from picoswarm_gateway.families.mqtt.family import MqttFamily
 from picoswarm_gateway.families.mqtt.homeassistant import HomeAssistantDevices
-from picoswarm_gateway.families.mqtt.leases import Leases
 from picoswarm_gateway.families.mqtt.presence import Presence
+from picoswarm_gateway.families.mqtt.seen import Seen
 from picoswarm_gateway.families.mqtt.table import HomeAssistant, MqttTable, Rule
 from picoswarm_gateway.known import KnownNode
 from picoswarm_gateway.loops import Loops
@@ -147,6 +148,32 @@ def test_the_broker_is_told_no_origin_that_nobody_proved():
     assert [each.board for each in offered] == [board, None]
 
 
+def test_a_message_is_only_taken_for_one_that_is_under_way_where_its_board_says_that_it_is_a_repeat():
+    async def story():
+        family = MqttFamily(MqttTable(url="mqtt://b"))
+        offered, acknowledged = [], asyncio.Event()
+
+        async def deliver(message, _seconds):
+            offered.append(message.payload)
+            await acknowledged.wait()
+
+        family.broker = SimpleNamespace(deliver=deliver)
+        family.devices, family._seen = None, Seen()
+        (board,) = ids(1)
+        head = b"\0\0\0\7\1t"
+        said = [
+            asyncio.create_task(family.submit(board, bytes((flags,)) + head + text))
+            for flags, text in ((1, b"before"), (1, b"anew"), (5, b"anew"))
+        ]
+        await until(lambda: family.counts["repeats"] == 1)
+        assert offered == [b"before", b"anew"]
+        acknowledged.set()
+        assert await asyncio.gather(*said) == [b""] * 3
+        assert not family._carried and family.counts["duplicates"] == 1
+
+    asyncio.run(story())
+
+
 def test_a_board_that_was_revoked_goes_from_the_broker_and_from_memory():
     there = Presence("p", bytes(32), lambda *_: None, lambda id32: True, lambda id32: False, lambda job: None)
     (board,) = ids(1)
@@ -167,7 +194,10 @@ def test_a_board_takes_no_message_that_makes_no_sense():
 
 
 def test_a_log_cannot_command_the_terminal(monkeypatch):
-    monkeypatch.setattr(commands.Client, "get", lambda self, path, **query: {"text": "one\x1b]0;mine\x07\n\x1b[2Jtwo\n"})
+    async def get(self, path, **query):
+        return {"text": "one\x1b]0;mine\x07\n\x1b[2Jtwo\n"}
+
+    monkeypatch.setattr(commands.Client, "get", get)
     shown = CliRunner().invoke(commands.log, ["board"])
     assert shown.output == "one·]0;mine·\n·[2Jtwo\n"
 

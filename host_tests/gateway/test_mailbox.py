@@ -19,7 +19,7 @@ def heard_of(gateway, node) -> bool:
 
 
 async def take_all(node) -> list:
-    return [mail async for mail in letters(await node.gateway("mailbox"))]
+    return [mail async for mail in letters(await node.gateway("mailbox", 60_000))]
 
 
 def test_a_letter_waits_until_its_reader_wakes(mesh):
@@ -28,7 +28,7 @@ def test_a_letter_waits_until_its_reader_wakes(mesh):
             async with mesh.node("sleeper", gateway) as sleeper:
                 reader = sleeper.id
             async with mesh.node("writer", gateway) as writer:
-                box = await writer.gateway("mailbox")
+                box = await writer.gateway("mailbox", 60_000)
                 await leave(box, reader, b"first")
                 await leave(box, reader, b"second")
                 async with mesh.node("sleeper", gateway) as sleeper:
@@ -48,10 +48,10 @@ def test_mail_outlives_the_gateway_and_comes_again_until_it_is_taken(mesh):
     async def story():
         config = mesh.config()
         async with Gateway(config) as gateway, mesh.node("board", gateway) as board:
-            await leave(await board.gateway("mailbox"), board.id, b"note to self")
+            await leave(await board.gateway("mailbox", 60_000), board.id, b"note to self")
         async with Gateway(config) as gateway, mesh.node("board", gateway) as board:
             for _ in range(2):
-                async for mail in letters(await board.gateway("mailbox")):
+                async for mail in letters(await board.gateway("mailbox", 60_000)):
                     assert mail.payload == b"note to self"
                     break  # not asked for the next one: it was not taken
             assert [mail.payload for mail in await take_all(board)] == [b"note to self"]
@@ -65,7 +65,7 @@ def test_what_is_published_under_its_filters_waits_for_a_sleeper_and_nothing_els
         async with Gateway(mesh.config()) as gateway, mesh.node("writer", gateway) as writer:
             await until(writer.sessions)
             async with mesh.node("sleeper", gateway) as sleeper:
-                await hear(await sleeper.gateway("mailbox"), ["garden/#"])
+                await hear(await sleeper.gateway("mailbox", 60_000), ["garden/#"])
                 heard = sleeper.subscribe("garden/#")
                 await until(lambda: heard_of(gateway, sleeper))
                 await writer.publish("garden/early", b"it is awake")
@@ -82,7 +82,7 @@ def test_what_is_published_under_its_filters_waits_for_a_sleeper_and_nothing_els
                     ("garden/water", b"on", writer.id),
                     ("garden/gate", b"shut", writer.id),
                 ]
-                await hear(await sleeper.gateway("mailbox"), [])
+                await hear(await sleeper.gateway("mailbox", 60_000), [])
                 assert gateway.families["mailbox"].state()["sleepers"] == 0
 
     asyncio.run(story())
@@ -92,7 +92,7 @@ def test_a_full_box_loses_its_oldest_mail_and_counts_it(mesh):
     async def story():
         table = MailboxTable(messages=3, bytes=100)
         async with Gateway(mesh.config(mailbox=table)) as gateway, mesh.node("board", gateway) as board:
-            box = await board.gateway("mailbox")
+            box = await board.gateway("mailbox", 60_000)
             for text in (b"a", b"b", b"c", b"d"):
                 await leave(box, board.id, text)
             assert [mail.payload for mail in await take_all(board)] == [b"b", b"c", b"d"]
@@ -109,7 +109,7 @@ def test_a_full_box_loses_its_oldest_mail_and_counts_it(mesh):
 def test_all_boxes_together_are_bounded(mesh):
     async def story():
         async with Gateway(mesh.config(mailbox=MailboxTable(total=2))) as gateway, mesh.node("board", gateway) as board:
-            box = await board.gateway("mailbox")
+            box = await board.gateway("mailbox", 60_000)
             strangers = [bytes((number,)) + bytes(31) for number in (2, 3)]
             await leave(box, board.id, b"the oldest of all")
             for id32 in strangers:
@@ -129,7 +129,7 @@ def test_letters_reach_the_gateway_that_owns_the_box(mesh):
             async with Gateway(config) as second, mesh.node("writer", first, second) as writer:
                 await until(lambda: len(first.owners.gateways) == len(second.owners.gateways) == 2)
                 boxes = [bytes((number,)) + bytes(31) for number in range(2, 12)]
-                box = await writer.gateway("mailbox")
+                box = await writer.gateway("mailbox", 60_000)
                 for id32 in boxes:
                     await leave(box, id32, b"x")
                 for gateway in (first, second):
@@ -141,27 +141,52 @@ def test_letters_reach_the_gateway_that_owns_the_box(mesh):
     asyncio.run(story())
 
 
-@pytest.mark.parametrize(
-    ("verb", "payload"),
-    [
-        ("put", b""),
-        ("put", bytes(31)),
-        ("put", b"\x02" + bytes(31)),
-        ("put", b"\xff" * 32 + b"x"),
-        ("take", b""),
-        ("take", bytes(5)),
-        ("hear", b"\x05a"),
-        ("hear", b"\x02a#"),
-        ("hear", b"\x01a" * 9),
-        ("hear", b"\0"),
-    ],
-)
-def test_malformed_requests_are_refused(mesh, verb, payload):
+MALFORMED = [
+    ("put", b""),
+    ("put", bytes(31)),
+    ("put", b"\x02" + bytes(31)),
+    ("put", b"\xff" * 32 + b"x"),
+    ("take", b""),
+    ("take", bytes(5)),
+    ("hear", b"\x05a"),
+    ("hear", b"\x02a#"),
+    ("hear", b"\x01a" * 9),
+    ("hear", b"\0"),
+]
+
+
+def test_malformed_requests_are_refused(mesh):
     async def story():
         async with Gateway(mesh.config()) as gateway, mesh.node("board", gateway) as board:
-            with pytest.raises(RequestError):
-                await (await board.gateway("mailbox")).request(verb, payload)
+            box = await board.gateway("mailbox", 60_000)
+            for verb, payload in MALFORMED:
+                with pytest.raises(RequestError):
+                    raise AssertionError(f"{verb} {payload}: {await box.request(verb, payload)}")
             assert await gateway.db.read("SELECT * FROM mailbox_mail") == []
+
+    asyncio.run(story())
+
+
+def test_nobody_fills_the_boxes_of_others(mesh):
+    async def story():
+        table = MailboxTable(messages=4, sender=2, sender_total=3)
+        async with (
+            Gateway(mesh.config(mailbox=table)) as gateway,
+            mesh.node("reader", gateway) as reader,
+            mesh.node("writer", gateway) as writer,
+        ):
+            mine, theirs = await reader.gateway("mailbox", 60_000), await writer.gateway("mailbox")
+            await leave(mine, reader.id, b"a note to self")
+            for text in (b"1", b"2"):
+                await leave(theirs, reader.id, text)
+            with pytest.raises(RequestError, match="letters wait there"):
+                await leave(theirs, reader.id, b"3")
+            await leave(theirs, bytes([2]) + bytes(31), b"x")
+            with pytest.raises(RequestError, match="letters wait here"):
+                await leave(theirs, bytes([3]) + bytes(31), b"x")
+            assert [mail.payload for mail in await take_all(reader)] == [b"a note to self", b"1", b"2"]
+            await leave(theirs, reader.id, b"3")
+            assert [mail.payload for mail in await take_all(reader)] == [b"3"]
 
     asyncio.run(story())
 
@@ -170,7 +195,7 @@ def test_old_mail_goes(mesh):
     async def story():
         config = mesh.config(mailbox=MailboxTable(days=1e-9))
         async with Gateway(config) as gateway, mesh.node("board", gateway) as board:
-            await leave(await board.gateway("mailbox"), board.id, b"x")
+            await leave(await board.gateway("mailbox", 60_000), board.id, b"x")
         async with Gateway(config) as gateway, mesh.node("board", gateway) as board:
             await until(lambda: gateway.families["mailbox"].expired == 1)
             assert await take_all(board) == []
@@ -181,7 +206,7 @@ def test_old_mail_goes(mesh):
 def test_a_gateway_gives_the_time(mesh):
     async def story():
         async with Gateway(mesh.config()) as gateway, mesh.node("board", gateway) as board:
-            answer = await (await board.gateway("time")).request("now")
+            answer = await (await board.gateway("time", 60_000)).request("now")
             told = int.from_bytes(answer[:4], "big") + int.from_bytes(answer[4:], "big") / 1000
             assert len(answer) == 6 and abs(told - time.time()) < 5
 

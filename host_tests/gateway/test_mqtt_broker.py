@@ -6,8 +6,11 @@ import asyncio
 
 import aiomqtt
 import pytest
-from picoswarm_gateway.families.mqtt.broker import LONGEST_WAIT_S, TRIES, Broker, BrokerBusy, Outgoing
+from picoswarm_gateway.families import Family
+from picoswarm_gateway.families.dialing import LONGEST_WAIT_S, Dialing
+from picoswarm_gateway.families.mqtt.broker import TRIES, Broker, BrokerBusy, Outgoing
 from picoswarm_gateway.families.mqtt.table import MqttTable
+from picoswarm_gateway.loops import Loops
 from small_mesh import until
 
 WILL = "p/status/gateway/00"
@@ -16,7 +19,7 @@ WILL = "p/status/gateway/00"
 class Log:
     def info(self, *_: object, **__: object) -> None: ...
 
-    warning = exception = info
+    warning = error = exception = info
 
 
 class World:
@@ -74,22 +77,40 @@ class Client:
         yield
 
 
+class Dialed(Family):
+    """As much of a family as dials a broker."""
+
+    name, wanted = "mqtt", 1
+
+    def __init__(self, broker: Broker) -> None:
+        super().__init__()
+        self._broker = broker
+
+    async def discover(self) -> list[str]:
+        return ["mqtt://127.0.0.1"]
+
+    async def dial(self, address: str) -> None:
+        await self._broker.connect(address)
+
+
 def run(story, **numbers: object) -> None:
     async def framed() -> None:
         world = World()
         table = MqttTable(url="mqtt://127.0.0.1", **numbers)
-        broker = Broker(table, "c", WILL, Log(), sleep=world.sleep, client=world.client)
+        broker = Broker(table, "c", WILL, Log(), client=world.client)
+        dialing = Dialing(Dialed(broker), Loops(Log()), world.sleep)
+        world.begin = dialing.start
         try:
             await story(world, broker)
         finally:
-            await broker.stop()
+            await dialing.stop()
 
     asyncio.run(framed())
 
 
 def test_ten_minutes_without_a_broker_cost_the_oldest_messages_and_nothing_else():
     async def story(world: World, broker: Broker) -> None:
-        broker.start()
+        world.begin()
         await until(lambda: broker.is_up)
         world.is_there, world.back_at = False, 600.0
         world.passes.clear()
@@ -114,7 +135,7 @@ def test_the_newest_goes_where_the_table_says_so():
     async def story(world: World, broker: Broker) -> None:
         taken = [broker.offer(Outgoing("t", b"%d" % i)) for i in range(4)]
         assert taken == [True, True, False, False] and broker.counts["dropped"] == 2
-        broker.start()
+        world.begin()
         await until(lambda: len(world.sent) == 2)
         assert [payload for _, payload in world.sent] == [b"0", b"1"]
 
@@ -147,7 +168,7 @@ def test_who_waits_for_an_acknowledgement_is_told_when_there_is_none_and_its_mes
 def test_a_message_that_was_under_way_goes_again_as_a_repeat():
     async def story(world: World, broker: Broker) -> None:
         world.is_mute = True
-        broker.start()
+        world.begin()
         first, second = Outgoing("t", b"1", 1), Outgoing("t", b"2", 1)
         broker.offer(first)
         broker.offer(second)
@@ -165,7 +186,7 @@ def test_a_message_that_was_under_way_goes_again_as_a_repeat():
 def test_a_message_that_ends_every_connection_is_given_up():
     async def story(world: World, broker: Broker) -> None:
         world.is_mute = True
-        broker.start()
+        world.begin()
         broker.offer(Outgoing("t", b"poison", 1))
         for i in range(TRIES + 1):
             await until(lambda i=i: len(world.sent) == i + 1)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from brokers import Ear, Mosquitto
 from picoswarm_gateway.config import Mistakes, parse
+from picoswarm_gateway.families import leases
 from picoswarm_gateway.families.mqtt import family as family_module
 from picoswarm_gateway.families.mqtt.seen import KEPT_S, MOST, Seen
 from picoswarm_gateway.families.mqtt.table import MqttTable, Rule
@@ -44,7 +45,7 @@ def test_mqtt_cannot_issue_admin(mesh, broker):
         assert not list(table.check([]) or [])
         async with Gateway(config) as gateway, mesh.node("board", gateway) as node, Ear(broker) as ear:
             await until(node.sessions)
-            gw = await node.gateway("mqtt")
+            gw = await node.gateway("mqtt", 60_000)
             heard = gw.subscribe("#")
             await until(lambda: heard.session)
             called, published, streams, handled = [], [], [], set(gateway.node._services.handlers)
@@ -91,7 +92,7 @@ def test_mqtt_cannot_issue_admin(mesh, broker):
 def test_the_family_has_two_ways_into_the_mesh_and_no_more():
     """In its sources: one place that publishes, one that calls a method, and that by a fixed name."""
     published, called = [], []
-    for path in FAMILY.glob("*.py"):
+    for path in (*FAMILY.glob("*.py"), Path(leases.__file__)):
         tree = ast.parse(path.read_text())
         for each in ast.walk(tree):
             if isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute):
@@ -114,6 +115,7 @@ def test_a_repeat_is_not_published_twice_even_after_a_restart_and_is_marked_wher
             async def start() -> Gateway:
                 gateway = Gateway(config)
                 await gateway.start()
+                await until(lambda: gateway.families["mqtt"].broker.is_up)
                 return gateway
 
             gateway = await start()
@@ -121,19 +123,19 @@ def test_a_repeat_is_not_published_twice_even_after_a_restart_and_is_marked_wher
                 await until(node.sessions)
                 await node.request(gateway.id, "mqtt/publish", publication(7, b"once"))
                 await node.request(gateway.id, "mqtt/publish", publication(7, b"once", 5))
-                assert ear.heard("again/t") == [b"once"]
                 both = [node.request(gateway.id, "mqtt/publish", publication(8, b"both", flags)) for flags in (1, 5)]
                 await asyncio.gather(*both)
-                assert ear.heard("again/t") == [b"once", b"both"], "who asks again meanwhile waits for the same answer"
+                await until(lambda: len(ear.said) >= 2)  # who asks again meanwhile waits for the same answer
+                assert ear.heard("again/t") == [b"once", b"both"]
                 await gateway.stop()
                 await until(lambda: not node.sessions())
                 gateway = await start()
                 await until(lambda: gateway.node.sessions() and node.sessions())
                 await node.request(gateway.id, "mqtt/publish", publication(7, b"once", 5), 20_000)
-                assert ear.heard("again/t") == [b"once", b"both"]
                 # Another gateway may have published it: this one cannot know.
                 await node.request(gateway.id, "mqtt/publish", publication(9, b"perhaps", 5))
-                await until(lambda: len(ear.said) == 3)
+                await until(lambda: len(ear.said) >= 3)
+                assert ear.heard("again/t") == [b"once", b"both", b"perhaps"]
                 assert [("picoswarm-repeat", "1") in marks for *_, marks in ear.said] == [False, False, True]
                 assert all(("picoswarm-board", node.id.hex()) in marks for *_, marks in ear.said)
                 assert gateway.families["mqtt"].state()["counts"]["duplicates"] == 1
@@ -146,7 +148,7 @@ def test_with_mqtt_3_a_repeat_is_announced_just_before_it(mesh, broker):
     async def story():
         config = mesh.config(mqtt=MqttTable(url=broker.url, version="3.1.1", prefix="old"))
         async with Gateway(config) as gateway, mesh.node("board", gateway) as node, Ear(broker, "old/#") as ear:
-            await until(node.sessions)
+            await until(lambda: node.sessions() and gateway.families["mqtt"].broker.is_up)
             await node.request(gateway.id, "mqtt/publish", publication(1, b"first"))
             await node.request(gateway.id, "mqtt/publish", publication(2, b"second", 5))
             await until(lambda: ear.heard("old/t") == [b"first", b"second"])
@@ -175,7 +177,7 @@ def test_two_boards_that_hear_overlapping_filters_get_each_message_once_with_mqt
         config = mesh.config(mqtt=MqttTable(url=broker.url, prefix="over"))
         async with Gateway(config) as gateway, mesh.node("board", gateway) as node, Ear(broker, "over/#") as ear:
             await until(node.sessions)
-            gw = await node.gateway("mqtt")
+            gw = await node.gateway("mqtt", 60_000)
             await ear.say("over/a/b", b"kept", retain=True)
             heard = [gw.subscribe(pattern) for pattern in ("a/+", "+/b", "a/#")]
             for one in heard:
@@ -201,8 +203,8 @@ def test_a_board_that_does_not_read_delays_its_messages_and_nobody_elses(mesh, b
             Ear(broker, "slow/#") as ear,
         ):
             await until(lambda: lazy.sessions() and eager.sessions())
-            unread = (await lazy.gateway("mqtt")).subscribe("x")
-            read = (await eager.gateway("mqtt")).subscribe("x")
+            unread = (await lazy.gateway("mqtt", 60_000)).subscribe("x")
+            read = (await eager.gateway("mqtt", 60_000)).subscribe("x")
             counts = gateway.families["mqtt"].leases.counts
             await until(lambda: unread.session and read.session)  # the broker knows
             for i in range(30):

@@ -18,7 +18,7 @@ from picoswarm_gateway.node import HostNode
 from picoswarm_gateway.profile import gateway_profile
 from picoswarm_gateway.transport import WRITE
 from picoswarm_tools.load import CHANNEL, CHANNELS, Crowd, Member
-from small_mesh import HOST, SmallMesh, free_port, until
+from small_mesh import HOST, PATIENCE_S, SmallMesh, free_port, until
 
 IP = socket.inet_aton(HOST)
 RUNS = [pytest.param(asyncio.run, id="asyncio"), pytest.param(uvloop.run, id="uvloop")]
@@ -235,7 +235,7 @@ def test_it_listens_again_when_no_file_was_left(play, monkeypatch):
 
         at.links._accept_one = fail
         with socket.create_connection((HOST, at.port)) as lost:
-            lost.settimeout(5)
+            lost.settimeout(PATIENCE_S)
             assert await asyncio.to_thread(lost.recv, 1) == b""
         await at.echo(await at.join())
 
@@ -249,7 +249,7 @@ def test_the_end_closes_every_socket(play):
         await until(lambda: len(at.swarm.sessions) == 2)
         await at.node.close()
         await until(lambda: member.crowd.lost == 1)
-        waiting.settimeout(5)
+        waiting.settimeout(PATIENCE_S)
         assert await asyncio.to_thread(waiting.recv, 1) == b""
         waiting.close()
         with pytest.raises(ConnectionRefusedError):

@@ -12,6 +12,7 @@ import structlog
 from picoswarm.store import Store
 from picoswarm_gateway import loops as loops_module
 from picoswarm_gateway import nodefile
+from picoswarm_gateway.families.dialing import Dialing
 from picoswarm_gateway.families.mailbox import DAY_S, FORGOTTEN_DAYS, MailboxFamily, MailboxTable
 from picoswarm_gateway.families.mqtt import seen as seen_module
 from picoswarm_gateway.families.mqtt.broker import Broker
@@ -23,6 +24,7 @@ from picoswarm_gateway.loops import Loops
 from picoswarm_gateway.node import HostNode
 from picoswarm_gateway.state import State
 from small_mesh import until
+from test_mqtt_broker import Dialed
 
 SLEEPER, WRITER, GATEWAY = bytes([1]) * 32, bytes([2]) * 32, bytes([3]) * 32
 LOG = structlog.get_logger("test")
@@ -220,11 +222,13 @@ def test_the_broker_is_dialed_again_whatever_a_library_comes_upon():
         async def soon(_seconds: float) -> None:
             await asyncio.sleep(0)
 
-        broker = Broker(MqttTable(url="mqtt://127.0.0.1:1"), "id", "picoswarm/status/gateway/id", LOG, soon, client)
-        broker.start()
+        broker = Broker(MqttTable(url="mqtt://127.0.0.1:1"), "id", "picoswarm/status/gateway/id", LOG, client)
+        loops = Loops(LOG)
+        dialing = Dialing(Dialed(broker), loops, soon)
+        dialing.start()
         await until(lambda: len(tries) > 2)
-        assert "foresaw" in broker.trouble
-        await broker.stop()
+        assert "foresaw" in broker.trouble and "foresaw" in next(iter(loops.state().values()))["last"]
+        await dialing.stop()
 
     asyncio.run(story())
 

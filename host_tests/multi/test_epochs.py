@@ -19,7 +19,7 @@ def test_the_lower_network_key_goes_after_its_time_from_the_folder_too(tmp_path,
 
     async def scenario():
         async with Node(store, host=HOST, port=0) as node:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while load_membership(store).lower is not None:
                     await asyncio.sleep(0.05)
             assert node.fault is None

@@ -22,6 +22,7 @@ from brokers import Ear, Mosquitto  # noqa: E402
 from small_mesh import HOST, SmallMesh, until  # noqa: E402
 
 EXAMPLES = runtimes.ROOT / "examples"
+WALL_S = 240  # seconds on a machine at rest take minutes on one that is not
 
 
 @pytest.mark.parametrize("runtime", ["cpython", "micropython"])
@@ -46,7 +47,7 @@ def test_find_neighbors_tells_of_the_nodes_around(runtime, tmp_path):
             )
             said = ""
             try:
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(WALL_S):
                     while len(mesh.live_ids()) < 3 or not all(f"+ {node_id[:8]} " in said for node_id in mesh.live_ids()):
                         line = (await process.stdout.readline()).decode()
                         assert line, said
@@ -113,7 +114,7 @@ def test_an_example_with_sessions_does_what_it_says_on_both_runtimes(name, tmp_p
                 port = str(free_ports(1)[0])
                 program = Program(name, runtime, tmp_path / runtime, mesh.bootstrap_at, port)
                 programs.append(await stack.enter_async_context(program))
-            async with asyncio.timeout(90):
+            async with asyncio.timeout(WALL_S):
                 await asyncio.gather(*(program.until_it_says(*WORDS[name]) for program in programs))
 
     asyncio.run(scenario())
@@ -129,9 +130,14 @@ def test_a_board_speaks_with_an_mqtt_broker_through_a_gateway(runtime, tmp_path)
             config = mesh.config(mqtt=MqttTable(url=broker.url))
             port = str(free_ports(1)[0])
             program = Program("mqtt_sensor.py", runtime, tmp_path / "board", f"{HOST}:{config.mesh.port}", port)
-            async with asyncio.timeout(90), Gateway(config) as gateway, Ear(broker, "picoswarm/kitchen/#") as ear, program:
+            async with (
+                asyncio.timeout(WALL_S),
+                Gateway(config) as gateway,
+                Ear(broker, "picoswarm/kitchen/#") as ear,
+                program,
+            ):
                 await program.until_it_says("the broker has 21.0")
-                assert ear.heard("picoswarm/kitchen/temperature")[0] == b"21.0"
+                await until(lambda: ear.heard("picoswarm/kitchen/temperature")[:1] == [b"21.0"])
                 await until(lambda: gateway.families["mqtt"].state()["leases"])
                 await ear.say("picoswarm/kitchen/set", b"faster", retain=True)  # the broker may not have heard of the lease
                 await program.until_it_says("order: faster")

@@ -6,10 +6,11 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from picoswarm import Node, Profile
+from picoswarm import Node, Profile, StoreError
+from picoswarm.changes import ROTATE
 from picoswarm.keys import load_membership
 from picoswarm.membership import Membership
-from picoswarm.slots import OPERATOR
+from picoswarm.slots import NETWORK, OPERATOR
 from picoswarm.store import Store
 from picoswarm_gateway import keychange
 from picoswarm_gateway.keychange import NobodyThere, Operator, Refused, create_operator, run_change
@@ -111,6 +112,38 @@ def test_who_follows_no_operator_is_named_as_missing(tmp_path):
         run(tmp_path, 3, scenario)
     finally:
         Nodes.make = before
+
+
+@pytest.mark.parametrize("kind", [OPERATOR, NETWORK], ids=["the change", "the key"])
+def test_a_mesh_does_not_move_to_a_key_that_the_operator_could_not_save(tmp_path, monkeypatch, kind):
+    async def scenario(mesh):
+        write = Store.write
+
+        def full(store, what, payload):
+            if store._folder == str(mesh.folder) and what is kind:
+                raise StoreError("no space left on the device")
+            write(store, what, payload)
+
+        with monkeypatch.context() as patch, pytest.raises(StoreError, match="no space"):
+            patch.setattr(Store, "write", full)
+            await mesh.change(None)
+        assert mesh.epochs() == [(0, None)] * 2
+        report = await mesh.change(None)
+        assert report.epoch == 1 and report.missing == [] and mesh.epochs() == [(1, 0)] * 2
+
+    run(tmp_path, 2, scenario)
+
+
+def test_a_change_that_was_cut_off_before_anybody_heard_of_it_can_be_handed_out(tmp_path):
+    async def scenario(mesh):
+        operator = Operator(mesh.folder)
+        operator.keep(operator.make(ROTATE))
+        with pytest.raises(NobodyThere, match="--again"):
+            await mesh.change(None, 3)
+        report = await mesh.change(None, 20, again=True)
+        assert len(report.confirmed) == 2 and mesh.epochs() == [(1, 0)] * 2
+
+    run(tmp_path, 2, scenario)
 
 
 def test_what_cannot_be_meant_changes_nothing(tmp_path):

@@ -93,7 +93,7 @@ async def flood(sock: socket.socket, node: Probe, stranger: Stranger, count: int
         for _ in range(BURST):
             sock.sendto(stranger.datagram(), (HOST, node.port))
         seen += BURST
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (await node.ask("seen"))["seen"] < seen:
                 pass
 

@@ -131,14 +131,19 @@ def links_with(scenario, **replaced):
             setattr(tcp, name, value)
 
 
+async def _until(happens):
+    """Whether it comes to that."""
+    for _ in range(6000):
+        if happens():
+            return True
+        await sleep_ms(5)
+    return False
+
+
 async def _goes_on(swarm):
     """The timer still ticks."""
     n = swarm.ticks
-    for _ in range(100):
-        await sleep_ms(20)
-        if swarm.ticks > n + 1:
-            return True
-    return False
+    return await _until(lambda: swarm.ticks > n + 1)
 
 
 def test_the_timer_outlives_whatever_a_turn_raises():
@@ -190,10 +195,7 @@ def test_whoever_cannot_be_let_in_does_not_end_the_listening():
     async def scenario(links, swarm):
         first = waiting[2][0]
         swarm.failures = {"accepted": MemoryError(), "trim": MemoryError()}
-        for _ in range(100):
-            await sleep_ms(5)
-            if b"last" in swarm.accepted_ips:
-                break
+        await _until(lambda: b"last" in swarm.accepted_ips)
         assert swarm.accepted_ips == [b"fails", b"last"] and first.is_closed
 
     links_with(scenario, readable=readable, accept_tcp=accept, listen_tcp=lambda ip, port: FakeSocket(), _AGAIN_MS=2)
@@ -252,7 +254,7 @@ def test_what_a_full_socket_cannot_be_given_later_loses_the_session():
         links._turn()
         assert len(link.rest) == 40
         link.sock.error = MemoryError()
-        await sleep_ms(10)
+        await _until(lambda: swarm.lost_ones and link.writer is None)
         assert swarm.lost_ones == [session] and link.writer is None
 
     links_with(scenario)
@@ -270,7 +272,7 @@ def test_a_reader_that_cannot_even_wait_loses_its_session_only():
         sock.error = MemoryError()
         swarm.failures = {"next_time": ValueError("a mistake in a reactor")}
         links.add(tcp.Connection(session, sock))
-        await sleep_ms(10)
+        await _until(lambda: swarm.lost_ones and links.faults)
         assert swarm.lost_ones == [session] and links.out_of_memory == links.faults == 1 and await _goes_on(swarm)
 
     links_with(scenario, readable=readable)

@@ -263,4 +263,5 @@ def main():
     print(f"cuts {cuts} old {old} new {new}")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from picoswarm.appslots import UPDATE_KEY
 from picoswarm.changes import REVOKE, ROTATE
 from picoswarm.crypto import run as crypto_run
 from picoswarm.ed25519 import Verify
@@ -268,3 +269,15 @@ def test_commands_name_what_is_missing(tmp_path):
     ):
         done = CliRunner().invoke(main, [str(argument) for argument in arguments])
         assert done.exit_code == status and word in said(done), said(done)
+
+
+def test_the_public_update_key_is_copied_with_the_mesh_and_not_replaced_without_force(tmp_path):
+    run("--folder", tmp_path / "a")
+    Store(str(tmp_path / "a")).write(UPDATE_KEY, b"k" * 32)
+    assert run("--folder", tmp_path / "b", "--copy-from", tmp_path / "a").exit_code == 0
+    assert Store(str(tmp_path / "b")).read(UPDATE_KEY) == b"k" * 32
+    Store(str(tmp_path / "b")).write(UPDATE_KEY, b"o" * 32)
+    refused = run("--folder", tmp_path / "b", "--copy-from", tmp_path / "a")
+    assert refused.exit_code == 1 and "update key" in said(refused)
+    assert run("--folder", tmp_path / "b", "--copy-from", tmp_path / "a", "--force").exit_code == 0
+    assert Store(str(tmp_path / "b")).read(UPDATE_KEY) == b"k" * 32

@@ -3,7 +3,7 @@
 from booking import LOOPBACK, SOURCE, book, fill, hear, meet, picks, shared
 from linking import OWN, id_of, lan, world
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 GATEWAY, LEAF, RELAY = 2, 4, 8
 

@@ -2,7 +2,7 @@
 
 from picoswarm.address import Site, is_open_port, may_name, scope, unwrap
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 INVALID, LOOPBACK, LAN, GLOBAL = 0, 1, 2, 3
 

@@ -6,7 +6,7 @@ from picoswarm.bookfile import decode_book, encode_book
 from picoswarm.errors import Malformed
 from support import raises
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 
 def test_a_book_outlives_a_restart():

@@ -4,7 +4,7 @@ from picoswarm.budget import Budget, spend
 from picoswarm.compat import ticks_add
 from picoswarm.tokens import Tokens
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 
 def test_a_budget_gives_its_size_at_once_and_then_one_each_interval_across_the_wrap():

@@ -28,7 +28,7 @@ from linking import (
 from picoswarm.compat import ticks_add, ticks_diff
 from picoswarm.connmgr import Link
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 
 def test_two_outbound_links_are_kept_to_candidates():

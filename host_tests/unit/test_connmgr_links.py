@@ -25,7 +25,7 @@ from linking import (
 from picoswarm.connmgr import Link, duplicate, offence
 from picoswarm.profile import Profile
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 PROTECTED = 128
 SMALLER = bytes(32)  # than OWN

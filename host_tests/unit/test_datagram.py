@@ -4,7 +4,7 @@ from forms import encode_beacon, encode_find_node, encode_ping, encode_pong, put
 from picoswarm.datagram import Codec, beyond_of, size_for
 from picoswarm.membership import Membership, NetworkKey
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 PING, PONG, FIND_NODE, NEIGHBORS, BEACON = 1, 2, 3, 4, 5
 OPENED, BAD_SIZE, BAD_VERSION, IMPLAUSIBLE, FORGED, REPEATED = 0, 1, 2, 3, 4, 5
@@ -15,7 +15,6 @@ RID = b"rid0"
 TOKEN = b"tokentok"
 IP4 = b"\x0a\x00\x00\x01"
 IP6 = b"\x20\x01" + bytes(13) + b"\x01"
-
 
 
 def keys(epoch=1, seed=0):

@@ -9,7 +9,7 @@ from picoswarm.datagram import Codec
 from picoswarm.discovery import REMOVED
 from picoswarm.keymap import id_from_u
 
-RUNTIMES = ("cpython", "qemu")
+RUNTIMES = ("cpython", "board")
 
 HOUR_MS = 3600 * 1000
 TICKS_MS = 1 << 30  # the ticks come round
@@ -147,9 +147,7 @@ def test_five_find_failures_empty_a_large_bucket_and_no_small_one_D27():
             elif puppet.codec.type == 1:
                 rid = bytes(puppet.buf[14:18])
                 ip = node.site.ip
-                puppet.say(
-                    encode_pong(puppet.codec, puppet.out, rid, puppet.key, pair, False, ip, PORT, bytes(8), 0), node
-                )
+                puppet.say(encode_pong(puppet.codec, puppet.out, rid, puppet.key, pair, False, ip, PORT, bytes(8), 0), node)
         link.pass_ms(250)
         event = node.next_event()
         while event is not None:

@@ -3,7 +3,7 @@
 from link import PORT, Link, Named, small
 from picoswarm.discovery import ADDED, ALONE, LOOKUP_DONE
 
-RUNTIMES = ("cpython", "qemu")
+RUNTIMES = ("cpython", "board")
 
 
 def events(node):

@@ -4,7 +4,7 @@ from forms import At, encode_beacon, encode_find_node, encode_ping, encode_pong,
 from link import PORT, Link, Named, Puppet, small
 from picoswarm.compat import ticks_add
 
-RUNTIMES = ("cpython", "qemu")
+RUNTIMES = ("cpython", "board")
 
 
 def ready(**changes):

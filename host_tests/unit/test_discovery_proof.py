@@ -4,7 +4,7 @@ from forms import encode_find_node, encode_ping, encode_pong
 from link import PORT, Link, Puppet, small
 from picoswarm.compat import ticks_add
 
-RUNTIMES = ("cpython", "qemu")
+RUNTIMES = ("cpython", "board")
 
 TARGET = bytes(8)
 

@@ -5,7 +5,7 @@ from picoswarm.compat import ticks_add
 from picoswarm.discovery import LOOKUP_DONE, REMOVED
 from picoswarm.membership import Membership
 
-RUNTIMES = ("cpython", "qemu")
+RUNTIMES = ("cpython", "board")
 
 
 def pair_of_nodes(now=0x3FFFFF00, **changes):

@@ -4,7 +4,7 @@ from linking import Dice, lan, world
 from picoswarm.compat import ticks_add
 from picoswarm.door import Door
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 REFUSED, WAITS, DISPLACES = -1, 0, 1
 LOOPBACK = b"\x7f\0\0\1"

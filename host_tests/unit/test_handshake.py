@@ -256,6 +256,7 @@ def test_a_handshake_that_is_given_up_works_no_further():
 def test_a_peer_with_an_ephemeral_key_of_small_order_gets_no_keys():
     # A member can write any ephemeral key into a message 1 that opens.
     point = unhex("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800")
+
     class Fixed:
         def __init__(self, private, u=None):
             self.result = point

@@ -5,7 +5,7 @@ from picoswarm.hello import Hello, decode, refusal
 from sessions import HELLO, SEEN
 from support import raises
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 _INCOMPATIBLE = 2
 _DOWNGRADE = 3

@@ -7,7 +7,7 @@ from picoswarm.keymap import id_from_u
 from picoswarm.nodekey import Create, Identity, is_valid_static, short
 from support import raises, unhex
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 # RFC 8032 section 7.1: seeds and public keys of TEST 1, TEST 3 (sign bit 0) and TEST SHA(abc) (sign bit 1).
 SEED_A = unhex("9d61b19deffd5a60ba844af492ec2cc4 4449c5697b326919703bac031cae7f60")

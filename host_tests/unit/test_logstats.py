@@ -3,7 +3,7 @@
 from fake_peers import World
 from picoswarm.logstats import LogStats
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 LOG, STATS = 5, 6
 COUNTS = [0, 1, 127, 128, 300, 16383, 16384, 0x3FFFFFFF]

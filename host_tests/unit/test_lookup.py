@@ -3,7 +3,7 @@
 from picoswarm.lookup import Lookup
 from picoswarm.profile import Profile
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 IP = b"\x14\x00\x00\x01"
 TARGET = b"\x80" + bytes(31)

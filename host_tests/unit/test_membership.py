@@ -6,7 +6,7 @@ from picoswarm.errors import LocalError, Malformed
 from picoswarm.membership import Membership, NetworkKey, is_higher
 from support import raises
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 N = bytes(range(32))
 

@@ -7,7 +7,7 @@ from picoswarm.mux import Mux
 from picoswarm.profile import Profile
 from support import raises
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 
 def test_messages_of_a_channel_arrive_whole_and_in_order():

@@ -2,7 +2,7 @@
 
 from muxing import BULK, GOAWAY, WIDE, Pair, frame, frames, keep_full
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 
 def test_silence_is_asked_about_and_then_ends_the_session():

@@ -4,7 +4,7 @@ from muxing import BULK, CHANNELS, SLOW, URGENT, WIDE, End, Pair, frame, frames,
 from picoswarm.channel import Channel
 from picoswarm.profile import Profile
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 
 def drain(pair, records, *channels):

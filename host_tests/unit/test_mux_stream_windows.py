@@ -5,7 +5,7 @@ from picoswarm.errors import LocalError
 from picoswarm.profile import Profile
 from support import raises
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 
 def test_a_long_text_passes_through_a_small_window():

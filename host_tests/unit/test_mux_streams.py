@@ -4,7 +4,7 @@ from muxing import BULK, ENDED, NAME, READABLE, RESET, STREAM, Pair, frame, fram
 from picoswarm.errors import LocalError
 from support import raises
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 FIRST, SECOND = 128, 130  # ids that the initiator gives
 OF_B = 129

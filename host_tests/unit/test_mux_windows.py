@@ -4,7 +4,7 @@ from muxing import BIG, BULK, CHANNELS, LARGE, End, Pair, frame, frames
 from picoswarm.channel import Channel
 from picoswarm.profile import Profile
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 
 def test_a_message_longer_than_a_record_arrives_whole():

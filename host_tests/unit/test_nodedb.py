@@ -7,7 +7,7 @@ from picoswarm.profile import Profile
 from picoswarm.table import Table
 from support import raises
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 
 def table(ipv6=0):

@@ -2,7 +2,7 @@
 
 from picoswarm.outside import Outside
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 ME = b"\x50\x01\x02\x03"
 

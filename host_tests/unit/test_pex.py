@@ -8,7 +8,7 @@ from picoswarm.compat import ticks_add, ticks_diff
 from picoswarm.pex import PeerExchange
 from picoswarm.profile import Profile
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 MALFORMED = 11
 REQUEST = b"\x01"

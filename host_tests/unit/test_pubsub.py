@@ -5,7 +5,7 @@ from picoswarm.compat import sha256
 from picoswarm.pubsub import found
 from picoswarm.topics import is_filter
 
-RUNTIMES = ("cpython", "small", "qemu")  # a ring and a clique of reactors take more than 64 KB
+RUNTIMES = ("cpython", "small", "board")  # a ring and a clique of reactors take more than 64 KB
 
 
 def does_match(topic_filter, topic):

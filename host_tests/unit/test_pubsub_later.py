@@ -2,7 +2,7 @@
 
 from fake_peers import Publishers, counted, heard, payloads
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 
 def test_a_slow_peer_gets_it_when_there_is_room_and_the_others_at_once():

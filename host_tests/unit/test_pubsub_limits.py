@@ -5,7 +5,7 @@ from picoswarm.errors import LocalError
 from picoswarm.pubsub import kept
 from support import raises
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 
 # Floods, and deliveries that nobody fetches

@@ -4,7 +4,7 @@ from picoswarm.compat import ticks_add, ticks_diff
 from picoswarm.profile import Profile
 from picoswarm.revalidation import Revalidation
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 
 class OneRecord:

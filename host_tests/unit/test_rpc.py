@@ -7,7 +7,7 @@ from picoswarm.profile import Profile
 from picoswarm.rpc import RPC_COUNTS, Rpc
 from support import raises
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 CALL, DONE = 1, 2
 OK, NO_METHOD, REFUSED, FAILED, BUSY, TOO_LONG = range(6)

@@ -15,7 +15,7 @@ from picoswarm.slots import (
 )
 from support import raises, unhex
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 
 def test_a_slot_has_the_documented_bytes():

@@ -6,7 +6,7 @@ from forms import At
 from picoswarm.profile import Profile
 from picoswarm.table import Table
 
-RUNTIMES = ("cpython", "micropython", "qemu")
+RUNTIMES = ("cpython", "micropython", "board")
 
 OWN = bytes(32)
 PORT = 4000

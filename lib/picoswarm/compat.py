@@ -7,7 +7,6 @@ Ticks are milliseconds modulo 2**30 on every runtime, so that code which forgets
 a board after 12.4 days. Only differences of less than 2**29 ms (6.2 days) mean anything: ages are kept in uptime seconds.
 """
 
-import gc
 import sys
 from hashlib import sha256  # noqa: F401  (part of this module's interface)
 
@@ -19,9 +18,10 @@ if MICROPYTHON:
     # Viper works on machine words: with 64-bit words its 32-bit rotations are silently wrong, so viper is taken only where
     # small ints have 31 bits and the firmware can load native code.
     FILES = "board"
+    VAULT = sys.platform == "esp32"  # there is a place for keys beside the file system
     KERNELS = "viper" if getattr(sys.implementation, "_mpy", 0) >> 10 and sys.maxsize == 0x7FFFFFFF else "int"
 else:
-    from .compat_host import FILES, KERNELS, const  # noqa: F401
+    from .compat_host import FILES, KERNELS, VAULT, const  # noqa: F401
 
 _MASK = const(0x3FFFFFFF)
 _HALF = const(0x20000000)
@@ -45,12 +45,6 @@ else:
         return ((a - b + _HALF) & _MASK) - _HALF
 
 
-def collect():
-    """Run the garbage collector twice: the second pass frees what finalisers of the first let go."""
-    gc.collect()
-    gc.collect()
-
-
 def unload(before):
     """Forget the modules of this package that are not among the names `before`, and that no user has a name from: their
     memory is free after the next collection, and who needs one again imports it again. Nothing on CPython."""
@@ -62,6 +56,7 @@ def unload(before):
 
 
 if MICROPYTHON:
+    import gc
     from gc import mem_alloc as heap_used  # bytes allocated on the MicroPython heap
 
     try:
@@ -70,6 +65,11 @@ if MICROPYTHON:
         pass  # firmware without sockets, such as that of the emulator, has no asyncio either
 
     DATAGRAMS = const(1)  # to read at a time: `recvfrom` makes its buffer anew even when nothing waits
+
+    def collect():
+        """Run the garbage collector twice: the second pass frees what finalisers of the first let go. On CPython nothing."""
+        gc.collect()
+        gc.collect()
 
     def parse_ip(text):
         """The 4 bytes of an IPv4 address. Raises ValueError."""
@@ -189,6 +189,7 @@ if not MICROPYTHON:
     from .compat_host import (  # noqa: F401
         DATAGRAMS,
         accept_tcp,
+        collect,
         connect_tcp,
         forget_socket,
         format_ip,

@@ -132,4 +132,8 @@ async def find(node, services, table, family, ms):
     """See `Node.gateway`."""
     found = Gateway(node, services, table, family)
     await found.ask("gateway", b"", ms, _FIND)
+    if family == "bitcoin":
+        from .bitcoin import Bitcoin
+
+        return Bitcoin(found, node)
     return found

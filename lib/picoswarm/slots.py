@@ -46,7 +46,8 @@ NETWORK = Kind(2, "network")
 NODES = Kind(3, "nodes", interval_s=1800, copies=1)  # flash wears: half an hour apart, and only on change
 SEED = Kind(4, "seed")
 BOOK = Kind(5, "book", interval_s=1800, copies=1)
-OPERATOR = Kind(6, "operator")  # see changes.py. Kind 7 is the operator's own, see picoswarm_gateway.keychange
+OPERATOR = Kind(6, "operator")  # see changes.py. Kind 7 is the operator's own, see picoswarm_gateway.keychange;
+# 8 and 9 are of updates, see appslots.py
 
 
 def _crc(head, payload):

@@ -53,7 +53,12 @@ def in_use(rpc, streams, link):
 
 
 def bind(node, name):
-    """A call of a node, by its name. Raises AttributeError for any other name."""
+    """A call of a node, or its Libp2p, by its name. Raises AttributeError for any other name."""
+    if name == "libp2p":
+        from .libp2p import of
+
+        node.libp2p = own = of(node)  # which is found there from now on
+        return own
     call = {"keep": keep, "protect": protect, "disconnect": disconnect, "ban": ban}.get(name)
     if call is None:
         raise AttributeError(name)

@@ -4,11 +4,13 @@ A write makes a whole new file, forces it to the medium, reads it back, and only
 the newest valid one. At every instant one slot holds the old payload or the new one whole. Where rename does not replace
 (FAT), the older slot is removed first: the newer one is untouched all the while.
 
+On an ESP32 the keys stand in its NVS besides (vault.py), and come back from there where no file counts.
+
 On a host, keys are files of mode 0600 in a folder of mode 0700; anything wider is refused. Every failure is a StoreError
 that names the file, never its content.
 """
 
-from .compat import FILES
+from .compat import FILES, VAULT
 from .errors import Malformed, StoreError
 from .slots import HEADER, PAYLOAD_MAX, decode_slot, encode_slot, newest, next_sequence
 
@@ -19,11 +21,16 @@ else:
 
 
 class Store:
-    """The slot files of one folder, which is made if it is missing. `files` is the file layer; tests pass one that
-    fails. Raises StoreError for a folder that others may enter or that cannot be made."""
+    """The slot files of one folder, which is made if it is missing. `files` is the file layer, `vault` where keys are kept
+    besides; tests pass one that fails. Raises StoreError for a folder that others may enter or that cannot be made."""
 
-    def __init__(self, folder, files=None):
+    def __init__(self, folder, files=None, vault=None):
         self._files = files = files or Files()
+        if VAULT and not vault:
+            from .vault import Vault
+
+            vault = Vault()
+        self._vault = vault
         self._folder = folder
         self._written_s = {}  # kind name -> uptime of this boot's last write; the boot itself counts as one
         try:
@@ -71,7 +78,14 @@ class Store:
         """The newest valid payload of a kind, or None where no file counts. `faults` says whether there was one."""
         slots, _ = self._slots(kind)
         at = self._newest(slots)
-        return None if at is None else slots[at][1]
+        if at is not None:
+            return slots[at][1]
+        if self._vault and kind.copies > 1:
+            try:
+                return decode_slot(kind, self._vault.recall(kind.name) or b"")[1]
+            except Malformed:
+                pass
+        return None
 
     def faults(self, kind):
         """Why files of this kind were discarded, as a list of texts; empty when all that is there is whole."""
@@ -82,6 +96,11 @@ class Store:
         or the kind's interval has not passed since its last write in this boot, or since the boot itself where an older
         copy can still be read. Raises StoreError; `read` then gives the old payload or the new one."""
         payload = bytes(payload)
+        if self._vault and kind.copies > 1:
+            try:
+                self._vault.keep(kind.name, encode_slot(kind, 0, payload))
+            except OSError:
+                pass  # the files have it
         slots, _ = self._slots(kind)
         at = self._newest(slots)
         same = [slot is not None and slot[1] == payload for slot in slots]
@@ -123,6 +142,8 @@ class Store:
     def remove(self, kind):
         """Remove every file of a kind, as a factory reset does. Raises StoreError."""
         try:
+            if self._vault:
+                self._vault.forget(kind.name)
             for end in (0, 1, "new"):
                 self._files.remove(self._path(kind, end))
             self._files.sync(self._folder)

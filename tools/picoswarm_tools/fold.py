@@ -20,6 +20,8 @@ def known_on(arch: str) -> dict[str, object]:
     anywhere = {"MICROPYTHON": True, "FILES": "board"}
     if arch == "bytecode":  # on words of any size
         return {**anywhere, "KERNELS": "int"}
+    if arch != "rv32imc":  # an ESP32-C3, or an RP2350
+        anywhere["VAULT"] = arch == "xtensawin"
     kernels, words = ("int", 64) if arch == "x64" else ("viper", 32)
     is_unix = {"sys.platform in ('linux', 'darwin')": arch in UNIX}
     return {**anywhere, **is_unix, "KERNELS": kernels, "sys.maxsize": (1 << words - 1) - 1}

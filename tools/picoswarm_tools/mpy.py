@@ -33,6 +33,7 @@ LIBRARY = ROOT / "lib" / "picoswarm"
 STUBS = ROOT / "typings" / "picoswarm"
 PROGRAMS = (
     "firmware/*.py",
+    "firmware/lib/swarmboard/*.py",
     "examples/*.py",
     "tools/picoswarm_tools/device/instructions.py",
 )
@@ -50,6 +51,10 @@ BUNDLES = {
         *("door", "connmgr", "swarm", "tcp", "services"),
     ),
     "pex": ("addrbook", "pex"),
+    # What a libp2p connection needs, and what its set-up needs before.
+    "p2pstreams": ("yamux", "p2plink", "p2pstreams"),
+    "multistream": ("protobuf", "p2pcipher", "multistream"),
+    "p2pdial": ("p2psetup", "p2pdial"),
     # Of the start, and gone after it. Each module leaves its name and path behind, which no collection frees.
     "keys": ("entropy", "nodekey", "keys"),
     "store": ("slots", "files", "nodedb", "store"),

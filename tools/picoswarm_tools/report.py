@@ -29,6 +29,8 @@ GROUPS = (
     ("picoswarm_tools.rows.kernel", ("kernel.",)),
     ("picoswarm_tools.rows.handshake", ("handshake.", "session.setup.", "secure.overhead.", "secure.seal512.")),
     ("picoswarm_tools.rows.size", ("mpy.",)),
+    ("picoswarm_tools.rows.ship", ("ship.",)),
+    ("picoswarm_tools.rows.libp2p", ("libp2p.",)),
     ("picoswarm_tools.rows.mux", ("mux.", "priority.")),
     ("picoswarm_tools.rows.sealed", ("secure.throughput.",)),
     (
@@ -57,13 +59,17 @@ GROUPS = (
     ("picoswarm_tools.rows.compare", ("compare.",)),
     (
         "picoswarm_tools.rows.discovery_sim",
-        ("lookup.", "join.", "idle.", "liveness.", "sim.", "table.", "discovery.datagram", "discovery.pong"),
+        ("lookup.", "join.", "idle.", "liveness.", "sim.grow", "table.", "discovery.datagram", "discovery.pong"),
     ),
+    ("picoswarm_tools.rows.sim_large", ("sim.1000x1h.", "sim.10000.")),
+    ("picoswarm_tools.rows.sim_faults", ("sim.partition.", "sim.power_cut.", "sim.eclipse.")),
+    ("picoswarm_tools.rows.sim_fidelity", ("sim.fidelity",)),
     ("picoswarm_tools.rows.gateway", ("gateway.cpu", "gateway.p99", "gateway.session", "gateway.rss")),
     ("picoswarm_tools.rows.gateway_floods", ("gateway.flood.",)),
     ("picoswarm_tools.rows.publish", ("publish.", "swarm.")),
     ("picoswarm_tools.rows.gateway_start", ("gateway.start_seconds",)),
-    ("picoswarm_tools.rows.emulator", ("emu.",)),
+    ("picoswarm_tools.rows.bitcoin", ("bitcoin.",)),
+    ("picoswarm_tools.rows.update", ("update.",)),
 )
 
 NARROWEST = 130  # columns that the table needs to be readable; a narrower terminal wraps lines

@@ -71,6 +71,8 @@ def board_heap(board: str) -> int:
 class NodeProcess:
     """One MicroPython node. `state` is its last report; `id` what it said of itself at its start, in hex."""
 
+    program = NODE_PROGRAM
+
     def __init__(self, name: str, folder: Path, port: int, membership: Membership, heap_bytes: int) -> None:
         self.name = name
         self.port = port
@@ -119,7 +121,7 @@ class NodeProcess:
         """Start the process; `numbers` change its profile (and what else the program knows),
         `library` is where the precompiled library is."""
         library = library or mpy.library_folder("x86")
-        command = [str(runtimes.find("micropython")), "-X", f"heapsize={self._heap_bytes}", str(NODE_PROGRAM)]
+        command = [str(runtimes.find("micropython")), "-X", f"heapsize={self._heap_bytes}", str(self.program)]
         command += [str(self._folder), HOST, str(self.port), bootstrap, *(f"{k}={v}" for k, v in numbers.items())]
         self.process = await asyncio.create_subprocess_exec(
             *command,

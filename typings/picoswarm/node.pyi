@@ -1,8 +1,10 @@
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self, overload
 
+from .bitcoin import Bitcoin
 from .channel import Reactor
 from .gateway import Gateway
+from .libp2p import Libp2p
 from .membership import Membership
 from .profile import Profile
 from .services import Stream, Subscription
@@ -19,6 +21,7 @@ class Peer(NamedTuple):
 class Node:
     id: bytes | None
     events: Events
+    libp2p: Libp2p
     def __init__(
         self,
         folder: str | Store,
@@ -41,6 +44,11 @@ class Node:
     async def publish(self, topic: str, payload: bytes, signed: bool = False, wait_ms: int = 0) -> int: ...
     async def request(self, id32: bytes, method: str, payload: bytes = b"", timeout_ms: int = 10000) -> bytes: ...
     async def open_stream(self, id32: bytes, protocol: str, timeout_ms: int = 10000) -> Stream: ...
+    @overload
+    async def gateway(  # type: ignore[overload-overlap]
+        self, family: Literal["bitcoin"], timeout_ms: int = 10000
+    ) -> Bitcoin: ...
+    @overload
     async def gateway(self, family: str, timeout_ms: int = 10000) -> Gateway: ...
     def handle(
         self, name: str, handler: Callable[[Stream], Awaitable[object]] | Callable[[bytes, bytes], Any]

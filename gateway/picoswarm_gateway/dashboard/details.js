@@ -75,6 +75,7 @@ export class Details {
       ["First seen", ago(node.first_seen)],
       ["Received", bytes(node.bytes_in)],
       ["Sent", bytes(node.bytes_out)],
+      ["Application", node.app || "–"],
       ["Firmware", node.firmware || (isSelf ? `picoswarm ${model.state.version}` : "–")],
     ];
     this.list($("details-facts"), facts);

@@ -5,8 +5,9 @@ Two kinds of mail. A *letter* is put into the box of a node by another one; it i
 a node stands at the gateway that owns the node; letters that come to another gateway are handed on.
 
 Policy, in numbers of the table `[mailbox]`: a box holds so much, and all boxes together; where it is full the oldest mail
-makes room, and is counted; mail of a certain age goes. A node that nobody ever saw may get letters, within the same bounds.
-What a revoked node has here goes.
+makes room, and is counted; mail of a certain age goes. Of one sender so many letters wait in a box, and in all of them; one
+more is refused, so that nobody's letters push out those of others. A node that nobody ever saw may get letters, within the
+same bounds. What a revoked node has here goes.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ SCHEMA = [
     CREATE TABLE mailbox_filters (box BLOB PRIMARY KEY, filters BLOB) WITHOUT ROWID;""",
     """ALTER TABLE mailbox_filters ADD COLUMN at REAL DEFAULT 0;
     UPDATE mailbox_filters SET at = strftime('%s', 'now');""",
+    "CREATE INDEX mailbox_sender ON mailbox_mail (origin, box) WHERE kind = 0",
 ]
 ID = 32
 NUMBER = 4
@@ -55,11 +57,13 @@ class MailboxTable(msgspec.Struct, forbid_unknown_fields=True):
     messages: int = 64  # in a box
     bytes: int = 16_384  # in a box
     total: int = 100_000  # messages in all boxes
+    sender: int = 32  # letters of one sender in a box
+    sender_total: int = 1000  # letters of one sender in all boxes
     days: float = 7.0  # mail that is older goes
 
     def check(self, found: list[tuple[str, str]]) -> None:
         """Add (path, what is wrong) for what cannot be."""
-        for name in ("messages", "bytes", "total", "days"):
+        for name in ("messages", "bytes", "total", "sender", "sender_total", "days"):
             if (getattr(self, name) or 1) <= 0:
                 found.append((f"mailbox.{name}", "more than 0"))
 
@@ -108,8 +112,10 @@ class MailboxFamily(Family):
         if owner != self._gateway.id:
             try:
                 return await self._gateway.node.request(owner, "mailbox/keep", board + what, FORWARD_MS)
-            except PicoswarmError:
-                pass  # it is gone, or has no mailboxes: better here than nowhere
+            except PicoswarmError as error:
+                if getattr(error, "status", 0) == Refused.status:
+                    raise Refused(str(error)) from None
+                # it is gone, or has no mailboxes: better here than nowhere
         await self._store(box, LETTER, board, letter)
         return b""
 
@@ -184,6 +190,11 @@ class MailboxFamily(Family):
             raise Refused("too long for a box")
 
         def change(db: sqlite3.Connection) -> int:
+            if kind == LETTER:
+                sql = "SELECT count(*), coalesce(sum(box = ?), 0) FROM mailbox_mail WHERE kind = 0 AND origin = ?"
+                in_all, in_box = db.execute(sql, (box, origin)).fetchone()
+                if in_box >= table.sender or in_all >= table.sender_total:
+                    raise Refused("too many of your letters wait " + ("there" if in_box >= table.sender else "here"))
             db.execute(
                 "INSERT INTO mailbox_mail (box, kind, origin, at, data) VALUES (?, ?, ?, ?, ?)",
                 (box, kind, origin, time.time(), data),

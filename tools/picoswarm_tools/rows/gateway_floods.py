@@ -44,7 +44,7 @@ class Flood:
     after: dict
     loss: float  # of questions over UDP
     grown: int  # bytes of memory
-    recovery_s: float  # until no socket of a stranger was left; RECOVERY_S: it did not come to that
+    recovery_s: float  # until no socket of a stranger was left, or nobody waited for longer
 
     @property
     def lost(self) -> int:
@@ -69,7 +69,15 @@ def pace(crowd: subprocess.Popen, seconds: float) -> dict:
     return json.loads(crowd.stdout.readline())
 
 
-async def during(server: Server, crowd: subprocess.Popen, command: list[str], seconds: float, beside: float, askers: Askers):
+async def during(
+    server: Server,
+    crowd: subprocess.Popen,
+    command: list[str],
+    seconds: float,
+    beside: float,
+    askers: Askers,
+    patience_s: float,
+) -> Flood:
     """Before, while and after."""
     async with askers:
         quiet = await asyncio.to_thread(pace, crowd, beside)
@@ -78,21 +86,21 @@ async def during(server: Server, crowd: subprocess.Popen, command: list[str], se
             busy, loss = await asyncio.gather(asyncio.to_thread(pace, crowd, seconds), askers.loss(seconds))
             grown = server.rss() - before
         ended_at = time.monotonic()
-        while files(server) > files_before and time.monotonic() < ended_at + RECOVERY_S:
+        while files(server) > files_before and time.monotonic() < ended_at + patience_s:
             await asyncio.sleep(0.05)
         recovery_s = time.monotonic() - ended_at
         return Flood(quiet, busy, await asyncio.to_thread(pace, crowd, beside), loss, grown, recovery_s)
 
 
-def run(folder: Path, kind: str, count: int, seconds: float, beside: float) -> Flood:
-    """A node, its members, and a flood of this kind."""
+def run(folder: Path, kind: str, count: int, seconds: float, beside: float, patience_s: float = RECOVERY_S) -> Flood:
+    """A node, its members, and a flood of this kind. `patience_s`: how long it may take until all is as before."""
     with node(folder, LINKS) as (server, known), client("pace", *known[1:], MEMBERS) as crowd:
         crowd.stdout.readline()
         _, _, port, node_id = known
         membership = load_membership(Store(str(folder)))
         command = [sys.executable, "-m", "picoswarm_tools.flood", kind, str(port), str(seconds), str(count)]
         askers = Askers(membership, bytes.fromhex(node_id), port)
-        return asyncio.run(during(server, crowd, command, seconds, beside, askers))
+        return asyncio.run(during(server, crowd, command, seconds, beside, askers, patience_s))
 
 
 def measure() -> Iterator[Row]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from picoswarm.compat import ticks_add, ticks_diff
+from picoswarm.compat import ticks_diff
 
 from . import stream
 from .clock import MILLISECOND, Clock, Timer
@@ -56,8 +56,10 @@ class Host:
         seed: object = 0,
         work_ms: float = 0.0,
         first_tick: int | None = None,
+        skew_ppm: int = 0,
     ) -> None:
-        """`first_tick` fixes the ticks at every boot. `work_ms` is the virtual time of one slice of public-key work: with
+        """`skew_ppm`: millionths by which its clock runs too fast. `first_tick` fixes the ticks at every boot.
+        `work_ms` is the virtual time of one slice of public-key work: with
         the host's kernels one slice is a whole key agreement, so give the board's time for that; datagrams are served
         meanwhile, as between slices on a board."""
         self.name = name
@@ -67,13 +69,16 @@ class Host:
         self.engine: Engine | None = None
         self.on_event: Callable[[Host, tuple[Any, ...]], None] | None = None
         self.incoming: Callable[[bytes], None] | None = None  # sees each datagram before the engine does
-        self.outgoing: Callable[[bytes, Address], bytes] | None = None  # may put another datagram in its place
+        self.outgoing: Callable[[bytes, Address], bytes] | None = (
+            None  # may put another datagram in its place, or b"" for none
+        )
         self.boots = 0
         self.stalls = 0  # ticks after which the engine was still due: 0 in a sound engine
         self._boot = boot
         self._rng = stream(seed, "engine", name)
         self._origin = stream(seed, "ticks", name)
         self._given_tick = first_tick
+        self._rate = 1_000_000 + skew_ppm  # own microseconds in a second
         self._work_us = round(work_ms * MILLISECOND)
         self._tick_zero_us = 0  # the virtual time at which this boot's ticks were `_first_tick`
         self._first_tick = 0
@@ -90,7 +95,8 @@ class Host:
     @property
     def now(self) -> int:
         """The node's own ticks: milliseconds modulo 2**30."""
-        return ticks_add(self._first_tick, (self.clock.now_us - self._tick_zero_us) // MILLISECOND % _TICKS)
+        own_us = (self.clock.now_us - self._tick_zero_us) * self._rate // 1_000_000
+        return (self._first_tick + own_us // MILLISECOND) & (_TICKS - 1)
 
     def power_on(self) -> None:
         """Boot: a fresh engine at a random tick."""
@@ -144,6 +150,8 @@ class Host:
             datagram, to = bytes(self._out[:n]), (bytes(engine.to_ip), engine.to_port)
             if self.outgoing is not None:
                 datagram = self.outgoing(datagram, to)
+                if not datagram:
+                    continue
             self.endpoint.send(datagram, *to)
         else:
             raise RuntimeError(f"{self.name}: the engine sends without end")
@@ -159,8 +167,8 @@ class Host:
                 self.stalls += 1  # still due after its tick: on a board at least the clock moves on
                 delay_ms = 1
         # The deadline's own millisecond begins here; a board's clock does not show it earlier.
-        begun_us = self.clock.now_us - (self.clock.now_us - self._tick_zero_us) % MILLISECOND
-        at_us = begun_us + delay_ms * MILLISECOND
+        own_ms = (self.clock.now_us - self._tick_zero_us) * self._rate // 1_000_000 // MILLISECOND
+        at_us = self._tick_zero_us - (-(own_ms + delay_ms) * MILLISECOND * 1_000_000 // self._rate)
         if self._timer is not None and self._timer.is_armed:
             if self._timer.at_us == at_us:
                 return

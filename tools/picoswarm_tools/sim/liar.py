@@ -4,6 +4,8 @@ The lie is told on the wire, between an honest engine and the network, so it kno
 
     FAR       real, live nodes, but those farthest from the target: an answer with nothing closer
     INVENTED  ids that share the target's first bytes, at addresses where nobody is
+    FELLOWS   of `contacts`, which are its fellows, those nearest to the target
+    SILENT    nothing at all
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ Contact = tuple[bytes, Address]  # node id, where it is
 class Lie(Enum):
     FAR = "far"
     INVENTED = "invented"
+    FELLOWS = "fellows"
+    SILENT = "silent"
 
 
 class Liar:
@@ -54,7 +58,7 @@ class Liar:
         self._codec = Codec(membership, identity.id, repeats=1)
         self._rng = rng
         self._identify = identify
-        self._contacts = contacts
+        self.contacts = contacts
         self._targets: dict[bytes, bytes] = {}  # request id -> target prefix
         self._pairs: dict[bytes, bytes] = {}
 
@@ -66,7 +70,7 @@ class Liar:
             self._targets[bytes(buf[14:18])] = bytes(buf[at + 8 : at + 16])
 
     def outgoing(self, datagram: bytes, to: Address) -> bytes:
-        """The datagram to send in place of an honest one."""
+        """The datagram to send in place of an honest one; b"" for none."""
         buf = self._open(datagram)
         if buf is None or self._codec.type != NEIGHBORS:
             return datagram
@@ -76,6 +80,8 @@ class Liar:
         if target is None or asker is None:
             return datagram
         self.lies += 1
+        if self.lie is Lie.SILENT:
+            return b""
         out = bytearray(_DATAGRAM)
         answer = SimpleNamespace(  # an exchange, see picoswarm.datagram
             key=self._membership.highest,
@@ -84,7 +90,7 @@ class Liar:
             is_full=False,
         )
         at = start_neighbors(self._codec, out, answer, 0, 1)
-        for id32, (ip, port) in self._far(target) if self.lie is Lie.FAR else self._invented(target):
+        for id32, (ip, port) in self._invented(target) if self.lie is Lie.INVENTED else self._ranked(target):
             record = bytes(1) + id32 + ip + port.to_bytes(2) + bytes(2)
             out[at : at + len(record)] = record
             at += len(record)
@@ -94,10 +100,10 @@ class Liar:
         buf = bytearray(datagram)
         return buf if self._codec.open(buf, len(buf)) in _OPENED else None
 
-    def _far(self, target: bytes) -> list[Contact]:
+    def _ranked(self, target: bytes) -> list[Contact]:
         near = int.from_bytes(target)
-        ranked = sorted(self._contacts(), key=lambda contact: int.from_bytes(contact[0][:8]) ^ near)
-        return ranked[-_RECORDS:]
+        ranked = sorted(self.contacts(), key=lambda contact: int.from_bytes(contact[0][:8]) ^ near)
+        return ranked[:_RECORDS] if self.lie is Lie.FELLOWS else ranked[-_RECORDS:]
 
     def _invented(self, target: bytes) -> list[Contact]:
         invented = []

@@ -91,6 +91,8 @@ class Exchanges:
 
 def named_ids(network_key: NetworkKey, datagram: bytes) -> list[bytes]:
     """The node ids that a NEIGHBORS datagram names; none for any other message."""
+    if len(datagram) < 1 + _TAG + 14:  # noise of a stranger
+        return []
     plain = bytearray(datagram[1 + _TAG :])
     network_key.stream.xor(datagram, 1, 0, plain, 0, len(plain))
     if plain[0] & 15 != NEIGHBORS:

@@ -21,7 +21,7 @@ from .clock import SECOND, Clock
 from .host import Host
 from .liar import Liar, Lie
 from .nat import Address
-from .network import INTERNET, Conditions, Endpoint, Network, Segment
+from .network import INTERNET, Conditions, Endpoint, Lan, Network, Segment
 
 PORT = 7483
 
@@ -64,7 +64,9 @@ class Search:
     ended_us: int | None = None
     found: bool = False
     queries: int = 0
+    bytes: int = 0  # of datagrams that the node sent and received meanwhile, its upkeep's among them
     closest: list[bytes] = field(default_factory=list)
+    by: bytes = b""  # id of the node that looks
 
     @property
     def is_done(self) -> bool:
@@ -98,7 +100,7 @@ class Node(Host):
 
     def find(self, target: bytes, full: bool = False) -> Search:
         """Begin a lookup; run the clock until it is done. Where the engine has no lookup free it begins a second later."""
-        search = Search(target, self.clock.now_us)
+        search = Search(target, self.clock.now_us, by=self.id)
         self._begin(search, full)
         return search
 
@@ -110,6 +112,7 @@ class Node(Host):
             self.clock.after(SECOND, self._begin, search, full)
             return
         search.begun_us = self.clock.now_us
+        search.bytes = -self.endpoint.sent_bytes - self.endpoint.received_bytes
         self._running.append((handle, search))
         self.turn()
 
@@ -141,7 +144,9 @@ class Node(Host):
         return self._make_engine(rng, now, Membership(self._mesh.network_key))
 
     def _make_engine(self, rng: Any, now: int, keys: Keyring) -> Discovery:
-        engine = Discovery(self.profile, self.identity, keys, rng, now, *self.endpoint.address)
+        segment = self.endpoint.segment
+        prefix = segment.subnet.prefixlen if isinstance(segment, Lan) else 0
+        engine = Discovery(self.profile, self.identity, keys, rng, now, *self.endpoint.address, prefix=prefix)
         for id32, (ip, port) in self.know:
             engine.add_bootstrap(ip, port, id32)
         for id32, (ip, port) in self.saved:
@@ -157,6 +162,7 @@ class Node(Host):
             if handle is event[1]:
                 search.ended_us = self.clock.now_us
                 search.found = handle.is_found
+                search.bytes += self.endpoint.sent_bytes + self.endpoint.received_bytes
                 search.queries = handle.queries
                 search.closest = [result[0] for result in handle.results()]
                 del self._running[place]
@@ -185,19 +191,23 @@ class Mesh:
         *,
         know: Iterable[Node] = (),
         is_id_known: bool = True,
-        start_us: int = 0,
+        start_us: int | None = 0,
         segment: Segment | None = None,
         ip: str | None = None,
         port: int = PORT,
         first_tick: int | None = None,
         profile: Changes = NONE,
+        identity: Identity | None = None,
+        skew_ppm: int = 0,
+        **more: Any,
     ) -> Node:
-        """A node that boots at `start_us` and is told the addresses (and ids) of `know`. Without `ip`, a public address of
+        """A node that boots at `start_us` (None: whenever somebody gives it power) and is told the addresses (and ids) of
+        `know`. Without `ip`, a public address of
         its own /24."""
         number = len(self.nodes)
         address = bytes((20 + (number >> 16), number >> 8 & 255, number & 255, 1)) if ip is None else ip
         node = self._make(
-            create_identity(self._identities),
+            identity or create_identity(self._identities),
             Profile(**{**self._profile, **profile}).check(),
             segment or self.network.internet,
             (address, port),  # type: ignore[arg-type]
@@ -205,11 +215,16 @@ class Mesh:
             seed=self.seed,
             work_ms=self._work_ms,
             first_tick=first_tick,
+            skew_ppm=skew_ppm,
+            **more,
         )
         node.know = [(other.id if is_id_known else None, other.endpoint.address) for other in know]
         self.nodes.append(node)
         self._by_address[node.endpoint.address] = node
-        self.clock.at(start_us, node.power_on)
+        if start_us is None:
+            node.endpoint.is_up = False
+        else:
+            self.clock.at(start_us, node.power_on)
         return node
 
     def _make(self, *arguments: Any, **options: Any) -> Node:

@@ -60,6 +60,13 @@ class Nat:
         self._next_port = rng.randrange(_FIRST_PORT, 0x10000)
         self._by_inside: dict[tuple[Address, Address | None], Mapping] = {}
         self._by_port: dict[int, Mapping] = {}
+        self.forwards: dict[int, Address] = {}  # outside port -> the inside endpoint that its owner opened it for
+        self._forwarded: dict[Address, int] = {}
+
+    def forward(self, port: int, inside: Address) -> None:
+        """Port forwarding: what comes to outside `port` goes to `inside`, and what `inside` sends leaves from there."""
+        self.forwards[port] = inside
+        self._forwarded[inside] = port
 
     def __len__(self) -> int:
         """Mappings that are alive now."""
@@ -67,6 +74,8 @@ class Nat:
 
     def outbound(self, inside: Address, remote: Address) -> Address:
         """The outside endpoint from which a datagram of `inside` to `remote` leaves; makes or refreshes the mapping."""
+        if inside in self._forwarded:
+            return self.outside_ip, self._forwarded[inside]
         key = (inside, remote if self.kind.maps_by_remote else None)
         now_us = self._clock.now_us
         mapping = self._by_inside.get(key)
@@ -79,6 +88,8 @@ class Nat:
 
     def inbound(self, port: int, remote: Address) -> Address | None:
         """The inside endpoint that gets a datagram of `remote` to outside `port`; None: it is filtered."""
+        if port in self.forwards:
+            return self.forwards[port]
         now_us = self._clock.now_us
         mapping = self._by_port.get(port)
         if mapping is None or mapping.expires_us <= now_us:
@@ -99,7 +110,7 @@ class Nat:
             del self._by_port[old.port]
         if len(self._by_port) >= 1024:
             self._sweep()
-        while self._next_port in self._by_port:
+        while self._next_port in self._by_port or self._next_port in self.forwards:
             self._advance()
         mapping = Mapping(key[0], self._next_port, 0)
         self._advance()

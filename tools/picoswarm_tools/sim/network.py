@@ -2,8 +2,9 @@
 
 A segment is one address space under one set of conditions: the internet, or a LAN. A LAN may have a router (`nat.Nat`)
 whose outside address stands on the internet. A datagram crosses its own segment only, or its LAN, the internet and the
-other LAN, and each segment on the way may delay, lose or duplicate it. There is no fragmentation and no bandwidth: the
-engines send at most 512 bytes at a time and a few hundred bytes a second.
+other LAN, and each segment on the way may delay, lose or duplicate it. Where a segment has a bandwidth, all that crosses
+it takes its turn, as on the air of one Wi-Fi channel. Regions of the internet add a latency of their own between two of
+them. There is no fragmentation: the engines send at most 512 bytes at a time.
 
 Deterministic: delay, loss, duplication and reordering draw from streams of their own, one number for every datagram and
 segment whether it is needed or not, so that a little more loss does not change what else happens to the datagrams.
@@ -23,6 +24,7 @@ from .nat import Address, Nat, NatKind
 
 BROADCAST = b"\xff\xff\xff\xff"
 _MULTICAST_V6 = 0xFF
+UDP_HEAD = 28  # bytes of IPv4 and UDP, where bandwidth counts
 
 Receive = Callable[[bytes, bytes, int], None]  # datagram, source IP, source port
 
@@ -35,7 +37,7 @@ class Fate(Enum):
     LOST = "lost"  # by a segment's loss
     FILTERED = "filtered"  # by a router: no mapping, or none for this remote endpoint
     UNROUTABLE = "unroutable"  # no such address on the segments in reach, or the endpoint is down
-    CUT = "cut"  # by a partition
+    CUT = "cut"  # by a partition, or where one of the two has lost its Wi-Fi
 
 
 Tap = Callable[[int, Fate, Address, Address, bytes], None]  # time in us, fate, source, destination, datagram
@@ -51,6 +53,8 @@ class Conditions:
     duplicate: float = 0.0  # share that arrives twice, each copy with its own delay
     reorder: float = 0.0  # share that is held back by `reorder_ms`
     reorder_ms: float = 200.0
+    kbps: float = 0.0  # kilobits a second that all endpoints of the segment share; 0: no limit
+    queue_ms: float = 500.0  # what would wait longer than this for its turn is lost
 
 
 LAN = Conditions(latency_ms=2, jitter_ms=4)  # Wi-Fi without power save
@@ -72,7 +76,9 @@ class Segment:
     def __init__(self, name: str, conditions: Conditions) -> None:
         self.name = name
         self.conditions = conditions
+        self.region = ""  # of the internet
         self.endpoints: dict[Address, Endpoint] = {}
+        self._busy_until_ms = 0.0
 
     def holds(self, ip: bytes) -> bool:
         """Whether `ip` is an address of this segment, in use or not."""
@@ -81,6 +87,16 @@ class Segment:
     def is_group(self, ip: bytes) -> bool:
         """Whether `ip` means every endpoint of this segment; the internet carries no broadcast."""
         return False
+
+    def turn_ms(self, size: int, at_ms: float) -> float | None:
+        """How long `size` bytes that are ready at `at_ms` wait for their turn and take to be sent; None: lost, as the queue
+        is full."""
+        conditions = self.conditions
+        begin_ms = max(at_ms, self._busy_until_ms)
+        if begin_ms - at_ms > conditions.queue_ms:
+            return None
+        self._busy_until_ms = begin_ms + size * 8 / conditions.kbps
+        return self._busy_until_ms - at_ms
 
 
 class Lan(Segment):
@@ -111,6 +127,8 @@ class Endpoint:
         self.address = address
         self.receive = receive
         self.is_up = True
+        self.is_linked = True  # false: it has lost its Wi-Fi, nothing goes out or comes in
+        self.region = segment.region
         self.side = 0  # of a partition: endpoints of different sides do not hear each other
         self.sent_n = self.sent_bytes = 0
         self.received_n = self.received_bytes = 0
@@ -133,6 +151,7 @@ class Network:
         self.lans: list[Lan] = []
         self.taps: list[Tap] = []
         self.fates = dict.fromkeys(Fate, 0)
+        self.routes: dict[tuple[str, str], float] = {}  # (region, region) -> ms on top, both ways round
         self._seed = seed
         self._routers: dict[bytes, Lan] = {}  # outside IP -> the LAN behind it
         self._latency = stream(seed, "latency")
@@ -195,6 +214,9 @@ class Network:
         source.sent_n += 1
         source.sent_bytes += len(datagram)
         self._note(Fate.SENT, source.address, to, datagram)
+        if not source.is_linked:
+            self._note(Fate.CUT, source.address, to, datagram)
+            return
         segment = source.segment
         parcel = Parcel(source.side, source.address, to, datagram)
         if segment.is_group(to[0]):
@@ -219,17 +241,50 @@ class Network:
             path = (source.segment, self.internet)
         lan = self._routers.get(to[0])
         parcel = Parcel(source.side, seen, to, datagram)
+        far_ms = self.far_ms(source.region, to)
         if lan is None:
-            self._carry(path, self._deliver, parcel, self.internet)
+            self._carry(path, self._deliver, parcel, self.internet, far_ms)
         else:
-            self._carry(path, self._enter, parcel, lan)
+            self._carry(path, self._enter, parcel, lan, far_ms)
+
+    def far_ms(self, region: str, to: Address) -> float:
+        """What the way from a region of the internet to an address takes longer than within one."""
+        if not self.routes:
+            return 0.0
+        lan = self._routers.get(to[0])
+        endpoint = lan or self.internet.endpoints.get(to)
+        return self.routes.get((region, endpoint.region), 0.0) if endpoint is not None else 0.0
+
+    def inject(self, seen: Address, datagram: bytes, to: Address) -> None:
+        """A datagram on the internet that claims to come from `seen`, as whoever has a line without source checks sends."""
+        parcel = Parcel(0, seen, to, datagram)
+        self._note(Fate.SENT, seen, to, datagram)
+        lan = self._routers.get(to[0])
+        if lan is None:
+            self._carry((self.internet,), self._deliver, parcel, self.internet)
+        else:
+            self._carry((self.internet,), self._enter, parcel, lan)
+
+    def lan_behind(self, ip: bytes) -> Lan | None:
+        """The LAN behind a router's outside address."""
+        return self._routers.get(ip)
 
     def _carry(
-        self, path: tuple[Segment, ...], arrive: Callable[[Parcel, Any], None], parcel: Parcel, segment: Segment
+        self,
+        path: tuple[Segment, ...],
+        arrive: Callable[[Parcel, Any], None],
+        parcel: Parcel,
+        segment: Segment,
+        far_ms: float = 0.0,
     ) -> None:
         """Let `parcel` cross the segments of `path`; whatever copies come out of it `arrive` at `segment`."""
-        copies = [0.0]  # the delay of each, ms
+        copies = [far_ms]  # the delay of each, ms
         for crossed in path:
+            if crossed.conditions.kbps:
+                now_ms = self.clock.now_us / MILLISECOND
+                size = len(parcel.datagram) + UDP_HEAD
+                turns = ((delay_ms, crossed.turn_ms(size, now_ms + delay_ms)) for delay_ms in copies)
+                copies = [delay_ms + turn_ms for delay_ms, turn_ms in turns if turn_ms is not None]
             copies = self._cross(crossed.conditions, copies)
         if not copies:
             self._note(Fate.LOST, parcel.seen, parcel.to, parcel.datagram)
@@ -264,7 +319,7 @@ class Network:
         target = segment.endpoints.get(to)
         if target is None or not target.is_up:
             self._note(Fate.UNROUTABLE, seen, to, datagram)
-        elif side != target.side:
+        elif side != target.side or not target.is_linked:
             self._note(Fate.CUT, seen, to, datagram)
         else:
             target.received_n += 1

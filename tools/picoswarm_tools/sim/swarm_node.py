@@ -20,12 +20,13 @@ from . import stream
 from .clock import MILLISECOND, SECOND, Timer
 from .mesh import BOOTSTRAP, NONE, Changes, Mesh, Node
 from .nat import Address
-from .network import INTERNET, Conditions
+from .network import INTERNET, Conditions, Lan
 from .tcp import End, TcpHost, TcpNetwork
 
 _SLICE_MS = 5  # virtual time of one slice of public-key work, of which a handshake has a few with the host's kernels
 _TURNS = 1000  # records in one turn: more is an engine that never stops
 
+GATEWAY = 2  # of the capabilities
 _SAVED = 8  # nodes in a node's database that are tried first
 
 
@@ -57,12 +58,11 @@ class _Link:
         node, session = self.node, self.session
         if self._is_reading or not node.holds(self):
             return
-        room = session.room() if self._waiting else 0
+        room = node.room(session) if self._waiting else 0
         if self._waiting and room:
             n = min(room, len(self._waiting))
-            session.buf[session.fill : session.fill + n] = self._waiting[:n]
+            node.take(session, bytes(self._waiting[:n]))
             del self._waiting[:n]
-            node.swarm.received(session, n, node.now)
         elif self._has_ended and not self._waiting:
             node.swarm.lost(session, node.now)
         if node.holds(self) and (self._waiting or self._has_ended):
@@ -80,9 +80,11 @@ class SwarmNode(Node):
     subscribed to, and what comes is given to `on_message`."""
 
     engine: Discovery | None
+    make_swarm: type[Swarm] = Swarm
 
     def __init__(self, mesh: SwarmMesh, *arguments: Any, **options: Any) -> None:
         super().__init__(mesh, *arguments, **options)
+        self.permanent: list[Node] = []  # nodes with which it always wants a session
         self.swarm: Any = None
         self.pubsub: Any = None
         self.filters: list[str] = []
@@ -113,13 +115,44 @@ class SwarmNode(Node):
             for text in self.filters:
                 subscribe(self.pubsub, text, now)
         assert self.engine is not None
-        self.swarm = Swarm(
+        self.swarm = self.make_swarm(
             self.profile, self.identity, self.engine.membership, rng, now, reactors, self.engine, book, port, ""
         )
+        for other in self.permanent:
+            self.swarm.manager.add(other.id, *self.address_of(other), now)
         if pex is not None:
             pex.score = self.swarm.manager.score
         self.tcp_host.is_on = True
         self.swarm_turn()
+
+    def room(self, session: Session) -> int:
+        """Bytes that a session takes now."""
+        return session.room()
+
+    def take(self, session: Session, data: bytes) -> None:
+        """Hand a session what was read."""
+        session.buf[session.fill : session.fill + len(data)] = data
+        self.swarm.received(session, len(data), self.now)
+
+    def write(self, session: Session, end: End) -> None:
+        """Write what a session has to send."""
+        while n := self.swarm.to_send(session, self._record, self.now):
+            end.send(bytes(self._record[:n]))
+
+    def set_link(self, is_linked: bool) -> None:
+        """The node loses its Wi-Fi, or has it back; it runs on and is told nothing."""
+        self.endpoint.is_linked = self.tcp_host.is_linked = is_linked
+
+    def set_side(self, side: int) -> None:
+        """Put the node on a side of a partition."""
+        self.endpoint.side = self.tcp_host.side = side
+
+    def address_of(self, other: Node) -> Address:
+        """Where this node finds another one: inside one LAN at its own address, else outside that one's router."""
+        segment = other.endpoint.segment
+        if segment is self.endpoint.segment or not isinstance(segment, Lan) or segment.nat is None:
+            return other.endpoint.address
+        return segment.nat.outside_ip, other.endpoint.address[1]
 
     def power_off(self) -> None:
         """The plug is pulled. What a node has in flash stays: a few of the nodes that its table knew."""
@@ -134,6 +167,7 @@ class SwarmNode(Node):
     def _make_engine(self, rng: Any, now: int, keys: Keyring) -> Discovery:
         engine = super()._make_engine(rng, now, keys)
         engine.codec.tcp_port = self.endpoint.address[1]
+        engine.codec.capabilities = GATEWAY if self.profile.gateway else 0
         return engine
 
     def publish(self, topic: str, payload: bytes) -> None:
@@ -193,8 +227,8 @@ class SwarmNode(Node):
             if session is None:
                 break
             link = self._links.get(session)
-            while link is not None and link.end is not None and (n := swarm.to_send(session, self._record, self.now)):
-                link.end.send(bytes(self._record[:n]))
+            if link is not None and link.end is not None:
+                self.write(session, link.end)
         else:
             raise RuntimeError(f"{self.name}: the swarm sends without end")
         if swarm.has_events:
@@ -238,23 +272,31 @@ class SwarmMesh(Mesh):
         super().__init__(seed, conditions, 0.0, profile)
         self.tcp = TcpNetwork(self.network, seed)
 
-    def _make(self, *arguments: Any, **options: Any) -> SwarmNode:
-        return SwarmNode(self, *arguments, **options)
+    def _make(self, *arguments: Any, kind: type[SwarmNode] | None = None, **options: Any) -> SwarmNode:
+        return (kind or SwarmNode)(self, *arguments, **options)
 
     def neighbors(self, node: SwarmNode, since_us: int | None = None) -> list[SwarmNode]:
         """The nodes with which `node` has a session, of which both ends think the same (and did at `since_us`)."""
         found = []
         for session in list(node.swarm.peers.values()) if node.swarm is not None else ():
             other = self._by_id.get(session.id)
-            theirs = other.session(node) if other is not None else None
-            if session.stage != OPEN or other is None or theirs is None:
-                continue
-            end = node.end_of(session)
-            if end is None or end.other is not other.end_of(theirs):
-                continue
-            if since_us is None or max(node.opened_us(session), other.opened_us(theirs)) <= since_us:
+            if other is not None and self.are_joined(node, other, since_us):
                 found.append(other)
         return found
+
+    def are_joined(self, node: SwarmNode, other: SwarmNode, since_us: int | None = None) -> bool:
+        """Whether two nodes have a session with each other, and both think the same of it."""
+        ours, theirs = node.session(other), other.session(node)
+        if ours is None or theirs is None:
+            return False
+        end = node.end_of(ours)
+        if end is None or end.other is not other.end_of(theirs):
+            return False
+        return since_us is None or max(node.opened_us(ours), other.opened_us(theirs)) <= since_us
+
+    def node_of(self, id32: bytes) -> SwarmNode | None:
+        """The node with this id."""
+        return self._by_id.get(id32)
 
     @property
     def _by_id(self) -> dict[bytes, SwarmNode]:

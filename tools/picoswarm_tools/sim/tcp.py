@@ -8,14 +8,15 @@ Each write travels as one segment. What a network segment loses is sent again
   end is reset, and the other one too where a packet still gets through.
 
 Bytes arrive in order: a late segment holds back those behind it. Lost acknowledgements delay nothing and are not modelled;
-nor are bandwidth, windows and slow start, so writes are never refused: with records of 786 bytes at most, and credit of one
-or two thousand, what is under way stays small.
+nor are windows and slow start, so writes are never refused: with records of 786 bytes at most, and credit of one
+or two thousand, what is under way stays small. A segment of the network with a bandwidth is the exception: what is written
+takes its turn there among all else, and is lost where its queue is full.
 
 A connection is made in one round trip, whose packets are lost and repeated alike. As with real sockets, a caller is
 connected before anybody looks at it, and hears afterwards that it was not wanted. Nobody there, or nobody who listens: the
 caller's own time-out, or a refusal. A node without power forgets its connections without a word; what is sent to it
 meanwhile is repeated, and once it is back the next segment for a connection of before earns a reset. A router lets its LAN
-dial out and nobody in.
+dial out, and in only to those for whom a port is forwarded.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ from typing import Protocol
 from . import stream
 from .clock import MILLISECOND, Clock, Timer
 from .nat import Address
-from .network import Conditions, Lan, Network, Segment
+from .network import Lan, Network, Segment
 
 RTO_MS = 1000  # the first time-out of a board's TCP; a computer's is a fifth of it
 TRIES = 6  # 1 + 2 + 4 + 8 + 16 + 32 + 64 s
 FAST = 3  # segments behind a missing one
+HEAD = 40  # bytes of IPv4 and TCP, where bandwidth counts
 
 
 class Taker(Protocol):
@@ -46,10 +48,11 @@ class Taker(Protocol):
 class _Segment:
     """One write under way, and what it does where its turn has come."""
 
-    __slots__ = ("act", "has_arrived")
+    __slots__ = ("act", "has_arrived", "size")
 
-    def __init__(self, act: Callable[[End], object]) -> None:
+    def __init__(self, act: Callable[[End], object], size: int) -> None:
         self.act = act
+        self.size = size
         self.has_arrived = False
 
 
@@ -73,7 +76,8 @@ class End:
         """Let `data` travel to the other end."""
         if self.is_open and data:
             self.sent_bytes += len(data)
-            self._begin(lambda other: other.taker and other.taker.arrived(data))
+            self.host.sent_bytes += len(data)
+            self._begin(lambda other: other.taker and other.taker.arrived(data), len(data))
 
     def close(self) -> None:
         """Close; what was sent still arrives, and then the end of the stream."""
@@ -92,15 +96,15 @@ class End:
         self.taker = None
         self._end()
 
-    def _begin(self, act: Callable[[End], object]) -> None:
-        segment = _Segment(act)
+    def _begin(self, act: Callable[[End], object], size: int = 0) -> None:
+        segment = _Segment(act, size)
         self._under_way.append(segment)
         if len(self._under_way) == 1:
             self._arm()
         self._travel(segment)
 
     def _travel(self, segment: _Segment) -> None:
-        way_us = self.wire.way_us(self)
+        way_us = self.wire.way_us(self, segment.size)
         if way_us is not None:
             self.wire.clock.after(way_us, self._arrive, segment)
 
@@ -129,7 +133,7 @@ class End:
             self._under_way.popleft().act(other)
         self._arm()
         if not self.is_open and not self._under_way:
-            self.host.ends.discard(self)
+            self.host.ends.pop(self, None)
 
     def _time_out(self) -> None:
         self._tries += 1
@@ -147,7 +151,7 @@ class End:
     def _end(self) -> None:
         taker, self.taker = self.taker, None
         was_open, self.is_open = self.is_open, False
-        self.host.ends.discard(self)
+        self.host.ends.pop(self, None)
         self._under_way.clear()
         self._arm()
         if was_open and taker is not None:
@@ -157,22 +161,34 @@ class End:
 class Wire:
     """One connection, over the segments of `path`."""
 
-    def __init__(self, network: TcpNetwork, path: tuple[Conditions, ...]) -> None:
+    def __init__(self, network: TcpNetwork, path: tuple[Segment, ...], far_ms: float = 0.0) -> None:
         self.clock = network.clock
         self.network = network
         self._path = path
+        self._far_ms = far_ms
 
-    def way_us(self, end: End) -> int | None:
-        """Microseconds that a packet from one end takes to the other, None where it is lost."""
+    def way_us(self, end: End, size: int = 0) -> int | None:
+        """Microseconds that a packet of `size` bytes from one end takes to the other, None where it is lost."""
         if end.other is None or not self.is_passing(end, end.other):
             return None
-        random = self.network.random
-        way_ms = sum(c.latency_ms + c.jitter_ms * random.random() for c in self._path)
-        return round(way_ms * MILLISECOND) if all(random.random() >= c.loss for c in self._path) else None
+        self.network.sent_n += 1
+        random = self.network.random.random
+        way_ms = self._far_ms
+        for crossed in self._path:
+            way_ms += crossed.conditions.latency_ms + crossed.conditions.jitter_ms * random()
+        is_lost = False
+        for crossed in self._path:
+            is_lost |= random() < crossed.conditions.loss
+        for crossed in self._path:
+            if crossed.conditions.kbps:
+                turn_ms = crossed.turn_ms(size + HEAD, self.clock.now_us / MILLISECOND)
+                is_lost |= turn_ms is None
+                way_ms += turn_ms or 0.0
+        return None if is_lost else round(way_ms * MILLISECOND)
 
     def is_passing(self, a: End, b: End) -> bool:
-        """Whether both ends have power, and no partition lies between them."""
-        return a.host.is_on and b.host.is_on and a.host.side == b.host.side
+        """Whether both ends have power and Wi-Fi, and no partition lies between them."""
+        return a.host.is_reachable and b.host.is_reachable and a.host.side == b.host.side
 
 
 class TcpHost:
@@ -183,8 +199,15 @@ class TcpHost:
         self.address = address
         self.accept = accept
         self.is_on = True
+        self.is_linked = True  # false: it has lost its Wi-Fi
+        self.region = segment.region
         self.side = 0
-        self.ends: set[End] = set()
+        self.sent_bytes = 0  # what was written, repeats not counted
+        self.ends: dict[End, None] = {}
+
+    @property
+    def is_reachable(self) -> bool:
+        return self.is_on and self.is_linked
 
     def power_off(self) -> None:
         """Every connection is forgotten."""
@@ -200,6 +223,7 @@ class TcpNetwork:
         self.network = network
         self.clock: Clock = network.clock
         self.random: Random = stream(seed, "tcp")
+        self.sent_n = 0  # packets so far, repeats and SYNs among them
         self._hosts: dict[tuple[str, Address], TcpHost] = {}
 
     def listen(self, segment: Segment, address: Address, accept: Callable[[End, Address], Taker | None]) -> TcpHost:
@@ -210,15 +234,15 @@ class TcpNetwork:
 
     def connect(self, host: TcpHost, to: Address, taker: Taker) -> End:
         """Dial. `taker.connected` or `taker.ended` follows, or nothing where nobody is there."""
-        path, target, seen = self._route(host, to)
-        wire = Wire(self, path)
+        path, target, seen, far_ms = self._route(host, to)
+        wire = Wire(self, path, far_ms)
         near, far = End(wire, host, to), None
         near.taker = taker
         if target is None:
             return near  # nothing answers
         far = End(wire, target, seen)
         near.other, far.other = far, near
-        host.ends.add(near)
+        host.ends[near] = None
         self._call(near, far, target, 0)
         return near
 
@@ -236,13 +260,13 @@ class TcpNetwork:
         back_us = near.wire.way_us(far)
         if not near.is_open or not far.is_open or far in target.ends or back_us is None:
             return
-        target.ends.add(far)
+        target.ends[far] = None
         self.clock.cancel(near._timer)
         self.clock.after(back_us, self._complete, near, far, target)
 
     def _complete(self, near: End, far: End, target: TcpHost) -> None:
         if not near.is_open or near.taker is None or not target.is_on:  # the caller hung up, or one of them is off
-            target.ends.discard(far)
+            target.ends.pop(far, None)
             far.is_open = False
             return
         near.taker.connected()
@@ -250,19 +274,23 @@ class TcpNetwork:
         if far.taker is None:
             far.close()
 
-    def _route(self, host: TcpHost, to: Address) -> tuple[tuple[Conditions, ...], TcpHost | None, Address]:
-        segment = host.segment
-        internet = self.network.internet
-        if segment is internet or segment.holds(to[0]):
-            return (segment.conditions,), self._hosts.get((segment.name, to)), host.address
-        router = segment.nat if isinstance(segment, Lan) else None
-        if router is None:
-            return (), None, host.address
-        return (
-            (segment.conditions, internet.conditions),
-            self._hosts.get((internet.name, to)),
-            (
-                router.outside_ip,
-                host.address[1],
-            ),
-        )
+    def _route(self, host: TcpHost, to: Address) -> tuple[tuple[Segment, ...], TcpHost | None, Address, float]:
+        """What is crossed, who is there, as whom he sees the caller, and what the regions add to the latency."""
+        segment, internet = host.segment, self.network.internet
+        seen = host.address
+        path: tuple[Segment, ...] = (internet,)
+        if segment is not internet:
+            if segment.holds(to[0]):
+                return (segment,), self._hosts.get((segment.name, to)), seen, 0.0
+            router = segment.nat if isinstance(segment, Lan) else None
+            if router is None or to[0] == router.outside_ip:
+                return (), None, seen, 0.0
+            seen = router.outside_ip, host.address[1]
+            path = segment, internet
+        lan = self.network.lan_behind(to[0])
+        far_ms = self.network.far_ms(host.region, to)
+        if lan is None:
+            return path, self._hosts.get((internet.name, to)), seen, far_ms
+        assert lan.nat is not None
+        inside = lan.nat.forwards.get(to[1])
+        return (*path, lan), self._hosts.get((lan.name, inside)) if inside else None, seen, far_ms

@@ -8,53 +8,15 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from functools import partial
 from random import Random
 from typing import Any
 
-from picoswarm.rpc import Rpc
-from picoswarm.steering import in_use
-
 from . import stream
+from .asking import WITHIN_US, Requests
 from .clock import MILLISECOND, MINUTE, SECOND
 from .mesh import BOOTSTRAP, NONE, Changes
 from .network import INTERNET, Conditions
 from .swarm_node import SwarmMesh, SwarmNode
-
-WITHIN_US = 10 * SECOND
-RETRY_US = 50 * MILLISECOND  # as in services.py
-CALL, DONE = 1, 2
-ESTABLISHED = 4
-BUSY, DUPLICATE, TRIMMED = 1, 6, 17  # what may be otherwise in a moment
-
-
-class Answering(Rpc):
-    """Serves "echo" at once; `done`: statuses of own calls, by number."""
-
-    def __init__(self, profile: Any, now: int) -> None:
-        super().__init__(profile, now)
-        self.register("echo")
-        self.done: dict[int, int] = {}
-
-    def receive(self, peer: Any, channel: int, view: memoryview) -> int:
-        reason = super().receive(peer, channel, view)
-        self._drain()
-        return reason
-
-    def remove_peer(self, peer: Any, reason: int) -> None:
-        super().remove_peer(peer, reason)
-        self._drain()
-
-    def tick(self, now: int) -> None:
-        super().tick(now)
-        self._drain()
-
-    def _drain(self) -> None:
-        while (event := self.next_event()) is not None:
-            if event[0] == CALL:
-                self.reply(event[1], event[2], 0, event[4])
-            else:
-                self.done[event[1]] = event[2]
 
 
 class Visits:
@@ -73,16 +35,16 @@ class Visits:
         self._random: Random = stream(seed, "visits")
         self._every_us = every_us
         self.asked = 0
-        self.ends: Counter[str] = Counter()
+        self.requests = Requests(mesh)
+        self.ends = self.requests.ends
         self.waits_ms: list[int] = []
         self.links: list[float] = []  # of a node, the mean at each look
         self.pieces: Counter[int] = Counter()
         self.opened = 0
         self._is_asking = False
-        self._rpcs: dict[SwarmNode, Answering] = {}
         for number in range(nodes):
             node = mesh.add(know=mesh.nodes[:1], profile=NONE if number else BOOTSTRAP, start_us=number * SECOND // 10)
-            node.more_reactors = self._serve
+            node.more_reactors = self.requests.serve
             node.on_swarm_event = self._note
 
     def run(self, minutes: int, settle_us: int = 3 * MINUTE) -> None:
@@ -91,7 +53,7 @@ class Visits:
         self._is_asking = True
         self.opened = 0
         for node in self.mesh.nodes:
-            node.swarm.manager.in_use = partial(in_use, self._rpcs[node], ())
+            self.requests.keep_busy(node)
             clock.after(self._gap_us(), self._ask, node)
         for _ in range(minutes * 6):
             clock.run_for(10 * SECOND)
@@ -107,10 +69,6 @@ class Visits:
     def _gap_us(self) -> int:
         return round(self._random.expovariate(1 / self._every_us))
 
-    def _serve(self, node: SwarmNode) -> list[Answering]:
-        self._rpcs[node] = rpc = Answering(node.profile, node.now)
-        return [rpc]
-
     def _note(self, _node: SwarmNode, event: tuple[Any, ...]) -> None:
         self.opened += event[0] == 3
 
@@ -120,48 +78,11 @@ class Visits:
         self.mesh.clock.after(self._gap_us(), self._ask, node)
         target = self._random.choice([other for other in self.mesh.nodes if other is not node])
         self.asked += 1
-        self._reach(node, target, None, self.mesh.clock.now_us)
+        self.requests.ask(node, target, self._end)
 
-    def _reach(self, node: SwarmNode, target: SwarmNode, link: Any, since_us: int) -> None:
-        """One turn of `Services.session`."""
-        clock = self.mesh.clock
-        manager = node.swarm.manager
-        is_late = clock.now_us - since_us >= WITHIN_US
-        session = node.session(target)
-        if (session is not None or is_late) and link is not None and link.state != ESTABLISHED:
-            manager.cancel(link)
-            node.swarm_turn()
-        if session is not None:
-            number = self._rpcs[node].call(session, "echo", b"x", node.now)
-            node.swarm_turn()
-            if number:
-                return self._await(node, number, since_us)
-        elif is_late:
-            self.ends["no session"] += 1
-            return None
-        elif link is None:
-            if target.id not in node.swarm.peers:
-                link = node.want(target)
-        elif link not in manager.links:
-            if link.reason not in (BUSY, DUPLICATE, TRIMMED):
-                self.ends[f"reason {link.reason}"] += 1
-                return None
-            link = None
-        clock.after(RETRY_US, self._reach, node, target, link, since_us)
-        return None
-
-    def _await(self, node: SwarmNode, number: int, since_us: int) -> None:
-        rpc = self._rpcs[node]
-        if number not in rpc.done:
-            self.mesh.clock.after(10 * MILLISECOND, self._await, node, number, since_us)
-            return
-        status = rpc.done.pop(number)
-        waited_us = self.mesh.clock.now_us - since_us
-        if status == 0 and waited_us <= WITHIN_US:
+    def _end(self, is_answered: bool, _why: str, waited_us: int) -> None:
+        if is_answered:
             self.waits_ms.append(waited_us // MILLISECOND)
-            self.ends["answered"] += 1
-        else:
-            self.ends[f"status {status}" if status else "late"] += 1
 
 
 def main() -> None:

@@ -1,16 +1,15 @@
 """The connection to the broker: it comes back by itself, and what is to be sent meanwhile waits in a bounded queue.
 
-Nothing here blocks the mesh side, whatever the broker does. While it is away the wait between two attempts doubles from 1 to
-60 s, a quarter more or less. Of the messages that wait the oldest goes when the queue is full (or the newest, as the table
+Nothing here blocks the mesh side, whatever the broker does. The gateway dials it again and again (../dialing.py). Of the
+messages that wait the oldest goes when the queue is full (or the newest, as the table
 says), and is counted; one that a board waits for (QoS 1) is refused instead, and never dropped once it was taken.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,13 +19,13 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from .table import MqttTable
+from .. import Unreachable
+from .table import MqttTable, where
 
-FIRST_WAIT_S = 1.0
-LONGEST_WAIT_S = 60.0
 SENDING = 50  # messages under way at a time
 INCOMING = 10_000  # that came and were not looked at yet
 TRIES = 5  # connections that a message may be under way in: one that the broker cannot take ends each of them
+LONGEST = 65_536  # bytes of a packet that it may send us (MQTT 5): a device of Home Assistant; no board takes so much
 OVERHEAD = 64  # bytes that a message takes beside topic and payload, as the queue counts
 REPEAT = "picoswarm-repeat"  # user property of a message that may have been published before
 BOARD = "picoswarm-board"  # user property: the id of the board that said it, in hex
@@ -76,7 +75,7 @@ def _ignore(_message: object) -> None:
 
 
 class Broker:
-    """See the module. `sleep` and `client` stand for asyncio's and aiomqtt's where a test has its own."""
+    """See the module. `client` stands for aiomqtt's where a test has its own."""
 
     def __init__(
         self,
@@ -84,7 +83,6 @@ class Broker:
         client_id: str,
         will: str,
         log: Any,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         client: Callable[..., Any] = aiomqtt.Client,
     ) -> None:
         """`will`: the topic that says `online` or `offline` of this gateway."""
@@ -98,7 +96,6 @@ class Broker:
         self._client_id = client_id
         self._will = will
         self._log = log
-        self._sleep = sleep
         self._make = client
         self._queue: deque[Outgoing] = deque()
         self._bytes = 0
@@ -107,21 +104,6 @@ class Broker:
         self._filters: dict[str, int] = {}  # what is to be subscribed to, with its number
         self._numbers = 0
         self._client: Any = None
-        self._task: asyncio.Task | None = None
-
-    def start(self) -> None:
-        """Begin to connect."""
-        self._task = asyncio.create_task(self._run())
-
-    async def stop(self) -> None:
-        """Say goodbye, where there is a connection, and give up what still waits."""
-        if self._task:
-            with suppress(Exception):
-                if self.is_up:
-                    await self._client.publish(self._will, "offline", qos=1, retain=True, timeout=1)
-            while not self._task.done():  # Python 3.11 may lose a cancellation where the library waits
-                self._task.cancel()
-                await asyncio.wait((self._task,), timeout=0.5)
 
     # What is to be sent
 
@@ -207,13 +189,15 @@ class Broker:
 
     # The connection
 
-    def _new_client(self) -> Any:
+    def _new_client(self, url: str) -> Any:
         table = self._table
-        host, port, _ = table.address()
+        host, port, _ = where(url)
         queue = type("Incoming", (_Incoming,), {"counts": self.counts})
         more: dict[str, Any] = {} if self.is_five else {"clean_session": True}
         if self.is_five:
             more["clean_start"] = True
+            more["properties"] = Properties(PacketTypes.CONNECT)
+            more["properties"].MaximumPacketSize = LONGEST
         client = self._make(
             host,
             port,
@@ -232,24 +216,29 @@ class Broker:
         client.pending_calls_threshold = SENDING * 2
         return client
 
-    async def _run(self) -> None:
-        wait = FIRST_WAIT_S
-        while True:
-            try:
-                async with self._new_client() as self._client:
-                    await self._greet(self._client)
-                    wait = FIRST_WAIT_S
+    async def connect(self, url: str) -> None:
+        """Be connected until that ends. Raises Unreachable where it did not come to it. Cancelled, it says goodbye."""
+        was_up = False
+        try:
+            async with self._new_client(url) as self._client:
+                await self._greet(self._client)
+                was_up = True
+                try:
                     await self._serve(self._client)
-            except (aiomqtt.MqttError, OSError, ValueError) as error:
-                self.trouble = str(error) or type(error).__name__
-            except Exception as error:  # whatever a library comes upon, this goes on
-                self.trouble = repr(error)
-                self._log.exception("the connection to the broker failed")
-            if self.is_up:
-                self.is_up = False
-            self._log.warning("no connection to the broker", trouble=self.trouble, wait_s=wait, waiting=len(self._queue))
-            await self._sleep(wait * random.uniform(0.75, 1.25))
-            wait = min(LONGEST_WAIT_S, wait * 2)
+                except asyncio.CancelledError:
+                    with suppress(Exception):
+                        await self._client.publish(self._will, "offline", qos=1, retain=True, timeout=1)
+                    raise
+        except (aiomqtt.MqttError, OSError, ValueError) as error:
+            self.trouble = str(error) or type(error).__name__
+            self._log.warning("no connection to the broker", trouble=self.trouble, waiting=len(self._queue))
+            if not was_up:
+                raise Unreachable(self.trouble) from None
+        except Exception as error:
+            self.trouble = repr(error)
+            raise
+        finally:
+            self.is_up = False
 
     async def _greet(self, client: Any) -> None:
         await client.publish(self._will, "online", qos=1, retain=True)

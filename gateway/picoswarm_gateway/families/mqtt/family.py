@@ -26,9 +26,9 @@ from picoswarm.errors import PicoswarmError
 from picoswarm.failures import Busy
 
 from .. import Family, Refused
+from ..leases import Leases
 from .broker import Broker, BrokerBusy, Outgoing
 from .homeassistant import HomeAssistantDevices
-from .leases import Leases
 from .presence import ONLINE, Presence
 from .seen import Seen
 from .table import MqttTable, Rule
@@ -51,6 +51,7 @@ class MqttFamily(Family):
     """See the module."""
 
     name = "mqtt"
+    wanted = 1
 
     def __init__(self, table: MqttTable, **broker: Any) -> None:
         """`broker`: arguments of Broker, for tests."""
@@ -107,7 +108,6 @@ class MqttFamily(Family):
         self._owners.listen(self._on_owners)
         self._loops.append(gateway.loops.begin("mqtt: down", self._bring_down))
         self._loops.append(gateway.loops.begin("mqtt: looking", self._look))
-        self.broker.start()
 
     async def stop(self) -> None:
         """See Family."""
@@ -116,7 +116,14 @@ class MqttFamily(Family):
         for task in (*self._loops, *self._tasks, *self._carried.values()):
             task.cancel()
         await self.leases.stop()
-        await self.broker.stop()
+
+    async def discover(self) -> list[str]:
+        """The one broker of the configuration."""
+        return [self._table.url]
+
+    async def dial(self, address: str) -> None:
+        """See Family."""
+        await self.broker.connect(address)
 
     def state(self) -> dict[str, Any]:
         """See Family."""
@@ -160,8 +167,9 @@ class MqttFamily(Family):
             self.broker.offer(message)
             return b""
         key = (board, number)
-        carried = self._carried.get(key)
-        if flags & REPEAT:
+        carried = None
+        if flags & REPEAT:  # only these are compared (docs/protocol.md 7.8): a board that began anew may count from anywhere
+            carried = self._carried.get(key)
             self.counts["repeats"] += 1
             if carried or self._seen.has(board, number):
                 self.counts["duplicates"] += 1
@@ -186,7 +194,8 @@ class MqttFamily(Family):
                 self._begin(self._note_late(message, key))
             raise
         finally:
-            self._carried.pop(key, None)
+            if self._carried.get(key) is asyncio.current_task():
+                del self._carried[key]
 
     async def _note_late(self, message: Outgoing, key: tuple[bytes, int]) -> None:
         """The board has given up; if the broker acknowledges it all the same, its repeat is none."""

@@ -54,6 +54,14 @@ class HomeAssistant(msgspec.Struct, forbid_unknown_fields=True):
     components: list[Component] = []
 
 
+def where(url: str) -> tuple[str, int, bool]:
+    """(host, port, whether with TLS) of a broker. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme not in PORTS or not parts.hostname or parts.path.strip("/") or "@" in parts.netloc:
+        raise ValueError("mqtt://host:port or mqtts://host:port; user and password have fields of their own")
+    return parts.hostname, parts.port or PORTS[parts.scheme], parts.scheme == "mqtts"
+
+
 class MqttTable(msgspec.Struct, forbid_unknown_fields=True):
     """`[mqtt]`: see docs/mqtt.md."""
 
@@ -77,13 +85,6 @@ class MqttTable(msgspec.Struct, forbid_unknown_fields=True):
     board_filters: int = 16  # of one board
     homeassistant: HomeAssistant = msgspec.field(default_factory=HomeAssistant)
 
-    def address(self) -> tuple[str, int, bool]:
-        """(host, port, whether with TLS). Raises ValueError."""
-        parts = urlsplit(self.url)
-        if parts.scheme not in PORTS or not parts.hostname or parts.path.strip("/") or "@" in parts.netloc:
-            raise ValueError("mqtt://host:port or mqtts://host:port; user and password have fields of their own")
-        return parts.hostname, parts.port or PORTS[parts.scheme], parts.scheme == "mqtts"
-
     def secret(self) -> str | None:
         """The password, or None. Raises OSError."""
         if self.password_file:
@@ -92,7 +93,7 @@ class MqttTable(msgspec.Struct, forbid_unknown_fields=True):
 
     def tls(self) -> ssl.SSLContext | None:
         """What TLS needs, or None for a connection without. Raises OSError, ssl.SSLError."""
-        if not self.address()[2]:
+        if not where(self.url)[2]:
             return None
         context = ssl.create_default_context(cafile=self.ca_file or None)
         if self.cert_file:
@@ -116,7 +117,7 @@ class MqttTable(msgspec.Struct, forbid_unknown_fields=True):
         if not self.url:
             return
         try:
-            self.address()
+            where(self.url)
         except ValueError as error:
             found.append(("mqtt.url", str(error)))
         if self.version not in VERSIONS:

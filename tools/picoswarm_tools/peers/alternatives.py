@@ -1,5 +1,5 @@
-"""`make peers`: what a user would pick instead, for the rows `compare.*`. It is only run at measuring time, from
-build/peers: none of it belongs to the project.
+"""What a user would pick instead, for the rows `compare.*`. It is only run at measuring time, from build/peers: none of it
+belongs to the project.
 
     mosquitto     the machine's, or the distribution's package, unpacked without root
     microdot      of the package index, through pip
@@ -16,7 +16,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from . import mpy, runtimes
+from .. import mpy, runtimes
 
 MICROPYTHON_LIB = "https://github.com/micropython/micropython-lib"
 MICRODOT = "microdot==2.7.0"
@@ -90,7 +90,7 @@ def bring_mosquitto() -> None:
     aptget.unpack(_unpacked("mosquitto"), ["mosquitto"])
 
 
-def _bring_microdot() -> None:
+def bring_microdot() -> None:
     scratch = folder() / "pip"
     command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:", "-d", str(scratch)]
     subprocess.run([*command, MICRODOT], check=True)
@@ -99,45 +99,8 @@ def _bring_microdot() -> None:
         archive.extractall(_unpacked("microdot"))
 
 
-def _bring_umqtt() -> None:
+def bring_umqtt() -> None:
     target = _unpacked("micropython-lib")
     shutil.rmtree(target, ignore_errors=True)
     command = ["git", "clone", "-q", "--depth", "1", MICROPYTHON_LIB, str(target)]
     subprocess.run(command, check=True, env={**os.environ, "GIT_TERMINAL_PROMPT": "0"}, timeout=300)
-
-
-BROUGHT = (
-    ("mosquitto", mosquitto, bring_mosquitto),
-    ("microdot", microdot, _bring_microdot),
-    ("umqtt.simple", umqtt, _bring_umqtt),
-)
-
-
-def main() -> int:
-    """Bring what is not there yet, or of that what the arguments name. What cannot be had is named, and does not fail: its
-    rows say that they are missing."""
-    wanted = sys.argv[1:]
-    for name, find, bring in BROUGHT:
-        if wanted and name not in wanted:
-            continue
-        try:
-            try:
-                find()
-            except runtimes.Missing:
-                bring()
-                find()
-            print(f"peers: {name} is there")
-        except Exception as trouble:  # whatever apt, pip and git may say
-            print(f"peers: {name} cannot be had: {trouble}", file=sys.stderr)
-    if wanted:
-        return 0
-    try:
-        mqtt_as()
-        print("peers: mqtt_as is given")
-    except runtimes.Missing as trouble:
-        print(f"peers: {trouble}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The family `bitcoin` (family.py), and its table of the configuration (table.py), which needs none of the rest."""

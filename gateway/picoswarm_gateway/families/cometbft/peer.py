@@ -1,0 +1,172 @@
+"""One connection to a node of a CometBFT network, from dial or accept to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from .mconnection import Channel, MConnection
+from .messages import BLOCKSYNC, INFO_MAX, MEMPOOL, PEX, STATE, NodeInfo
+from .proto import Malformed, message, uvarint
+from .secret import Refused, SecretConnection, node_id
+
+HANDSHAKE_S = 20.0
+READ = 1 << 16
+LINE = 1 << 18  # bytes that wait for a slow reader before nothing more is sealed
+MESSAGES = {  # priority and the longest message of each channel, as CometBFT's own
+    PEX: (1, 64_000),
+    STATE: (6, 1 << 20),
+    MEMPOOL: (5, 1 << 20),
+    BLOCKSYNC: (5, 22 << 20),
+}
+
+OnMessage = Callable[["Peer", int, bytes], None]
+
+
+class Peer:
+    """A node that has proven its id. `run` lives as long as the connection."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, info: NodeInfo, is_outbound: bool, spoken: Any
+    ) -> None:
+        """`spoken`: (the SecretConnection, what it held already)."""
+        self.info = info
+        self.is_outbound = is_outbound
+        self.height = 0  # that it told of
+        self.base = 0
+        self.trouble = ""  # why it ended
+        self.asked_pex = False
+        self._reader = reader
+        self._writer = writer
+        self._secret, self._early = spoken
+        self.mux = MConnection([Channel(each, *MESSAGES[each]) for each in MESSAGES], time.monotonic())
+        self._arrived = asyncio.Event()
+
+    @property
+    def id(self) -> str:
+        """40 hexadecimal digits."""
+        return self.info.id
+
+    @property
+    def ip(self) -> str:
+        """Its address, as the socket has it."""
+        return self._writer.get_extra_info("peername")[0]
+
+    def send(self, channel: int, text: bytes) -> bool:
+        """Queue a message; False: too much waits, or it does not know the channel."""
+        if channel not in self.info.channels or not self.mux.send(channel, text):
+            return False
+        self._arrived.set()
+        return True
+
+    def close(self, why: str) -> None:
+        """End the connection."""
+        self.trouble = self.trouble or why
+        self._writer.close()
+        self._arrived.set()
+
+    async def run(self, on_message: OnMessage) -> None:
+        """Serve it until the connection ends; `trouble` says why."""
+        sender = asyncio.create_task(self._send())
+        try:
+            self._take(self._early, on_message)
+            while not self._writer.is_closing():
+                data = await self._reader.read(READ)
+                if not data:
+                    self.trouble = self.trouble or "it closed the connection"
+                    break
+                self._take(self._secret.receive(data), on_message)
+        except (Refused, Malformed, OSError) as error:
+            self.trouble = self.trouble or str(error)
+        finally:
+            self._writer.close()
+            sender.cancel()
+            with suppress(asyncio.CancelledError):
+                await sender
+            with suppress(OSError, asyncio.TimeoutError):
+                await asyncio.wait_for(self._writer.wait_closed(), 1)
+
+    def _take(self, data: bytes, on_message: OnMessage) -> None:
+        for channel, text in self.mux.receive(data):
+            on_message(self, channel, text)
+        if self.mux.has_more:
+            self._arrived.set()
+
+    async def _send(self) -> None:
+        with suppress(OSError):
+            while not self._writer.is_closing():
+                try:
+                    beat = self.mux.tick(time.monotonic())
+                except Refused as error:
+                    return self.close(str(error))
+                self._write(beat + self.mux.to_send())
+                await self._writer.drain()
+                if not self.mux.has_more:
+                    self._arrived.clear()
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._arrived.wait(), 1)
+
+    def _write(self, data: bytes) -> None:
+        if data:
+            self._secret.send(data)
+            self._writer.write(bytes(self._secret.out))
+            self._secret.out.clear()
+
+
+async def shake_hands(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    key: Ed25519PrivateKey,
+    mine: NodeInfo,
+    wanted: str = "",
+) -> Peer:
+    """The peer at the other end, once both have proven who they are and told what they are. `wanted`: the id that was
+    dialed. Raises Refused, OSError and TimeoutError; the connection is closed then."""
+    try:
+        async with asyncio.timeout(HANDSHAKE_S):
+            return await _shake_hands(reader, writer, key, mine, wanted)
+    except BaseException:
+        writer.close()
+        raise
+
+
+async def _shake_hands(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, key: Ed25519PrivateKey, mine: NodeInfo, wanted: str
+) -> Peer:
+    secret = SecretConnection(key)
+    plain = b""
+    is_told = False
+    while True:
+        writer.write(bytes(secret.out))
+        secret.out.clear()
+        await writer.drain()
+        if secret.remote_key is not None:
+            proven = node_id(secret.remote_key).hex()
+            if wanted and proven != wanted:
+                raise Refused("it is another node than was dialed")
+            if not is_told:
+                is_told = True
+                secret.send(message(mine.encode()))
+                continue
+            with suppress(IndexError):
+                size, start = uvarint(plain, 0)
+                if size > INFO_MAX:
+                    raise Refused("what it tells of itself is too long")
+                if len(plain) >= start + size:
+                    break
+        data = await reader.read(READ)
+        if not data:
+            raise Refused("it closed the connection")
+        plain += secret.receive(data)
+    try:
+        info = NodeInfo.decode(plain[start : start + size])
+    except Malformed as error:
+        raise Refused(str(error)) from None
+    if refusal := info.refusal(mine, proven):
+        raise Refused(refusal)
+    return Peer(reader, writer, info, bool(wanted), (secret, plain[start + size :]))

@@ -1,0 +1,223 @@
+"""The nodes of one CometBFT network that the gateway is connected with: dialed, accepted, asked for addresses, banned.
+
+An address that a peer told of is dialed once those of the configuration are (rows T18, T28-T34, T37). A peer that breaks a
+rule is banned for a day.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from .. import Unreachable
+from . import messages
+from .messages import BLOCKSYNC, MEMPOOL, PEX, STATE, Block, NodeInfo
+from .peer import Peer, shake_hands
+from .proto import Malformed
+from .secret import Refused as Stranger
+from .secret import node_id
+from .table import CometTable
+
+DIAL_S = 3.0
+SEEN = 10_000  # transactions of others
+BOOK = 1000  # addresses
+TOLD = 32  # addresses in an answer
+PEX_PEER_S = 10.0  # between two requests of one peer
+BAN_S = 86400.0
+NOWHERE = "0.0.0.0:0"  # an address is wanted of each node, and that of this one if it does not listen
+
+
+class Switch:
+    """See the module. `on_block` is called with each block that arrives; `height`: of what this node has verified."""
+
+    def __init__(self, table: CometTable, key: Ed25519PrivateKey, log: Any, height: Callable[[], int]) -> None:
+        self.id = node_id(key.public_key().public_bytes_raw()).hex()
+        self.peers: dict[str, Peer] = {}
+        self.counts: Counter[str] = Counter(seen=0, refused_peers=0, malformed=0, bans=0, addresses=0)
+        self.trouble = ""  # of the last dial
+        self.arrived = asyncio.Event()  # a peer is at a new height
+        self.on_block: Callable[[Block], None] = lambda block: None
+        self._table = table
+        self._key = key
+        self._log = log
+        self._height = height
+        self._book: OrderedDict[str, tuple[str, int]] = OrderedDict()  # id -> (ip, port)
+        self._banned: dict[str, float] = {}
+        self._asked: dict[str, float] = {}  # when a peer asked for addresses last
+        self._seen: OrderedDict[bytes, None] = OrderedDict()
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen, where the table says so. Raises OSError."""
+        if self._table.listen:
+            host, _, port = self._table.listen.rpartition(":")
+            self._server = await asyncio.start_server(self._accept, host, int(port))
+
+    def stop(self) -> None:
+        """End all connections."""
+        if self._server:
+            self._server.close()
+        for peer in list(self.peers.values()):
+            peer.close("the gateway ends")
+
+    def state(self) -> list[dict[str, Any]]:
+        """The peers, as JSON has them."""
+        return [
+            {"id": peer.id, "moniker": peer.info.moniker, "outbound": peer.is_outbound, "height": peer.height}
+            for peer in self.peers.values()
+        ]
+
+    def best(self) -> Peer | None:
+        """The peer with the highest block."""
+        return max(self.peers.values(), key=lambda peer: peer.height, default=None)
+
+    def send(self, channel: int, text: bytes) -> int:
+        """A message to all peers; returns how many took it."""
+        return sum(peer.send(channel, text) for peer in list(self.peers.values()))
+
+    def ask_for_addresses(self) -> None:
+        """Of one peer, where the book has room."""
+        free = [peer for peer in self.peers.values() if not peer.asked_pex]
+        if free and len(self._book) < BOOK:
+            peer = random.choice(free)
+            peer.asked_pex = peer.send(PEX, messages.PEX_REQUEST)
+
+    def ban(self, peer: Peer, why: str) -> None:
+        """It broke a rule."""
+        self.counts["bans"] += 1
+        self._banned[peer.id] = asyncio.get_running_loop().time() + BAN_S
+        while len(self._banned) > BOOK:
+            self._banned.pop(next(iter(self._banned)))
+        self._book.pop(peer.id, None)
+        self._log.warning("a node is banned", id=peer.id, why=why)
+        peer.close(why)
+
+    def discover(self) -> list[str]:
+        """Addresses to dial: first those of the configuration, then what was told, in no order."""
+        told = [f"{each}@{ip}:{port}" for each, (ip, port) in self._book.items()]
+        random.shuffle(told)
+        now = asyncio.get_running_loop().time()
+        wanted = [*self._table.peers, *told]
+        return [each for each in wanted if each[:40] not in self.peers and self._banned.get(each[:40], 0) <= now]
+
+    async def dial(self, address: str) -> None:
+        """Serve a node, "id@host:port", until the connection ends. Raises Unreachable."""
+        wanted, _, where = address.partition("@")
+        host, _, port = where.rpartition(":")
+        try:
+            async with asyncio.timeout(DIAL_S):
+                reader, writer = await asyncio.open_connection(host, int(port))
+            peer = await shake_hands(reader, writer, self._key, self._info(), wanted)
+        except (TimeoutError, OSError, Stranger) as error:
+            self.trouble = f"{address}: {error or 'no answer'}"
+            if isinstance(error, Stranger):
+                self.counts["refused_peers"] += 1
+                self._book.pop(wanted, None)
+            raise Unreachable(self.trouble) from None
+        await self._serve(peer)
+
+    def _info(self) -> NodeInfo:
+        return NodeInfo(self.id, self._table.chain, "picoswarm", f"tcp://{self._table.listen or NOWHERE}")
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if sum(not peer.is_outbound for peer in self.peers.values()) >= self._table.inbound:
+            writer.close()
+            return
+        try:
+            peer = await shake_hands(reader, writer, self._key, self._info())
+        except (TimeoutError, OSError, Stranger) as error:
+            self.counts["refused_peers"] += 1
+            self._log.info("a node was refused", why=str(error))
+            return
+        if self._banned.get(peer.id, 0) > asyncio.get_running_loop().time():
+            return peer.close("it is banned")
+        await self._serve(peer)
+
+    async def _serve(self, peer: Peer) -> None:
+        if peer.id in self.peers:
+            return peer.close("there is a connection to it already")
+        self.peers[peer.id] = peer
+        self.trouble = ""
+        self._log.info("a node of the chain", id=peer.id, moniker=peer.info.moniker, outbound=peer.is_outbound)
+        self._greet(peer)
+        try:
+            await peer.run(self._on_message)
+        finally:
+            del self.peers[peer.id]
+            self._log.info("a node of the chain went", id=peer.id, why=peer.trouble)
+
+    def _greet(self, peer: Peer) -> None:
+        peer.send(STATE, messages.new_round_step(max(1, self._height())))
+        peer.send(BLOCKSYNC, messages.STATUS_REQUEST)
+        if peer.is_outbound and len(self._book) < BOOK:
+            peer.asked_pex = peer.send(PEX, messages.PEX_REQUEST)
+
+    def _on_message(self, peer: Peer, channel: int, text: bytes) -> None:
+        try:
+            {PEX: self._on_pex, STATE: self._on_step, MEMPOOL: self._on_txs, BLOCKSYNC: self._on_block}[channel](peer, text)
+        except Malformed:
+            self.counts["malformed"] += 1
+            self.ban(peer, "it sent what is no message")
+            raise
+
+    def _on_pex(self, peer: Peer, text: bytes) -> None:
+        told = messages.pex(text)
+        if told is None:
+            now = asyncio.get_running_loop().time()
+            if now - self._asked.get(peer.id, -BAN_S) < PEX_PEER_S:
+                return self.ban(peer, "it asks for addresses too often")
+            self._asked[peer.id] = now
+            while len(self._asked) > BOOK:
+                self._asked.pop(next(iter(self._asked)))
+            some = random.sample(list(self._book.items()), min(TOLD, len(self._book)))
+            peer.send(PEX, messages.addresses([(each, ip, port) for each, (ip, port) in some]))
+            return None
+        if not peer.asked_pex:
+            return self.ban(peer, "it sent addresses that nobody asked for")
+        peer.asked_pex = False
+        for each, ip, port in told:
+            if each != self.id and len(each) == 40 and 0 < port < 65536 and each not in self._book:
+                self._book[each] = (ip, port)
+                self.counts["addresses"] += 1
+        while len(self._book) > BOOK:
+            self._book.popitem(last=False)
+        return None
+
+    def _on_step(self, peer: Peer, text: bytes) -> None:
+        height = messages.height_of_step(text)
+        if height:  # it works at this one: the one before is in its store
+            self._is_at(peer, height - 1)
+
+    def _is_at(self, peer: Peer, height: int) -> None:
+        if height > peer.height:
+            peer.height = height
+            self.arrived.set()
+
+    def _on_txs(self, _peer: Peer, text: bytes) -> None:
+        for tx in messages.transactions_in(text):
+            digest = sha256(tx).digest()
+            if digest not in self._seen:
+                self._seen[digest] = None
+                self.counts["seen"] += 1
+        while len(self._seen) > SEEN:
+            self._seen.popitem(last=False)
+
+    def _on_block(self, peer: Peer, text: bytes) -> None:
+        kind, told = messages.blocksync(text)
+        if kind == "block":
+            assert isinstance(told, Block)
+            self.on_block(told)
+        elif kind == "status":
+            height, peer.base = told  # type: ignore[misc]
+            self._is_at(peer, height)
+        elif kind == "request":
+            assert isinstance(told, int)
+            peer.send(BLOCKSYNC, messages.no_block(told))
+        elif kind == "ask":
+            peer.send(BLOCKSYNC, messages.status(0, 0))

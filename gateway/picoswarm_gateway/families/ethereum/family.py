@@ -1,0 +1,348 @@
+"""The family `ethereum`: a light peer of an Ethereum network (docs/ethereum.md).
+
+verbs      tip: the head's number, hash and time; header: one as it is encoded; submit: a signed transaction; mined: where
+           one is; near: nodes near a key, by discv4; subscribe: heads
+follow     follower.py
+discover   nodes of the configuration, and those of the table of discv4 (discovery.py)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections import Counter, OrderedDict
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from coincurve import PrivateKey
+
+from .. import Family, Refused, Unreachable
+from ..leases import Leases
+from . import messages, rlp
+from .discovery import Discovery, own_node
+from .follower import Follower
+from .keys import public_bytes
+from .messages import (
+    ANNOUNCED,
+    BODIES,
+    GET_BODIES,
+    GET_HEADERS,
+    GET_POOLED,
+    GET_RECEIPTS,
+    HEADERS,
+    POOLED,
+    RANGE,
+    RECEIPTS,
+    TRANSACTIONS,
+    VERSIONS,
+    Header,
+    Hello,
+)
+from .peer import Peer, shake_hands
+from .peer import Refused as Stranger
+from .record import Node, read_enode, read_enr
+from .rlp import Malformed
+from .table import EthereumTable
+
+if TYPE_CHECKING:
+    from ...gateway import Gateway
+
+DIAL_S = 15.0
+TX_MAX = 1 << 17
+OWN = 256  # transactions that peers may ask for
+SEEN = 20_000
+LEASES_S = 30.0
+BOARD_MESSAGES = 8
+BOARD_FILTERS = 4
+PIECE_MAX = 4096
+MINED_S = 5.0  # that a board waits; then it asks again
+LOOK_S = 0.25
+NEAR = 16
+
+
+def node_of(url: str) -> Node:
+    """The node of an enode:// or enr: URL. Raises Malformed."""
+    return read_enode(url) if url.startswith("enode:") else read_enr(url).node
+
+
+class EthereumFamily(Family):
+    """See the module."""
+
+    name = "ethereum"
+
+    def __init__(self, table: EthereumTable) -> None:
+        super().__init__()
+        self.wanted = table.connections
+        self.verbs = {
+            "tip": self._tip,
+            "header": self._header,
+            "submit": self.submit,
+            "mined": self._mined,
+            "near": self._near,
+            "subscribe": self.follow,
+        }
+        self.counts: Counter[str] = Counter(submitted=0, seen=0, refused_peers=0, malformed=0)
+        self.peers: dict[str, Peer] = {}
+        self.follower = Follower(self._on_head)
+        self.trouble = ""
+        self._table = table
+        self._genesis = bytes.fromhex(table.genesis.removeprefix("0x"))
+        self._static = [node_of(url) for url in table.peers]
+        self._own: OrderedDict[bytes, bytes] = OrderedDict()  # raw transactions by hash
+        self._seen: OrderedDict[bytes, None] = OrderedDict()
+        self._server: asyncio.Server | None = None
+        self._loops: list[asyncio.Task] = []
+        self._moved = asyncio.Event()
+
+    async def start(self, gateway: Gateway) -> None:
+        """See Family. Raises OSError: no port, no key file."""
+        self._gateway = gateway
+        self._log = gateway.log.bind(family=self.name)
+        self._key = _own_key(gateway.folder / "ethereum.key")
+        host, port = self._table.host, self._table.port
+        if self._table.listen:
+            self._server = await asyncio.start_server(self._accept, host, port)
+            port = self._server.sockets[0].getsockname()[1]
+        bootnodes = [node_of(url) for url in self._table.bootnodes]
+        self.discovery = Discovery(self._key, own_node(self._key, host, port), bootnodes)
+        await self.discovery.start()
+        self.leases = Leases(gateway.node.request, BOARD_MESSAGES, BOARD_FILTERS, lambda pattern: None)
+        self._loops = [
+            gateway.loops.begin("ethereum: following", self._keep_following),
+            gateway.loops.begin("ethereum: leases", self._keep_leases),
+        ]
+        if bootnodes or self._table.listen:
+            self._loops.append(gateway.loops.begin("ethereum: discovery", self.discovery.keep))
+
+    async def stop(self) -> None:
+        """See Family."""
+        await self._gateway.loops.end(self._loops)
+        if self._server:
+            self._server.close()
+        for peer in list(self.peers.values()):
+            peer.close("the gateway ends", 8)
+        self.discovery.stop()
+        await self.leases.stop()
+
+    def state(self) -> dict[str, Any]:
+        """See Family."""
+        head = self.follower.head
+        return {
+            "state": "up" if self.peers and head else "down" if self.trouble else "starting",
+            "network": self._table.network,
+            "enode": self.discovery.node.enode,
+            "enr": self.discovery.record.url,
+            "number": head.number if head else 0,
+            "peers": [
+                {"id": peer.id[:16], "client": peer.hello.client, "outbound": peer.is_outbound, "eth": peer.status.version}
+                for peer in self.peers.values()
+            ],
+            "known": len(self.discovery.table),
+            "trouble": "" if self.peers else self.trouble,
+            "boards": len(self.leases),
+            **self.counts,
+            **self.follower.counts,
+        }
+
+    # Peers
+
+    def _hello(self) -> Hello:
+        port = self.discovery.node.tcp if self._table.listen else 0
+        return Hello("picoswarm", [("eth", each) for each in VERSIONS], port, public_bytes(self._key.public_key))
+
+    async def discover(self) -> list[str]:
+        """See Family: those of the configuration first, then some of the table."""
+        told = [entry.node for entry in self.discovery.table if entry.node.tcp]
+        random.shuffle(told)
+        own = self.discovery.node.key
+        return [node.enode for node in [*self._static, *told] if node.key.hex() not in self.peers and node.key != own]
+
+    async def dial(self, address: str) -> None:
+        """See Family. `address`: an enode URL."""
+        node = node_of(address)
+        try:
+            async with asyncio.timeout(DIAL_S):
+                reader, writer = await asyncio.open_connection(node.ip, node.tcp)
+            peer = await shake_hands(reader, writer, self._key, self._hello(), self._table.network, self._genesis, node.key)
+        except (TimeoutError, OSError, Stranger) as error:
+            self.trouble = f"{node.ip}:{node.tcp}: {error or 'no answer'}"
+            self.counts["refused_peers"] += isinstance(error, Stranger)
+            raise Unreachable(self.trouble) from None
+        await self._serve(peer)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if sum(not peer.is_outbound for peer in self.peers.values()) >= self._table.inbound:
+            writer.close()
+            return
+        try:
+            peer = await shake_hands(reader, writer, self._key, self._hello(), self._table.network, self._genesis)
+        except Stranger as error:
+            self.counts["refused_peers"] += 1
+            self._log.info("a node was refused", why=str(error))
+            return
+        await self._serve(peer)
+
+    async def _serve(self, peer: Peer) -> None:
+        if peer.id in self.peers:
+            return peer.close("there is a connection to it already", 5)
+        self.peers[peer.id] = peer
+        self._log.info("a node of the network", client=peer.hello.client, outbound=peer.is_outbound)
+        self._moved.set()
+        for raw in self._own.values():
+            peer.send(TRANSACTIONS, rlp.encode([messages.transaction_item(raw)]))
+        try:
+            await peer.run(self._on_message)
+        finally:
+            del self.peers[peer.id]
+            self._log.info("a node of the network went", client=peer.hello.client, why=peer.trouble)
+
+    def _on_message(self, peer: Peer, kind: int, body: bytes) -> None:
+        """What peers tell, and what they may ask of a light peer: it answers each question, mostly with nothing."""
+        try:
+            if kind == TRANSACTIONS:
+                self._note(messages.transaction_hash(item) for item in rlp.listed(rlp.decode(body)))
+            elif kind == ANNOUNCED:
+                self._note(rlp.sized(each, 32) for each in rlp.listed(rlp.listed(rlp.decode(body), 3)[2]))
+            elif kind == RANGE:
+                items = rlp.listed(rlp.decode(body), 3)
+                peer.number = max(peer.number, rlp.integer(items[1]))
+                self._moved.set()
+            elif kind in (GET_HEADERS, GET_BODIES, GET_POOLED, GET_RECEIPTS):
+                number, what = messages.answer(body)
+                told: list[Any] = []
+                if kind == GET_HEADERS:
+                    told = self.follower.serve(what)
+                elif kind == GET_POOLED:
+                    known = (self._own.get(each) for each in what if isinstance(each, bytes))
+                    told = [messages.transaction_item(raw) for raw in known if raw]
+                answer = {GET_HEADERS: HEADERS, GET_BODIES: BODIES, GET_POOLED: POOLED, GET_RECEIPTS: RECEIPTS}[kind]
+                peer.send(answer, messages.request(number, told))
+        except Malformed:
+            self.counts["malformed"] += 1
+            raise
+
+    def _note(self, hashes: Any) -> None:
+        for digest in hashes:
+            if digest not in self._seen:
+                self._seen[digest] = None
+                self.counts["seen"] += 1
+        while len(self._seen) > SEEN:
+            self._seen.popitem(last=False)
+
+    # Following
+
+    async def _keep_following(self) -> None:
+        while True:
+            self._moved.clear()
+            for peer in sorted(self.peers.values(), key=lambda each: -each.number)[:3]:
+                try:
+                    while await self.follower.ask(peer):
+                        pass
+                    break
+                except TimeoutError:
+                    continue  # the next one may answer
+                except Malformed as error:
+                    peer.close(str(error), 2)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._moved.wait(), self._table.poll_s)
+
+    async def _keep_leases(self) -> None:
+        while True:
+            await asyncio.sleep(LEASES_S)
+            self.leases.expire()
+
+    def _on_head(self, header: Header, _since: int) -> None:
+        payload = header.number.to_bytes(8, "big") + header.hash + header.time.to_bytes(8, "big")
+        self.leases.spread(lambda pattern: pattern == "heads", "heads", payload, False)
+
+    # What boards ask for
+
+    async def follow(self, board: bytes, what: bytes) -> bytes:
+        """`number 1 | "heads"`: number 8, hash 32, time 8 of each new head; without a name: no more."""
+        if not what:
+            raise Refused("number and name are wanted")
+        if what[1:] == b"heads":
+            if self.leases.take(board, what[0], "heads") is None:
+                raise Refused("too many subscriptions")
+        elif what[1:]:
+            raise Refused("there is `heads` to hear")
+        else:
+            self.leases.end(board, what[0])
+        return b""
+
+    async def _tip(self, _board: bytes, _what: bytes) -> bytes:
+        """-> `number 8 | hash 32 | time 8 | base fee 16`."""
+        head = self.follower.head
+        if head is None:
+            raise Refused("no header is here yet")
+        fee = min(head.base_fee, (1 << 128) - 1)
+        return head.number.to_bytes(8, "big") + head.hash + head.time.to_bytes(8, "big") + fee.to_bytes(16, "big")
+
+    async def _header(self, _board: bytes, what: bytes) -> bytes:
+        """`number 8 | offset 2 | most 2` -> `size 2 | bytes` of its encoding, whose Keccak-256 is its hash."""
+        if len(what) != 12:
+            raise Refused("number, offset and most are wanted")
+        header = self.follower.headers.get(int.from_bytes(what[:8], "big"))
+        if header is None:
+            raise Refused("it is not here")
+        start, most = int.from_bytes(what[8:10], "big"), min(PIECE_MAX, int.from_bytes(what[10:], "big"))
+        return len(header.raw).to_bytes(2, "big") + header.raw[start : start + max(0, most - 2)]
+
+    async def submit(self, _board: bytes, what: bytes) -> bytes:
+        """A signed transaction, raw -> its hash, 32 bytes, once a peer has it."""
+        if len(what) > TX_MAX:
+            raise Refused(f"a transaction has at most {TX_MAX} bytes")
+        try:
+            item = messages.transaction_item(what)
+        except Malformed as error:
+            raise Refused(str(error)) from None
+        if not self.peers:
+            raise Refused("no node of the network is connected")
+        digest = messages.transaction_hash(item)
+        self._own[digest] = what
+        while len(self._own) > OWN:
+            self._own.popitem(last=False)
+        self.follower.watch(digest)
+        self.counts["submitted"] += 1
+        for peer in self.peers.values():
+            peer.send(TRANSACTIONS, rlp.encode([item]))
+        return digest
+
+    async def _mined(self, _board: bytes, what: bytes) -> bytes:
+        """A hash that was submitted -> `number 8 | index 4` of its block. Refused("not yet mined") after 5 s."""
+        if len(what) != 32:
+            raise Refused("a hash of 32 bytes is wanted")
+        end = asyncio.get_running_loop().time() + MINED_S
+        while asyncio.get_running_loop().time() < end:
+            if mined := self.follower.watched.get(what):
+                return mined.number.to_bytes(8, "big") + mined.index.to_bytes(4, "big")
+            if what not in self.follower.watched:
+                raise Refused("it was not submitted here")
+            await asyncio.sleep(LOOK_S)
+        raise Refused("not yet mined")
+
+    async def _near(self, _board: bytes, what: bytes) -> bytes:
+        """`count 1 | public key 64` -> for each node that is near: address 4, UDP port 2, TCP port 2, public key 64
+        (IPv4)."""
+        if len(what) != 65:
+            raise Refused("a count and a public key of 64 bytes are wanted")
+        found = await self.discovery.lookup(what[1:])
+        told = [node for node in found if ":" not in node.ip][: min(what[0], NEAR)]
+        return b"".join(
+            bytes(map(int, node.ip.split("."))) + node.udp.to_bytes(2, "big") + node.tcp.to_bytes(2, "big") + node.key
+            for node in told
+        )
+
+
+def _own_key(path: Path) -> PrivateKey:
+    """The gateway's key among nodes of this network, made at first. Raises OSError, ValueError."""
+    try:
+        return PrivateKey(path.read_bytes())
+    except FileNotFoundError:
+        key = PrivateKey()
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(key.secret)
+        return key

@@ -1,0 +1,253 @@
+"""The family `libp2p`: the gateway is a peer of libp2p networks, and boards are through it (docs/libp2p.md).
+
+verbs      publish, subscribe: topics of pubsub; peers: who is connected; lend: a board wants to be reached
+/libp2p/1  a stream of the mesh by which a board has one to a libp2p peer
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from picoswarm.failures import StreamError
+from picoswarm.identity import Kept
+from picoswarm.keys import load_identity
+from picoswarm.peerid import parse_peer
+from picoswarm.peerkey import encode_key
+from picoswarm.store import Store
+
+from .. import Family, Refused
+from ..leases import Leases
+from .boards import Boards, splice
+from .dialing import address_of
+from .host import Host
+from .messages import Message
+from .pubsub import PubSub
+from .table import Libp2pTable, endpoint
+
+if TYPE_CHECKING:
+    from ...gateway import Gateway
+
+HEAD = 6  # of what a board publishes: flags 1 | message id 4 | length of the topic 1
+REPEAT = 4
+RECENT = 4096  # publications of boards that are known again
+KEEP_S = 10.0  # between two looks at the peers that are to be connected
+TO_ASK_S = 5.0
+STREAM = "/libp2p/1"
+
+
+class Libp2pFamily(Family):
+    """See the module."""
+
+    name = "libp2p"
+
+    def __init__(self, table: Libp2pTable) -> None:
+        super().__init__()
+        self.verbs = {"publish": self.submit, "subscribe": self.follow, "peers": self._tell_peers, "lend": self._lend}
+        self.counts: Counter[str] = Counter(published=0, delivered=0, streams=0, refused=0)
+        self._table = table
+        self._recent: dict[tuple[bytes, bytes], None] = {}
+        self._open: Counter[bytes] = Counter()  # streams of boards
+        self._loops: list[asyncio.Task] = []
+
+    async def start(self, gateway: Gateway) -> None:
+        """See Family."""
+        self._gateway = gateway
+        self._log = gateway.log.bind(family=self.name)
+        table = self._table
+        identity = await asyncio.to_thread(load_identity, Store(str(gateway.folder)))
+        keys = Kept()
+        keys.id, keys.static_private = identity.id, identity.static_private
+        keys.static_public, keys.public_key = identity.static_public, encode_key(identity.id)
+        self.host = Host(keys, str(gateway.folder), table.low, table.high, table.streams)
+        self.pubsub = PubSub(self.host, identity.seed, self._on_message, table.router == "gossipsub")
+        self.boards = Boards(gateway.node.open_stream, identity.static_private, table.boards)
+        self.leases = Leases(gateway.node.request, table.board_messages, table.board_topics, self._on_unused)
+        if table.listen:
+            ip, port = endpoint(table.listen)
+            await self.host.listen(port, bytes(map(int, ip.split("."))), table.announce)
+        self.pubsub.start()
+        for topic in table.topics:
+            self.pubsub.subscribe(topic)
+        gateway.node.handle(STREAM, self._serve)
+        self._loops = [
+            gateway.loops.begin("libp2p: peers", self._keep_peers),
+            gateway.loops.begin("libp2p: leases", self._expire),
+        ]
+
+    async def stop(self) -> None:
+        """See Family."""
+        for task in self._loops:
+            task.cancel()
+        self.pubsub.stop()
+        await self.leases.stop()
+        for board in list(self.boards.hosts):
+            await self.boards.end(board)
+        await self.host.stop()
+
+    def state(self) -> dict[str, Any]:
+        """See Family."""
+        is_wanted = bool(self._table.peers)
+        return {
+            "state": "up" if self.host.connections or not is_wanted else "starting",
+            "id": self.host.peer_id,
+            "addresses": self.host.address_texts(),
+            "peers": [connection.peer for connection in self.host.connections],
+            "topics": {topic: len(members) for topic, members in self.pubsub.router.mesh.items()},
+            "boards": {host.peer_id: host.address_texts() for host in self.boards.hosts.values()},
+            "leases": len(self.leases),
+            "counts": {**self.counts, **self.host.counts, **self.pubsub.router.counts, **self.leases.counts},
+        }
+
+    # The four parts
+
+    async def discover(self) -> list[str]:
+        """See Family."""
+        return list(self._table.peers)
+
+    async def dial(self, address: str) -> None:
+        """See Family."""
+        try:
+            await self.host.dial(address)
+        except StreamError as error:
+            raise Refused(str(error)[:64]) from None
+
+    async def submit(self, board: bytes, what: bytes) -> bytes:
+        """The verb publish: `flags 1 | message id 4 | length of the topic 1 | topic | payload`, as with MQTT. Raises
+        Refused."""
+        if len(what) < HEAD + 1 or len(what) < HEAD + what[5]:
+            raise Refused("malformed")
+        topic = _text(what[HEAD : HEAD + what[5]])
+        number = (board, what[1:5])
+        if what[0] & REPEAT and number in self._recent:
+            return b""
+        self._recent[number] = None
+        if len(self._recent) > RECENT:
+            del self._recent[next(iter(self._recent))]
+        self.counts["published"] += 1
+        self.pubsub.publish(topic, what[HEAD + what[5] :])
+        self.leases.spread(partial(_same, topic), topic, what[HEAD + what[5] :], False)
+        return b""
+
+    async def follow(self, board: bytes, what: bytes) -> bytes:
+        """The verb subscribe: `number 1 | topic`, an empty one ends it. Raises Refused."""
+        if not what:
+            raise Refused("malformed")
+        if len(what) == 1:
+            self.leases.end(board, what[0])
+            return b""
+        topic = _text(what[1:])
+        if self.leases.take(board, what[0], topic) is None:
+            raise Refused("as many topics as a board may have")
+        self.pubsub.subscribe(topic)
+        return b""
+
+    def _on_unused(self, topic: str) -> None:
+        if topic not in self._table.topics:
+            self.pubsub.unsubscribe(topic)
+
+    def _on_message(self, message: Message) -> None:
+        self.counts["delivered"] += 1
+        self.leases.spread(partial(_same, message.topic), message.topic, message.data, False)
+
+    async def _tell_peers(self, _board: bytes, _what: bytes) -> bytes:
+        """The verb peers: ids of connected peers, as texts with spaces between them, as many as fit."""
+        return " ".join(connection.peer for connection in self.host.connections[:6]).encode()
+
+    async def _lend(self, board: bytes, what: bytes) -> bytes:
+        """The verb lend: nothing, for the key 32 that is to be signed; or signature 64 | protocols, with newlines between
+        them, for the addresses where peers reach the board."""
+        if not self._table.boards:
+            raise Refused("this gateway does not let boards be reached")
+        if not what:
+            return self.boards.static_public(board)
+        names = [name for name in _text(what[64:]).split("\n") if name]
+        addresses = await self.boards.take(board, what[:64], names)
+        if addresses is None:
+            raise Refused("no good signature, or no place")
+        return "\n".join(addresses).encode()
+
+    # Streams of boards
+
+    async def _serve(self, stream: Any) -> None:
+        """A board wants a stream: `length 1 | peer id or multiaddress | length 1 | protocol`. It gets 0, or 1 and a text."""
+        board = stream.peer
+        if self._open[board] >= self._table.board_streams:
+            self.counts["refused"] += 1
+            return stream.reset(1)
+        self._open[board] += 1
+        try:
+            async with asyncio.timeout(TO_ASK_S):
+                target = _text(await _field(stream))
+                name = _text(await _field(stream))
+            self.counts["streams"] += 1
+            other = await self._reach(target, name)
+            await stream.write(b"\0")
+            await splice(stream, other)
+        except (StreamError, Refused) as error:
+            self.counts["refused"] += 1
+            await stream.write(b"\1" + str(error).encode()[:200])
+        except TimeoutError:
+            stream.reset(19)
+        finally:
+            self._open[board] -= 1
+
+    async def _reach(self, target: str, name: str) -> Any:
+        peer = parse_peer(target)
+        if peer is None:
+            found = address_of(target)
+            if found is None:
+                raise Refused("neither a peer id nor an address")
+            return await (await self.host.dial(target)).open_stream(name)
+        return await self.host.open_stream(peer, name)
+
+    # Loops
+
+    async def _keep_peers(self) -> None:
+        """See that there are connections to the peers of the table."""
+        for text in self._table.peers:
+            _, peer = address_of(text)
+            self.host.protected[peer] = 1
+        while True:
+            for text in self._table.peers:
+                try:
+                    await self.host.dial(text)
+                except StreamError as error:
+                    self._log.info("peer not reached", peer=text, trouble=str(error))
+            await asyncio.sleep(KEEP_S)
+
+    async def _expire(self) -> None:
+        while True:
+            await asyncio.sleep(KEEP_S)
+            self.leases.expire()
+            await self.boards.expire()
+
+
+def _same(topic: str, other: str) -> bool:
+    return topic == other
+
+
+def _text(data: bytes) -> str:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise Refused("not a text") from None
+    if not text or len(data) > 255:
+        raise Refused("nothing, or too long")
+    return text
+
+
+async def _field(stream: Any) -> bytes:
+    """`length 1 | bytes` of a stream. Raises Refused."""
+    size, data = -1, b""
+    while len(data) != size:
+        part = await stream.read(1 if size < 0 else size - len(data))
+        if not part:
+            raise Refused("it ended")
+        if size < 0:
+            size = part[0]
+        else:
+            data += part
+    return data

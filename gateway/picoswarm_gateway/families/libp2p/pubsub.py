@@ -1,0 +1,117 @@
+"""Pubsub on a Host: brings the router's Rpcs to peers and theirs to it, over one stream each way."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from picoswarm.failures import StreamError
+from picoswarm.p2pstreams import Connection, P2pStream
+
+from .gossip import HEARTBEAT_S, Router
+from .host import Host
+from .messages import Frames, Message, Rpc, decode_rpc, signed
+
+MESH_NAMES = ["/meshsub/1.1.0", "/meshsub/1.0.0"]
+FLOOD_NAMES = ["/floodsub/1.0.0"]
+QUEUE = 512  # Rpcs that wait for one peer: more are lost
+CHUNK = 65_536
+
+
+class PubSub:
+    """See the module. `on_message` gets each message of a topic that is heard; `seed`: of the host's key, to sign with."""
+
+    def __init__(self, host: Host, seed: bytes, on_message: Callable[[Message], None], is_gossip: bool = True) -> None:
+        self._host = host
+        self._seed = seed
+        self._names = MESH_NAMES + FLOOD_NAMES if is_gossip else FLOOD_NAMES
+        self.router = Router(host.id, self._send, on_message)
+        self._queues: dict[bytes, asyncio.Queue[bytes]] = {}
+        self._tasks: dict[bytes, asyncio.Task] = {}
+        self._ticker: asyncio.Task | None = None
+        for name in self._names:
+            host.handle(name, self._hear)
+
+    def start(self) -> None:
+        """Begin."""
+        self._host.on_connected.append(self._connected)
+        self._host.on_lost.append(self._lost)
+        self._ticker = asyncio.create_task(self._tick())
+        for connection in list(self._host.connections):
+            self._connected(connection)
+
+    def stop(self) -> None:
+        """End."""
+        for task in (*self._tasks.values(), *([self._ticker] if self._ticker else [])):
+            task.cancel()
+
+    def publish(self, topic: str, data: bytes) -> int:
+        """Sign and send a message. Returns to how many peers it goes."""
+        message = signed(self._host.id, self._seed, topic, data)
+        return self.router.publish(message, time.monotonic())
+
+    def subscribe(self, topic: str) -> None:
+        """Hear a topic."""
+        self.router.subscribe(topic, time.monotonic())
+
+    def unsubscribe(self, topic: str) -> None:
+        """Hear it no more."""
+        self.router.unsubscribe(topic, time.monotonic())
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            self.router.heartbeat(time.monotonic())
+
+    def _connected(self, connection: Connection) -> None:
+        peer = connection.peer_id
+        if peer not in self._tasks:
+            self._queues[peer] = asyncio.Queue(QUEUE)
+            self._tasks[peer] = asyncio.create_task(self._speak(connection))
+
+    def _lost(self, connection: Connection) -> None:
+        peer = connection.peer_id
+        other = self._host.connection(peer)
+        task = self._tasks.pop(peer, None)
+        if task:
+            task.cancel()
+        self.router.lost(peer)
+        if other:
+            self._connected(other)
+
+    def _send(self, peer: bytes, rpc: Rpc) -> None:
+        queue = self._queues.get(peer)
+        if queue and not queue.full():
+            queue.put_nowait(rpc.encode())
+        else:
+            self.router.counts["unsent"] += 1
+
+    async def _speak(self, connection: Connection) -> None:
+        """What the router sends to one peer."""
+        peer = connection.peer_id
+        queue = self._queues[peer]
+        try:
+            stream = await connection.open_stream(self._names)
+            self.router.connected(peer, stream.name in MESH_NAMES)
+            while True:
+                await stream.write(await queue.get())
+        except StreamError:
+            self.router.lost(peer)  # it does not speak pubsub, or is gone
+
+    async def _hear(self, stream: P2pStream) -> None:
+        """What one peer sends to us."""
+        frames = Frames()
+        peer: Any = stream.connection.peer_id
+        while data := await stream.read(CHUNK):
+            found = frames.add(data)
+            for each in found or ():
+                rpc = decode_rpc(each)
+                if rpc is None:
+                    found = None
+                    break
+                self.router.receive(peer, rpc, time.monotonic())
+            if found is None:
+                self.router.counts["malformed"] += 1
+                return stream.reset()

@@ -1,0 +1,165 @@
+"""The gateway and boards among real CometBFT nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from picoswarm_tools import mpy, runtimes
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).resolve().parents[1] / "gateway")]
+from comet_chain import CometNode  # noqa: E402
+from picoswarm.cometbft import Chain, NotVerified  # noqa: E402
+from picoswarm_gateway.families.cometbft.rpc import validators_of  # noqa: E402
+from picoswarm_gateway.families.cometbft.table import CometTable  # noqa: E402
+from picoswarm_gateway.gateway import Gateway  # noqa: E402
+from small_mesh import HOST, SmallMesh, free_port, until  # noqa: E402
+
+HEAP = "192k"  # a Pico W has 200 KB; of these a node from .mpy files takes 150
+NEWCOMER = base64.b64encode(bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")).decode()
+
+
+@pytest.fixture
+def mesh(tmp_path):
+    return SmallMesh(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    """One validator, which makes five blocks a second."""
+    with CometNode(tmp_path_factory.mktemp("comet")) as node:
+        yield node
+
+
+def table(node: CometNode, **more: object) -> CometTable:
+    return CometTable(
+        **{"chain": node.chain, "peers": [node.address], "rpc": node.rpc, "genesis": str(node.genesis), **more}
+    )
+
+
+def genesis(node: CometNode) -> list:
+    return validators_of(json.loads(node.genesis.read_text())["validators"])
+
+
+def hash_at(node: CometNode, height: int) -> str:
+    return node.ask(f"commit?height={height}")["signed_header"]["commit"]["block_id"]["hash"]
+
+
+def test_a_transaction_is_committed_and_headers_are_verified_by_who_asked(mesh, chain):
+    async def story():
+        async with Gateway(mesh.config(cometbft=table(chain))) as gateway, mesh.node("meter", gateway) as node:
+            family = gateway.families["cometbft"]
+            await until(lambda: family.chain.height)
+            own = Chain(await node.gateway("cometbft", 30000), chain.chain, genesis(chain))
+            first = await own.header()
+            assert first.hash.hex().upper() == hash_at(chain, first.height)
+            tx = b"meter=%d" % first.height
+            height, code = await own.submit(tx)
+            assert code == 0
+            assert int(chain.ask(f"tx?hash=0x{hashlib.sha256(tx).hexdigest()}")["height"]) == height
+            assert (await own.query("/key", b"meter"))[1:3] == (0, b"%d" % first.height)
+            headers = own.follow()
+            assert (await anext(headers)).height > first.height
+            headers.close()
+            height, code = await own.submit(b"no transaction of this application")
+            assert height == 0 and code
+
+    asyncio.run(story())
+
+
+def test_a_change_of_validators_is_followed_step_by_step_and_over_a_gap(mesh, chain):
+    async def story():
+        async with Gateway(mesh.config(cometbft=table(chain))) as gateway, mesh.node("meter", gateway) as node:
+            family = gateway.families["cometbft"]
+            await until(lambda: family.chain.height)
+            gw = await node.gateway("cometbft", 30000)
+            before, after = Chain(gw, chain.chain, genesis(chain)), Chain(gw, chain.chain, genesis(chain))
+            await before.header()
+            assert (await after.submit(b"val=ed25519!%s!3" % NEWCOMER.encode()))[1] == 0
+            await until(lambda: len(family.chain.tip.validators) == 2)
+            header = await before.header()  # over the gap: its validators are others than those that were trusted
+            assert (
+                header.validators_hash
+                != (await Chain(gw, chain.chain, genesis(chain)).header(header.height - 8)).validators_hash
+            )
+            assert family.chain.refused == 0
+
+    asyncio.run(story())
+
+
+def test_what_a_lying_gateway_tells_is_not_believed(mesh, chain):
+    """Its blocks are those of another chain of the same name, signed by that chain's own validator."""
+
+    async def story():
+        with CometNode(mesh.folder / "other") as other:
+            text = other.genesis.read_text()
+            other.stop()
+            other.run("unsafe-reset-all")
+            other.genesis.write_text(text.replace(json.loads(text)["chain_id"], chain.chain))
+            other.start()
+            async with Gateway(mesh.config(cometbft=table(other))) as liar, mesh.node("meter", liar) as node:
+                await until(lambda: liar.families["cometbft"].chain.height)
+                gw = await node.gateway("cometbft", 30000)
+                with pytest.raises(NotVerified, match="too few"):
+                    await Chain(gw, chain.chain, genesis(chain)).header()
+                with pytest.raises(NotVerified, match="another block"):
+                    await Chain(gw, chain.chain, height=1, hash32=bytes.fromhex(hash_at(chain, 1))).header()
+
+    asyncio.run(story())
+
+
+def test_a_node_of_the_chain_dials_the_gateway(mesh, chain, tmp_path):
+    async def story():
+        port = free_port()
+        listening = table(chain, peers=[], listen=f"{HOST}:{port}")
+        async with Gateway(mesh.config(cometbft=listening)) as gateway:
+            family = gateway.families["cometbft"]
+            home = tmp_path / "dialer"
+            dialer = CometNode(home, more=(("persistent_peers", f'"{family.id}@{HOST}:{port}"'), ("timeout_commit", '"1h"')))
+            shutil.copy(chain.genesis, dialer.genesis)
+            dialer.launch()
+            try:
+                await until(lambda: dialer.id in family.peers and not family.peers[dialer.id].is_outbound)
+            finally:
+                dialer.stop()
+
+    asyncio.run(story())
+
+
+def test_a_board_submits_a_reading_and_verifies_headers_in_its_own_heap(mesh, chain):
+    async def story():
+        binary = runtimes.find("micropython")
+        library = mpy.compile_library("x86", 3)
+        async with Gateway(mesh.config(cometbft=table(chain))) as gateway:
+            await until(lambda: gateway.families["cometbft"].chain.height)
+            mesh.store("board")
+            height = gateway.families["cometbft"].chain.height
+            where = f"{HOST}:{gateway.config.mesh.port}"
+            board = await asyncio.create_subprocess_exec(
+                *(str(binary), "-X", f"heapsize={HEAP}", str(runtimes.ROOT / "examples" / "cometbft_meter.py")),
+                *(str(mesh.folder / "board"), where, chain.chain, str(height), hash_at(chain, height), str(free_port())),
+                env={**os.environ, "MICROPYPATH": f"{library}:.frozen"},
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+            said = ""
+            try:
+                async with asyncio.timeout(90):
+                    while "is in block" not in said or said.count("is verified") < 2:
+                        line = (await board.stdout.readline()).decode()
+                        assert line, said
+                        said += line
+            finally:
+                if board.returncode is None:
+                    board.kill()
+                    await board.wait()
+            assert "with code 0" in said and "not verified" not in said, said
+
+    asyncio.run(story())

@@ -1,0 +1,7 @@
+"""What is measured and tested against, none of which belongs to the project: what a user would pick instead
+(alternatives.py), and real full nodes of other networks (golang.py, npm.py). `make peers` brings all of it.
+"""
+
+from .alternatives import microdot, mosquitto, mqtt_as, umqtt
+
+__all__ = ["microdot", "mosquitto", "mqtt_as", "umqtt"]

@@ -1,0 +1,132 @@
+"""`picoswarm up BOARD PORT`: everything from a blank board to a member of a mesh."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from . import progress
+from .board import Board, BoardName
+from .console import start
+from .deploy import deploy_board
+from .doctor import usb_ports
+from .exits import NoDevice, TimedOut
+from .flash import flash_image
+from .remote import Remote
+
+# The emulated Pico has PPP on UART 1 in the place of Wi-Fi.
+PPP = {"uart": 1, "tx": 4, "rx": 5, "baud": 921600}
+READY = "network: this board is"
+START_SECONDS = 30
+
+
+def wait_for_micropython(remote: Remote, seconds: float) -> dict:
+    """The inventory of a board that may still be starting. Raises NoDevice."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return remote.inventory()
+        except (NoDevice, TimedOut):
+            if time.monotonic() >= until:
+                raise
+            time.sleep(1)
+
+
+def appearing(before: list[tuple[str, str]], seconds: float) -> str:
+    """The serial port of a board that starts once its boot drive is gone: one that was not there before. Raises NoDevice."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        new = [port for port in usb_ports() if port not in before]
+        if new:
+            return new[0][0]
+        time.sleep(0.5)
+    raise NoDevice("The firmware was written, and no serial port came: plug the board out and in, and name its port.")
+
+
+def settings_of(board: Board, name: str | None, wifi: dict | None, bootstrap: tuple[str, ...]) -> dict[str, Any]:
+    """What provisioning has to tell a board."""
+    more = {"ppp": PPP} if board.is_emulated else {}
+    return {"name": name, "wifi": wifi, "bootstrap": bootstrap, "more": more}
+
+
+@click.command()
+@click.argument("board", type=BoardName())
+@click.argument("port")
+@click.option("--image", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Flash this firmware first.")
+@click.option("--app", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Your program, as /app.py.")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=lambda: Path(click.get_app_dir("picoswarm")),
+    show_default="picoswarm's folder in the user's configuration",
+    help="The folder with the network key of your mesh; a new mesh if it has none.",
+)
+@click.option("--name", help="The board's name, at most 16 bytes.")
+@click.option("--wifi", metavar="SSID", help="The board's Wi-Fi. Its password is asked for, or $PICOSWARM_WIFI_PASSWORD.")
+@click.option("--country", metavar="CODE", help="Where the board's Wi-Fi is, as in DE.")
+@click.option("--bootstrap", metavar="IP:PORT", multiple=True, help="A node that the board asks first; may be repeated.")
+@click.option("--romfs", is_flag=True, help="The library into the firmware's ROMFS.")
+@click.option("--timeout", "seconds", type=float, default=60, show_default=True, help="Seconds for each step.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done to the board, and do nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def up(
+    board: Board,
+    port: str,
+    image: Path | None,
+    app: Path | None,
+    folder: Path,
+    name: str | None,
+    wifi: str | None,
+    country: str | None,
+    bootstrap: tuple[str, ...],
+    romfs: bool,
+    seconds: float,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """From a blank board to a member of your mesh: flash, deploy, provision, start.
+
+    PORT is a serial port, a Pico's BOOTSEL drive with --image (or `auto`), or the socket://host:port of an emulated Pico.
+    Without --image the board has to run MicroPython already. What is done already is left alone, so it can be run again
+    after any failure.
+
+    Exit status: 0 the board is on its network, 1 failed or refused, 2 wrong usage, 3 no device, 4 timeout.
+    """
+    from ..provision import Wants, to_board, wifi_settings, write_folder
+
+    steps: dict[str, Any] = {}
+    say = (lambda *_: None) if as_json else click.echo
+    settings = settings_of(board, name, wifi_settings(wifi, country), bootstrap)
+    with progress.bar(as_json) as report:
+        if image is not None:
+            say(f"Flashing {image.name}")
+            before = usb_ports()
+            steps["flash"] = flash_image(board, port, image.read_bytes(), is_dry=dry_run, report=report)
+            if "drive" in steps["flash"] and not dry_run:
+                port = appearing(before, seconds)
+        remote = Remote(port, seconds)
+        say("Looking for MicroPython")
+        wait_for_micropython(remote, START_SECONDS)
+        say("Deploying the library, the firmware's files and the program")
+        steps["deploy"] = deploy_board(remote, board, app, romfs, dry_run, False, report)
+    say("Provisioning: network key, name, network")
+    membership, _, operator = write_folder(folder, None, None, Wants(keeps=True), None)
+    if operator:
+        say(f"Wrote the operator key of a new mesh in {operator}. Keep it on this computer, and back it up.")
+    more = {"is_dry": dry_run, "resets": False, "seconds": seconds}
+    steps["provision"] = to_board(port, folder, membership, False, settings | more)
+    if not dry_run:
+        say("Starting")
+        steps["said"] = start(port, READY, seconds)[-1]
+    if as_json:
+        click.echo(json.dumps({"board": board.name, "port": port} | steps))
+        return
+    deployed = steps["deploy"]
+    click.echo(f"{len(deployed['changed'])} files deployed, {deployed['kept']} were right already")
+    click.echo(steps.get("said", "Nothing was written."))
+    if not dry_run:
+        click.echo(f"Watch it: picoswarm monitor {port}, or the dashboard of a gateway of this mesh")

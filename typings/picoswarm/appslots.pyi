@@ -1,0 +1,23 @@
+from .slots import Kind
+from .store import Store
+
+UPDATE_KEY: Kind
+APP: Kind
+FOLDERS: tuple[str, str, str]
+TRIES: int
+
+class AppState:
+    slot: int
+    trial: int
+    version: int
+    floor: int
+    before: int
+    version_before: int
+    def __init__(self, payload: bytes | None = None) -> None: ...
+    @staticmethod
+    def read(store: Store) -> AppState: ...
+    def encode(self) -> bytes: ...
+    def spare(self) -> int: ...
+    def switch(self, version: int) -> None: ...
+    def start(self) -> bool: ...
+    def confirm(self) -> bool: ...
