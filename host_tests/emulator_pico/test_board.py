@@ -58,8 +58,9 @@ def test_files_stay_when_the_board_resets_and_when_the_runner_is_killed(tmp_path
             await asyncio.sleep(0)
             await repl.enter()
             assert [reset["reason"] for reset in pico.resets] == [2]  # the watchdog, told to
-            asked = "import os, machine\nprint(machine.reset_cause(), os.stat('/kept/one.bin')[6])"
-            assert "3 2048" in await repl.run(asked)
+            assert "3 2048" in await repl.run(
+                "import os, machine\nprint(machine.reset_cause(), os.stat('/kept/one.bin')[6])"
+            )
             await repl.put("/kept/two.bin", b"two")
             pico.kill()
         async with Pico(tmp_path / "flash") as pico, pico.repl() as repl:

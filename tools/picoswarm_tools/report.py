@@ -68,8 +68,7 @@ GROUPS = (
     ("picoswarm_tools.rows.gateway_floods", ("gateway.flood.",)),
     ("picoswarm_tools.rows.publish", ("publish.", "swarm.")),
     ("picoswarm_tools.rows.gateway_start", ("gateway.start_seconds",)),
-    ("picoswarm_tools.rows.bitcoin", ("bitcoin.",)),
-    ("picoswarm_tools.rows.update", ("update.",)),
+    ("picoswarm_tools.rows.emulator", ("emu.",)),
 )
 
 NARROWEST = 130  # columns that the table needs to be readable; a narrower terminal wraps lines

@@ -22,8 +22,12 @@ async def run(flashes: list[Path | None], port: int, is_frozen: bool, ended: asy
             pico = await stack.enter_async_context(Pico(flash, is_frozen, serial_port=port + i if port else 0))
             ip = free_address()
             await stack.enter_async_context(Link(pico.uart_ports[1], ip))
-            serial = f"socket://{HOST}:{pico.serial_port}"
-            facts = {"serial": serial, "ip": text(ip), "flash": str(flash or ""), "id": pico.unique_id}
+            facts = {
+                "serial": f"socket://{HOST}:{pico.serial_port}",
+                "ip": text(ip),
+                "flash": str(flash or ""),
+                "id": pico.unique_id,
+            }
             print(json.dumps(facts), flush=True)
         await ended.wait()
 
@@ -40,9 +44,11 @@ async def _until_told(flashes: list[Path | None], port: int, is_frozen: bool) ->
 @click.option(
     "--flash",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The file of its flash chip, made where it is missing; further Picos get a number behind it.  [default: none]",
+    help="The file of its flash chip, made where it is missing; further ones get a number.  [default: none is kept]",
 )
-@click.option("--port", default=0, type=click.IntRange(0, 65535 - 8), help="First port of the serial ports.  [default: any]")
+@click.option(
+    "--port", default=0, type=click.IntRange(0, 65535 - 8), help="First TCP port of the serial ports.  [default: any]"
+)
 @click.option("--frozen", is_flag=True, help="The image with the library in it; without it the board is as it comes.")
 def emulator(picos: int, flash: Path | None, port: int, frozen: bool) -> None:
     """Run emulated Picos until Ctrl-C. For each there is a line of JSON: its serial port, as mpremote and `picoswarm up`

@@ -1,7 +1,7 @@
 """The network of emulated Picos, without privileges: each has an address of its own out of 127.0.0.0/8, on which this
 process keeps its sockets. So Picos, and every program of this machine, reach each other under true addresses, and nothing
-has to be translated. (Linux takes the whole of 127.0.0.0/8 for itself; elsewhere each address must be added to the
-loopback interface.)
+has to be translated. (Linux takes the whole of 127.0.0.0/8 for itself; elsewhere each address must be added to the loopback
+interface.)
 
 A `Link` is one Pico: PPP over its UART1, its UDP ports, and TCP in both directions.
 """

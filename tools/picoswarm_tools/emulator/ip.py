@@ -45,8 +45,9 @@ def parse(packet: bytes) -> Packet | None:
     if protocol == UDP:
         return Packet(UDP, source, goal, body[8 : int.from_bytes(body[4:6], "big")])
     seq, ack, offset, flags, window = struct.unpack_from("!IIBBH", body, 4)
-    start = (offset >> 4) * 4
-    return Packet(TCP, source, goal, body[start:], flags & 31, seq, ack, window, _mss(body[20:start]))
+    return Packet(
+        TCP, source, goal, body[(offset >> 4) * 4 :], flags & 31, seq, ack, window, _mss(body[20 : (offset >> 4) * 4])
+    )
 
 
 def _mss(options: bytes) -> int:

@@ -97,8 +97,9 @@ class PppPeer:
             self._say(LCP, PROTOCOL_REJECT, 1, struct.pack("!H", protocol) + payload)
 
     def _say(self, protocol: int, code: int, number: int, data: bytes) -> None:
-        packet = struct.pack("!BBH", code, number, 4 + len(data)) + data
-        self.out += frame(protocol, packet, self._is_plain and protocol != LCP)
+        self.out += frame(
+            protocol, struct.pack("!BBH", code, number, 4 + len(data)) + data, self._is_plain and protocol != LCP
+        )
 
     def _control(self, protocol: int, packet: bytes) -> None:
         code, number, length = struct.unpack_from("!BBH", packet)

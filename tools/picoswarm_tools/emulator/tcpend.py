@@ -1,8 +1,8 @@
 """One TCP connection's end towards an emulated Pico: what this machine's own TCP is on the other side of the hub.
 
 The line below is slow, in order and lossless, but lwIP may drop a packet for want of memory; so what stays unanswered is
-sent again. No congestion control, no selective anything. Packets in and out, no I/O: `tick` is to be called once a second
-or so."""
+sent again. No congestion control, no selective anything. Packets in and out, no I/O: `tick` is to be called once a second.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,6 @@
 (alternatives.py), and real full nodes of other networks (golang.py, npm.py). `make peers` brings all of it.
 """
 
-from .alternatives import microdot, mosquitto, mqtt_as, umqtt
+from .alternatives import bring_mosquitto, microdot, mosquitto, mqtt_as, umqtt
 
-__all__ = ["microdot", "mosquitto", "mqtt_as", "umqtt"]
+__all__ = ["bring_mosquitto", "microdot", "mosquitto", "mqtt_as", "umqtt"]

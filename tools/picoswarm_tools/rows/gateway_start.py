@@ -33,20 +33,24 @@ class NotReady(RuntimeError):
     """The gateway ended, or did not become ready."""
 
 
-def start(folder: Path) -> tuple[subprocess.Popen[bytes], float]:
-    """Start a gateway on a folder that is provisioned; returns the process and the seconds until it was ready."""
+def start(folder: Path, more: str = "") -> tuple[subprocess.Popen[bytes], float]:
+    """Start a gateway on a folder that is provisioned, with `more` tables; returns the process and the seconds until it was
+    ready. Raises NotReady."""
     mesh_port, port = free_ports(2)
     config = folder / "gateway.toml"
     mesh = f'[mesh]\nfolder = "{folder}"\nhost = "{HOST}"\nport = {mesh_port}\n'
-    config.write_text(f"{mesh}[http]\nport = {port}\n")
+    config.write_text(f"{mesh}[http]\nport = {port}\n{more}")
     command = [Path(sys.executable).with_name("picoswarm"), "gateway", "run", "--config", config]
     began = time.monotonic()
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     try:
         assert process.stderr
-        line = process.stderr.readline()  # it says that it has started; nobody knocks before
-        if b'"started"' not in line:
-            raise NotReady(f"the gateway does not start: {line.decode()}")
+        said = b""
+        while b'"started"' not in said:  # nobody knocks before
+            line = process.stderr.readline()
+            said += line
+            if not line:
+                raise NotReady(f"the gateway does not start: {said.decode()[-500:]}")
         urllib.request.urlopen(f"http://{HOST}:{port}/readyz", timeout=PATIENCE_S).close()
         return process, time.monotonic() - began
     except BaseException:

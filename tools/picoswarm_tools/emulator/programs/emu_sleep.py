@@ -1,5 +1,5 @@
-"""A board that sleeps most of the time, as main.py of an emulated Pico: wake, say something, fetch the mail, sleep. A
-line of JSON tells for how many milliseconds it was awake, counted from its boot, and where they went."""
+"""A board that sleeps most of the time, as main.py of an emulated Pico: wake, say something, fetch the mail, sleep. A line
+of JSON tells for how many milliseconds it was awake, counted from its boot, and where they went."""
 
 
 async def cycle(numbers, bootstrap):
