@@ -110,6 +110,16 @@ def test_one_version_everywhere():
     assert headings[0] == "## Unreleased" if ".dev" in version else headings[0].startswith(f"## {release}")
 
 
+def test_a_firmware_freezes_what_a_board_loads_and_nothing_of_cpython(monkeypatch):
+    frozen: dict[str, list[str]] = {}
+    monkeypatch.chdir(ROOT / "firmware")
+    steps = {"metadata": lambda **_: None, "module": lambda name: frozen.setdefault("", []).append(name)}
+    steps["package"] = lambda name, files=(), **_: frozen.update({name: list(files)})
+    exec(Path("manifest.py").read_text(), steps)
+    assert frozen["picoswarm"] == package.device_modules()
+    assert "swarmboard" in frozen and set(frozen[""]) == {"boot.py", "main.py", "apps.py", "landing.py"}
+
+
 @pytest.mark.parametrize("board", boards.boards(), ids=lambda board: board["board"])
 def test_every_board_has_its_data_a_profile_that_checks_and_a_manifest(board):
     folder = ROOT / "boards" / board["board"]

@@ -47,7 +47,10 @@ export class Machine {
     this.serial = new Serial(rp2040.usbCtrl, parts.onSerial);
     this.guardCore1();
     this.watchdog = rp2040.peripherals[WATCHDOG];
-    this.watchdog.onWatchdogTrigger = () => parts.onReset(this.watchdog.reason);
+    this.watchdog.onWatchdogTrigger = () => {
+      this.watchdog.timer.enable = false; // else its alarm at 0 is due again at once, for ever
+      parts.onReset(this.watchdog.reason);
+    };
     if (last) {
       this.watchdog.scratchData.set(last.watchdog.scratchData);
       this.watchdog.reason = last.watchdog.reason;
