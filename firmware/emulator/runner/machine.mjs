@@ -78,7 +78,8 @@ export class Machine {
     let left = instructions;
     let nanos = 1e9 / this.rp2040.clkSys;
     this.isStopped = false;
-    while (left > 0 && !this.isStopped && clock.nanosCounter < until) {
+    this.until = until; // which may come nearer meanwhile
+    while (left > 0 && !this.isStopped && clock.nanosCounter < this.until) {
       if (core.waiting) {
         const next = clock.nextAlarm;
         if (!next) {
