@@ -20,8 +20,8 @@ from picoswarm_tools.provision import new_network_key
 
 IS_LONG = os.environ.get("PICOSWARM_LONG") == "1"
 PATIENCE_S = 300.0  # of a host that is busy; figures are of the Pico's own clock
-CUTS = 100 if IS_LONG else 10
-LONG = pytest.mark.skipif(not IS_LONG, reason="a hundred files over a serial line: in `make test-long`")
+CUTS = 100
+LONG = pytest.mark.skipif(not IS_LONG, reason="takes minutes of a processor: in `make test-long`")
 
 FACTS = """
 import gc, os, sys, machine, json, network
@@ -93,6 +93,7 @@ def test_a_watchdog_that_nobody_feeds_restarts_the_board():
     assert asyncio.run(live()) == "3\n"
 
 
+@LONG
 def test_the_fast_decoder_computes_what_the_plain_one_computes_in_as_many_cycles():
     async def compute(is_plain: bool) -> tuple[str, int]:
         async with Pico(seed=1, unique_id=bytes(8), is_plain=is_plain) as pico, pico.repl() as repl:
@@ -124,6 +125,7 @@ def test_a_node_joins_a_gateway_which_hears_it_and_calls_it(tmp_path: Path, form
     asyncio.run(live())
 
 
+@LONG
 def test_whenever_the_power_goes_the_board_comes_up_as_the_node_that_it_was(tmp_path: Path):
     seed = secrets.randbits(32)
     trials = asyncio.run(try_cuts(tmp_path, CUTS, seed))

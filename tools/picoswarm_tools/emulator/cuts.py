@@ -71,8 +71,9 @@ class Bench:
     async def listen(self, until: str) -> dict:
         """The lines of a boot up to the one with this key. Raises EmulatorError where the program fails."""
         failed = b""
+        reader = self.reader  # one that is replaced meanwhile is heard to its end
         while True:
-            line = await asyncio.wait_for(self.reader.readline(), PATIENCE_S)
+            line = await asyncio.wait_for(reader.readline(), PATIENCE_S)
             if line.startswith(b"{"):
                 try:
                     facts = json.loads(line)
