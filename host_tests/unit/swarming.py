@@ -79,9 +79,17 @@ class _Discovery:
     table = _Nobody
     uptime = 0
     anchors = ()
+    found = None
 
     def __init__(self):
-        self.site = self
+        self.site = self.upkeep = self
+        self.missed = []
+
+    def contact(self, id32):
+        return None
+
+    def miss(self, *contact):
+        self.missed.append(contact)
 
     def is_onlink(self, ip):
         return ip[0] == 10 or ip[0] == 127

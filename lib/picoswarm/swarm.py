@@ -303,6 +303,13 @@ class Swarm:
         self._resting = []
         for session in list(self.sessions):
             self._look_after(session, now)
+        found = self._discovery.upkeep.found
+        if found:
+            self._discovery.upkeep.found = None
+            if self.find(found.id, 0):
+                found.left = 1  # it is asked for no more
+            else:  # a visit: without it two parts of a mesh with all links in use would stay apart
+                self.manager.want(found.id, found.ip, found.tcp_port, now).callers -= 1
 
     def _rest(self, reactor, error):
         """A reactor raised in its own business. What it left undone would be due at once, again and again."""
@@ -349,7 +356,7 @@ class Swarm:
         anchors = self._discovery.anchors
         if anchors and draw < _ANCHOR and self._discovery.uptime > _ALONE_S:
             anchor = anchors[draw % len(anchors)]
-            if anchor.is_missing:  # it answers no datagrams, as when the network key changed meanwhile
+            if anchor.is_missing and not anchor.left:  # it answers no datagrams, as when the network key changed meanwhile
                 return anchor.id, anchor.ip, anchor.port
         if book and draw & 1:
             found = book.pick(_NEW_PERCENT, self._discovery.uptime)
@@ -582,6 +589,8 @@ class Swarm:
         self.manager.closed(session.link, reason, self.now)
         if was_open:
             self._events.append((CLOSED, session, reason))
+            if (reason == _SILENT or reason == _LOST) and session.port and session.link.port:
+                self._miss(session)
         for parked in list(self._parked):
             if parked.id == session.id:
                 self._parked.remove(parked)
@@ -592,6 +601,13 @@ class Swarm:
                     self._admit(parked)
                 except Exception as error:
                     self._finish(parked, self.note(error))
+
+    def _miss(self, session):
+        """A session was cut off."""
+        link = session.link
+        contact = self._discovery.contact(session.id)
+        port = contact[1] if contact else link.port
+        self._discovery.upkeep.miss(session.id, link.ip, port, link.port, self.now)
 
     def _finish(self, session, reason):
         """The socket of a session goes; the first call counts."""

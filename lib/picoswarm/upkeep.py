@@ -3,6 +3,7 @@ D26, D29). Pure.
 
 A node knows three kinds of contacts before it knows anyone: bootstrap and permanent nodes (anchors, asked again for ever),
 seeds saved from an earlier life, and the senders of beacons. The last two are hints: asked once, and proven like anyone.
+Later, peers whose session was cut off are asked for, too: they may be all that is left to know of a part of the mesh.
 
     no live node: ask all contacts, send a beacon; again each 5 s, after half a minute doubled up to 5 min
     a contact answered: self lookup; while it finds fewer nodes than a full result, again after 1 s, doubled
@@ -34,10 +35,15 @@ _ENOUGH = const(8)  # live entries with which beacons are ignored
 _YOUNG_S = const(60)  # uptime during which silent contacts are asked again and again: all start at once, or the link is bad
 _RETRY_MS = const(1000)
 _AGAIN_MS = const(2000)  # before a node that was silent in the lookup of a young table is pinged again
+_MISSED = const(2)  # peers that are asked for
+_MISSED_ASKED = const(720)  # times, which is a day
+_MISSED_ANSWERS = const(3)  # and after it answered so often
 
 
 class Anchor:
-    """A bootstrap or permanent node; `id` None: not known yet."""
+    """A bootstrap or permanent node, `id` None: not known yet; or a peer that is missed, to be asked `left` times more."""
+
+    left = tcp_port = 0
 
     def __init__(self, id32, ip, port, now):
         self.id = id32
@@ -59,6 +65,7 @@ class Upkeep:
         self._refresh_span_s = profile.refresh_max_s - profile.refresh_min_s
         self._sends_beacons = profile.beacon
         self.anchors = []
+        self.found = None  # a missed peer answered: for whoever has sessions
         self._hints = []  # [id, ip, port, due, is_beacon]
         self._start = now
         self._begin_at = self._refresh_at = ticks_add(now, profile.start_ms * node.rng(1)[0] >> 8)
@@ -82,6 +89,28 @@ class Upkeep:
 
     def add_anchor(self, ip, port, id32, now):
         self.anchors.append(Anchor(id32, ip, port, self._refresh_at))
+
+    def miss(self, id32, ip, port, tcp_port, now):
+        """A session was cut off. Its peer is asked for, and one at random of those that were missed before."""
+        missed = [anchor for anchor in self.anchors if anchor.left]
+        for old in missed:
+            if old.id == id32:
+                missed = [old]
+        if len(missed) >= _MISSED or missed and missed[0].id == id32:
+            self.anchors.remove(missed[self._node.rng(1)[0] % len(missed)])
+        anchor = Anchor(id32, ip, port, now)
+        anchor.tcp_port = tcp_port
+        anchor.left = _MISSED_ASKED
+        anchor.is_missing = False  # in the table, as yet
+        self._ask_later(anchor, now)
+        self.anchors.append(anchor)
+
+    def _ask_later(self, anchor, now):
+        """Whoever waits for an anchor asks each minute; for a missed peer more slowly, and not all at once."""
+        wait = self._anchor_ms
+        if anchor.left:
+            wait += self._random_ms(2 * wait)
+        anchor.due = ticks_add(now, wait)
 
     def add_hint(self, id32, ip, port, now, is_beacon=False):
         """A node that may be asked; nothing is believed about it. False: known, or no room."""
@@ -125,7 +154,11 @@ class Upkeep:
                 self._is_settled = False  # others may have been away with it
                 self._settle_ms = _SETTLE_MS
             anchor.is_missing = False
-            anchor.due = ticks_add(self._node.now, self._refresh_ms)
+            if anchor.left:
+                anchor.left = min(anchor.left, _MISSED_ANSWERS)
+                self.found = anchor
+            else:
+                anchor.due = ticks_add(self._node.now, self._refresh_ms)
         elif not is_answered:
             if self.is_joined and self._node.uptime < _YOUNG_S:
                 self._again(bytes(request.peer[:32]), request.ip, request.port)
@@ -248,8 +281,12 @@ class Upkeep:
 
     def _ask_anchor(self, anchor, now):
         node = self._node
-        anchor.due = ticks_add(now, self._anchor_ms)
-        if anchor.id is not None:
+        self._ask_later(anchor, now)
+        if anchor.left:
+            anchor.left -= 1
+            if not anchor.left:
+                return self.anchors.remove(anchor)
+        elif anchor.id is not None:
             record = node.table.find(anchor.id, 0, 32)
             if record >= 0 and node.table.is_live(record):
                 anchor.is_missing = False
