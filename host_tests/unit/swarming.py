@@ -85,9 +85,6 @@ class _Discovery:
         self.site = self.upkeep = self
         self.missed = []
 
-    def contact(self, id32):
-        return None
-
     def miss(self, *contact):
         self.missed.append(contact)
 

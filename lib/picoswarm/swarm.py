@@ -309,7 +309,7 @@ class Swarm:
             if self.find(found.id, 0):
                 found.left = 1  # it is asked for no more
             else:  # a visit: without it two parts of a mesh with all links in use would stay apart
-                self.manager.want(found.id, found.ip, found.tcp_port, now).callers -= 1
+                self.manager.want(found.id, found.ip, found.port, now).callers -= 1
 
     def _rest(self, reactor, error):
         """A reactor raised in its own business. What it left undone would be due at once, again and again."""
@@ -590,7 +590,7 @@ class Swarm:
         if was_open:
             self._events.append((CLOSED, session, reason))
             if (reason == _SILENT or reason == _LOST) and session.port and session.link.port:
-                self._miss(session)
+                self._discovery.upkeep.miss(session.id, session.ip, session.link.port, self.now)
         for parked in list(self._parked):
             if parked.id == session.id:
                 self._parked.remove(parked)
@@ -601,13 +601,6 @@ class Swarm:
                     self._admit(parked)
                 except Exception as error:
                     self._finish(parked, self.note(error))
-
-    def _miss(self, session):
-        """A session was cut off."""
-        link = session.link
-        contact = self._discovery.contact(session.id)
-        port = contact[1] if contact else link.port
-        self._discovery.upkeep.miss(session.id, link.ip, port, link.port, self.now)
 
     def _finish(self, session, reason):
         """The socket of a session goes; the first call counts."""

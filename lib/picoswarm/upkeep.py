@@ -43,7 +43,7 @@ _MISSED_ANSWERS = const(3)  # and after it answered so often
 class Anchor:
     """A bootstrap or permanent node, `id` None: not known yet; or a peer that is missed, to be asked `left` times more."""
 
-    left = tcp_port = 0
+    left = 0
 
     def __init__(self, id32, ip, port, now):
         self.id = id32
@@ -90,16 +90,15 @@ class Upkeep:
     def add_anchor(self, ip, port, id32, now):
         self.anchors.append(Anchor(id32, ip, port, self._refresh_at))
 
-    def miss(self, id32, ip, port, tcp_port, now):
+    def miss(self, id32, ip, port, now):
         """A session was cut off. Its peer is asked for, and one at random of those that were missed before."""
         missed = [anchor for anchor in self.anchors if anchor.left]
-        for old in missed:
-            if old.id == id32:
-                missed = [old]
-        if len(missed) >= _MISSED or missed and missed[0].id == id32:
-            self.anchors.remove(missed[self._node.rng(1)[0] % len(missed)])
+        gone = [anchor for anchor in missed if anchor.id == id32]
+        if not gone and len(missed) >= _MISSED:
+            gone = missed
+        if gone:
+            self.anchors.remove(gone[self._node.rng(1)[0] % len(gone)])
         anchor = Anchor(id32, ip, port, now)
-        anchor.tcp_port = tcp_port
         anchor.left = _MISSED_ASKED
         anchor.is_missing = False  # in the table, as yet
         self._ask_later(anchor, now)
