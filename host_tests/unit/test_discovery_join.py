@@ -108,6 +108,8 @@ def test_a_missing_bootstrap_is_pinged_every_minute_and_found_again():
 
 
 def test_a_peer_whose_session_was_cut_off_is_asked_until_it_answers():
+    from picoswarm.missed import miss
+
     link = Link()
     a, b = link.add(0), link.add(1)
     asked = []
@@ -119,7 +121,7 @@ def test_a_peer_whose_session_was_cut_off_is_asked_until_it_answers():
 
     link.is_lost = is_lost
     link.pass_ms(20000)
-    b.upkeep.miss(a.own_id, a.site.ip, PORT, link.now)
+    miss(b.upkeep, a.own_id, a.site.ip, PORT, link.now)
     link.pass_ms(58000)
     assert not asked and not b.upkeep.found
     link.pass_ms(300000)
@@ -133,12 +135,14 @@ def test_a_peer_whose_session_was_cut_off_is_asked_until_it_answers():
 
 
 def test_two_missed_peers_are_asked_for_and_the_last_one_is_among_them():
+    from picoswarm.missed import miss
+
     link = Link()
     node = link.add(0)
     for i in range(1, 9):
         id32 = bytes((i,)) * 32
         for _ in range(2):
-            node.upkeep.miss(id32, bytes((10, 0, 0, i)), PORT, link.now)
+            miss(node.upkeep, id32, bytes((10, 0, 0, i)), PORT, link.now)
             assert len(node.anchors) == min(i, 2) and node.anchors[-1].id == id32
         assert i == 1 or node.anchors[0].id != id32
 

@@ -157,12 +157,14 @@ def test_a_peer_whose_session_was_cut_off_is_missed_and_one_that_said_goodbye_is
     a, b = world.pair()
     world.cut(a.socket(b))
     assert a.closed() == [LOST]
-    assert a.swarm._discovery.missed == [(B.id, b.ip, PORT, world.now)]
+    world.run(2 * SECOND)
+    (anchor,) = a.swarm._discovery.anchors
+    assert (anchor.id, anchor.ip, anchor.port) == (B.id, b.ip, PORT) and anchor.left > 100
     world = World()
     a, b = world.pair()
     b.swarm.close(world.now)
-    world.settle()
-    assert a.closed() == [BYE] and not a.swarm._discovery.missed
+    world.run(2 * SECOND)
+    assert a.closed() == [BYE] and not a.swarm._discovery.anchors
 
 
 def test_a_missed_peer_that_answers_gets_a_session_though_all_links_are_in_use():

@@ -97,6 +97,7 @@ class Swarm:
         self.is_busy = False  # `work` has more to do at once
         self.faults = 0  # reactors that raised; the last one is `fault`
         self.fault = None
+        self.cut_off = None  # the link of a session that was, see missed.py
         self.manager = self.make_manager(profile, identity.id, rng, now)
         self.manager.pick = self._pick
         self._door = Door()
@@ -303,13 +304,10 @@ class Swarm:
         self._resting = []
         for session in list(self.sessions):
             self._look_after(session, now)
-        found = self._discovery.upkeep.found
-        if found:
-            self._discovery.upkeep.found = None
-            if self.find(found.id, 0):
-                found.left = 1  # it is asked for no more
-            else:  # a visit: without it two parts of a mesh with all links in use would stay apart
-                self.manager.want(found.id, found.ip, found.port, now).callers -= 1
+        if self.cut_off or self._discovery.upkeep.found:
+            from .missed import look_for  # not before a session was cut off
+
+            look_for(self, self._discovery.upkeep)
 
     def _rest(self, reactor, error):
         """A reactor raised in its own business. What it left undone would be due at once, again and again."""
@@ -589,8 +587,8 @@ class Swarm:
         self.manager.closed(session.link, reason, self.now)
         if was_open:
             self._events.append((CLOSED, session, reason))
-            if (reason == _SILENT or reason == _LOST) and session.port and session.link.port:
-                self._discovery.upkeep.miss(session.id, session.ip, session.link.port, self.now)
+            if reason == _SILENT or reason == _LOST:
+                self.cut_off = session.link
         for parked in list(self._parked):
             if parked.id == session.id:
                 self._parked.remove(parked)

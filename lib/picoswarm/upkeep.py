@@ -35,13 +35,11 @@ _ENOUGH = const(8)  # live entries with which beacons are ignored
 _YOUNG_S = const(60)  # uptime during which silent contacts are asked again and again: all start at once, or the link is bad
 _RETRY_MS = const(1000)
 _AGAIN_MS = const(2000)  # before a node that was silent in the lookup of a young table is pinged again
-_MISSED = const(2)  # peers that are asked for
-_MISSED_ASKED = const(720)  # times, which is a day
-_MISSED_ANSWERS = const(3)  # and after it answered so often
+_ANSWERS = const(3)  # after which a missed peer is asked no more
 
 
 class Anchor:
-    """A bootstrap or permanent node, `id` None: not known yet; or a peer that is missed, to be asked `left` times more."""
+    """A bootstrap or permanent node, `id` None: not known yet. A missed peer (missed.py) is asked `left` times more."""
 
     left = 0
 
@@ -80,7 +78,7 @@ class Upkeep:
         self.is_joined = False  # a self lookup has ended with somebody
         self.has_beacon = False  # one is to be sent
 
-    def _random_ms(self, limit):
+    def random_ms(self, limit):
         """A random number below `limit` (up to 2**22)."""
         two = self._node.rng(2)
         return limit * (two[0] << 8 | two[1]) >> 16 if limit < 16384 else (limit >> 8) * two[0]
@@ -89,27 +87,6 @@ class Upkeep:
 
     def add_anchor(self, ip, port, id32, now):
         self.anchors.append(Anchor(id32, ip, port, self._refresh_at))
-
-    def miss(self, id32, ip, port, now):
-        """A session was cut off. Its peer is asked for, and one at random of those that were missed before."""
-        missed = [anchor for anchor in self.anchors if anchor.left]
-        gone = [anchor for anchor in missed if anchor.id == id32]
-        if not gone and len(missed) >= _MISSED:
-            gone = missed
-        if gone:
-            self.anchors.remove(gone[self._node.rng(1)[0] % len(gone)])
-        anchor = Anchor(id32, ip, port, now)
-        anchor.left = _MISSED_ASKED
-        anchor.is_missing = False  # in the table, as yet
-        self._ask_later(anchor, now)
-        self.anchors.append(anchor)
-
-    def _ask_later(self, anchor, now):
-        """Whoever waits for an anchor asks each minute; for a missed peer more slowly, and not all at once."""
-        wait = self._anchor_ms
-        if anchor.left:
-            wait += self._random_ms(2 * wait)
-        anchor.due = ticks_add(now, wait)
 
     def add_hint(self, id32, ip, port, now, is_beacon=False):
         """A node that may be asked; nothing is believed about it. False: known, or no room."""
@@ -122,7 +99,7 @@ class Upkeep:
             return False
         due = now
         if is_beacon:
-            due = ticks_add(now, self._random_ms(_BEACON_DELAY_MS))
+            due = ticks_add(now, self.random_ms(_BEACON_DELAY_MS))
         elif ticks_diff(self._begin_at, now) > 0:
             due = self._begin_at
         self._hints.append([id32, ip, port, due, is_beacon])
@@ -154,7 +131,7 @@ class Upkeep:
                 self._settle_ms = _SETTLE_MS
             anchor.is_missing = False
             if anchor.left:
-                anchor.left = min(anchor.left, _MISSED_ANSWERS)
+                anchor.left = min(anchor.left, _ANSWERS)
                 self.found = anchor
             else:
                 anchor.due = ticks_add(self._node.now, self._refresh_ms)
@@ -194,11 +171,11 @@ class Upkeep:
         if found < self._result:
             wait = self._ramp_ms
             self._ramp_ms = min(2 * wait, self._refresh_ms)
-            wait += self._random_ms(wait >> 2)
+            wait += self.random_ms(wait >> 2)
         elif not self._is_calm(lookup):
             wait = self._settle_ms
             self._settle_ms = wait + (wait >> 1)
-            wait += self._random_ms(wait >> 1)
+            wait += self.random_ms(wait >> 1)
         else:
             self._ramp_ms = _RAMP_MS
             two = node.rng(2)
@@ -280,8 +257,9 @@ class Upkeep:
 
     def _ask_anchor(self, anchor, now):
         node = self._node
-        self._ask_later(anchor, now)
+        anchor.due = ticks_add(now, self._anchor_ms)
         if anchor.left:
+            anchor.due = ticks_add(anchor.due, self.random_ms(2 * self._anchor_ms))  # not all at once
             anchor.left -= 1
             if not anchor.left:
                 return self.anchors.remove(anchor)
@@ -316,7 +294,7 @@ class Upkeep:
         wait = self._alone_ms
         self._alone_ms = min(2 * wait, _ALONE_MAX_MS)
         wait = max(wait, _ALONE_MIN_MS)
-        self._refresh_at = ticks_add(now, wait + self._random_ms(wait >> 2))
+        self._refresh_at = ticks_add(now, wait + self.random_ms(wait >> 2))
         for anchor in self.anchors:
             if ticks_diff(anchor.due, now) > 0 and anchor.is_missing:
                 anchor.due = now
