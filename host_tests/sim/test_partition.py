@@ -42,7 +42,7 @@ def known(mesh: SwarmMesh) -> int:
     )
 
 
-@pytest.mark.parametrize("has_bootstrap", [True, False], ids=["bootstrap", "no bootstrap"])
+@pytest.mark.parametrize("has_bootstrap", [False, True] if LONG else [False], ids=lambda has: f"bootstrap {has}")
 @pytest.mark.parametrize("seed", range(1, 21 if LONG else 2))
 def test_two_halves_are_one_mesh_two_minutes_after_they_hear_each_other_again(seed, has_bootstrap):
     mesh = halves(seed)
@@ -54,10 +54,7 @@ def test_two_halves_are_one_mesh_two_minutes_after_they_hear_each_other_again(se
     begun = mesh.clock.now_us
     while mesh.components() != [nodes]:
         mesh.clock.run_for(5 * SECOND)
-        passed = mesh.clock.now_us - begun
-        assert passed <= 2 * MINUTE, (mesh.components(), before, known(mesh))
-    print(seed, has_bootstrap, passed / SECOND, before, known(mesh))
+        assert mesh.clock.now_us - begun <= 2 * MINUTE, (mesh.components(), before, known(mesh))
     mesh.clock.run_for(5 * MINUTE)  # and stay one
-    print(mesh.components(), known(mesh))
     assert mesh.components() == [nodes]
     assert known(mesh) > nodes * nodes // 4
