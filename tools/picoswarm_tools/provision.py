@@ -15,6 +15,10 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -181,6 +185,16 @@ def write_folder(
     elif source is not None:
         copy_operator(store, other, wants.force)
     return membership, save(store, membership), operator if is_first else None
+
+
+@contextmanager
+def dry_folder(folder: Path) -> Iterator[Path]:
+    """A copy of a node's folder, for its owner only, that goes again: to find out what would be done to it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch, "folder")
+        if folder.is_dir():
+            shutil.copytree(folder, copy)
+        yield copy
 
 
 def taken_over(copy_from: Path | None, join: str | None) -> tuple[Membership | None, bytes | None]:
