@@ -29,8 +29,8 @@ def advice(board: Board) -> str:
     """What one can do about it."""
     taken = measured()["boards"][board.name]["mpy"]
     return (
-        f"{board.name} has {board.facts['heap_bytes']:,} bytes of heap, and the library with its sessions takes {taken:,} of "
-        "them as .mpy files. Choose:\n"
+        f"{board.name} has {board.facts['heap_bytes']:,} bytes of heap, and the library with its sessions takes "
+        f"{taken:,} of them as .mpy files. Choose:\n"
         f"  `picoswarm firmware {board.name}`: how to build a firmware with the library in it, for --image\n"
         "  --romfs: into the firmware's ROMFS partition, if it has one\n"
         "  --discovery: a node that finds others and is found, without sessions, messages or updates\n"

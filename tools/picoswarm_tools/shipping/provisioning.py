@@ -100,8 +100,8 @@ def provision_board(
     seconds: float = 60,
 ) -> dict:
     """Bring a mesh's keys (`settle` writes them to the board's store, or refuses) and settings to the board at `port`;
-    returns what was done, without any key. `more`: further settings of the board, each an object. Raises what exits.py has, and what
-    `settle` does."""
+    returns what was done, without any key. `more`: further settings of the board, each an object. Raises what exits.py
+    has, and what `settle` does."""
     remote = Remote(port, seconds)
     with tempfile.TemporaryDirectory() as scratch:
         folder = BoardFolder(remote, Path(scratch))
