@@ -49,7 +49,8 @@ def small(monkeypatch):
 
 def run(*arguments):
     """(exit status, output) of a command."""
-    done = CliRunner().invoke(main, [str(word) for word in arguments])
+    environment = {"PICOSWARM_WIFI_PASSWORD": "correct horse"}
+    done = CliRunner().invoke(main, [str(word) for word in arguments], env=environment)
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, done.output.replace("│", " ")
 
@@ -63,9 +64,12 @@ def test_a_blank_board_is_up_in_one_command_and_the_doctor_says_what_is_next(the
     assert "picoswarm deploy" in next_step()
     command = ["up", small, there.port, "--folder", tmp_path / "mesh", "--name", "kitchen", "--timeout", 20, "--json"]
     code, output = run(*command)
+    assert code == 0 and "has no Wi-Fi yet" in json.loads(output)["said"], output
+    command += ["--wifi", "home"]
+    code, output = run(*command)
     assert code == 0, output
     facts = json.loads(output)
-    assert facts["said"].endswith("kitchen") and facts["deploy"]["written"] and facts["provision"]["written"]
+    assert facts["said"].endswith("kitchen") and facts["provision"]["written"]
     assert "picoswarm monitor" in next_step()
     again = json.loads(run(*command)[1])
     assert not again["deploy"]["written"] and not again["provision"]["written"]
@@ -116,7 +120,8 @@ def test_a_pico_that_is_asked_to_go_to_bootsel_mode_is_found_at_its_old_port(the
     monkeypatch.setattr(up, "flash_image", lambda *_, **more: {"drive": "/media/RPI-RP2"})
     image = tmp_path / "firmware.uf2"
     image.write_bytes(b"picoswarm/errors")
-    code, output = run("up", small, there.port, "--image", image, "--folder", tmp_path / "mesh", "--timeout", 5, "--json")
+    command = ["up", small, there.port, "--image", image, "--folder", tmp_path / "mesh", "--wifi", "home", "--name", "den"]
+    code, output = run(*command, "--timeout", 20, "--json")
     assert code == 0 and json.loads(output)["port"] == there.port, output
 
 

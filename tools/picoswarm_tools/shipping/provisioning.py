@@ -106,10 +106,13 @@ def provision_board(
     with tempfile.TemporaryDirectory() as scratch:
         folder = BoardFolder(remote, Path(scratch))
         settle(folder.store)
-        facts = folder.bring(with_settings(folder.config(), name, wifi, bootstrap, more or {}), is_dry)
+        config = with_settings(folder.config(), name, wifi, bootstrap, more or {})
+        facts = folder.bring(config, is_dry)
     if resets and facts["written"]:
         remote.reset()
-    return {"port": port, "changed": facts["changed"], "written": facts["written"], "has_node_key": folder.has_identity}
+    done = {"port": port, "changed": facts["changed"], "written": facts["written"]}
+    knows_network = "ssid" in (config.get("wifi") or {}) or "ppp" in config
+    return done | {"has_node_key": folder.has_identity, "knows_network": knows_network}
 
 
 def wifi_by_improv(port: str, ssid: str, password: str) -> dict:

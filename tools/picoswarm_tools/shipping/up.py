@@ -23,6 +23,7 @@ from .remote import Remote
 # The emulated Pico has PPP on UART 1 in the place of Wi-Fi.
 PPP = {"uart": 1, "tx": 4, "rx": 5, "baud": 921600}
 READY = "network: this board is"
+NO_NETWORK = "It has no Wi-Fi yet: run this again with --wifi, or, while it runs, `picoswarm provision --port PORT --wifi SSID --improv`."
 START_SECONDS = 30
 
 
@@ -47,6 +48,23 @@ def appearing(before: list[tuple[str, str]], seconds: float) -> str:
             return new[0][0]
         time.sleep(0.5)
     raise NoDevice("The firmware was written, and no serial port came: plug the board out and in, and name its port.")
+
+
+def flash_first(
+    board: Board, port: str, data: bytes, is_dry: bool, seconds: float, report: progress.Report
+) -> tuple[str, dict]:
+    """Flash an image; (the port at which the board then is, what was done)."""
+    before = [each for each in usb_ports() if each[0] != port]  # a Pico that is asked to go to BOOTSEL mode comes back
+    done = flash_image(board, port, data, is_dry=is_dry, report=report)
+    return (appearing(before, seconds) if "drive" in done and not is_dry else port), done
+
+
+def begin(remote: Remote, knows_network: bool) -> str:
+    """Start the board, and wait until it is on its network, if it knows one. What it says, or what it needs."""
+    if knows_network:
+        return start(remote.port, READY, remote.seconds)[-1]
+    remote.reset()
+    return NO_NETWORK
 
 
 def settings_of(
@@ -112,17 +130,15 @@ def up(
     settings = settings_of(board, name, wifi_settings(wifi, country), bootstrap, discovery)
     with progress.bar(as_json) as report:
         if image is not None:
+            data = image.read_bytes()
             if not (romfs or discovery):
-                refuse_too_large(board, has_frozen(image.read_bytes()))
+                refuse_too_large(board, has_frozen(data))
             say(f"Flashing {image.name}")
-            before = [each for each in usb_ports() if each[0] != port]  # a Pico that is asked to go to BOOTSEL comes back
-            steps["flash"] = flash_image(board, port, image.read_bytes(), is_dry=dry_run, report=report)
+            port, steps["flash"] = flash_first(board, port, data, dry_run, seconds, report)
             if dry_run:
                 said = "The image fits the board. What else there is to do, it can say once it runs that image."
                 click.echo(json.dumps({"board": board.name, "port": port} | steps) if as_json else said)
                 return
-            if "drive" in steps["flash"]:
-                port = appearing(before, seconds)
         remote = Remote(port, seconds)
         say("Looking for MicroPython")
         there = wait_for_micropython(remote, START_SECONDS)
@@ -139,7 +155,7 @@ def up(
         steps["provision"] = to_board(port, keys, membership, False, settings | more)
     if not dry_run:
         say("Starting")
-        steps["said"] = start(port, READY, seconds)[-1]
+        steps["said"] = begin(remote, steps["provision"]["knows_network"])
     if as_json:
         click.echo(json.dumps({"board": board.name, "port": port} | steps))
         return
