@@ -97,6 +97,18 @@ def test_a_network_that_is_away_does_not_end_it_for_long():
     assert ending == RESTART and 3590 <= second <= 3601 and made.station.resets > 5
 
 
+def test_an_access_point_that_is_away_for_hours_does_not_bring_safe_mode():
+    boot(6)
+    made = supervisor()
+    made.station.is_there = False
+    assert pass_time(made, 3700)[1] == RESTART and counted() == 0, "the program did not run"
+    boot(7)
+    made = supervisor(is_safe=True, safe_min=1000)
+    made.station.is_there = False
+    assert pass_time(made, 3700)[1] == RESTART and counted() == 7
+    boot(0)
+
+
 def test_a_boot_is_good_once_the_node_has_run_for_a_minute():
     boot(4)
     made = supervisor()

@@ -123,6 +123,8 @@ class Supervisor:
             self._question = asyncio.create_task(self._ask())
         if action == REBOOT:
             self.board.log("network: no sign of life for too long; the board restarts")
+            if not self.node and not self.is_safe:
+                self._count("good")  # the program never ran: an access point that is away is not held against it
             return RESTART
         if action == NOTHING:
             return None

@@ -23,7 +23,7 @@ from .remote import Remote
 # The emulated Pico has PPP on UART 1 in the place of Wi-Fi.
 PPP = {"uart": 1, "tx": 4, "rx": 5, "baud": 921600}
 READY = "network: this board is"
-NO_NETWORK = "It has no Wi-Fi yet: run this again with --wifi, or, while it runs, `picoswarm provision --port PORT --wifi SSID --improv`."
+NO_NETWORK = "It has no Wi-Fi yet: run this again with --wifi, or tell it one by `picoswarm provision --improv`."
 START_SECONDS = 30
 
 
