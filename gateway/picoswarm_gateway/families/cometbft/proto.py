@@ -9,6 +9,7 @@ from typing import Any
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 LONGEST = 10  # bytes of a varint
 MASK = (1 << 64) - 1
+FIELDS_MAX = 4096  # of a message, unless its reader knows better
 
 
 class Malformed(Exception):
@@ -61,8 +62,8 @@ def message(data: bytes) -> bytes:
     return varint(len(data)) + data
 
 
-def fields(data: bytes) -> Fields:
-    """(number, value) of each field: an int or bytes. Raises Malformed."""
+def fields(data: bytes, most: int = FIELDS_MAX) -> Fields:
+    """(number, value) of each field: an int or bytes. Raises Malformed, also where there are more than `most`."""
     found: Fields = []
     at = 0
     try:
@@ -82,6 +83,8 @@ def fields(data: bytes) -> Fields:
                 at += size
             if not key >> 3:
                 raise Malformed("a field without a number")
+            if len(found) >= most:
+                raise Malformed("too many fields")
             found.append((key >> 3, value))
     except IndexError:
         raise Malformed("a field does not end") from None
