@@ -1,4 +1,4 @@
-"""Addresses of nodes that a family was connected with or was told of, kept over a restart, each in the family's own words."""
+"""Addresses of nodes that a family was connected with or was told of, kept over a restart in the family's own words."""
 
 from __future__ import annotations
 

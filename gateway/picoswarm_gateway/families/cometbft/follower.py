@@ -99,9 +99,12 @@ class Follower:
                 while await self._go_on():
                     pass
             except (NotVerified, RpcError, Malformed, TimeoutError) as error:
-                self.trouble = str(error)
-                self._log.warning("a header was not verified", why=self.trouble)
+                if str(error) != self.trouble:
+                    self._log.warning("a header was not verified", why=str(error))
+                self.trouble = str(error) or "a header was not verified"
                 await asyncio.sleep(AGAIN_S)
+                if self._switch.best():  # another one than failed, which is paused
+                    continue
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._switch.arrived.wait(), STATUS_S)
 

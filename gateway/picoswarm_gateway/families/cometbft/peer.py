@@ -106,6 +106,7 @@ class Peer:
         except (Refused, Malformed, OSError) as error:
             self.trouble = self.trouble or str(error)
         finally:
+            self.trouble = self.trouble or "the connection was lost"
             self._writer.transport.abort()
             sender.cancel()
             with suppress(asyncio.CancelledError):
