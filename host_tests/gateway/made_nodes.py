@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import os
+import random
 import time
 from contextlib import suppress
 from hashlib import sha256
@@ -23,6 +24,7 @@ from picoswarm_gateway.families.cometbft.table import CometTable
 from picoswarm_gateway.families.ethereum import messages as eth
 from picoswarm_gateway.families.ethereum import rlp
 from picoswarm_gateway.families.ethereum.keys import keccak256, public_bytes
+from picoswarm_gateway.families.ethereum.peer import Refused as Gone
 from picoswarm_gateway.families.ethereum.peer import _Line
 from picoswarm_gateway.families.ethereum.record import Node
 from picoswarm_gateway.families.ethereum.rlpx import Rlpx
@@ -119,7 +121,7 @@ class MadeNode:
         task = asyncio.current_task()
         self._tasks.add(task)
         try:
-            with suppress(Refused, OSError, TimeoutError, rlp.Malformed):
+            with suppress(Refused, Gone, OSError, TimeoutError, rlp.Malformed):
                 await getattr(self, self.behave)(reader, writer)
         finally:
             self._tasks.discard(task)
@@ -200,7 +202,17 @@ class MadeEthereum(MadeNode):
         self.line: _Line | None = None
         parent = bytes(32)
         for n in range(head + 1):
-            items = [parent, bytes(32), bytes(20), bytes(32), bytes(32), bytes(32), bytes(256), b"", rlp.number(n)]
+            items = [
+                parent,
+                bytes(32),
+                bytes(20),
+                bytes(32),
+                bytes(32),
+                bytes(32),
+                random.Random(n).randbytes(256),
+                b"",
+                rlp.number(n),
+            ]
             items += [b"\1", b"", rlp.number(1_700_000_000 + n), b"", bytes(32), bytes(8), b"\7"]
             self.headers.append(items)
             parent = keccak256(rlp.encode(items))

@@ -12,9 +12,12 @@ from made_nodes import CHAIN, MadeChain, MadeComet, MadeEthereum
 from picoswarm_gateway import gateway as gateway_module
 from picoswarm_gateway.families import dialing
 from picoswarm_gateway.families.cometbft import messages as comet
+from picoswarm_gateway.families.cometbft import follower as comet_follower
 from picoswarm_gateway.families.cometbft.peer import shake_hands as comet_hands
-from picoswarm_gateway.families.cometbft.secret import node_id
+from picoswarm_gateway.families.cometbft.secret import SecretConnection, node_id
+from picoswarm_gateway.families.ethereum import follower as ethereum_follower
 from picoswarm_gateway.families.ethereum import messages as eth
+from picoswarm_gateway.families.ethereum import peer as ethereum_peer
 from picoswarm_gateway.families.strangers import AGAIN_S, HALF_OPEN, HALF_OPEN_EACH, Door, is_believed
 from picoswarm_gateway.gateway import Gateway
 from small_mesh import HOST, SmallMesh, free_port, until
@@ -106,6 +109,8 @@ def test_a_day_without_peers_costs_few_dials_with_waits_that_differ_and_no_queue
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("jump", [-400 * DAY_S, 400 * DAY_S])
 def test_a_clock_that_jumps_ends_no_connection_and_bans_nobody(mesh, tmp_path, quick, monkeypatch, family, jump):
+    monkeypatch.setattr(comet_follower, "STATUS_S", 1.0)
+
     async def story():
         node, table = made(family, "honest", tmp_path)
         real = time.time
@@ -149,7 +154,9 @@ def test_a_node_that_goes_while_it_is_asked_does_not_end_the_following(mesh, qui
     run(story())
 
 
-def test_a_node_that_asks_and_never_reads_is_let_go_and_takes_little_memory(mesh, quick):
+def test_a_node_that_asks_and_never_reads_is_let_go_and_takes_little_memory(mesh, quick, monkeypatch):
+    monkeypatch.setattr(ethereum_peer, "UNREAD_S", 1.0)
+
     async def story():
         node = MadeEthereum("honest", head=64)
         async with node, Gateway(mesh.config(ethereum=node.table())) as gateway:
@@ -160,21 +167,24 @@ def test_a_node_that_asks_and_never_reads_is_let_go_and_takes_little_memory(mesh
             node.behave = "never_reads"
             peer = next(iter(family.peers.values()))
             peer.close("the test wants another connection")
-            most = 0
             await until(lambda: family.peers and peer not in family.peers.values())
             again = next(iter(family.peers.values()))
-            for _ in range(100):
-                await asyncio.sleep(0.02)
+            node.behave = "hangs_up"
+            most = 0
+
+            def is_gone() -> bool:
+                nonlocal most
                 most = max(most, again._line._writer.transport.get_write_buffer_size())
-            assert 0 < most < 8 << 20
+                return again not in family.peers.values()
+
+            await until(is_gone)
+            assert again.trouble == "it does not read" and 0 < most < 8 << 20
 
     run(story())
 
 
 def test_a_head_that_no_peer_has_any_more_is_given_up(mesh, quick, monkeypatch):
-    from picoswarm_gateway.families.ethereum import follower
-
-    monkeypatch.setattr(follower, "UNCONFIRMED_S", 0.5)
+    monkeypatch.setattr(ethereum_follower, "UNCONFIRMED_S", 0.5)
 
     async def story():
         liar, honest = MadeEthereum("honest", head=5000), MadeEthereum("honest", head=40)
@@ -189,9 +199,7 @@ def test_a_head_that_no_peer_has_any_more_is_given_up(mesh, quick, monkeypatch):
 
 
 def test_a_peer_that_withholds_blocks_does_not_keep_the_chain_from_being_followed(mesh, tmp_path, quick, monkeypatch):
-    from picoswarm_gateway.families.cometbft import follower
-
-    monkeypatch.setattr(follower, "BLOCK_S", 0.5)
+    monkeypatch.setattr(comet_follower, "BLOCK_S", 0.5)
 
     async def story():
         chain = MadeChain(12)
@@ -245,8 +253,6 @@ def test_garbage_where_a_node_tells_of_itself_is_a_refusal(mesh, tmp_path, quick
             family = gateway.families["cometbft"]
             unhandled: list[dict] = []
             asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unhandled.append(context))
-            from picoswarm_gateway.families.cometbft.secret import SecretConnection
-
             reader, writer = await asyncio.open_connection(HOST, int(table.listen.rpartition(":")[2]))
             secret = SecretConnection(Ed25519PrivateKey.generate())
             while secret.remote_key is None:

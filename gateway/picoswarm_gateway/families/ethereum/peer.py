@@ -107,6 +107,7 @@ class Peer:
             self.trouble = self.trouble or str(error) or "it is silent"
             self._line.say_goodbye(2 if isinstance(error, Malformed) else None)
         finally:
+            self.trouble = self.trouble or "the connection was lost"
             pinger.cancel()
             for _, done in self._asked.values():
                 if not done.done():
