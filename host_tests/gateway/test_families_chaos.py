@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from made_nodes import CHAIN, MadeChain, MadeComet, MadeEthereum
 from picoswarm_gateway import gateway as gateway_module
 from picoswarm_gateway.families import dialing
-from picoswarm_gateway.families.cometbft import messages as comet
 from picoswarm_gateway.families.cometbft import follower as comet_follower
+from picoswarm_gateway.families.cometbft import messages as comet
 from picoswarm_gateway.families.cometbft.peer import shake_hands as comet_hands
 from picoswarm_gateway.families.cometbft.secret import SecretConnection, node_id
 from picoswarm_gateway.families.ethereum import follower as ethereum_follower
