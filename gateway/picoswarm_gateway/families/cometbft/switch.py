@@ -115,8 +115,7 @@ class Switch:
         if peer.is_over:
             return
         self.counts["bans"] += 1
-        is_known = any(each.startswith(peer.id) for each in self._table.peers)
-        self._banned[peer.id] = asyncio.get_running_loop().time() + (KNOWN_BAN_S if is_known else BAN_S)
+        self._banned[peer.id] = asyncio.get_running_loop().time() + (KNOWN_BAN_S if self._is_trusted(peer) else BAN_S)
         while len(self._banned) > BOOK:
             self._banned.pop(next(iter(self._banned)))
         self._book.pop(peer.id, None)
@@ -157,7 +156,7 @@ class Switch:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with self._door.let_in(writer.get_extra_info("peername", ("0.0.0.0",))[0]) as is_in:
-            if not is_in or self._is_full():
+            if not is_in or self._is_full(len(self._table.peers)):
                 writer.transport.abort()
                 return
             try:
@@ -168,12 +167,16 @@ class Switch:
                 return
         if self._is_banned(peer.id):
             return peer.close("it is banned")
-        if self._is_full():
+        if self._is_full() and not self._is_trusted(peer):
             return peer.close("there are as many as there may be")
         await self._serve(peer)
 
-    def _is_full(self) -> bool:
-        return sum(not peer.is_outbound for peer in self.peers.values()) >= self._table.inbound
+    def _is_full(self, kept: int = 0) -> bool:
+        """Of inbound peers, with places that are `kept` for those of the configuration."""
+        return sum(not peer.is_outbound for peer in self.peers.values()) >= self._table.inbound + kept
+
+    def _is_trusted(self, peer: Peer) -> bool:
+        return any(each.startswith(peer.id) for each in self._table.peers)
 
     async def _serve(self, peer: Peer) -> None:
         if peer.id in self.peers:

@@ -188,7 +188,7 @@ class EthereumFamily(Family):
         return self._banned.get(node, 0.0) > asyncio.get_running_loop().time()
 
     def _ban(self, peer: Peer) -> None:
-        seconds = KNOWN_BAN_S if any(peer.key == each.key for each in self._static) else BAN_S
+        seconds = KNOWN_BAN_S if self._is_trusted(peer) else BAN_S
         self._banned[peer.id] = asyncio.get_running_loop().time() + seconds
         while len(self._banned) > BANS:
             self._banned.pop(next(iter(self._banned)))
@@ -221,7 +221,7 @@ class EthereumFamily(Family):
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with self._door.let_in(writer.get_extra_info("peername", ("0.0.0.0",))[0]) as is_in:
-            if not is_in or self._is_full():
+            if not is_in or self._is_full(len(self._static)):
                 writer.transport.abort()
                 return
             try:
@@ -230,12 +230,16 @@ class EthereumFamily(Family):
                 self.counts["refused_peers"] += 1
                 self._log.info("a node was refused", why=str(error))
                 return
-        if self._is_full():
+        if self._is_full() and not self._is_trusted(peer):
             return peer.close("there are as many as there may be", 4)
         await self._serve(peer)
 
-    def _is_full(self) -> bool:
-        return sum(not peer.is_outbound for peer in self.peers.values()) >= self._table.inbound
+    def _is_full(self, kept: int = 0) -> bool:
+        """Of inbound peers, with places that are `kept` for those of the configuration."""
+        return sum(not peer.is_outbound for peer in self.peers.values()) >= self._table.inbound + kept
+
+    def _is_trusted(self, peer: Peer) -> bool:
+        return any(peer.key == each.key for each in self._static)
 
     async def _serve(self, peer: Peer) -> None:
         if peer.id in self.peers:
