@@ -34,6 +34,7 @@ from small_mesh import HOST, free_port
 CHAIN = "made-up"
 NETWORK = 4242
 GENESIS = bytes(range(32))
+SLOW_S = 0.2  # for each answer
 ETH_STATUS, ETH_VERSION = 16, 68
 
 
@@ -171,9 +172,14 @@ class MadeComet(MadeNode):
             if self.behave == "withholds":
                 return
             if told[1] in self.chain.headers:
-                peer.send(comet.BLOCKSYNC, self.chain.block(told[1]))
+                wait = SLOW_S if self.behave == "slow" else 0
+                asyncio.get_running_loop().call_later(wait, peer.send, comet.BLOCKSYNC, self.chain.block(told[1]))
 
     withholds = honest
+
+    async def slow(self, reader, writer) -> None:
+        await asyncio.sleep(1)
+        await self.honest(reader, writer)
 
     async def wrong_chain(self, reader, writer) -> None:
         await self._meet(reader, writer, "another")
@@ -255,6 +261,8 @@ class MadeEthereum(MadeNode):
                 continue
             if self.behave == "goes_when_asked":
                 return
+            if self.behave == "slow":
+                await asyncio.sleep(SLOW_S)
             number, (start, most, *_) = eth.answer(body)
             at = (
                 len(self.headers) - 1 if start == self.head else rlp.integer(start) if len(start) < 32 else len(self.headers)
@@ -262,6 +270,10 @@ class MadeEthereum(MadeNode):
             line.send(eth.HEADERS, eth.request(number, self.headers[at : at + rlp.integer(most)]))
 
     withholds = goes_when_asked = honest
+
+    async def slow(self, reader, writer) -> None:
+        await asyncio.sleep(1)
+        await self.honest(reader, writer)
 
     async def wrong_chain(self, reader, writer) -> None:
         await self._meet(reader, writer, bytes(32))

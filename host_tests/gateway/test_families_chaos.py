@@ -82,6 +82,18 @@ def test_a_peer_that_does_wrong_is_left_and_the_family_is_up_once_it_does_right(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_a_peer_that_is_slow_is_waited_for(mesh, tmp_path, quick, family):
+    async def story():
+        node, table = made(family, "slow", tmp_path)
+        async with node, Gateway(mesh.config(**{family: table})) as gateway:
+            await is_mesh_well(mesh, gateway, "board")
+            await until(lambda: gateway.families[family].state()["state"] == "up")
+            assert node.came == 1 and not gateway.loops.state()
+
+    run(story())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_day_without_peers_costs_few_dials_with_waits_that_differ_and_no_queue(mesh, tmp_path, monkeypatch, family):
     async def story():
         node, table = made(family, "honest", tmp_path)
