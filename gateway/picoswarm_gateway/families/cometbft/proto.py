@@ -1,6 +1,6 @@
 """The part of Protocol Buffers' wire format that CometBFT's messages need, written as its Go code writes it: fields in
-order, and none that is zero. Its numbers are those of picoswarm.protobuf, which passes over kinds of fields that it does not know:
-here they are a fault.
+order, and none that is zero. Its numbers are those of picoswarm.protobuf, which passes over fields of a kind that it does
+not know: here they are a fault.
 """
 
 from __future__ import annotations
