@@ -72,6 +72,34 @@ def test_pip_installs_into_an_empty_environment(tmp_path):
     run(python, "-c", "from picoswarm import crypto, ed25519; assert crypto.KERNELS == 'host'")
 
 
+def frozen_by(manifest: Path) -> tuple[list[str], set[str]]:
+    """(what of MicroPython's a manifest includes, modules and packages that it freezes), as MicroPython's build reads it."""
+    included, frozen = [], set()
+
+    def include(path: str) -> None:
+        if path.startswith("$("):
+            included.append(path)
+        else:
+            also, more = frozen_by((manifest.parent / path).resolve())
+            included.extend(also)
+            frozen.update(more)
+
+    def freeze(name: str, base_path: str = ".", opt: int | None = None) -> None:
+        assert (manifest.parent / base_path / name).exists(), f"{manifest} freezes {name}, which is not there"
+        frozen.add(name)
+
+    names = {"include": include, "module": freeze, "package": freeze, "metadata": lambda **_: None}
+    exec(compile(manifest.read_text(), manifest, "exec"), names)
+    return included, frozen
+
+
+@pytest.mark.parametrize("board", [each["board"] for each in boards.boards()])
+def test_a_frozen_firmware_has_all_that_a_board_starts_with(board):
+    included, frozen = frozen_by(ROOT / "boards" / board / "manifest.py")
+    assert included == ["$(PORT_DIR)/boards/manifest.py"], "which mounts the file system, and has asyncio"
+    assert frozen == {"picoswarm", "swarmboard", "profile.py", "boot.py", "main.py", "landing.py", "apps.py"}
+
+
 def test_mip_installs_on_a_board(tmp_path, loopback_url):
     """mpremote's own installer, an HTTP server, and the 32-bit MicroPython that imports what it got."""
     (tmp_path / "lib").mkdir()
