@@ -44,30 +44,31 @@ def raised(error: NoAnswer) -> click.ClickException:
     return Failed(str(error)) if error.status else Unreachable(f"no gateway answers: {error}")
 
 
+def reaching_gateway(function: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """Options by which a command reaches a gateway; its coroutine function gets a Client first."""
+
+    async def ask(url: str, token: str, rest: dict[str, Any]) -> None:
+        async with Client(url, token, WAIT_S) as client:
+            await function(client, **rest)
+
+    @functools.wraps(function)
+    def run(url: str, token: str, token_file: Path | None, **rest: Any) -> None:
+        if token_file:
+            token = token_file.read_text("utf-8").strip()
+        try:
+            asyncio.run(ask(url, token, rest))
+        except NoAnswer as error:
+            raise raised(error) from None
+
+    run = click.option("--token", envvar="PICOSWARM_TOKEN", default="", help="What writes need (or PICOSWARM_TOKEN).")(run)
+    exists = click.Path(exists=True, dir_okay=False, path_type=Path)
+    run = click.option("--token-file", type=exists, help="A file that holds it.")(run)
+    return click.option("--url", envvar="PICOSWARM_URL", default=URL, show_default=True, help="Of the gateway.")(run)
+
+
 def _command(**options: Any) -> Callable[[Callable[..., Awaitable[None]]], click.Command]:
-    """A command with the options that all have; its coroutine function gets a Client first."""
-
-    def make(function: Callable[..., Awaitable[None]]) -> click.Command:
-        async def ask(url: str, token: str, rest: dict[str, Any]) -> None:
-            async with Client(url, token, WAIT_S) as client:
-                await function(client, **rest)
-
-        @functools.wraps(function)
-        def run(url: str, token: str, token_file: Path | None, **rest: Any) -> None:
-            if token_file:
-                token = token_file.read_text("utf-8").strip()
-            try:
-                asyncio.run(ask(url, token, rest))
-            except NoAnswer as error:
-                raise raised(error) from None
-
-        secret = click.option("--token", envvar="PICOSWARM_TOKEN", default="", help="What writes need (or PICOSWARM_TOKEN).")
-        path = click.Path(exists=True, dir_okay=False, path_type=Path)
-        run = secret(click.option("--token-file", type=path, help="A file that holds it.")(run))
-        run = click.option("--url", envvar="PICOSWARM_URL", default=URL, show_default=True, help="Of the gateway.")(run)
-        return click.command(epilog=EXIT, **options)(run)
-
-    return make
+    """A command about a gateway, with the options that all have."""
+    return lambda function: click.command(epilog=EXIT, **options)(reaching_gateway(function))
 
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -62,6 +62,11 @@ class Loops:
                 return await run()
             except Exception as error:
                 self.note(name, error)
+            except asyncio.CancelledError as error:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                self.note(name, RuntimeError(f"what it waited for was cancelled: {error}"))
             if time.monotonic() - began > LONGEST_S:
                 wait = FIRST_S
             await asyncio.sleep(wait)

@@ -84,6 +84,7 @@ LEVELS = (
         "fetching",
         "serving",
         "logstats",
+        "missed",
         "swarm",
         "p2pcipher",
         "yamux",

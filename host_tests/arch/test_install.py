@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.server
 import json
@@ -12,6 +13,7 @@ import sys
 import threading
 import tomllib
 import venv
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,36 @@ def test_pip_installs_into_an_empty_environment(tmp_path):
     run(python, "-c", "from picoswarm import crypto, ed25519; assert crypto.KERNELS == 'host'")
 
 
+def frozen_by(manifest: Path) -> tuple[list[str], set[str]]:
+    """(what of MicroPython's a manifest includes, modules and packages that it freezes), as MicroPython's build reads it."""
+    included, frozen = [], set()
+
+    def include(path: str) -> None:
+        if path.startswith("$("):
+            included.append(path)
+        else:
+            also, more = frozen_by((manifest.parent / path).resolve())
+            included.extend(also)
+            frozen.update(more)
+
+    def freeze(name: str, files: Iterable[str] = (), base_path: str = ".", opt: int | None = None) -> None:
+        assert name != "picoswarm" or list(files) == package.device_modules(), "no board loads what is for CPython alone"
+        assert (manifest.parent / base_path / name).exists(), f"{manifest} freezes {name}, which is not there"
+        frozen.add(name)
+
+    names = {"include": include, "module": freeze, "package": freeze, "metadata": lambda **_: None}
+    with contextlib.chdir(manifest.parent):
+        exec(compile(manifest.read_text(), manifest, "exec"), names)
+    return included, frozen
+
+
+@pytest.mark.parametrize("board", [each["board"] for each in boards.boards()])
+def test_a_frozen_firmware_has_all_that_a_board_starts_with(board):
+    included, frozen = frozen_by(ROOT / "boards" / board / "manifest.py")
+    assert included == ["$(PORT_DIR)/boards/manifest.py"], "which mounts the file system, and has asyncio"
+    assert frozen == {"picoswarm", "swarmboard", "profile.py", "boot.py", "main.py", "landing.py", "apps.py"}
+
+
 def test_mip_installs_on_a_board(tmp_path, loopback_url):
     """mpremote's own installer, an HTTP server, and the 32-bit MicroPython that imports what it got."""
     (tmp_path / "lib").mkdir()
@@ -108,16 +140,6 @@ def test_one_version_everywhere():
     assert f'version="{release}"' in (ROOT / "firmware" / "manifest.py").read_text()
     headings = [line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## ")]
     assert headings[0] == "## Unreleased" if ".dev" in version else headings[0].startswith(f"## {release}")
-
-
-def test_a_firmware_freezes_what_a_board_loads_and_nothing_of_cpython(monkeypatch):
-    frozen: dict[str, list[str]] = {}
-    monkeypatch.chdir(ROOT / "firmware")
-    steps = {"metadata": lambda **_: None, "module": lambda name: frozen.setdefault("", []).append(name)}
-    steps["package"] = lambda name, files=(), **_: frozen.update({name: list(files)})
-    exec(Path("manifest.py").read_text(), steps)
-    assert frozen["picoswarm"] == package.device_modules()
-    assert "swarmboard" in frozen and set(frozen[""]) == {"boot.py", "main.py", "apps.py", "landing.py"}
 
 
 @pytest.mark.parametrize("board", boards.boards(), ids=lambda board: board["board"])

@@ -13,6 +13,7 @@ import pytest
 import structlog
 from mining import mine, mine_more
 from picoswarm_gateway.families.bitcoin import messages as m
+from picoswarm_gateway.families.bitcoin import peers as peers_module
 from picoswarm_gateway.families.bitcoin.bip324 import DialTransport
 from picoswarm_gateway.families.bitcoin.chain import Chain
 from picoswarm_gateway.families.bitcoin.follower import Follower
@@ -335,5 +336,19 @@ def test_we_know_ourselves_by_the_number_in_version():
             peers._table.transport = "v1"
             await until(lambda: peers.counts["failed"] >= 1)
             assert not peers.up()
+
+    asyncio.run(story())
+
+
+def test_one_address_of_the_internet_cannot_take_all_places(monkeypatch):
+    monkeypatch.setattr(peers_module, "is_of_the_internet", lambda ip: True)
+
+    async def story():
+        async with listener() as peers:
+            ends = [await asyncio.open_connection(HOST, peers.listening_on) for _ in range(6)]
+            await until(lambda: peers.counts["inbound"] + peers.counts["turned_away"] == 6)
+            assert peers.counts["inbound"] == peers_module.PER_IP
+            for _, writer in ends:
+                writer.close()
 
     asyncio.run(story())

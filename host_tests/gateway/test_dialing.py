@@ -44,7 +44,7 @@ class Peers(Family):
             self.connected.discard(address)
 
 
-def run(story, wanted: int = 2, **answers: bool) -> None:
+def run(story, wanted: int = 2, kind: type[Peers] = Peers, **answers: bool) -> None:
     async def framed() -> None:
         waits: list[float] = []
 
@@ -52,7 +52,7 @@ def run(story, wanted: int = 2, **answers: bool) -> None:
             waits.append(seconds)
             await asyncio.sleep(0)
 
-        family = Peers(wanted, answers)
+        family = kind(wanted, answers)
         dialing = Dialing(family, Loops(structlog.get_logger("test")), sleep)
         dialing.start()
         try:
@@ -124,3 +124,17 @@ def test_a_family_that_dials_by_itself_is_left_alone():
         assert not family.dialed and not waits
 
     run(story, wanted=0, a=True)
+
+
+def test_nobody_else_takes_the_place_of_who_is_always_dialed():
+    class Static(Peers):
+        def __init__(self, wanted: int, answers: dict[str, bool]) -> None:
+            super().__init__(wanted, answers)
+            self.always = ["mine"]
+
+    async def story(family: Peers, waits: list[float]) -> None:
+        await until(lambda: len(family.connected) == 1 and family.dialed["mine"] > 5)
+        family.answers["mine"] = True
+        await until(lambda: "mine" in family.connected and len(family.connected) == 2)
+
+    run(story, wanted=1, kind=Static, mine=False, a=True, b=True)

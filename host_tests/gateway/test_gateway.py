@@ -47,7 +47,7 @@ def test_a_board_calls_the_verbs_of_a_family(mesh):
     async def story():
         async with Gateway(mesh.config(), [Echo()]) as gateway, mesh.node("board", gateway) as node:
             await until(node.sessions)
-            assert await node.request(gateway.id, "gateway") == b"time mailbox echo"
+            assert await node.request(gateway.id, "gateway") == b"time mailbox update echo"
             assert await node.request(gateway.id, "echo/say", b"hello") == node.id[:4] + b"hello"
             with pytest.raises(RequestError, match="nothing said"):
                 await node.request(gateway.id, "echo/say", b"")

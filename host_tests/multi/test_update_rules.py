@@ -328,6 +328,18 @@ def test_a_flash_that_fills_up_on_the_way_is_told_and_tried_again_later(tmp_path
     run(tmp_path, scenario)
 
 
+def test_a_flash_that_keeps_failing_is_left_alone_for_longer_each_time(tmp_path):
+    async def scenario(scene):
+        scene.begin()
+        rests = []
+        for _ in range(9):
+            scene.updater.rest()
+            rests.append(scene.updater._rests_s - scene.updater._uptime)
+        assert rests == [60, 120, 240, 480, 960, 1920, 3840, 3840, 3840]
+
+    run(tmp_path, scenario)
+
+
 def test_one_update_at_a_time_and_the_newer_takes_the_place_of_the_older(tmp_path):
     async def scenario(scene):
         old, new = made(3), made(4, {"app.py": b"newer"})

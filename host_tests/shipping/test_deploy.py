@@ -190,6 +190,19 @@ def test_a_second_power_cut_while_the_files_land_at_the_next_start_changes_nothi
         assert holds(board.port, new)
 
 
+def test_a_blank_board_that_was_cut_after_the_rename_is_deployed_again(tmp_path):
+    first, second = release(1), release(2)
+    with PtyBoard(tmp_path / "flash") as board:
+        remote = Remote(board.port)
+        todo = deploy.plan(first, remote.inventory([], [deploy.STAGE]))
+        deploy._stage(remote, todo, todo.changed, lambda *_: None)
+        remote.execute("import os; os.rename('/.stage', '/.ready')", is_resumed=True)
+        board.power_off()
+        board.power_on()
+        assert bring(board.port, second)["written"]
+        assert holds(board.port, second)
+
+
 def test_the_library_goes_into_romfs_and_leaves_the_file_system(there):
     files = release(1)
     bring(there.port, files)

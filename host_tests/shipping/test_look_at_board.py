@@ -1,6 +1,7 @@
 """`picoswarm doctor`, `monitor`, `up`, `checklist` and Improv: on a 32-bit MicroPython at a pty, and the firmware's own
 Improv service at another."""
 
+import dataclasses
 import json
 import os
 import pty
@@ -9,12 +10,15 @@ import tty
 
 import pytest
 from click.testing import CliRunner
+from images import esp_firmware
 from picoswarm_tools.cli import main
 from picoswarm_tools.shipping import board as boards
-from picoswarm_tools.shipping import doctor, payload
+from picoswarm_tools.shipping import doctor, payload, up
 from picoswarm_tools.shipping.exits import Failed
+from picoswarm_tools.shipping.fit import lacks_heap
 from picoswarm_tools.shipping.improv import Client, codec
 from picoswarm_tools.shipping.payload import File
+from picoswarm_tools.shipping.provisioning import with_settings
 from pty_board import PtyBoard
 
 MAIN = b"""
@@ -45,7 +49,8 @@ def small(monkeypatch):
 
 def run(*arguments):
     """(exit status, output) of a command."""
-    done = CliRunner().invoke(main, [str(word) for word in arguments])
+    environment = {"PICOSWARM_WIFI_PASSWORD": "correct horse"}
+    done = CliRunner().invoke(main, [str(word) for word in arguments], env=environment)
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, done.output.replace("│", " ")
 
@@ -59,12 +64,65 @@ def test_a_blank_board_is_up_in_one_command_and_the_doctor_says_what_is_next(the
     assert "picoswarm deploy" in next_step()
     command = ["up", small, there.port, "--folder", tmp_path / "mesh", "--name", "kitchen", "--timeout", 20, "--json"]
     code, output = run(*command)
+    assert code == 0 and "has no Wi-Fi yet" in json.loads(output)["said"], output
+    command += ["--wifi", "home"]
+    code, output = run(*command)
     assert code == 0, output
     facts = json.loads(output)
-    assert facts["said"].endswith("kitchen") and facts["deploy"]["written"] and facts["provision"]["written"]
+    assert facts["said"].endswith("kitchen") and facts["provision"]["written"]
     assert "picoswarm monitor" in next_step()
     again = json.loads(run(*command)[1])
     assert not again["deploy"]["written"] and not again["provision"]["written"]
+
+
+def test_a_dry_run_of_it_makes_no_mesh_and_leaves_the_board_blank(there, small, tmp_path):
+    command = ["up", small, there.port, "--folder", tmp_path / "mesh", "--timeout", 20, "--dry-run", "--json"]
+    code, output = run(*command)
+    assert code == 0 and not json.loads(output)["provision"]["written"], output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["flash", "flash.rom"]
+
+
+def test_a_board_without_room_for_the_library_is_told_before_anything_is_written(there, tmp_path, monkeypatch):
+    esp = dataclasses.replace(next(each for each in boards.all_boards() if each.name == "ESP32_GENERIC"), arch="x86")
+    monkeypatch.setattr(boards, "all_boards", lambda: [esp])
+    command = ["up", esp.name, there.port, "--folder", tmp_path / "mesh"]
+    code, output = run(*command)
+    said = " ".join(output.split())
+    assert code == 1 and "Nothing was written" in said and "picoswarm firmware ESP32_GENERIC" in said, output
+    assert "--romfs" in said and "--discovery" in said and not (tmp_path / "mesh").exists()
+    stock, frozen = tmp_path / "stock.bin", tmp_path / "frozen.bin"
+    stock.write_bytes(esp_firmware())
+    frozen.write_bytes(esp_firmware() + b"picoswarm/errors.py\0")
+    assert "Nothing was written" in run(*command, "--image", stock)[1]
+    flashed = []
+    monkeypatch.setattr(up, "flash_image", lambda board, port, data, **more: flashed.append(data) or {})
+    assert run(*command, "--image", frozen, "--dry-run")[0] == 0 and flashed
+    assert run(*command, "--image", stock, "--discovery", "--dry-run")[0] == 0
+
+
+def test_memory_beside_the_chip_is_room_enough():
+    esp, pico = (next(each for each in boards.all_boards() if each.name == name) for name in ("ESP32_GENERIC", "RPI_PICO_W"))
+    assert lacks_heap(esp, False) and lacks_heap(esp, False, 160_000) and not lacks_heap(esp, True)
+    assert not lacks_heap(esp, False, 4_000_000) and not lacks_heap(pico, False, 150_000)
+
+
+def test_discovery_alone_is_one_setting_among_the_others():
+    board = boards.all_boards()[0]
+    more = up.settings_of(board, None, None, (), is_discovery=True)["more"]
+    assert with_settings({"profile": {"records": 32}, "name": "x"}, None, None, (), more) == {
+        "profile": {"records": 32, "links": 0},
+        "name": "x",
+    }
+
+
+def test_a_pico_that_is_asked_to_go_to_bootsel_mode_is_found_at_its_old_port(there, small, tmp_path, monkeypatch):
+    monkeypatch.setattr(up, "usb_ports", lambda: [(there.port, "Raspberry Pi")])
+    monkeypatch.setattr(up, "flash_image", lambda *_, **more: {"drive": "/media/RPI-RP2"})
+    image = tmp_path / "firmware.uf2"
+    image.write_bytes(b"picoswarm/errors")
+    command = ["up", small, there.port, "--image", image, "--folder", tmp_path / "mesh", "--wifi", "home", "--name", "den"]
+    code, output = run(*command, "--timeout", 20, "--json")
+    assert code == 0 and json.loads(output)["port"] == there.port, output
 
 
 def test_the_doctor_knows_what_each_board_lacks():

@@ -91,6 +91,8 @@ def test_an_invitation_makes_another_folder_a_member(tmp_path):
     assert code == 0, output
     ours, theirs = Store(str(tmp_path / "house")), Store(str(tmp_path / "friend"))
     assert ours.read(NETWORK) == theirs.read(NETWORK)
+    assert run("provision", "--folder", tmp_path / "third", "--join", "-", input=f"{url}\n")[0] == 0
+    assert Store(str(tmp_path / "third")).read(NETWORK) == ours.read(NETWORK), "and no shell's history has it"
     assert not (tmp_path / "friend.operator").exists()  # the key that signs changes stays with its owner
     code, output = run("provision", "--folder", tmp_path / "house", "--invite")
     assert code == 0 and url in output and "█" in output, output

@@ -144,7 +144,8 @@ class Churn:
         assert sessions <= set(self.told), "sessions that nobody has ended"
 
 
-def test_a_thousand_connects_and_disconnects_leave_nothing():
+def test_a_thousand_connects_and_disconnects_leave_nothing(monkeypatch):
+    monkeypatch.setattr("picoswarm.missed.miss", lambda *_contact: None)  # or who was cut off meets again
     seed = int(os.environ.get("SEED", "11"))
     print(f"seed {seed}", file=sys.stderr)
     churn = Churn(seed)

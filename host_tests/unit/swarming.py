@@ -78,10 +78,14 @@ class _Discovery:
     codec = _Codec
     table = _Nobody
     uptime = 0
-    anchors = ()
+    found = None
 
     def __init__(self):
-        self.site = self
+        self.site = self.upkeep = self
+        self.anchors = []
+
+    def random_ms(self, limit):
+        return 0
 
     def is_onlink(self, ip):
         return ip[0] == 10 or ip[0] == 127

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 
 from swarmboard import config
 from swarmboard.boots import Boots
@@ -96,6 +97,18 @@ def test_a_network_that_is_away_does_not_end_it_for_long():
     assert ending == RESTART and 3590 <= second <= 3601 and made.station.resets > 5
 
 
+def test_an_access_point_that_is_away_for_hours_does_not_bring_safe_mode():
+    boot(6)
+    made = supervisor()
+    made.station.is_there = False
+    assert pass_time(made, 3700)[1] == RESTART and counted() == 0, "the program did not run"
+    boot(7)
+    made = supervisor(is_safe=True, safe_min=1000)
+    made.station.is_there = False
+    assert pass_time(made, 3700)[1] == RESTART and counted() == 7
+    boot(0)
+
+
 def test_a_boot_is_good_once_the_node_has_run_for_a_minute():
     boot(4)
     made = supervisor()
@@ -104,6 +117,44 @@ def test_a_boot_is_good_once_the_node_has_run_for_a_minute():
     pass_time(made, 1)
     assert counted() == 0
     boot(0)
+
+
+def test_a_flash_that_cannot_confirm_an_update_does_not_end_the_life_of_a_good_program():
+    class Apps:
+        def confirm():
+            raise OSError(28)
+
+    boot(4)
+    made = supervisor()
+    made.node = Node()
+    sys.modules["apps"] = Apps
+    try:
+        assert pass_time(made, 100) == (100, None) and counted() == 0
+    finally:
+        del sys.modules["apps"]
+    boot(0)
+
+
+def test_a_node_without_sessions_keeps_no_log_and_its_program_runs_all_the_same():
+    class Discovery(Node):
+        def log(self, line):
+            raise ValueError("its profile has links=0")
+
+    made = supervisor()
+    made.board.log("boot: power on")
+    made.board.started(Discovery())
+    made.board.log("hello")
+    assert made.board.node
+
+
+def test_a_sleep_of_no_time_is_not_one_for_ever():
+    async def ask(board):
+        task = asyncio.create_task(board.sleep(0.0001))
+        await asyncio.sleep_ms(5)
+        task.cancel()
+        return board.ending
+
+    assert asyncio.run(ask(supervisor().board)) == ("sleep", 1)
 
 
 def test_a_program_that_failed_has_its_log_read_and_then_ends_it_as_a_bad_boot():

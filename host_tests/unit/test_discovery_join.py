@@ -107,6 +107,46 @@ def test_a_missing_bootstrap_is_pinged_every_minute_and_found_again():
     assert b.nodes() == [a.own_id] and b.upkeep.is_joined
 
 
+def test_a_peer_whose_session_was_cut_off_is_asked_until_it_answers():
+    from picoswarm.missed import miss
+
+    link = Link()
+    a, b = link.add(0), link.add(1)
+    asked = []
+
+    def is_lost(source, to, data):
+        if source == b.site.ip:
+            asked.append(link.now)
+        return True
+
+    link.is_lost = is_lost
+    link.pass_ms(20000)
+    miss(b.upkeep, a.own_id, a.site.ip, PORT, link.now)
+    link.pass_ms(58000)
+    assert not asked and not b.upkeep.found
+    link.pass_ms(300000)
+    assert len(asked) >= 2
+    link.is_lost = lambda source, to, data: False
+    link.pass_ms(185000)
+    assert b.nodes() == [a.own_id] and b.upkeep.is_joined
+    assert b.upkeep.found.id == a.own_id
+    link.pass_ms(600000)
+    assert not b.anchors  # it answered three times, and nobody wants more
+
+
+def test_two_missed_peers_are_asked_for_and_the_last_one_is_among_them():
+    from picoswarm.missed import miss
+
+    link = Link()
+    node = link.add(0)
+    for i in range(1, 9):
+        id32 = bytes((i,)) * 32
+        for _ in range(2):
+            miss(node.upkeep, id32, bytes((10, 0, 0, i)), PORT, link.now)
+            assert len(node.anchors) == min(i, 2) and node.anchors[-1].id == id32
+        assert i == 1 or node.anchors[0].id != id32
+
+
 def test_nothing_inbound_is_admitted_before_the_table_is_initialised_D26():
     from forms import encode_ping
     from link import Puppet

@@ -8,6 +8,7 @@ from swarming import (
     GATED,
     LOST,
     MINUTE,
+    PORT,
     SECOND,
     SELF,
     SILENT,
@@ -23,6 +24,17 @@ RUNTIMES = ("cpython", "small")  # two swarms and this file take more than 64 KB
 
 _C = Node(bytes(range(1, 33)))
 # The id of B is smaller than that of A.
+
+
+class Missed:
+    """What discovery tells of a missed peer that answered."""
+
+    port = PORT
+
+    def __init__(self, id32, ip):
+        self.id = id32
+        self.ip = ip
+        self.left = 720
 
 
 def _dialing(world, a, b):
@@ -138,6 +150,47 @@ def test_a_peer_that_rebooted_takes_the_place_of_its_old_session():
     world.join(a, b)
     assert b.recorder.words() == ["init", "add", "remove", "init", "add"] and b.closed() == [DUPLICATE]
     assert len(b.swarm.peers) == len(b.swarm.sessions) == 1
+
+
+def test_a_peer_whose_session_was_cut_off_is_missed_and_one_that_said_goodbye_is_not():
+    world = World()
+    a, b = world.pair()
+    world.cut(a.socket(b))
+    assert a.closed() == [LOST]
+    world.run(2 * SECOND)
+    (anchor,) = a.swarm._discovery.anchors
+    assert (anchor.id, anchor.ip, anchor.port) == (B.id, b.ip, PORT) and anchor.left > 100
+    world = World()
+    a, b = world.pair()
+    b.swarm.close(world.now)
+    world.run(2 * SECOND)
+    assert a.closed() == [BYE] and not a.swarm._discovery.anchors
+
+
+def test_a_missed_peer_that_answers_gets_a_session_though_all_links_are_in_use():
+    world = World()
+    a, b = world.pair(links=1, outbound=1)
+    c = world.add(_C, 3)
+    world.run(MINUTE)
+    discovery = a.swarm._discovery
+    discovery.found = found = Missed(_C.id, c.ip)
+    world.run(10 * SECOND)
+    assert a.session(c) and not a.session(b) and discovery.found is None and found.left > 1
+    discovery.found = found
+    world.run(2 * SECOND)
+    assert a.session(c) and found.left == 1  # asked for no more
+
+
+def test_a_missed_peer_that_has_no_place_is_not_dialed_again_and_again():
+    world = World()
+    a, b = world.pair()
+    c = world.add(_C, 3, links=1, outbound=1)
+    world.join(c, b)
+    c.swarm.manager.values[B.id] = 128  # protected
+    a.swarm._discovery.found = Missed(_C.id, c.ip)
+    world.run(MINUTE)
+    assert not a.session(c) and a.ends(BUSY) <= 1
+    assert [link.id for link in a.swarm.manager.links] == [B.id]
 
 
 def test_a_node_that_dials_itself_says_so_and_remembers():

@@ -2,6 +2,7 @@
 
 import sys
 
+from picoswarm.appslots import APP, UPDATE_KEY, AppState
 from picoswarm.errors import StoreError
 from picoswarm.slots import IDENTITY, NETWORK, NODES
 from picoswarm.store import Store
@@ -129,6 +130,16 @@ def test_only_keys_are_kept_there_and_only_where_they_change():
     assert Nvs.writes == 1
     files.files.clear()
     assert boot().read(NODES) is None
+
+
+def test_which_application_runs_is_forgotten_with_the_folder_that_it_is_in():
+    files, boot = board()
+    boot().write(UPDATE_KEY, bytes(32))
+    state = AppState()
+    state.switch(7)
+    boot().write(APP, state.encode())
+    files.files.clear()
+    assert boot().read(UPDATE_KEY) == bytes(32) and AppState.read(boot()).slot == 0
 
 
 def test_a_file_system_that_takes_no_writes_still_gives_the_board_its_keys_at_the_next_boot():

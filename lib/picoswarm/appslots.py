@@ -17,7 +17,7 @@ from .errors import Malformed
 from .slots import Kind
 
 UPDATE_KEY = Kind(8, "updkey")  # public half of the update key, 32 bytes
-APP = Kind(9, "app")
+APP = Kind(9, "app", is_key=False)  # goes with the folders of which it tells
 
 FOLDERS = ("", "app_a", "app_b")
 TRIES = 3  # starts without a word that all is well

@@ -94,6 +94,7 @@ class Boot:
 
         collect()
         from .discovery import Discovery
+
         if node.parts:
             Driver = node.parts[2]
         else:

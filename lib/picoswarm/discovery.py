@@ -76,9 +76,7 @@ class Discovery:
     """See the module. `ip`, `port`: the own address as peers on the same network see it; `prefix`: its network's bits;
     `pool`: the memory of the table, if it is there already."""
 
-    def __init__(
-        self, profile, identity, membership, rng, now, ip, port, tcp_port=0, capabilities=0, prefix=0, pool=None
-    ):
+    def __init__(self, profile, identity, membership, rng, now, ip, port, tcp_port=0, capabilities=0, prefix=0, pool=None):
         self.rng = rng  # rng(n): n random bytes
         self.now = now
         self.uptime = 0  # seconds

@@ -36,8 +36,7 @@ _REDUCES = const(2)  # after 20 minutes without a block the easiest target count
 _BIP94 = const(4)
 
 # The easiest target, as bits, and rules. A regtest chain always has the easiest.
-NETWORKS = {"main": (0x1D00FFFF, 1), "testnet4": (0x1D00FFFF, 7), "signet": (0x1E0377AE, 1), "regtest": (0x207FFFFF,
-0)}
+NETWORKS = {"main": (0x1D00FFFF, 1), "testnet4": (0x1D00FFFF, 7), "signet": (0x1E0377AE, 1), "regtest": (0x207FFFFF, 0)}
 
 
 def target(bits):

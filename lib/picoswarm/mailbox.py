@@ -1,9 +1,9 @@
 """Mail for nodes that sleep, kept by a gateway (docs/protocol.md 7.9). Loaded when the user does.
 
-    box = await node.gateway("mailbox")
-    await leave(box, other_id, b"wake me at six")     # for a node that is away now
-    await hear(box, ["garden/#"])                     # what is published while this node is away
-    async for mail in letters(box): ...               # after waking; it ends when the box is empty
+box = await node.gateway("mailbox")
+await leave(box, other_id, b"wake me at six")     # for a node that is away now
+await hear(box, ["garden/#"])                     # what is published while this node is away
+async for mail in letters(box): ...               # after waking; it ends when the box is empty
 """
 
 from collections import namedtuple

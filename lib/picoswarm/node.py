@@ -32,10 +32,10 @@ def _refuse(text):
 class Node:
     """One node of a mesh. Nothing happens before `start`, or `async with`, which starts it and closes it.
 
-        await node.keep(who, is_kept=True)            who, an id or "ip:port", is a permanent peer, dialed for ever; or not
-        node.protect(id, is_protected=True, value=0)  makes no room for others; else those of least value, 0-100, go first
-        node.disconnect(id, reason=0)                 ends the session; False: there is none
-        node.ban(id, minutes=60)                      has no session for so long, up to 254 minutes; 0 lifts the ban
+    await node.keep(who, is_kept=True)            who, an id or "ip:port", is a permanent peer, dialed for ever; or not
+    node.protect(id, is_protected=True, value=0)  makes no room for others; else those of least value, 0-100, go first
+    node.disconnect(id, reason=0)                 ends the session; False: there is none
+    node.ban(id, minutes=60)                      has no session for so long, up to 254 minutes; 0 lifts the ban
     """
 
     parts = None  # a host's own classes in the place of Swarm, Links and Driver

@@ -7,7 +7,7 @@ from .identity import Kept
 from .slots import Kind
 from .store import Store
 
-LIBP2P = Kind(8, "libp2p", copies=1)  # id 32 | signature 64
+LIBP2P = Kind(10, "libp2p", copies=1)  # id 32 | signature 64
 
 
 async def take_keys(identity, public_key, folder):

@@ -31,14 +31,15 @@ _HALF = const(0x8000)
 class Kind:
     """What one pair of slots holds. `interval_s`: least uptime between two writes, 0 for at once; `copies`: slots that
     hold the current payload once a write is complete. Keys ask for 2: either slot may rot, and a key that was dropped does
-    not stay behind in the older one."""
+    not stay behind in the older one. `is_key`: it stands in an ESP32's NVS besides, and comes back from there."""
 
-    def __init__(self, number, name, version=1, interval_s=0, copies=2):
+    def __init__(self, number, name, version=1, interval_s=0, copies=2, is_key=True):
         self.number = number
         self.name = name  # at most 8 characters: FAT then needs one directory entry, which is renamed in one sector
         self.version = version
         self.interval_s = interval_s
         self.copies = copies
+        self.is_key = is_key and copies > 1
 
 
 IDENTITY = Kind(1, "identity")
@@ -47,7 +48,7 @@ NODES = Kind(3, "nodes", interval_s=1800, copies=1)  # flash wears: half an hour
 SEED = Kind(4, "seed")
 BOOK = Kind(5, "book", interval_s=1800, copies=1)
 OPERATOR = Kind(6, "operator")  # see changes.py. Kind 7 is the operator's own, see picoswarm_gateway.keychange;
-# 8 and 9 are of updates, see appslots.py
+# 8 and 9 are of updates, see appslots.py; 10 is of libp2p, see p2pkey.py
 
 
 def _crc(head, payload):

@@ -80,7 +80,7 @@ class Store:
         at = self._newest(slots)
         if at is not None:
             return slots[at][1]
-        if self._vault and kind.copies > 1:
+        if self._vault and kind.is_key:
             try:
                 return decode_slot(kind, self._vault.recall(kind.name) or b"")[1]
             except Malformed:
@@ -96,7 +96,7 @@ class Store:
         or the kind's interval has not passed since its last write in this boot, or since the boot itself where an older
         copy can still be read. Raises StoreError; `read` then gives the old payload or the new one."""
         payload = bytes(payload)
-        if self._vault and kind.copies > 1:
+        if self._vault and kind.is_key:
             try:
                 self._vault.keep(kind.name, encode_slot(kind, 0, payload))
             except OSError:

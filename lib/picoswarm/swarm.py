@@ -97,6 +97,7 @@ class Swarm:
         self.is_busy = False  # `work` has more to do at once
         self.faults = 0  # reactors that raised; the last one is `fault`
         self.fault = None
+        self.cut_off = None  # the link of a session that was, see missed.py
         self.manager = self.make_manager(profile, identity.id, rng, now)
         self.manager.pick = self._pick
         self._door = Door()
@@ -303,6 +304,10 @@ class Swarm:
         self._resting = []
         for session in list(self.sessions):
             self._look_after(session, now)
+        if self.cut_off or self._discovery.upkeep.found:
+            from .missed import look_for  # not before a session was cut off
+
+            look_for(self, self._discovery.upkeep)
 
     def _rest(self, reactor, error):
         """A reactor raised in its own business. What it left undone would be due at once, again and again."""
@@ -349,7 +354,7 @@ class Swarm:
         anchors = self._discovery.anchors
         if anchors and draw < _ANCHOR and self._discovery.uptime > _ALONE_S:
             anchor = anchors[draw % len(anchors)]
-            if anchor.is_missing:  # it answers no datagrams, as when the network key changed meanwhile
+            if anchor.is_missing and not anchor.left:  # it answers no datagrams, as when the network key changed meanwhile
                 return anchor.id, anchor.ip, anchor.port
         if book and draw & 1:
             found = book.pick(_NEW_PERCENT, self._discovery.uptime)
@@ -582,6 +587,8 @@ class Swarm:
         self.manager.closed(session.link, reason, self.now)
         if was_open:
             self._events.append((CLOSED, session, reason))
+            if reason == _SILENT or reason == _LOST:
+                self.cut_off = session.link
         for parked in list(self._parked):
             if parked.id == session.id:
                 self._parked.remove(parked)

@@ -29,7 +29,8 @@ _IDLE_S = const(10)  # what serving takes goes when nobody asked for so long
 _ANSWER_MS = const(10_000)
 _AGAIN_S = const(3600)  # a peer is asked again
 _NEED_S = const(30)  # the same, while nobody is known to have what is wanted
-_RETRY_S = const(60)  # after trouble with the flash
+_RETRY_S = const(60)  # after trouble with the flash; twice as long each time, or a worn one is written to death
+_DOUBLED_MOST = const(6)  # times: about an hour
 _PER_S = const(40)  # pieces that are handed out in a second, to all together
 
 
@@ -70,7 +71,7 @@ class Updater:
         self._held = None  # what runs here, while somebody asks for it
         self._asked = {}  # by id: [session, uptime when it was asked, whether it has what is fetched]
         self._is_asking = False
-        self._rests_s = 0  # until then nothing is begun
+        self._rests_s = self._troubles = 0  # until then nothing is begun; how often that was so
         self._second = self._served = 0
         self._task = None
 
@@ -287,8 +288,9 @@ class Updater:
         return consider, resume, pull
 
     def rest(self):
-        """Nothing is begun for a while, and then everybody is asked anew."""
-        self._rests_s = self._uptime + _RETRY_S
+        """Nothing is begun for a while, longer each time, and then everybody is asked anew."""
+        self._rests_s = self._uptime + (_RETRY_S << self._troubles)
+        self._troubles = min(self._troubles + 1, _DOUBLED_MOST)
         self._asked.clear()
 
     def leave(self):

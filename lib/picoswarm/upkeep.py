@@ -3,6 +3,7 @@ D26, D29). Pure.
 
 A node knows three kinds of contacts before it knows anyone: bootstrap and permanent nodes (anchors, asked again for ever),
 seeds saved from an earlier life, and the senders of beacons. The last two are hints: asked once, and proven like anyone.
+Later, peers whose session was cut off are asked for, too: they may be all that is left to know of a part of the mesh.
 
     no live node: ask all contacts, send a beacon; again each 5 s, after half a minute doubled up to 5 min
     a contact answered: self lookup; while it finds fewer nodes than a full result, again after 1 s, doubled
@@ -34,10 +35,13 @@ _ENOUGH = const(8)  # live entries with which beacons are ignored
 _YOUNG_S = const(60)  # uptime during which silent contacts are asked again and again: all start at once, or the link is bad
 _RETRY_MS = const(1000)
 _AGAIN_MS = const(2000)  # before a node that was silent in the lookup of a young table is pinged again
+_ANSWERS = const(3)  # after which a missed peer is asked no more
 
 
 class Anchor:
-    """A bootstrap or permanent node; `id` None: not known yet."""
+    """A bootstrap or permanent node, `id` None: not known yet. A missed peer (missed.py) is asked `left` times more."""
+
+    left = 0
 
     def __init__(self, id32, ip, port, now):
         self.id = id32
@@ -59,6 +63,7 @@ class Upkeep:
         self._refresh_span_s = profile.refresh_max_s - profile.refresh_min_s
         self._sends_beacons = profile.beacon
         self.anchors = []
+        self.found = None  # a missed peer answered: for whoever has sessions
         self._hints = []  # [id, ip, port, due, is_beacon]
         self._start = now
         self._begin_at = self._refresh_at = ticks_add(now, profile.start_ms * node.rng(1)[0] >> 8)
@@ -73,7 +78,7 @@ class Upkeep:
         self.is_joined = False  # a self lookup has ended with somebody
         self.has_beacon = False  # one is to be sent
 
-    def _random_ms(self, limit):
+    def random_ms(self, limit):
         """A random number below `limit` (up to 2**22)."""
         two = self._node.rng(2)
         return limit * (two[0] << 8 | two[1]) >> 16 if limit < 16384 else (limit >> 8) * two[0]
@@ -94,7 +99,7 @@ class Upkeep:
             return False
         due = now
         if is_beacon:
-            due = ticks_add(now, self._random_ms(_BEACON_DELAY_MS))
+            due = ticks_add(now, self.random_ms(_BEACON_DELAY_MS))
         elif ticks_diff(self._begin_at, now) > 0:
             due = self._begin_at
         self._hints.append([id32, ip, port, due, is_beacon])
@@ -125,7 +130,11 @@ class Upkeep:
                 self._is_settled = False  # others may have been away with it
                 self._settle_ms = _SETTLE_MS
             anchor.is_missing = False
-            anchor.due = ticks_add(self._node.now, self._refresh_ms)
+            if anchor.left:
+                anchor.left = min(anchor.left, _ANSWERS)
+                self.found = anchor
+            else:
+                anchor.due = ticks_add(self._node.now, self._refresh_ms)
         elif not is_answered:
             if self.is_joined and self._node.uptime < _YOUNG_S:
                 self._again(bytes(request.peer[:32]), request.ip, request.port)
@@ -162,11 +171,11 @@ class Upkeep:
         if found < self._result:
             wait = self._ramp_ms
             self._ramp_ms = min(2 * wait, self._refresh_ms)
-            wait += self._random_ms(wait >> 2)
+            wait += self.random_ms(wait >> 2)
         elif not self._is_calm(lookup):
             wait = self._settle_ms
             self._settle_ms = wait + (wait >> 1)
-            wait += self._random_ms(wait >> 1)
+            wait += self.random_ms(wait >> 1)
         else:
             self._ramp_ms = _RAMP_MS
             two = node.rng(2)
@@ -249,7 +258,12 @@ class Upkeep:
     def _ask_anchor(self, anchor, now):
         node = self._node
         anchor.due = ticks_add(now, self._anchor_ms)
-        if anchor.id is not None:
+        if anchor.left:
+            anchor.due = ticks_add(anchor.due, self.random_ms(2 * self._anchor_ms))  # not all at once
+            anchor.left -= 1
+            if not anchor.left:
+                return self.anchors.remove(anchor)
+        elif anchor.id is not None:
             record = node.table.find(anchor.id, 0, 32)
             if record >= 0 and node.table.is_live(record):
                 anchor.is_missing = False
@@ -280,7 +294,7 @@ class Upkeep:
         wait = self._alone_ms
         self._alone_ms = min(2 * wait, _ALONE_MAX_MS)
         wait = max(wait, _ALONE_MIN_MS)
-        self._refresh_at = ticks_add(now, wait + self._random_ms(wait >> 2))
+        self._refresh_at = ticks_add(now, wait + self.random_ms(wait >> 2))
         for anchor in self.anchors:
             if ticks_diff(anchor.due, now) > 0 and anchor.is_missing:
                 anchor.due = now

@@ -15,6 +15,11 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -183,16 +188,31 @@ def write_folder(
     return membership, save(store, membership), operator if is_first else None
 
 
+@contextmanager
+def dry_folder(folder: Path) -> Iterator[Path]:
+    """A copy of a node's folder, for its owner only, that goes again: to find out what would be done to it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch, "folder")
+        if folder.is_dir():
+            shutil.copytree(folder, copy)
+        yield copy
+
+
 def taken_over(copy_from: Path | None, join: str | None) -> tuple[Membership | None, bytes | None]:
     """Membership and operator file of another folder or of an invitation. Raises Refused, and Failed for a damaged one."""
     if join is not None:
-        return accept(join)
+        return accept(_told_invitation() if join == "-" else join)
     if copy_from is None:
         return None, None
     source = load(Store(str(copy_from)))
     if source is None:
         raise Refused(f"{copy_from} holds no network key.")
     return source, Store(str(copy_from)).read(OPERATOR)
+
+
+def _told_invitation() -> str:
+    """An invitation from standard input, where neither `ps` nor a shell's history has it, nor a screen."""
+    return click.prompt("Invitation", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
 
 
 def to_board(port: str, folder: Path, membership: Membership, force: bool, settings: dict) -> dict:
@@ -224,7 +244,7 @@ def to_board(port: str, folder: Path, membership: Membership, force: bool, setti
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Join the mesh of another node's folder: its network key, and the public halves of operator and update key.",
 )
-@click.option("--join", metavar="URL", help="Join the mesh of an invitation.")
+@click.option("--join", metavar="URL", help="Join the mesh of an invitation; - asks for it, and no history keeps it.")
 @click.option(
     "--operator",
     type=click.Path(file_okay=False, path_type=Path),

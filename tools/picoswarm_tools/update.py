@@ -7,7 +7,7 @@ import functools
 import json
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ import rich_click as click
 from picoswarm.appslots import UPDATE_KEY
 from picoswarm.errors import PicoswarmError
 from picoswarm.store import Store
-from picoswarm_gateway.client import Client, NoAnswer
-from picoswarm_gateway.commands import URL, WAIT_S, raised
+from picoswarm_gateway.client import Client
+from picoswarm_gateway.commands import reaching_gateway
 from picoswarm_gateway.families.update import bundle as bundles
 from picoswarm_gateway.families.update import keyfile
 from picoswarm_gateway.families.update.bundle import Bundle, Refused
@@ -49,28 +49,6 @@ def _refusing(function: Callable[..., None]) -> Callable[..., None]:
             raise click.ClickException(str(error)) from None
 
     return run
-
-
-def _gateway(function: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """Options by which a command reaches a gateway; its coroutine function gets a Client first."""
-
-    async def ask(url: str, token: str, rest: dict[str, Any]) -> None:
-        async with Client(url, token, WAIT_S) as client:
-            await function(client, **rest)
-
-    @functools.wraps(function)
-    def run(url: str, token: str, token_file: Path | None, **rest: Any) -> None:
-        if token_file:
-            token = token_file.read_text("utf-8").strip()
-        try:
-            asyncio.run(ask(url, token, rest))
-        except NoAnswer as error:
-            raise raised(error) from None
-
-    run = click.option("--token", envvar="PICOSWARM_TOKEN", default="", help="What writes need (or PICOSWARM_TOKEN).")(run)
-    exists = click.Path(exists=True, dir_okay=False, path_type=Path)
-    run = click.option("--token-file", type=exists, help="A file that holds it.")(run)
-    return click.option("--url", envvar="PICOSWARM_URL", default=URL, show_default=True, help="Of the gateway.")(run)
 
 
 @click.group(epilog=EXIT)
@@ -152,7 +130,7 @@ def make(source: Path, version: int, boards: tuple[str, ...], key: Path, output:
 @update.command(epilog=EXIT)
 @click.argument("bundle", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @_refusing
-@_gateway
+@reaching_gateway
 @_json
 async def push(client: Client, bundle: Path, as_json: bool) -> None:
     """Hand BUNDLE to a gateway, which offers it to the mesh."""
@@ -167,7 +145,7 @@ async def push(client: Client, bundle: Path, as_json: bool) -> None:
 
 @update.command(epilog=EXIT)
 @_refusing
-@_gateway
+@reaching_gateway
 @click.option(
     "--wait", type=float, default=0.0, metavar="SECONDS", help="Until every board that has updates runs the newest."
 )

@@ -7,7 +7,10 @@ class Kind:
     version: int
     interval_s: int
     copies: int
-    def __init__(self, number: int, name: str, version: int = 1, interval_s: int = 0, copies: int = 2) -> None: ...
+    is_key: bool
+    def __init__(
+        self, number: int, name: str, version: int = 1, interval_s: int = 0, copies: int = 2, is_key: bool = True
+    ) -> None: ...
 
 IDENTITY: Kind
 NETWORK: Kind

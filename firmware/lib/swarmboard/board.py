@@ -17,7 +17,7 @@ class Board:
         """A line for the serial console, and for whoever reads this node's log over the mesh."""
         print(text)
         if self.node:
-            self.node.log(text)
+            self._keep(text)
         elif len(self._early) < 16:
             self._early.append(text)
 
@@ -25,8 +25,14 @@ class Board:
         """The node runs: it takes what was said before."""
         self.node = node
         for line in self._early:
-            node.log(line)
+            self._keep(line)
         self._early = []
+
+    def _keep(self, line):
+        try:
+            self.node.log(line)
+        except Exception:
+            pass  # LocalError of a profile without sessions: nobody could read it
 
     async def restart(self):
         """Leave the mesh in order and start the board anew. Does not return."""
@@ -34,7 +40,7 @@ class Board:
 
     async def sleep(self, seconds):
         """Leave the mesh in order and sleep deeply: the board starts anew afterwards. Does not return."""
-        await self._end("sleep", int(seconds * 1000))
+        await self._end("sleep", max(1, int(seconds * 1000)))  # 0 is for ever
 
     async def _end(self, how, ms):
         self.ending = how, ms

@@ -69,7 +69,7 @@ class Provisioning:
                 _send(self._service.connected())
             else:
                 _send(self._service.failed())
-        except OSError as error:
+        except Exception as error:  # whatever the radio or the flash has: the line is served on
             print("Wi-Fi:", repr(error))
             _send(self._service.failed(improv.UNKNOWN_ERROR))
         finally:
@@ -85,16 +85,21 @@ class Provisioning:
         except config.Mistake as mistake:
             print(mistake)
             return False
-        # The country stays, which Improv does not tell.
-        self._station.wifi = dict(before or {}, ssid=ssid, password=password)
-        self._station.connect()
-        for turn in range(_JOIN_MS // _TURN_MS):
-            await sleep_ms(_TURN_MS)
-            if self._station.is_up():
-                config.save_wifi(ssid, password)
-                return True
-            if turn * _TURN_MS >= _SURE_MS and self._station.why() == "wrong password":
-                break
+        is_kept = False
+        try:
+            # The country stays, which Improv does not tell.
+            self._station.wifi = dict(before or {}, ssid=ssid, password=password)
+            self._station.connect()
+            for turn in range(_JOIN_MS // _TURN_MS):
+                await sleep_ms(_TURN_MS)
+                if self._station.is_up():
+                    config.save_wifi(ssid, password)
+                    is_kept = True
+                    return True
+                if turn * _TURN_MS >= _SURE_MS and self._station.why() == "wrong password":
+                    break
+        finally:
+            if not is_kept:
+                self._station.wifi = before
         print("Wi-Fi:", self._station.why())
-        self._station.wifi = before
         return False

@@ -123,6 +123,8 @@ class Supervisor:
             self._question = asyncio.create_task(self._ask())
         if action == REBOOT:
             self.board.log("network: no sign of life for too long; the board restarts")
+            if not self.node and not self.is_safe:
+                self._count("good")  # the program never ran: an access point that is away is not held against it
             return RESTART
         if action == NOTHING:
             return None
@@ -189,9 +191,12 @@ class Supervisor:
         """This boot is a good one, and so is the program that it runs."""
         if not self._is_good and not self.is_safe and self._fails_in_ms is None:
             self._is_good = True
+            try:
+                if "apps" in sys.modules:
+                    sys.modules["apps"].confirm()
+            except Exception as error:  # a full or worn flash: the program runs, and an update of it is on trial still
+                self.tell(error)
             self._count("good")
-            if "apps" in sys.modules:
-                sys.modules["apps"].confirm()
 
     def _code(self):
         if self._identify_ms:

@@ -38,6 +38,7 @@ class Family:
 
     def __init__(self) -> None:
         self.verbs: dict[str, Verb] = {}
+        self.always: list[str] = []  # addresses of `discover` that are dialed beside those, and by their own places
 
     async def start(self, gateway: Gateway) -> None:
         """Begin to serve. It returns soon; the gateway dials after it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from ..loops import Loops
 from . import Family, Unreachable
@@ -34,7 +35,8 @@ class Dialing:
     def start(self) -> None:
         """Begin to dial."""
         name = f"{self._family.name}: dialing"
-        self._tasks = [self._loops.begin(name, self._keep_one) for _ in range(self._family.wanted)]
+        places = [*self._family.always, *[""] * self._family.wanted]
+        self._tasks = [self._loops.begin(name, partial(self._keep_one, address)) for address in places]
 
     async def stop(self) -> None:
         """End the connections, as their `dial` ends them when it is cancelled."""
@@ -44,9 +46,11 @@ class Dialing:
                 task.cancel()
             _, left = await asyncio.wait(left, timeout=LAST_S)
 
-    async def _keep_one(self) -> None:
+    async def _keep_one(self, only: str) -> None:
+        """A connection to whoever is found, or to one of those that are always dialed, whose places nobody else takes."""
         while True:
             found = [address for address in await self._family.discover() if address not in self._busy]
+            found = [each for each in found if (each == only if only else each not in self._family.always)]
             if not found:
                 await self._sleep(LOOK_S)
                 continue

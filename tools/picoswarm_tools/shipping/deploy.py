@@ -19,6 +19,7 @@ import rich_click as click
 from . import payload, progress
 from .board import Board, BoardName
 from .exits import Failed
+from .fit import advice, lacks_heap
 from .payload import File
 from .remote import Remote, romfs_image
 
@@ -38,7 +39,9 @@ for name in os.listdir({stage!r}):
     if name not in {keep!r}:
         os.remove({stage!r} + "/" + name)
 """
-# In one program: the check, the rename that decides, and the landing. What has not the right hash is thrown away.
+# In one program: the check, the rename that decides, and the landing. What has not the right hash is thrown away. A board
+# whose first deployment was cut after its rename has no boot.py that would land it: what is left of it goes, since the list
+# of this one begins with what is there now.
 _LAND = """
 import hashlib, os
 bad = 0
@@ -53,6 +56,11 @@ for name, wanted in {wanted!r}.items():
         os.remove({stage!r} + "/" + name)
         bad += 1
 if not bad:
+    try:
+        os.remove(READY + "/list")
+        land()
+    except OSError:
+        pass
     os.rename({stage!r}, READY)
     land()
 print('\\npicoswarm:{{"bad": %d}}' % bad)
@@ -222,7 +230,9 @@ def deploy_board(
     facts = deploy_files(remote, files, there, is_dry, report)
     if resets and (facts["written"] or (rom and rom["written"])):
         remote.reset()
-    return {"board": board.name, "machine": there["machine"], "version": there["version"]} | facts | {"rom": rom}
+    is_tight = not is_rom and lacks_heap(board, there["frozen"], there["free"])
+    about = {"board": board.name, "machine": there["machine"], "version": there["version"], "fits": not is_tight}
+    return about | facts | {"rom": rom}
 
 
 @click.command()
@@ -252,6 +262,8 @@ def deploy(
         return
     for path in facts["removed"]:
         click.echo(f"  - {path}")
+    if not facts["fits"]:
+        click.echo(f"A node with sessions will not start there. {advice(board)}", err=True)
     would = "Would copy" if dry_run else "Copied"
     click.echo(f"{would} {len(facts['changed'])} files ({facts['bytes']:,} bytes), {facts['kept']} were right already")
     if facts["rom"]:

@@ -15,7 +15,10 @@ from .uf2 import BLOCK, Uf2
 
 INFO = "INFO_UF2.TXT"
 _AT_ONCE = 64 * BLOCK
-PRESS = "Hold BOOTSEL while you plug the board in; a drive named RPI-RP2 or RP2350 appears."
+PRESS = (
+    "Hold BOOTSEL while you plug the board in; a drive named RPI-RP2 or RP2350 appears. A system that mounts no drives by "
+    "itself has to be told to."
+)
 
 
 def mounted() -> list[Path]:

@@ -76,9 +76,9 @@ class BoardFolder:
         return deploy_files(self.remote, files, self.there, is_dry, progress.nothing)
 
 
-def with_settings(config: dict, name: str | None, wifi: dict | None, bootstrap: tuple[str, ...]) -> dict:
-    """A board's configuration with what was given; the rest stays."""
-    config = dict(config)
+def with_settings(config: dict, name: str | None, wifi: dict | None, bootstrap: tuple[str, ...], more: dict) -> dict:
+    """A board's configuration with what was given; the rest stays, also within the objects of `more`."""
+    config = config | {key: {**config.get(key, {}), **value} for key, value in more.items()}
     if name is not None:
         config["name"] = name
     if wifi is not None:
@@ -100,16 +100,19 @@ def provision_board(
     seconds: float = 60,
 ) -> dict:
     """Bring a mesh's keys (`settle` writes them to the board's store, or refuses) and settings to the board at `port`;
-    returns what was done, without any key. `more`: further settings of the board. Raises what exits.py has, and what
-    `settle` does."""
+    returns what was done, without any key. `more`: further settings of the board, each an object. Raises what exits.py
+    has, and what `settle` does."""
     remote = Remote(port, seconds)
     with tempfile.TemporaryDirectory() as scratch:
         folder = BoardFolder(remote, Path(scratch))
         settle(folder.store)
-        facts = folder.bring(with_settings(folder.config(), name, wifi, bootstrap) | (more or {}), is_dry)
+        config = with_settings(folder.config(), name, wifi, bootstrap, more or {})
+        facts = folder.bring(config, is_dry)
     if resets and facts["written"]:
         remote.reset()
-    return {"port": port, "changed": facts["changed"], "written": facts["written"], "has_node_key": folder.has_identity}
+    done = {"port": port, "changed": facts["changed"], "written": facts["written"]}
+    knows_network = "ssid" in (config.get("wifi") or {}) or "ppp" in config
+    return done | {"has_node_key": folder.has_identity, "knows_network": knows_network}
 
 
 def wifi_by_improv(port: str, ssid: str, password: str) -> dict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ from .console import start
 from .deploy import deploy_board
 from .doctor import usb_ports
 from .exits import NoDevice, TimedOut
+from .fit import has_frozen, refuse_too_large
 from .flash import flash_image
 from .remote import Remote
 
 # The emulated Pico has PPP on UART 1 in the place of Wi-Fi.
 PPP = {"uart": 1, "tx": 4, "rx": 5, "baud": 921600}
 READY = "network: this board is"
+NO_NETWORK = "It has no Wi-Fi yet: run this again with --wifi, or tell it one by `picoswarm provision --improv`."
 START_SECONDS = 30
 
 
@@ -47,9 +50,30 @@ def appearing(before: list[tuple[str, str]], seconds: float) -> str:
     raise NoDevice("The firmware was written, and no serial port came: plug the board out and in, and name its port.")
 
 
-def settings_of(board: Board, name: str | None, wifi: dict | None, bootstrap: tuple[str, ...]) -> dict[str, Any]:
-    """What provisioning has to tell a board."""
-    more = {"ppp": PPP} if board.is_emulated else {}
+def flash_first(
+    board: Board, port: str, data: bytes, is_dry: bool, seconds: float, report: progress.Report
+) -> tuple[str, dict]:
+    """Flash an image; (the port at which the board then is, what was done)."""
+    before = [each for each in usb_ports() if each[0] != port]  # a Pico that is asked to go to BOOTSEL mode comes back
+    done = flash_image(board, port, data, is_dry=is_dry, report=report)
+    return (appearing(before, seconds) if "drive" in done and not is_dry else port), done
+
+
+def begin(remote: Remote, knows_network: bool) -> str:
+    """Start the board, and wait until it is on its network, if it knows one. What it says, or what it needs."""
+    if knows_network:
+        return start(remote.port, READY, remote.seconds)[-1]
+    remote.reset()
+    return NO_NETWORK
+
+
+def settings_of(
+    board: Board, name: str | None, wifi: dict | None, bootstrap: tuple[str, ...], is_discovery: bool = False
+) -> dict[str, Any]:
+    """What provisioning has to tell a board. `is_discovery`: its node has no sessions."""
+    more: dict[str, Any] = {"ppp": PPP} if board.is_emulated else {}
+    if is_discovery:
+        more["profile"] = {"links": 0}
     return {"name": name, "wifi": wifi, "bootstrap": bootstrap, "more": more}
 
 
@@ -70,8 +94,9 @@ def settings_of(board: Board, name: str | None, wifi: dict | None, bootstrap: tu
 @click.option("--country", metavar="CODE", help="Where the board's Wi-Fi is, as in DE.")
 @click.option("--bootstrap", metavar="IP:PORT", multiple=True, help="A node that the board asks first; may be repeated.")
 @click.option("--romfs", is_flag=True, help="The library into the firmware's ROMFS.")
+@click.option("--discovery", is_flag=True, help="A node without sessions, which fits where the whole one does not.")
 @click.option("--timeout", "seconds", type=float, default=60, show_default=True, help="Seconds for each step.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done to the board, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing, here or there.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def up(
     board: Board,
@@ -84,6 +109,7 @@ def up(
     country: str | None,
     bootstrap: tuple[str, ...],
     romfs: bool,
+    discovery: bool,
     seconds: float,
     dry_run: bool,
     as_json: bool,
@@ -92,36 +118,44 @@ def up(
 
     PORT is a serial port, a Pico's BOOTSEL drive with --image (or `auto`), or the socket://host:port of an emulated Pico.
     Without --image the board has to run MicroPython already. What is done already is left alone, so it can be run again
-    after any failure.
+    after any failure. A board whose heap has no room for the library as .mpy files is refused before anything is written,
+    with what can be done about it.
 
     Exit status: 0 the board is on its network, 1 failed or refused, 2 wrong usage, 3 no device, 4 timeout.
     """
-    from ..provision import Wants, to_board, wifi_settings, write_folder
+    from ..provision import Wants, dry_folder, to_board, wifi_settings, write_folder
 
     steps: dict[str, Any] = {}
     say = (lambda *_: None) if as_json else click.echo
-    settings = settings_of(board, name, wifi_settings(wifi, country), bootstrap)
+    settings = settings_of(board, name, wifi_settings(wifi, country), bootstrap, discovery)
     with progress.bar(as_json) as report:
         if image is not None:
+            data = image.read_bytes()
+            if not (romfs or discovery):
+                refuse_too_large(board, has_frozen(data))
             say(f"Flashing {image.name}")
-            before = usb_ports()
-            steps["flash"] = flash_image(board, port, image.read_bytes(), is_dry=dry_run, report=report)
-            if "drive" in steps["flash"] and not dry_run:
-                port = appearing(before, seconds)
+            port, steps["flash"] = flash_first(board, port, data, dry_run, seconds, report)
+            if dry_run:
+                said = "The image fits the board. What else there is to do, it can say once it runs that image."
+                click.echo(json.dumps({"board": board.name, "port": port} | steps) if as_json else said)
+                return
         remote = Remote(port, seconds)
         say("Looking for MicroPython")
-        wait_for_micropython(remote, START_SECONDS)
+        there = wait_for_micropython(remote, START_SECONDS)
+        if not (romfs or discovery):
+            refuse_too_large(board, there["frozen"], there["free"])
         say("Deploying the library, the firmware's files and the program")
         steps["deploy"] = deploy_board(remote, board, app, romfs, dry_run, False, report)
     say("Provisioning: network key, name, network")
-    membership, _, operator = write_folder(folder, None, None, Wants(keeps=True), None)
-    if operator:
-        say(f"Wrote the operator key of a new mesh in {operator}. Keep it on this computer, and back it up.")
-    more = {"is_dry": dry_run, "resets": False, "seconds": seconds}
-    steps["provision"] = to_board(port, folder, membership, False, settings | more)
+    with dry_folder(folder) if dry_run else nullcontext(folder) as keys:
+        membership, _, operator = write_folder(keys, None, None, Wants(keeps=True), None)
+        if operator and not dry_run:
+            say(f"Wrote the operator key of a new mesh in {operator}. Keep it on this computer, and back it up.")
+        more = {"is_dry": dry_run, "resets": False, "seconds": seconds}
+        steps["provision"] = to_board(port, keys, membership, False, settings | more)
     if not dry_run:
         say("Starting")
-        steps["said"] = start(port, READY, seconds)[-1]
+        steps["said"] = begin(remote, steps["provision"]["knows_network"])
     if as_json:
         click.echo(json.dumps({"board": board.name, "port": port} | steps))
         return

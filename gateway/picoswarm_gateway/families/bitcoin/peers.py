@@ -17,6 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from ..strangers import is_of_the_internet
 from .bip324 import DialTransport, ServeTransport
 from .book import ENOUGH, Book, group_of
 from .messages import Address
@@ -37,6 +38,7 @@ SAMPLES = 200
 MOST_OFFSET_S = 70 * 60
 DOWNGRADES = 100
 READ = 65_536
+PER_IP = 2  # of an address of the Internet: one owner cannot take all places
 
 OnPeer = Callable[["Peer", str, Any], None]
 
@@ -259,8 +261,9 @@ class Peers:
         try:
             host, port = writer.get_extra_info("peername")[:2]
             ip = ipaddress.ip_address(host).packed
-            inbound = sum(not peer.session.is_outbound for peer in self.all)
-            if inbound >= self._table.inbound or self.book.is_banned(ip):
+            inbound = [peer.session.address.ip for peer in self.all if not peer.session.is_outbound]
+            is_crowd = is_of_the_internet(host) and inbound.count(ip) >= PER_IP
+            if len(inbound) >= self._table.inbound or is_crowd or self.book.is_banned(ip):
                 self.counts["turned_away"] += 1
                 writer.transport.abort()
                 return

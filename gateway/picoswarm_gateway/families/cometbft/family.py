@@ -21,11 +21,13 @@ from picoswarm.commits import merkle, read_header
 
 from .. import Family, Refused
 from ..leases import Leases
+from ..nodes import KEEP_S, Nodes
 from . import messages
 from .chain import Chain, LightBlock
 from .follower import UNKNOWN, Follower
 from .messages import MEMPOOL
 from .peer import Peer
+from .proto import Malformed
 from .rpc import NotFound, Rpc, RpcError, TxResult
 from .switch import Switch
 from .table import CometTable
@@ -41,6 +43,7 @@ BOARD_MESSAGES = 8
 BOARD_FILTERS = 4
 PIECE_MAX = 4096
 BROUGHT = 16  # older blocks
+VALUE_MAX = 0xFFFF
 
 
 class CometFamily(Family):
@@ -50,7 +53,8 @@ class CometFamily(Family):
 
     def __init__(self, table: CometTable) -> None:
         super().__init__()
-        self.wanted = table.connections
+        self.always = list(table.peers)
+        self.wanted = max(0, table.connections - len(table.peers))
         self.verbs = {
             "submit": self.submit,
             "result": self._tell_result,
@@ -74,8 +78,11 @@ class CometFamily(Family):
         self._switch = Switch(self._table, _own_key(gateway.folder / "cometbft.key"), log, lambda: self.chain.height)
         self.leases = Leases(gateway.node.request, BOARD_MESSAGES, BOARD_FILTERS, lambda pattern: None)
         await self._follower.start(self._switch)
+        self._nodes = Nodes(gateway.db, self.name, self._table.chain)
+        self._switch.take_saved(await self._nodes.load())
         await self._switch.start()
         self._loops = [
+            gateway.loops.begin("cometbft: addresses", self._keep_nodes),
             gateway.loops.begin("cometbft: following", self._follower.keep_following),
             gateway.loops.begin("cometbft: asking", self._follower.keep_asking),
             gateway.loops.begin("cometbft: leases", self._keep_leases),
@@ -86,6 +93,7 @@ class CometFamily(Family):
         await self._gateway.loops.end(self._loops)
         self._switch.stop()
         await self.leases.stop()
+        await self._nodes.save(self._switch.saved())
         if self._rpc:
             await self._rpc.close()
 
@@ -108,7 +116,7 @@ class CometFamily(Family):
         """See Family."""
         trouble = self.trouble or self._follower.trouble or ("" if self.peers else self._switch.trouble)
         return {
-            "state": "up" if self.peers and self.chain.tip else "down" if trouble else "starting",
+            "state": self._condition(trouble),
             "chain": self._table.chain,
             "height": self.chain.height,
             "peers": self._switch.state(),
@@ -122,6 +130,11 @@ class CometFamily(Family):
             **self._switch.counts,
         }
 
+    def _condition(self, trouble: str) -> str:
+        if self.peers and self.chain.tip and not self._follower.trouble:
+            return "up"
+        return "down" if trouble or self.chain.tip else "starting"
+
     async def discover(self) -> list[str]:
         """See Family."""
         return self._switch.discover()
@@ -129,6 +142,11 @@ class CometFamily(Family):
     async def dial(self, address: str) -> None:
         """See Family. `address`: id@host:port."""
         await self._switch.dial(address)
+
+    async def _keep_nodes(self) -> None:
+        while True:
+            await asyncio.sleep(KEEP_S)
+            await self._nodes.save(self._switch.saved())
 
     async def _keep_leases(self) -> None:
         while True:
@@ -176,8 +194,10 @@ class CometFamily(Family):
                 header = read_header(raw)
                 if header is None:
                     raise Refused("it cannot be read")
-                self._brought[height] = LightBlock(header, raw, commit, await self._rpc.validators(height))
-            except RpcError as error:
+                block = LightBlock(header, raw, commit, await self._rpc.validators(height))
+                block.pieces()
+                self._brought[height] = block
+            except (RpcError, Malformed, ValueError, OverflowError) as error:  # nothing of it was verified
                 raise Refused(str(error)[:64]) from None
             while len(self._brought) > BROUGHT:
                 self._brought.popitem(last=False)
@@ -232,6 +252,7 @@ class CometFamily(Family):
         except RpcError as error:
             self.trouble = str(error)
             return found
+        self.trouble = ""
         if digest in self._follower.watched:
             self._follower.watched[digest] = told
         return told
@@ -247,6 +268,8 @@ class CometFamily(Family):
             raise Refused("the path is no text") from None
         except RpcError as error:
             raise Refused(str(error)[:64]) from None
+        if len(told.value) > VALUE_MAX:
+            raise Refused("the value is too long for a board")
         head = told.height.to_bytes(8, "big") + told.code.to_bytes(4, "big") + len(told.value).to_bytes(2, "big")
         return head + told.value + told.proof
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from . import messages
-from .chain import Chain, LightBlock, NotVerified, TooFar
+from .chain import Chain, LightBlock, NotNow, NotVerified, TooFar
 from .messages import BLOCKSYNC, STATE, Block
 from .peer import Peer
 from .proto import Malformed
@@ -45,12 +45,14 @@ class Follower:
         self._rpc = rpc
         self._log = log
         self._on_verified = on_verified
-        self._waiting: dict[int, asyncio.Future[Block]] = {}  # blocks that were asked for
+        self._waiting: dict[tuple[str, int], asyncio.Future[Block]] = {}  # blocks that were asked for, of whom
 
     async def start(self, switch: Switch) -> None:
         """Take up what is trusted. Raises OSError, ValueError and KeyError for a genesis file that cannot be read."""
         self._switch = switch
         switch.on_block = self._on_block
+        switch.on_no_block = self._on_no_block
+        switch.is_asked = lambda peer: any(each == peer.id for each, _ in self._waiting)
         if self._table.genesis:
             text = await asyncio.to_thread(Path(self._table.genesis).expanduser().read_text)
             self.chain.trust_validators(validators_of(json.loads(text)["validators"]))
@@ -61,11 +63,16 @@ class Follower:
         while len(self.watched) > WATCHED:
             self.watched.popitem(last=False)
 
-    def _on_block(self, block: Block) -> None:
-        waiting = self._waiting.pop(block.height, None)
+    def _on_block(self, peer: Peer, block: Block) -> None:
+        waiting = self._waiting.pop((peer.id, block.height), None)
         if waiting and not waiting.done():
             self.counts["blocks"] += 1
             waiting.set_result(block)
+
+    def _on_no_block(self, peer: Peer, height: int) -> None:
+        waiting = self._waiting.pop((peer.id, height), None)
+        if waiting and not waiting.done():
+            waiting.set_exception(TimeoutError(f"{peer.id} has no block {height}"))
 
     async def keep_asking(self) -> None:
         """Heights of all peers now and then, and addresses of one."""
@@ -79,7 +86,7 @@ class Follower:
 
     async def _ask_validators(self, height: int) -> Validators:
         if self._rpc is None:
-            raise NotVerified("the validators changed, and without an RPC nobody tells which they are now")
+            raise NotNow("the validators changed, and without an RPC nobody tells which they are now")
         return await self._rpc.validators(height)
 
     async def keep_following(self) -> None:
@@ -92,9 +99,12 @@ class Follower:
                 while await self._go_on():
                     pass
             except (NotVerified, RpcError, Malformed, TimeoutError) as error:
-                self.trouble = str(error)
-                self._log.warning("a header was not verified", why=self.trouble)
+                if str(error) != self.trouble:
+                    self._log.warning("a header was not verified", why=str(error))
+                self.trouble = str(error) or "a header was not verified"
                 await asyncio.sleep(AGAIN_S)
+                if self._switch.best():  # another one than failed, which is paused
+                    continue
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._switch.arrived.wait(), STATUS_S)
 
@@ -113,9 +123,13 @@ class Follower:
                 if middle in (self.chain.height, target):
                     raise
                 target = middle
+            except (NotNow, TimeoutError, RpcError):
+                best.pause()  # it may be at fault
+                raise
             except (NotVerified, Malformed) as error:
                 self._switch.ban(best, f"block {target}: {error}")
                 raise
+        best.failures = 0
         self._tell(block)
         return True
 
@@ -131,16 +145,17 @@ class Follower:
         return light
 
     async def _block(self, peer: Peer, height: int) -> Block:
-        if not peer.send(BLOCKSYNC, messages.block_request(height)):
+        if not peer.ask_block(messages.block_request(height)):
             raise TimeoutError(f"{peer.id} takes no requests for blocks")
-        waiting = self._waiting.setdefault(height, asyncio.get_running_loop().create_future())
+        waiting = asyncio.get_running_loop().create_future()
+        self._waiting[peer.id, height] = waiting
         try:
             async with asyncio.timeout(BLOCK_S):
-                return await asyncio.shield(waiting)
-        except TimeoutError:
-            raise TimeoutError(f"{peer.id} did not send block {height}") from None
+                return await waiting
+        except TimeoutError as error:
+            raise TimeoutError(str(error) or f"{peer.id} did not send block {height}") from None
         finally:
-            self._waiting.pop(height, None)
+            self._waiting.pop((peer.id, height), None)
 
     def _tell(self, block: LightBlock) -> None:
         """Peers go on to tell of transactions only to who is at their height."""

@@ -16,6 +16,8 @@ SOFTWARE = "0.38.25"  # whose messages these are
 INFO_MAX = 10_240
 ADDRESSES_MAX = 250
 NEW_HEIGHT = 1  # the first step of a height
+TXS_MAX = 100_000  # of a block
+HEIGHT_MAX = (1 << 63) - 2
 
 
 @dataclass
@@ -87,7 +89,13 @@ def new_round_step(height: int) -> bytes:
 def height_of_step(data: bytes) -> int | None:
     """The height in a NewRoundStep; None for any other message of that channel. Raises Malformed."""
     step = one(fields(data), 1, b"")
-    return one(fields(step), 1, 0) if step else None
+    return _height(one(fields(step), 1, 0)) if step else None
+
+
+def _height(value: int) -> int:
+    if not 0 <= (height := signed(value)) <= HEIGHT_MAX:
+        raise Malformed("a height that cannot be")
+    return height
 
 
 def transactions(txs: list[bytes]) -> bytes:
@@ -167,9 +175,14 @@ def blocksync(data: bytes) -> tuple[str, Block | int | tuple[int, int]]:
         block = fields(one(body, 1, b""))
         header = one(block, 1, b"")
         height = signed(one(fields(header), 3, 0))
-        return "block", Block(height, header, many(fields(one(block, 2, b"")), 1), one(block, 4, b""))
+        return "block", Block(height, header, many(fields(one(block, 2, b""), TXS_MAX), 1), one(block, 4, b""))
     if kind == 5:
-        return "status", (signed(one(body, 1, 0)), signed(one(body, 2, 0)))
+        return "status", (_height(one(body, 1, 0)), _height(one(body, 2, 0)))
     if kind not in (1, 2, 4):
         raise Malformed("a message of blocksync is one of five")
-    return {1: "request", 2: "no block", 4: "ask"}[kind], signed(one(body, 1, 0))
+    return {1: "request", 2: "no block", 4: "ask"}[kind], _height(one(body, 1, 0))
+
+
+def is_block(data: bytes) -> bool:
+    """Whether a message of blocksync is a block, which may be long: nothing else of it is looked at."""
+    return data[:1] == blob(3, b"", True)[:1]

@@ -10,6 +10,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from ..strangers import rest
 from .mconnection import Channel, MConnection
 from .messages import BLOCKSYNC, INFO_MAX, MEMPOOL, PEX, STATE, NodeInfo
 from .proto import Malformed, message, uvarint
@@ -17,13 +18,15 @@ from .secret import Refused, SecretConnection, node_id
 
 HANDSHAKE_S = 20.0
 READ = 1 << 16
-LINE = 1 << 18  # bytes that wait for a slow reader before nothing more is sealed
+PAUSE_MAX_S = 60.0
+UNREAD_S = 30.0  # that it may leave what was sent unread
 MESSAGES = {  # priority and the longest message of each channel, as CometBFT's own
     PEX: (1, 64_000),
     STATE: (6, 1 << 20),
     MEMPOOL: (5, 1 << 20),
-    BLOCKSYNC: (5, 22 << 20),
+    BLOCKSYNC: (5, 1 << 16),
 }
+BLOCK_MAX = 22 << 20  # bytes, of who was asked for a block
 
 OnMessage = Callable[["Peer", int, bytes], None]
 
@@ -41,6 +44,8 @@ class Peer:
         self.base = 0
         self.trouble = ""  # why it ended
         self.asked_pex = False
+        self.failures = 0  # to send a block that it was asked for, one after another
+        self.paused_until = 0.0  # time.monotonic(); until then it is not asked for blocks
         self._reader = reader
         self._writer = writer
         self._secret, self._early = spoken
@@ -51,6 +56,16 @@ class Peer:
     def id(self) -> str:
         """40 hexadecimal digits."""
         return self.info.id
+
+    @property
+    def is_over(self) -> bool:
+        """It was closed."""
+        return self._writer.is_closing()
+
+    def pause(self) -> None:
+        """It did not send a block: others are asked first, for longer each time."""
+        self.failures += 1
+        self.paused_until = time.monotonic() + min(PAUSE_MAX_S, 2.0 ** min(self.failures, 10))
 
     @property
     def ip(self) -> str:
@@ -65,10 +80,15 @@ class Peer:
         return True
 
     def close(self, why: str) -> None:
-        """End the connection."""
+        """End the connection, whatever the other side has not read."""
         self.trouble = self.trouble or why
-        self._writer.close()
+        self._writer.transport.abort()
         self._arrived.set()
+
+    def ask_block(self, text: bytes) -> bool:
+        """Send a request for a block; from now on it may send long messages."""
+        self.mux.channels[BLOCKSYNC].longest = BLOCK_MAX
+        return self.send(BLOCKSYNC, text)
 
     async def run(self, on_message: OnMessage) -> None:
         """Serve it until the connection ends; `trouble` says why."""
@@ -80,19 +100,22 @@ class Peer:
                 if not data:
                     self.trouble = self.trouble or "it closed the connection"
                     break
+                began = time.perf_counter()
                 self._take(self._secret.receive(data), on_message)
+                await rest(began, len(data))
         except (Refused, Malformed, OSError) as error:
             self.trouble = self.trouble or str(error)
         finally:
-            self._writer.close()
+            self.trouble = self.trouble or "the connection was lost"
+            self._writer.transport.abort()
             sender.cancel()
             with suppress(asyncio.CancelledError):
                 await sender
-            with suppress(OSError, asyncio.TimeoutError):
-                await asyncio.wait_for(self._writer.wait_closed(), 1)
 
     def _take(self, data: bytes, on_message: OnMessage) -> None:
         for channel, text in self.mux.receive(data):
+            if self._writer.is_closing():
+                return
             on_message(self, channel, text)
         if self.mux.has_more:
             self._arrived.set()
@@ -105,7 +128,11 @@ class Peer:
                 except Refused as error:
                     return self.close(str(error))
                 self._write(beat + self.mux.to_send())
-                await self._writer.drain()
+                try:
+                    async with asyncio.timeout(UNREAD_S):
+                        await self._writer.drain()
+                except TimeoutError:
+                    return self.close("it does not read")
                 if not self.mux.has_more:
                     self._arrived.clear()
                     with suppress(TimeoutError):
@@ -130,8 +157,10 @@ async def shake_hands(
     try:
         async with asyncio.timeout(HANDSHAKE_S):
             return await _shake_hands(reader, writer, key, mine, wanted)
-    except BaseException:
-        writer.close()
+    except BaseException as error:
+        writer.transport.abort()
+        if isinstance(error, Malformed):
+            raise Refused(str(error)) from None
         raise
 
 
@@ -163,10 +192,7 @@ async def _shake_hands(
         if not data:
             raise Refused("it closed the connection")
         plain += secret.receive(data)
-    try:
-        info = NodeInfo.decode(plain[start : start + size])
-    except Malformed as error:
-        raise Refused(str(error)) from None
+    info = NodeInfo.decode(plain[start : start + size])
     if refusal := info.refusal(mine, proven):
         raise Refused(refusal)
     return Peer(reader, writer, info, bool(wanted), (secret, plain[start + size :]))

@@ -1,14 +1,17 @@
 """The part of Protocol Buffers' wire format that CometBFT's messages need, written as its Go code writes it: fields in
-order, and none that is zero.
+order, and none that is zero. Its numbers are those of picoswarm.protobuf, which passes over fields of a kind that it does
+not know: here they are a fault.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from picoswarm import protobuf
+
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-LONGEST = 10  # bytes of a varint
 MASK = (1 << 64) - 1
+FIELDS_MAX = 4096  # of a message, unless its reader knows better
 
 
 class Malformed(Exception):
@@ -20,25 +23,17 @@ Fields = list[tuple[int, Any]]
 
 def varint(value: int) -> bytes:
     """An integer; one below zero as 64 bits in two's complement."""
-    value &= MASK
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+    return protobuf.varint(value & MASK)
 
 
 def uvarint(data: bytes | bytearray, at: int) -> tuple[int, int]:
     """(the integer, where it ends). Raises IndexError where it is not all there, Malformed where it is too long."""
-    value = shift = 0
-    for i in range(at, at + LONGEST):
-        byte = data[i]
-        value |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            return value & MASK, i + 1
-    raise Malformed("a varint is too long")
+    value, end = protobuf.read_varint(data, at, len(data))
+    if end < 0:
+        raise Malformed("a varint is too long")
+    if end == 0:
+        raise IndexError
+    return value & MASK, end
 
 
 def number(field: int, value: int) -> bytes:
@@ -61,8 +56,8 @@ def message(data: bytes) -> bytes:
     return varint(len(data)) + data
 
 
-def fields(data: bytes) -> Fields:
-    """(number, value) of each field: an int or bytes. Raises Malformed."""
+def fields(data: bytes, most: int = FIELDS_MAX) -> Fields:
+    """(number, value) of each field: an int or bytes. Raises Malformed, also where there are more than `most`."""
     found: Fields = []
     at = 0
     try:
@@ -82,6 +77,8 @@ def fields(data: bytes) -> Fields:
                 at += size
             if not key >> 3:
                 raise Malformed("a field without a number")
+            if len(found) >= most:
+                raise Malformed("too many fields")
             found.append((key >> 3, value))
     except IndexError:
         raise Malformed("a field does not end") from None

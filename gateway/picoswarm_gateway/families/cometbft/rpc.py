@@ -4,7 +4,9 @@ application. Nothing of it is believed that a verified header can contradict (ch
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +18,9 @@ from .proto import blob, number
 
 PAGE = 100  # validators in an answer
 ANSWER_S = 5.0
+ANSWER_MAX = 4 << 20  # bytes
+VALIDATORS_MAX = 10_000  # as CometBFT has it
+BAD = (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError)  # of JSON that is not as it should be
 Validators = list[tuple[bytes, int]]
 
 
@@ -60,15 +65,25 @@ class Rpc:
     async def call(self, method: str, **arguments: Any) -> Any:
         """The result of a method. Raises RpcError."""
         try:
-            answer = await self._client.post("/", json={"jsonrpc": "2.0", "id": 1, "method": method, "params": arguments})
-            told = answer.json()
-        except (httpx.HTTPError, ValueError) as error:
+            told = json.loads(await self._post({"jsonrpc": "2.0", "id": 1, "method": method, "params": arguments}))
+        except (httpx.HTTPError, TimeoutError, ValueError, RecursionError) as error:
             raise RpcError(f"the RPC does not answer: {error}") from None
         if not isinstance(told, dict) or "result" not in told:
             fault = told.get("error", {}) if isinstance(told, dict) else {}
+            if not isinstance(fault, dict):
+                raise RpcError("no result")
             text = f"{fault.get('message', '')} {fault.get('data', '')}"
             raise (NotFound if "not found" in text or "must be less" in text else RpcError)(text.strip() or "no result")
         return told["result"]
+
+    async def _post(self, request: dict[str, Any]) -> bytearray:
+        text = bytearray()
+        async with asyncio.timeout(ANSWER_S), self._client.stream("POST", "/", json=request) as answer:
+            async for part in answer.aiter_bytes():
+                text += part
+                if len(text) > ANSWER_MAX:
+                    raise ValueError(f"more than {ANSWER_MAX} bytes")
+        return text
 
     async def validators(self, height: int) -> Validators:
         """(Ed25519 key, votes) of each, in the order of the commit. Raises RpcError."""
@@ -80,7 +95,9 @@ class Rpc:
                 found += validators_of(told["validators"])
                 if len(found) >= int(told["total"]) or not told["validators"]:
                     return found
-            except (KeyError, ValueError, TypeError) as error:
+                if len(found) > VALIDATORS_MAX:
+                    raise ValueError("too many")
+            except BAD as error:
                 raise RpcError(f"validators that cannot be read: {error}") from None
             page += 1
 
@@ -90,15 +107,15 @@ class Rpc:
         try:
             signed = told["signed_header"]
             return header_bytes(signed["header"]), commit_bytes(signed["commit"])
-        except (KeyError, ValueError, TypeError) as error:
+        except BAD as error:
             raise RpcError(f"a header that cannot be read: {error}") from None
 
     async def check(self, tx: bytes) -> int:
         """The code with which the application lets a transaction into blocks: 0, or why not. Raises RpcError."""
         told = await self.call("check_tx", tx=base64.b64encode(tx).decode())
         try:
-            return int(told.get("code", 0))
-        except (ValueError, TypeError, AttributeError) as error:
+            return _uint(told.get("code", 0), 32)
+        except BAD as error:
             raise RpcError(f"a code that cannot be read: {error}") from None
 
     async def result(self, tx_hash: bytes) -> TxResult:
@@ -106,8 +123,9 @@ class Rpc:
         told = await self.call("tx", hash=base64.b64encode(tx_hash).decode())
         try:
             result = told["tx_result"]
-            return TxResult(int(told["height"]), int(told["index"]), int(result.get("code", 0)), str(result.get("log", "")))
-        except (KeyError, ValueError, TypeError) as error:
+            height, index, code = _uint(told["height"]), _uint(told["index"], 32), _uint(result.get("code", 0), 32)
+            return TxResult(height, index, code, str(result.get("log", "")))
+        except BAD as error:
             raise RpcError(f"a result that cannot be read: {error}") from None
 
     async def results(self, height: int) -> list[bytes]:
@@ -121,7 +139,7 @@ class Rpc:
                 + number(6, int(each.get("gas_used", 0)))
                 for each in told.get("txs_results") or ()
             ]
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+        except BAD as error:
             raise RpcError(f"results that cannot be read: {error}") from None
 
     async def query(self, path: str, data: bytes) -> Queried:
@@ -134,13 +152,21 @@ class Rpc:
                 blob(1, blob(1, op["type"].encode()) + blob(2, _raw(op["key"])) + blob(3, _raw(op["data"])), True)
                 for op in ops
             )
-            return Queried(int(answer.get("height", 0)), int(answer.get("code", 0)), _raw(answer.get("value")), proof)
-        except (KeyError, ValueError, TypeError) as error:
+            height, code = _uint(answer.get("height", 0)), _uint(answer.get("code", 0), 32)
+            return Queried(height, code, _raw(answer.get("value")), proof)
+        except BAD as error:
             raise RpcError(f"an answer that cannot be read: {error}") from None
 
 
 def _raw(text: str | None) -> bytes:
     return base64.b64decode(text or "")
+
+
+def _uint(text: Any, bits: int = 63) -> int:
+    value = int(text)
+    if not 0 <= value < 1 << bits:
+        raise ValueError(f"{value} is out of range")
+    return value
 
 
 def validators_of(listed: list[dict[str, Any]]) -> Validators:
@@ -150,7 +176,7 @@ def validators_of(listed: list[dict[str, Any]]) -> Validators:
         key = each["pub_key"]
         if key["type"] != "tendermint/PubKeyEd25519":
             raise ValueError(f"a validator's key is of the type {key['type']}, and only Ed25519 can be checked")
-        found.append((_raw(key["value"]), int(each.get("voting_power") or each["power"])))
+        found.append((_raw(key["value"]), _uint(each.get("voting_power") or each["power"])))
     return found
 
 

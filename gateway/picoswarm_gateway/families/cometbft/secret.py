@@ -72,7 +72,7 @@ class SecretConnection:
         while len(self._waiting) >= SEALED:
             self._open_frame(bytes(self._waiting[:SEALED]))
             del self._waiting[:SEALED]
-        if self.remote_key is None and not self._prove():
+        if self.remote_key is None and (self._seal is None or not self._prove()):
             return b""
         plain = bytes(self._plain)
         self._plain.clear()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from hashlib import sha256
@@ -16,13 +17,14 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from .. import Unreachable
+from ..strangers import Door, is_believed
 from . import messages
 from .messages import BLOCKSYNC, MEMPOOL, PEX, STATE, Block, NodeInfo
 from .peer import Peer, shake_hands
 from .proto import Malformed
 from .secret import Refused as Stranger
 from .secret import node_id
-from .table import CometTable
+from .table import ADDRESS, CometTable
 
 DIAL_S = 3.0
 SEEN = 10_000  # transactions of others
@@ -30,6 +32,8 @@ BOOK = 1000  # addresses
 TOLD = 32  # addresses in an answer
 PEX_PEER_S = 10.0  # between two requests of one peer
 BAN_S = 86400.0
+USEFUL_S = 5.0  # a connection that ends sooner is dialed again later and later
+KNOWN_BAN_S = 60.0  # of a node of the configuration
 NOWHERE = "0.0.0.0:0"  # an address is wanted of each node, and that of this one if it does not listen
 
 
@@ -42,7 +46,9 @@ class Switch:
         self.counts: Counter[str] = Counter(seen=0, refused_peers=0, malformed=0, bans=0, addresses=0)
         self.trouble = ""  # of the last dial
         self.arrived = asyncio.Event()  # a peer is at a new height
-        self.on_block: Callable[[Block], None] = lambda block: None
+        self.on_block: Callable[[Peer, Block], None] = lambda peer, block: None
+        self.on_no_block: Callable[[Peer, int], None] = lambda peer, height: None
+        self.is_asked: Callable[[Peer], bool] = lambda peer: False  # for a block
         self._table = table
         self._key = key
         self._log = log
@@ -52,12 +58,25 @@ class Switch:
         self._asked: dict[str, float] = {}  # when a peer asked for addresses last
         self._seen: OrderedDict[bytes, None] = OrderedDict()
         self._server: asyncio.Server | None = None
+        self._door = Door()
 
     async def start(self) -> None:
         """Listen, where the table says so. Raises OSError."""
         if self._table.listen:
             host, _, port = self._table.listen.rpartition(":")
             self._server = await asyncio.start_server(self._accept, host, int(port))
+
+    def saved(self) -> list[str]:
+        """The addresses to keep over a restart: id@ip:port."""
+        return [f"{each}@{ip}:{port}" for each, (ip, port) in self._book.items()]
+
+    def take_saved(self, addresses: list[str]) -> None:
+        """What `saved` gave earlier."""
+        for each in addresses:
+            node, _, where = each.partition("@")
+            ip, _, port = where.rpartition(":")
+            if ADDRESS.fullmatch(f"{node}@x:{port}") and is_believed(ip, ip):
+                self._book[node] = (ip, int(port))
 
     def stop(self) -> None:
         """End all connections."""
@@ -74,8 +93,11 @@ class Switch:
         ]
 
     def best(self) -> Peer | None:
-        """The peer with the highest block."""
-        return max(self.peers.values(), key=lambda peer: peer.height, default=None)
+        """The peer with the highest block, of those that sent what they were asked for last."""
+        now = time.monotonic()
+        return max(
+            (each for each in self.peers.values() if each.paused_until <= now), key=lambda each: each.height, default=None
+        )
 
     def send(self, channel: int, text: bytes) -> int:
         """A message to all peers; returns how many took it."""
@@ -90,8 +112,10 @@ class Switch:
 
     def ban(self, peer: Peer, why: str) -> None:
         """It broke a rule."""
+        if peer.is_over:
+            return
         self.counts["bans"] += 1
-        self._banned[peer.id] = asyncio.get_running_loop().time() + BAN_S
+        self._banned[peer.id] = asyncio.get_running_loop().time() + (KNOWN_BAN_S if self._is_trusted(peer) else BAN_S)
         while len(self._banned) > BOOK:
             self._banned.pop(next(iter(self._banned)))
         self._book.pop(peer.id, None)
@@ -102,9 +126,11 @@ class Switch:
         """Addresses to dial: first those of the configuration, then what was told, in no order."""
         told = [f"{each}@{ip}:{port}" for each, (ip, port) in self._book.items()]
         random.shuffle(told)
-        now = asyncio.get_running_loop().time()
         wanted = [*self._table.peers, *told]
-        return [each for each in wanted if each[:40] not in self.peers and self._banned.get(each[:40], 0) <= now]
+        return [each for each in wanted if each[:40] not in self.peers and not self._is_banned(each[:40])]
+
+    def _is_banned(self, node: str) -> bool:
+        return self._banned.get(node, 0.0) > asyncio.get_running_loop().time()
 
     async def dial(self, address: str) -> None:
         """Serve a node, "id@host:port", until the connection ends. Raises Unreachable."""
@@ -114,30 +140,43 @@ class Switch:
             async with asyncio.timeout(DIAL_S):
                 reader, writer = await asyncio.open_connection(host, int(port))
             peer = await shake_hands(reader, writer, self._key, self._info(), wanted)
-        except (TimeoutError, OSError, Stranger) as error:
+        except (TimeoutError, OSError, OverflowError, UnicodeError, Stranger) as error:
             self.trouble = f"{address}: {error or 'no answer'}"
             if isinstance(error, Stranger):
                 self.counts["refused_peers"] += 1
                 self._book.pop(wanted, None)
             raise Unreachable(self.trouble) from None
+        began = time.monotonic()
         await self._serve(peer)
+        if self._is_banned(peer.id) or time.monotonic() - began < USEFUL_S:
+            raise Unreachable(peer.trouble)
 
     def _info(self) -> NodeInfo:
         return NodeInfo(self.id, self._table.chain, "picoswarm", f"tcp://{self._table.listen or NOWHERE}")
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if sum(not peer.is_outbound for peer in self.peers.values()) >= self._table.inbound:
-            writer.close()
-            return
-        try:
-            peer = await shake_hands(reader, writer, self._key, self._info())
-        except (TimeoutError, OSError, Stranger) as error:
-            self.counts["refused_peers"] += 1
-            self._log.info("a node was refused", why=str(error))
-            return
-        if self._banned.get(peer.id, 0) > asyncio.get_running_loop().time():
+        with self._door.let_in(writer.get_extra_info("peername", ("0.0.0.0",))[0]) as is_in:
+            if not is_in or self._is_full(len(self._table.peers)):
+                writer.transport.abort()
+                return
+            try:
+                peer = await shake_hands(reader, writer, self._key, self._info())
+            except (TimeoutError, OSError, Stranger) as error:
+                self.counts["refused_peers"] += 1
+                self._log.info("a node was refused", why=str(error))
+                return
+        if self._is_banned(peer.id):
             return peer.close("it is banned")
+        if self._is_full() and not self._is_trusted(peer):
+            return peer.close("there are as many as there may be")
         await self._serve(peer)
+
+    def _is_full(self, kept: int = 0) -> bool:
+        """Of inbound peers, with places that are `kept` for those of the configuration."""
+        return sum(not peer.is_outbound for peer in self.peers.values()) >= self._table.inbound + kept
+
+    def _is_trusted(self, peer: Peer) -> bool:
+        return any(each.startswith(peer.id) for each in self._table.peers)
 
     async def _serve(self, peer: Peer) -> None:
         if peer.id in self.peers:
@@ -150,6 +189,7 @@ class Switch:
             await peer.run(self._on_message)
         finally:
             del self.peers[peer.id]
+            self.trouble = self.trouble or peer.trouble
             self._log.info("a node of the chain went", id=peer.id, why=peer.trouble)
 
     def _greet(self, peer: Peer) -> None:
@@ -182,7 +222,9 @@ class Switch:
             return self.ban(peer, "it sent addresses that nobody asked for")
         peer.asked_pex = False
         for each, ip, port in told:
-            if each != self.id and len(each) == 40 and 0 < port < 65536 and each not in self._book:
+            if each != self.id and ADDRESS.fullmatch(f"{each}@x:{port}") and 0 < port < 65536 and each not in self._book:
+                if not is_believed(ip, peer.ip):
+                    continue
                 self._book[each] = (ip, port)
                 self.counts["addresses"] += 1
         while len(self._book) > BOOK:
@@ -209,10 +251,15 @@ class Switch:
             self._seen.popitem(last=False)
 
     def _on_block(self, peer: Peer, text: bytes) -> None:
+        if messages.is_block(text) and not self.is_asked(peer):
+            return  # late, or never asked for
         kind, told = messages.blocksync(text)
         if kind == "block":
             assert isinstance(told, Block)
-            self.on_block(told)
+            self.on_block(peer, told)
+        elif kind == "no block":
+            assert isinstance(told, int)
+            self.on_no_block(peer, told)
         elif kind == "status":
             height, peer.base = told  # type: ignore[misc]
             self._is_at(peer, height)

@@ -17,6 +17,7 @@ from typing import Any
 
 from coincurve import PrivateKey
 
+from ..strangers import is_believed
 from . import rlp
 from .discv4 import (
     ASK_RECORD,
@@ -46,6 +47,7 @@ REFRESH_S = 1800.0
 PEERS = 20_000  # proofs that are remembered
 ASKING = 1000  # questions under way
 TARGETS = 1024
+PACKETS = 2000  # a second that are looked at: each costs a signature
 Address = tuple[str, int]
 Key = tuple[bytes, str]  # a public key at an address
 
@@ -56,7 +58,9 @@ class Discovery(asyncio.DatagramProtocol):
     def __init__(self, key: PrivateKey, node: Node, bootnodes: Iterable[Node] = ()) -> None:
         self.node = node
         self.table = Table(node.id)
-        self.counts: Counter[str] = Counter(received=0, sent=0, bytes_in=0, bytes_out=0, dropped=0, unproven=0, expired=0)
+        self.counts: Counter[str] = Counter(
+            received=0, sent=0, bytes_in=0, bytes_out=0, dropped=0, unproven=0, expired=0, flooded=0
+        )
         self.record: Record = make_record(key, int(time.time() * 1000), node)
         self.on_node: Callable[[Node], None] = lambda node: None
         self._key = key
@@ -66,6 +70,7 @@ class Discovery(asyncio.DatagramProtocol):
         self._waiting: dict[tuple[Key, int], list[tuple[Callable[[list[Any]], bool], asyncio.Future[Any]]]] = {}
         self._transport: asyncio.DatagramTransport | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._second, self._budget = 0.0, PACKETS
 
     async def start(self) -> None:
         """Bind the socket; port 0 gets a free one. Raises OSError."""
@@ -119,7 +124,7 @@ class Discovery(asyncio.DatagramProtocol):
 
         def take(items: list[Any]) -> bool:
             listed = items[0] if isinstance(items[0], list) else []
-            found.extend(each for each in map(read_neighbor, listed) if each)
+            found.extend(each for each in map(read_neighbor, listed) if each and is_believed(each.ip, node.ip))
             return len(found) >= SIZE or len(listed) < NEIGHBORS_EACH
 
         answer = await self._ask(node, pack(self._key, FIND, [target, expires()]), NEIGHBORS, take)
@@ -233,6 +238,12 @@ class Discovery(asyncio.DatagramProtocol):
         """See asyncio."""
         self.counts["received"] += 1
         self.counts["bytes_in"] += len(data)
+        if (now := time.monotonic()) - self._second >= 1:
+            self._second, self._budget = now, PACKETS
+        self._budget -= 1
+        if self._budget < 0:
+            self.counts["flooded"] += 1
+            return
         try:
             key, kind, items = unpack(data)
             if kind in (PING, PONG, FIND, NEIGHBORS, ASK_RECORD):

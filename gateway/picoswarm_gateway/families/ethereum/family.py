@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import time
 from collections import Counter, OrderedDict
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,8 @@ from coincurve import PrivateKey
 
 from .. import Family, Refused, Unreachable
 from ..leases import Leases
+from ..nodes import KEEP_S, Nodes
+from ..strangers import Door
 from . import messages, rlp
 from .discovery import Discovery, own_node
 from .follower import Follower
@@ -52,7 +55,15 @@ if TYPE_CHECKING:
 DIAL_S = 15.0
 TX_MAX = 1 << 17
 OWN = 256  # transactions that peers may ask for
+OWN_AT_ONCE = 32  # that a new peer is sent
 SEEN = 20_000
+SAVED = 50  # nodes of the chain that are remembered over a restart
+SAVED_ASKED = 30  # of these that discv4 begins with
+BAN_S = 3600.0  # for who breaks a rule
+KNOWN_BAN_S = 60.0  # a node of the configuration
+BANS = 1000
+USEFUL_S = 5.0  # a connection that ends sooner is dialed again later and later
+SILENT_S = 60.0
 LEASES_S = 30.0
 BOARD_MESSAGES = 8
 BOARD_FILTERS = 4
@@ -74,7 +85,9 @@ class EthereumFamily(Family):
 
     def __init__(self, table: EthereumTable) -> None:
         super().__init__()
-        self.wanted = table.connections
+        self._static = [node_of(url) for url in table.peers]
+        self.always = [node.enode for node in self._static]
+        self.wanted = max(0, table.connections - len(self._static))
         self.verbs = {
             "tip": self._tip,
             "header": self._header,
@@ -89,7 +102,8 @@ class EthereumFamily(Family):
         self.trouble = ""
         self._table = table
         self._genesis = bytes.fromhex(table.genesis.removeprefix("0x"))
-        self._static = [node_of(url) for url in table.peers]
+        self._banned: dict[str, float] = {}  # until when, by a peer's id
+        self._door = Door()
         self._own: OrderedDict[bytes, bytes] = OrderedDict()  # raw transactions by hash
         self._seen: OrderedDict[bytes, None] = OrderedDict()
         self._server: asyncio.Server | None = None
@@ -106,14 +120,18 @@ class EthereumFamily(Family):
             self._server = await asyncio.start_server(self._accept, host, port)
             port = self._server.sockets[0].getsockname()[1]
         bootnodes = [node_of(url) for url in self._table.bootnodes]
-        self.discovery = Discovery(self._key, own_node(self._key, host, port), bootnodes)
+        self._nodes = Nodes(gateway.db, self.name, f"{self._table.network}-{self._genesis.hex()}")
+        self._saved = dict.fromkeys(await self._nodes.load())
+        known = [node_of(each) for each in self._saved]
+        self.discovery = Discovery(self._key, own_node(self._key, host, port), [*bootnodes, *known[:SAVED_ASKED]])
         await self.discovery.start()
         self.leases = Leases(gateway.node.request, BOARD_MESSAGES, BOARD_FILTERS, lambda pattern: None)
         self._loops = [
             gateway.loops.begin("ethereum: following", self._keep_following),
             gateway.loops.begin("ethereum: leases", self._keep_leases),
+            gateway.loops.begin("ethereum: addresses", self._keep_nodes),
         ]
-        if bootnodes or self._table.listen:
+        if bootnodes or known or self._table.listen:
             self._loops.append(gateway.loops.begin("ethereum: discovery", self.discovery.keep))
 
     async def stop(self) -> None:
@@ -125,12 +143,16 @@ class EthereumFamily(Family):
             peer.close("the gateway ends", 8)
         self.discovery.stop()
         await self.leases.stop()
+        await self._nodes.save(self._to_save())
 
     def state(self) -> dict[str, Any]:
         """See Family."""
         head = self.follower.head
+        is_answered = time.monotonic() - self.follower.answered < SILENT_S + self._table.poll_s
+        if self.peers and head and not is_answered:
+            self.trouble = "no peer answers"
         return {
-            "state": "up" if self.peers and head else "down" if self.trouble else "starting",
+            "state": "up" if self.peers and head and is_answered else "down" if self.trouble or head else "starting",
             "network": self._table.network,
             "enode": self.discovery.node.enode,
             "enr": self.discovery.record.url,
@@ -140,7 +162,7 @@ class EthereumFamily(Family):
                 for peer in self.peers.values()
             ],
             "known": len(self.discovery.table),
-            "trouble": "" if self.peers else self.trouble,
+            "trouble": "" if self.peers and is_answered else self.trouble,
             "boards": len(self.leases),
             **self.counts,
             **self.follower.counts,
@@ -157,7 +179,28 @@ class EthereumFamily(Family):
         told = [entry.node for entry in self.discovery.table if entry.node.tcp]
         random.shuffle(told)
         own = self.discovery.node.key
-        return [node.enode for node in [*self._static, *told] if node.key.hex() not in self.peers and node.key != own]
+        known = {node.enode: node.key for node in [*self._static, *told] if node.key != own}
+        saved = {each: each[8:136] for each in self._saved} if not told else {}
+        wanted = {**{each: key.hex() for each, key in known.items()}, **saved}
+        return [each for each, node in wanted.items() if node not in self.peers and not self._is_banned(node)]
+
+    def _is_banned(self, node: str) -> bool:
+        return self._banned.get(node, 0.0) > asyncio.get_running_loop().time()
+
+    def _ban(self, peer: Peer) -> None:
+        seconds = KNOWN_BAN_S if self._is_trusted(peer) else BAN_S
+        self._banned[peer.id] = asyncio.get_running_loop().time() + seconds
+        while len(self._banned) > BANS:
+            self._banned.pop(next(iter(self._banned)))
+
+    def _to_save(self) -> list[str]:
+        """Nodes of the chain that were connected come first, then those of the table."""
+        return list(dict.fromkeys([*self._saved, *(entry.node.enode for entry in self.discovery.table)]))
+
+    async def _keep_nodes(self) -> None:
+        while True:
+            await asyncio.sleep(KEEP_S)
+            await self._nodes.save(self._to_save())
 
     async def dial(self, address: str) -> None:
         """See Family. `address`: an enode URL."""
@@ -170,32 +213,53 @@ class EthereumFamily(Family):
             self.trouble = f"{node.ip}:{node.tcp}: {error or 'no answer'}"
             self.counts["refused_peers"] += isinstance(error, Stranger)
             raise Unreachable(self.trouble) from None
+        self._saved = dict.fromkeys([node.enode, *list(self._saved)[:SAVED]])
+        began = time.monotonic()
         await self._serve(peer)
+        if time.monotonic() - began < USEFUL_S:
+            raise Unreachable(peer.trouble)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if sum(not peer.is_outbound for peer in self.peers.values()) >= self._table.inbound:
-            writer.close()
-            return
-        try:
-            peer = await shake_hands(reader, writer, self._key, self._hello(), self._table.network, self._genesis)
-        except Stranger as error:
-            self.counts["refused_peers"] += 1
-            self._log.info("a node was refused", why=str(error))
-            return
+        with self._door.let_in(writer.get_extra_info("peername", ("0.0.0.0",))[0]) as is_in:
+            if not is_in or self._is_full(len(self._static)):
+                writer.transport.abort()
+                return
+            try:
+                peer = await shake_hands(reader, writer, self._key, self._hello(), self._table.network, self._genesis)
+            except Stranger as error:
+                self.counts["refused_peers"] += 1
+                self._log.info("a node was refused", why=str(error))
+                return
+        if self._is_full() and not self._is_trusted(peer):
+            return peer.close("there are as many as there may be", 4)
         await self._serve(peer)
+
+    def _is_full(self, kept: int = 0) -> bool:
+        """Of inbound peers, with places that are `kept` for those of the configuration."""
+        return sum(not peer.is_outbound for peer in self.peers.values()) >= self._table.inbound + kept
+
+    def _is_trusted(self, peer: Peer) -> bool:
+        return any(peer.key == each.key for each in self._static)
 
     async def _serve(self, peer: Peer) -> None:
         if peer.id in self.peers:
             return peer.close("there is a connection to it already", 5)
+        if self._is_banned(peer.id):
+            return peer.close("it is banned", 4)
+        self.trouble = ""
         self.peers[peer.id] = peer
         self._log.info("a node of the network", client=peer.hello.client, outbound=peer.is_outbound)
         self._moved.set()
-        for raw in self._own.values():
+        waiting = [raw for digest, raw in self._own.items() if not self.follower.watched.get(digest)]
+        for raw in waiting[-OWN_AT_ONCE:]:
             peer.send(TRANSACTIONS, rlp.encode([messages.transaction_item(raw)]))
         try:
             await peer.run(self._on_message)
         finally:
             del self.peers[peer.id]
+            self.trouble = self.trouble or peer.trouble
+            if peer.is_at_fault:
+                self._ban(peer)
             self._log.info("a node of the network went", client=peer.hello.client, why=peer.trouble)
 
     def _on_message(self, peer: Peer, kind: int, body: bytes) -> None:
@@ -244,6 +308,7 @@ class EthereumFamily(Family):
                 except TimeoutError:
                     continue  # the next one may answer
                 except Malformed as error:
+                    self.counts["malformed"] += 1
                     peer.close(str(error), 2)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._moved.wait(), self._table.poll_s)

@@ -4,6 +4,7 @@ light client could tell: this is trust in the peers that were asked, of which th
 
 from __future__ import annotations
 
+import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from .rlp import Malformed
 
 KEPT = 1024  # headers
 STEP = 64  # headers in a question
+SERVED = 64  # headers in an answer
+UNCONFIRMED_S = 60.0  # after which a head that no peer has any more is given up
 BACK = 32  # by how many blocks a chain may change its mind at once
 WATCHED = 1000  # transactions
 assert BODIES == GET_BODIES + 1
@@ -34,8 +37,10 @@ class Follower:
 
     def __init__(self, on_head: Callable[[Header, int], None]) -> None:
         self.headers: OrderedDict[int, Header] = OrderedDict()
-        self.counts: Counter[str] = Counter(headers=0, changed=0, mined=0)
+        self.counts: Counter[str] = Counter(headers=0, changed=0, mined=0, given_up=0)
         self.watched: OrderedDict[bytes, Mined | None] = OrderedDict()  # by hash
+        self.answered = -UNCONFIRMED_S  # when a peer answered last, time.monotonic()
+        self._confirmed = 0.0  # when a peer had the head or a child of it
         self._on_head = on_head
 
     @property
@@ -58,16 +63,28 @@ class Follower:
         found = await self._headers(peer, head.number + 1, STEP)
         if not found:
             same = await self._headers(peer, head.number, 1)
-            if same and same[0].hash != head.hash:
+            if not same:
+                return self._doubt()
+            if same[0].hash != head.hash:
                 return await self._step_back(peer, head)
+            self._confirmed = time.monotonic()
             return False
         if found[0].parent != head.hash:
             return await self._step_back(peer, head)
         await self._take(peer, found, found[0].number)
         return len(found) == STEP
 
+    def _doubt(self) -> bool:
+        """This peer does not have the head. Where none has it for long, who told of it lied, or the network began anew."""
+        if time.monotonic() - self._confirmed < UNCONFIRMED_S:
+            return False
+        self.headers.clear()
+        self.counts["given_up"] += 1
+        return True
+
     async def _headers(self, peer: Peer, start: int | bytes, most: int) -> list[Header]:
         items = await peer.ask(GET_HEADERS, [start, most, 0, 0])
+        self.answered = time.monotonic()
         if len(items) > most:
             raise Malformed("more headers than were asked for")
         found = list(map(Header.read, items))
@@ -100,6 +117,7 @@ class Follower:
         while len(self.headers) > KEPT:
             self.headers.popitem(last=False)
         if found:
+            self._confirmed = time.monotonic()
             peer.number = max(peer.number, found[-1].number)
             if any(mined is None for mined in self.watched.values()):
                 await self._look_into(peer, found)
@@ -127,8 +145,9 @@ class Follower:
         else:
             at = rlp.integer(start)
         step = (rlp.integer(skip) + 1) * (-1 if rlp.integer(is_back) else 1)
+        most = min(rlp.integer(most), SERVED)
         found: list[Any] = []
-        while at is not None and at in self.headers and len(found) < min(rlp.integer(most), STEP):
+        while at is not None and at in self.headers and len(found) < most:
             found.append(rlp.decode(self.headers[at].raw))
             at += step
         return found

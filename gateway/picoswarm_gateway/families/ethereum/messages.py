@@ -19,7 +19,8 @@ ANNOUNCED, GET_POOLED, POOLED, GET_RECEIPTS, RECEIPTS, RANGE = (OFFSET + each fo
 VERSIONS = (68, 69)  # of eth
 P2P_VERSION = 5
 HELLO_MAX = 2048
-LONGEST = 16 << 20  # bytes of an uncompressed message
+LONGEST = 1 << 20  # bytes of an uncompressed message that nobody asked for; a peer's transactions are told in 100 KB
+ANSWER_MAX = 10 << 20  # of one that was asked for: blocks of 2 MB, or one that is longer
 REASONS = {
     0x00: "it was asked to",
     0x01: "TCP error",
@@ -57,7 +58,7 @@ class Hello:
             raise Malformed("a Hello is too long")
         items = rlp.listed(rlp.decode(data, False), 5)
         try:
-            client = items[1].decode()[:100]
+            client = "".join(each if each.isprintable() else "?" for each in items[1].decode()[:100])
             known = [(rlp.listed(each, 2)[0].decode(), rlp.integer(each[1])) for each in rlp.listed(items[2])]
         except (UnicodeDecodeError, AttributeError):
             raise Malformed("a name is no text") from None
@@ -82,8 +83,8 @@ def pack(kind: int, body: bytes, is_compressed: bool = True) -> bytes:
     return rlp.encode(kind) + (bytes(cramjam.snappy.compress_raw(body)) if is_compressed else body)
 
 
-def unpack(frame: bytes, is_compressed: bool) -> tuple[int, bytes]:
-    """(kind, body). Raises Malformed."""
+def unpack(frame: bytes, is_compressed: bool, longest: int = LONGEST) -> tuple[int, bytes]:
+    """(kind, body of at most `longest` bytes). Raises Malformed."""
     if not frame:
         raise Malformed("an empty frame")
     kind = 0 if frame[0] == 0x80 else frame[0]
@@ -93,7 +94,7 @@ def unpack(frame: bytes, is_compressed: bool) -> tuple[int, bytes]:
     if not is_compressed:
         return kind, body
     try:
-        if int(cramjam.snappy.decompress_raw_len(body)) > LONGEST:
+        if int(cramjam.snappy.decompress_raw_len(body)) > longest:
             raise Malformed("a message is too long")
         return kind, bytes(cramjam.snappy.decompress_raw(body))
     except Exception as error:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from coincurve import PrivateKey
 
+from ..strangers import rest
 from . import messages, rlp
 from .messages import DISCONNECT, HELLO, PING, PONG, REASONS, STATUS, Hello, Status
 from .rlp import Malformed
@@ -19,6 +22,9 @@ SILENT_S = 30.0
 PING_S = 15.0
 ANSWER_S = 5.0
 ASKED = 32  # requests under way
+INTRODUCTION = 4096  # bytes of a frame of who is not known yet
+UNREAD = 4 << 20  # bytes that may wait for a slow reader
+UNREAD_S = 30.0  # and for how long
 READ = 1 << 16
 
 OnMessage = Callable[["Peer", int, bytes], None]
@@ -43,6 +49,7 @@ class Peer:
         self.number = status.number  # of the newest header that it showed
         self.head = status.head
         self.trouble = ""
+        self.is_at_fault = False  # it broke a rule
         self._line = line
         self._numbers = 0
         self._asked: dict[int, tuple[int, asyncio.Future[list[Any]]]] = {}
@@ -53,8 +60,11 @@ class Peer:
         return self.key.hex()
 
     def send(self, kind: int, body: bytes) -> None:
-        """A message. What a slow peer does not read ends the connection by TCP's own means."""
+        """A message. A peer with too much that it did not read is let go."""
         self._line.send(kind, body)
+        if self._line.unread > UNREAD:
+            self.trouble = self.trouble or "it does not read"
+            self._line.abort()
 
     async def ask(self, kind: int, what: list[Any]) -> list[Any]:
         """The answer to a request; its kind follows the request's. Raises TimeoutError."""
@@ -74,6 +84,7 @@ class Peer:
     def close(self, why: str, reason: int = 0) -> None:
         """Say goodbye."""
         self.trouble = self.trouble or why
+        self.is_at_fault = self.is_at_fault or reason == 2
         self._line.say_goodbye(reason)
 
     async def run(self, on_message: OnMessage) -> None:
@@ -81,20 +92,26 @@ class Peer:
         pinger = asyncio.create_task(self._keep_alive())
         try:
             while True:
-                kind, body = await self._line.next(SILENT_S)
+                kind, body = await self._line.next(SILENT_S, messages.ANSWER_MAX if self._asked else messages.LONGEST)
+                began = time.perf_counter()
                 if kind == PING:
                     self.send(PONG, b"\xc0")
                 elif kind == DISCONNECT:
                     raise Refused(f"it goes: {REASONS.get(messages.reason_of(body), 'no reason')}")
                 elif not self._is_answer(kind, body) and kind != PONG:
                     on_message(self, kind, body)
+                await self._line.drain(UNREAD_S)
+                await rest(began, len(body))
         except (Refused, Malformed, OSError, TimeoutError) as error:
+            self.is_at_fault = self.is_at_fault or isinstance(error, Malformed)
             self.trouble = self.trouble or str(error) or "it is silent"
             self._line.say_goodbye(2 if isinstance(error, Malformed) else None)
         finally:
+            self.trouble = self.trouble or "the connection was lost"
             pinger.cancel()
             for _, done in self._asked.values():
-                done.cancel()
+                if not done.done():
+                    done.set_exception(TimeoutError("it went"))
             await self._line.close()
 
     def _is_answer(self, kind: int, body: bytes) -> bool:
@@ -120,7 +137,8 @@ class _Line:
         self.is_compressed = False
         self._reader = reader
         self._writer = writer
-        self._frames: list[bytes] = []
+        self.rlpx.longest = INTRODUCTION
+        self._frames: deque[bytes] = deque()
 
     def flush(self) -> None:
         """Write what RLPx has."""
@@ -140,11 +158,29 @@ class _Line:
                 self.send(DISCONNECT, rlp.encode([reason]))
         self._writer.close()
 
+    @property
+    def unread(self) -> int:
+        """Bytes that the other side has not taken."""
+        return self._writer.transport.get_write_buffer_size()
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self._writer.transport.abort()
+
+    async def drain(self, seconds: float) -> None:
+        """Wait while the other side reads too slowly. Raises TimeoutError, OSError."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._writer.drain()
+        except TimeoutError:
+            raise TimeoutError("it does not read") from None
+
     async def close(self) -> None:
-        """Close the socket."""
+        """Close the socket, whatever the other side has not read within a second."""
         self._writer.close()
         with suppress(OSError, TimeoutError):
             await asyncio.wait_for(self._writer.wait_closed(), 1)
+        self.abort()
 
     async def read(self) -> None:
         """Wait for more. Raises Refused, Malformed, OSError."""
@@ -154,12 +190,12 @@ class _Line:
         self._frames += self.rlpx.receive(data)
         self.flush()
 
-    async def next(self, seconds: float) -> tuple[int, bytes]:
-        """(kind, body) of the next message. Raises TimeoutError besides."""
+    async def next(self, seconds: float, longest: int = messages.LONGEST) -> tuple[int, bytes]:
+        """(kind, body of at most `longest` bytes) of the next message. Raises TimeoutError besides."""
         async with asyncio.timeout(seconds):
             while not self._frames:
                 await self.read()
-        return messages.unpack(self._frames.pop(0), self.is_compressed)
+        return messages.unpack(self._frames.popleft(), self.is_compressed, longest)
 
 
 async def shake_hands(
@@ -216,4 +252,5 @@ async def _introduce(line: _Line, mine: Hello, network: int, genesis: bytes, is_
     if status.network != network or status.genesis != genesis:
         raise Refused("it is of another network", 0x10)
     line.send(STATUS, Status(version, network, genesis, status.fork, genesis).encode())
+    line.rlpx.longest = messages.ANSWER_MAX
     return Peer(line, hello, status, is_outbound)

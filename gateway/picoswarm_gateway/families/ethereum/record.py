@@ -15,6 +15,7 @@ from .keys import keccak256, public_bytes, public_key
 from .rlp import Malformed
 
 LONGEST = 300  # bytes of a record
+SIZES = {b"id": 16, b"secp256k1": 33, b"ip": 4, b"ip6": 16, b"udp": 2, b"udp6": 2, b"tcp": 2, b"tcp6": 2}  # at most
 ENODE = re.compile(r"enode://([0-9a-fA-F]{128})@([^\s:?]+|\[[0-9a-fA-F:.]+\]):(\d{1,5})(?:\?discport=(\d{1,5}))?")
 
 
@@ -103,6 +104,10 @@ def read_record(data: bytes) -> Record:
     if any(one >= other for one, other in zip(names, names[1:], strict=False)):
         raise Malformed("the pairs of a record are not in order")
     pairs = dict(zip(names, content[2::2], strict=True))
+    if not all(
+        isinstance(pairs.get(name, b""), bytes) and len(pairs.get(name, b"")) <= most for name, most in SIZES.items()
+    ):
+        raise Malformed("an address or a port that cannot be")
     if pairs.get(b"id") != b"v4" or len(pairs.get(b"ip", bytes(4))) != 4 or len(pairs.get(b"ip6", bytes(16))) != 16:
         raise Malformed("a record of another kind")
     digest = keccak256(rlp.encode(content))

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 DEPTH = 32  # of lists in lists
+ITEMS = 300_000  # in a message: some bytes could be so many that reading them takes seconds
 Item = Any  # bytes, or a list of items
 
 
@@ -41,7 +42,7 @@ def number(value: int) -> bytes:
 
 def decode(data: bytes, is_exact: bool = True) -> Item:
     """The item in `data`; what follows it is passed over where it is not `is_exact` (EIP-8). Raises Malformed."""
-    item, end = _item(memoryview(data), 0, 0)
+    item, end = _item(memoryview(data), 0, 0, [ITEMS])
     if is_exact and end != len(data):
         raise Malformed("bytes behind the end")
     return item
@@ -65,9 +66,13 @@ def _span(data: memoryview, at: int, base: int) -> tuple[int, int]:
     return at, at + size
 
 
-def _item(data: memoryview, at: int, depth: int) -> tuple[Item, int]:
+def _item(data: memoryview, at: int, depth: int, left: list[int]) -> tuple[Item, int]:
+    """(the item, where it ends). `left`: how many more there may be."""
     if at >= len(data):
         raise Malformed("it ends too soon")
+    left[0] -= 1
+    if left[0] < 0:
+        raise Malformed("too many items")
     if depth > DEPTH:
         raise Malformed("lists too deep")
     first = data[at]
@@ -82,7 +87,7 @@ def _item(data: memoryview, at: int, depth: int) -> tuple[Item, int]:
     start, end = _span(data, at, 0xC0)
     items = []
     while start < end:
-        item, start = _item(data[:end], start, depth + 1)
+        item, start = _item(data[:end], start, depth + 1, left)
         items.append(item)
     return items, end
 

@@ -86,6 +86,7 @@ class Rlpx:
         """`remote`: the public key (64) that is dialed; None: this side was dialed."""
         self.out = bytearray()
         self.remote = remote  # proven once `is_ready`
+        self.longest = FRAME_MAX  # frame that is taken
         self.is_ready = False
         self._key = key
         self._ephemeral = PrivateKey()
@@ -177,6 +178,8 @@ class Rlpx:
                 raise Malformed("a frame's header is not authentic")
             del self._waiting[:32]
             self._size = int.from_bytes(self._open.update(header)[:3], "big")
+            if self._size > self.longest:
+                raise Malformed("a frame is too long")
         whole = self._size + -self._size % 16
         if len(self._waiting) < whole + 16:
             return None
