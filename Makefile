@@ -20,9 +20,10 @@ micropython: ## MicroPython from source: 32-bit unix, mpy-cross, Cortex-M3 and -
 emulator: setup micropython ## the emulated Pico: rp2 firmware with lwIP and PPP, its boot ROM, and rp2040js
 	@$(VENV)/python -m picoswarm_tools.emulator.files
 
-demo: setup ## a gateway, MQTT and real MicroPython nodes on this machine (NODES=12 DEMO_SECONDS=30 HTTP=8080)
+demo: setup ## a gateway, MQTT and real MicroPython nodes on this machine (NODES=12 EMULATOR=1 DEMO_SECONDS=30 HTTP=8080)
 	@$(PYTHON) firmware/micropython/build.py mpy-cross unix32
-	@$(VENV)/picoswarm demo $(if $(NODES),--nodes $(NODES)) $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS)) $(if $(HTTP),--http $(HTTP))
+	@$(if $(EMULATOR),$(VENV)/python -m picoswarm_tools.emulator.files)
+	@$(VENV)/picoswarm demo $(if $(EMULATOR),--picos 2) $(if $(NODES),--nodes $(NODES)) $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS)) $(if $(HTTP),--http $(HTTP))
 
 test: setup micropython emulator broker browser full-nodes ## every test, short counts (PYTEST_ARGS= to choose)
 	@$(PYTEST) $(PYTEST_ARGS)

@@ -150,7 +150,9 @@ class Firmware:
         say("building %s.bin%s" % (name, "" if work.is_dir() else ": 500 files, a minute or two of one processor"))
         environment = dict(self._environment, MICROPY_MPYCROSS=str(cross / "mpy-cross"))
         command = ["cmake", "-S", tree / "ports/rp2", "-B", work, "-G", "Ninja"]
-        (work / "frozen_content.c").unlink(missing_ok=True)  # ninja does not see that the manifest changed
+        # Neither is made again because a file is another one, only because it is younger: not so in a second checkout.
+        (work / "frozen_content.c").unlink(missing_ok=True)
+        shutil.rmtree(str(work / "frozen_mpy"), ignore_errors=True)
         run([*command, *("-D%s=%s" % item for item in options.items())], "cmake", environment)
         run(["ninja", "-C", work], name, environment)
         return work / "firmware.bin"

@@ -58,9 +58,13 @@ JOINED_FOR_S = 5.0  # one lost ping hides a neighbour for a second or two: that 
 class Demo:
     """The gateway, the broker and the node processes of one run."""
 
-    def __init__(self, count: int, board: str, first_port: int | None, http_port: int | None, folder: Path) -> None:
-        """Nothing is started yet. Raises Trouble where a port that was asked for is taken, and Missing."""
+    def __init__(
+        self, count: int, board: str, first_port: int | None, http_port: int | None, folder: Path, picos: int = 0
+    ) -> None:
+        """Nothing is started yet. `picos`: so many emulated Picos besides. Raises Trouble where a port that was asked for is
+        taken, and Missing."""
         self.board = board
+        self.picos = picos
         self.heap_bytes = board_heap(board)
         self.ports = free_ports(count + 1, first_port)
         spare = [port for port in free_ports(count + 3) if port not in self.ports]
@@ -94,6 +98,13 @@ class Demo:
             NodeProcess(name, folder / name, port, membership, self.heap_bytes)
             for name, port in zip(names, self.ports[1:], strict=True)
         ]
+        if picos:
+            from .emulator.demo import EmulatedProcess
+
+            self.nodes += [
+                EmulatedProcess(f"pico{i}", folder / f"pico{i}", membership, board_heap("RPI_PICO_EMU"))
+                for i in range(1, picos + 1)
+            ]
 
     async def start(self) -> None:
         """Start all of it. Raises Trouble, PicoswarmError, OSError."""
@@ -246,6 +257,7 @@ class Demo:
             "mesh_loss": round(max(0.0, 1 - self.delivered / self.expected), 4) if self.expected else 0.0,
             "echoes_ok": sum(each["ok"] for each in self.echoes),
             "heap_max": max((node.heap_max for node in self.nodes), default=0),
+            "emulated_picos": self.picos,
             "broker": self.broker.kind,
             "dashboard": self.dashboard,
             "seconds": round(time.monotonic() - self.started, 1),
@@ -325,9 +337,12 @@ async def run(demo: Demo, seconds: float | None, console: Console) -> dict:
     help="How long the mesh runs.  [default: on a terminal until Ctrl-C, elsewhere 30]",
 )
 @click.option("--board", default="RPI_PICO_W", show_default=True, help="Whose heap the nodes have: a folder of boards/.")
+@click.option(
+    "--picos", default=0, type=click.IntRange(0, 4), help="Emulated Picos besides, with real firmware.  [default: none]"
+)
 @click.option("--port", type=click.IntRange(1025, 65535 - 65), help="First port of the nodes; by default any that are free.")
 @click.option("--http", type=click.IntRange(1025, 65535), help=f"The dashboard's port.  [default: {HTTP_PORT}, or any]")
-def demo(nodes: int, seconds: float | None, board: str, port: int | None, http: int | None) -> None:
+def demo(nodes: int, seconds: float | None, board: str, picos: int, port: int | None, http: int | None) -> None:
     """Run a mesh of real MicroPython nodes on this machine, with a gateway, and watch it in browser, terminal and MQTT.
 
     Ends with one line of JSON. Exit status: 0 every node joined and at most 1 % of the readings were lost on their way to
@@ -339,7 +354,7 @@ def demo(nodes: int, seconds: float | None, board: str, port: int | None, http: 
     folder = Path(tempfile.mkdtemp(prefix="picoswarm-demo-"))
     try:
         runtimes.find("micropython")
-        mesh = Demo(nodes, board, port, http, folder)
+        mesh = Demo(nodes, board, port, http, folder, picos)
         console.print("[dim]precompiling the library for the nodes[/dim]")
         mpy.compile_library("x86")
         with (folder / "gateway.log").open("w") as log:

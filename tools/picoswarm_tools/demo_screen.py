@@ -30,8 +30,9 @@ UNITS = {"temperature": "°C", "humidity": "%", "co2": "ppm", "power": "W"}
 def introduce(demo: Demo, console: Console) -> None:
     """What there is, and where one can look at it."""
     lines = (
-        f"a gateway, and {len(demo.nodes)} nodes on 32-bit MicroPython, each with the heap of {demo.board}: "
+        f"a gateway, and {len(demo.nodes) - demo.picos} nodes on 32-bit MicroPython, each with the heap of {demo.board}: "
         f"{demo.heap_bytes:,} B",
+        *([f"{demo.picos} emulated Picos with MicroPython's own RP2040 firmware"] if demo.picos else ()),
         f"dashboard  {demo.dashboard}  (token to send with: {demo.token})",
         f"MQTT       {demo.broker.kind}, {HOST}:{demo.broker.port}, topics {demo.topics}",
     )

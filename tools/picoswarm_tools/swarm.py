@@ -131,31 +131,39 @@ class NodeProcess:
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is for us
         )
+        self._begin()
+        self._listener = asyncio.create_task(self._listen(self.process))
+
+    def _begin(self) -> None:
+        """Nothing is known of this boot yet; counts of those before stay."""
         for count in ("sent", "heard", "answered"):
             self._before[count] = self.total(count)
         self.state, self.id, self.said, self.boots = {}, "", [], self.boots + 1
         self._is_ended = False
-        self._listener = asyncio.create_task(self._listen(self.process))
 
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None
         while line := await process.stdout.readline():
-            try:
-                facts = json.loads(line)
-            except ValueError:
-                self.said = [*self.said[-40:], line.decode(errors="replace").rstrip()]
-                continue
-            if "id" in facts:
-                self.id, self.boot_ms = facts["id"], facts["ms"]
-                self.first_id = self.first_id or self.id
-            elif "find" in facts:
-                self.finds.append(facts)
-            elif "echo" in facts:
-                self.echoes.append(facts)
-            else:
-                self.state = facts.get("state") or facts["end"]
-                self.heap_max = max(self.heap_max, self.state["heap"])
-                self.reported_at = time.monotonic()
+            self._hear(line)
+
+    def _hear(self, line: bytes) -> None:
+        """Take a line that the node said."""
+        try:
+            facts = json.loads(line)
+        except ValueError:
+            self.said = [*self.said[-40:], line.decode(errors="replace").rstrip()]
+            return
+        if "id" in facts:
+            self.id, self.boot_ms = facts["id"], facts["ms"]
+            self.first_id = self.first_id or self.id
+        elif "find" in facts:
+            self.finds.append(facts)
+        elif "echo" in facts:
+            self.echoes.append(facts)
+        else:
+            self.state = facts.get("state") or facts["end"]
+            self.heap_max = max(self.heap_max, self.state["heap"])
+            self.reported_at = time.monotonic()
 
     def find(self, node_id: str) -> None:
         """Tell the node to look an id up; the outcome appears in `finds`."""

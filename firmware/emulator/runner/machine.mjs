@@ -7,6 +7,7 @@ import { Serial } from './usb.mjs';
 
 const QUIET = { debug() {}, info() {}, warn() {}, error() {} };
 const SSI = 0x18000, QSPI = 0x40018, UART0 = 0x40034, UART1 = 0x40038, WATCHDOG = 0x40058, ROSC = 0x40060;
+const MOST_JUMPS = 10_000; // from alarm to alarm, in one run
 const UART0_IRQ = 20, UART1_IRQ = 21;
 
 /** The ring oscillator: a source of random bits, running and stable. */
@@ -47,7 +48,10 @@ export class Machine {
     this.serial = new Serial(rp2040.usbCtrl, parts.onSerial);
     this.guardCore1();
     this.watchdog = rp2040.peripherals[WATCHDOG];
-    this.watchdog.onWatchdogTrigger = () => parts.onReset(this.watchdog.reason);
+    this.watchdog.onWatchdogTrigger = () => {
+      this.watchdog.timer.enable = false; // else its alarm at 0 is due again at once, for ever
+      parts.onReset(this.watchdog.reason);
+    };
     if (last) {
       this.watchdog.scratchData.set(last.watchdog.scratchData);
       this.watchdog.reason = last.watchdog.reason;
@@ -73,9 +77,11 @@ export class Machine {
   run(until, instructions, jump) {
     const { core, clock } = this.rp2040;
     let left = instructions;
+    let jumps = 0;
     let nanos = 1e9 / this.rp2040.clkSys;
     this.isStopped = false;
-    while (left > 0 && !this.isStopped && clock.nanosCounter < until) {
+    this.until = until; // which may come nearer meanwhile
+    while (left > 0 && !this.isStopped && clock.nanosCounter < this.until) {
       if (core.waiting) {
         const next = clock.nextAlarm;
         if (!next) {
@@ -86,6 +92,7 @@ export class Machine {
           clock.nanosCounter = until;
           break;
         }
+        if (++jumps > MOST_JUMPS) break; // alarms of which none wakes the guest: who runs it wants a turn too
         clock.tick(Math.max(0, next.nanos - clock.nanosCounter));
         nanos = 1e9 / this.rp2040.clkSys;
         continue;

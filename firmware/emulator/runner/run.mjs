@@ -150,7 +150,9 @@ let isOver = false;
 let isOff = false;
 
 chip.onBegin = (busy) => {
-  if (tear && busy.number === tear.number) tear.at = busy.from + (busy.until - busy.from) * tear.part;
+  if (!tear || busy.number !== tear.number) return;
+  tear.at = busy.from + (busy.until - busy.from) * tear.part;
+  machine.until = Math.min(machine.until, tear.at);
 };
 
 const wallNanos = () => performance.now() * 1e6;

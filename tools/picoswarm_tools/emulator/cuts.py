@@ -50,11 +50,19 @@ class Boot:
 class Bench:
     """A Pico whose flash is put back to a known state before each trial."""
 
-    def __init__(self, pico: Pico, reader: asyncio.StreamReader, images: dict[str, Path], seed: int) -> None:
-        self.pico, self.reader, self.images = pico, reader, images
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def __init__(self, pico: Pico, images: dict[str, Path], seed: int) -> None:
+        self.pico, self.images = pico, images
         self.random = random.Random(seed)
         self.boots: dict[str, Boot] = {}
         self.said: list[dict] = []
+        self.last: dict[str, list[dict]] = {}  # by phase: what was said before its image was taken
+
+    async def connect(self) -> None:
+        """Hear what is said from now on."""
+        self.reader, self.writer = await asyncio.open_connection(HOST, self.pico.serial_port)
 
     async def off(self) -> None:
         self.pico.power_off()
@@ -63,8 +71,9 @@ class Bench:
     async def listen(self, until: str) -> dict:
         """The lines of a boot up to the one with this key. Raises EmulatorError where the program fails."""
         failed = b""
+        reader = self.reader  # one that is replaced meanwhile is heard to its end
         while True:
-            line = await asyncio.wait_for(self.reader.readline(), PATIENCE_S)
+            line = await asyncio.wait_for(reader.readline(), PATIENCE_S)
             if line.startswith(b"{"):
                 try:
                     facts = json.loads(line)
@@ -83,6 +92,7 @@ class Bench:
     async def measure(self, phase: str) -> None:
         """Boot once without a cut, to know how long it takes."""
         await self.off()
+        self.last[phase] = list(self.said)
         before = await self.pico.now()
         self.pico.power_on(self.images[phase])
         await self.listen("done")
@@ -106,12 +116,14 @@ class Bench:
         if not cut.done():  # this boot took fewer operations than the one that was counted
             self.pico.power_off()
         facts = await cut
-        await asyncio.sleep(0.05)  # what was said before the cut arrives
-        listening.cancel()
+        heard, writer = self.reader, self.writer
+        await self.connect()  # which ends the connection before, once all that was said has come
         await asyncio.gather(listening, return_exceptions=True)
-        before = list(self.said)
-        self.pico.power_on()
+        await heard.read()
+        writer.close()
+        before = self.last[phase] + self.said
         self.said.clear()
+        self.pico.power_on()
         try:
             found = await self.listen("id")
             await self.listen("done")
@@ -129,8 +141,7 @@ def judge(before: list[dict], found: dict) -> str:
         return "the node has another id"
     if not found["is_whole"]:
         return "the address book is neither the old nor the new one"
-    books = [facts.get("wrote", facts.get("book", 0)) for facts in before if "done" not in facts]
-    last = max(books, default=0)
+    last = max((facts.get("wrote", facts.get("book", 0)) for facts in before), default=0)
     if not last <= found["book"] <= last + 1:
         return f"book {last} had been written, and book {found['book']} is found"
     return ""
@@ -148,13 +159,13 @@ async def bench(folder: Path, seed: int) -> AsyncIterator[Bench]:
             await repl.put("/lib/emu_cut.mpy", mpy.compile_source(code.encode(), "emu_cut.py", ARCH))
             await repl.put("/main.py", MAIN.encode())
         shutil.copy(flash, images["key"])
-        reader, writer = await asyncio.open_connection(HOST, pico.serial_port)
-        made = Bench(pico, reader, images, seed)
+        made = Bench(pico, images, seed)
+        await made.connect()
         await made.measure("key")
         shutil.copy(flash, images["book"])
         await made.measure("book")
         yield made
-        writer.close()
+        made.writer.close()
 
 
 def plan(count: int) -> Iterator[tuple[str, bool]]:

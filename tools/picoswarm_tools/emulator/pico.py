@@ -54,7 +54,7 @@ class Pico:
         self.serial_port = 0
         self.uart_ports: list[int] = []
         self.unique_id = ""
-        self.resets: list[dict[str, Any]] = []  # {"reset": virtual seconds, "reason": the watchdog's}
+        self._resets: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._cuts: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._process: asyncio.subprocess.Process | None = None
@@ -88,12 +88,16 @@ class Pico:
         if self._listener is not None:
             await self._listener
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
     async def _listen(self) -> None:
         assert self._process is not None and self._process.stdout is not None
         while line := await self._process.stdout.readline():
             facts = json.loads(line)
             if "reset" in facts:
-                self.resets.append(facts)
+                self._resets.put_nowait(facts)
             elif "cut" in facts:
                 self._cuts.put_nowait(facts)
             else:
@@ -134,6 +138,10 @@ class Pico:
         """Wait until the power has gone; returns {"cut": virtual seconds, "instructions", "operations", "operation": the
         erase or program operation that it hit, as {"kind", "offset", "length"}, or None}. Raises TimeoutError."""
         return await asyncio.wait_for(self._cuts.get(), seconds)
+
+    async def was_reset(self, seconds: float = ANSWER_S) -> dict[str, Any]:
+        """Wait for the next reset; returns {"reset": virtual seconds, "reason": the watchdog's}. Raises TimeoutError."""
+        return await asyncio.wait_for(self._resets.get(), seconds)
 
     def power_on(self, flash: Path | None = None) -> None:
         """The power is back after a cut. `flash`: the chip holds from now on what this file does."""

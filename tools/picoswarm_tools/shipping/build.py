@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -27,7 +28,10 @@ def recipe(board: Board, source: str = "micropython") -> list[str]:
     if board.is_emulated:
         return ["make emulator"]
     port = f"{source}/ports/{'esp32' if board.chip.is_esp else 'rp2'}"
+    # What 1.26 aligns to 2 bytes, a Cortex-M0+ needs aligned to 4: it loads the constants of frozen machine code from there.
+    align = [f"sed -i 's/aligned (2)/aligned (4)/' {source}/tools/mpy-tool.py"] if board.chip.name == "RP2040" else []
     return [
+        *align,
         f"make -C {source}/mpy-cross",
         f"make -C {port} BOARD={board.name} submodules",
         f"make -C {port} BOARD={board.name} FROZEN_MANIFEST={board.folder / 'manifest.py'}",
@@ -63,7 +67,7 @@ def firmware(board: Board, runs: bool, as_json: bool) -> None:
         if source is None and not board.is_emulated:
             raise Failed("Set MICROPYTHON_SRC to a checkout of MicroPython. For an ESP32 its IDF has to be active too.")
         for step in steps:
-            if subprocess.run(step.split()).returncode:
+            if subprocess.run(shlex.split(step)).returncode:
                 raise Failed(f"`{step}` failed.")
         if not Path(facts["image"]).exists():
             raise Failed(f"There is no {facts['image']}.")

@@ -1,14 +1,27 @@
-"""An emulated Pico is a board: it starts blank, keeps what it is told to keep, and resets as a real one does."""
+"""An emulated Pico is a board: it starts blank, keeps what it is told to keep, resets as a real one does, and its node joins
+a mesh with a gateway on this machine. One file, so that no two workers of a test run emulate at a time."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import secrets
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
-from picoswarm_tools.emulator.pico import Pico
+from picoswarm.membership import Membership
+from picoswarm_tools.emulator.cuts import try_cuts
+from picoswarm_tools.emulator.observe import gateway, numbers
+from picoswarm_tools.emulator.pico import HOST, Pico
+from picoswarm_tools.emulator.probe import emulated_node
+from picoswarm_tools.provision import new_network_key
+
+IS_LONG = os.environ.get("PICOSWARM_LONG") == "1"
+PATIENCE_S = 300.0  # of a host that is busy; figures are of the Pico's own clock
+CUTS = 100
+LONG = pytest.mark.skipif(not IS_LONG, reason="takes minutes of a processor: in `make test-long`")
 
 FACTS = """
 import gc, os, sys, machine, json, network
@@ -55,9 +68,8 @@ def test_files_stay_when_the_board_resets_and_when_the_runner_is_killed(tmp_path
         async with Pico(tmp_path / "flash") as pico, pico.repl() as repl:
             await repl.put("/kept/one.bin", bytes(range(256)) * 8)
             await repl.begin("import machine\nmachine.reset()")
-            await asyncio.sleep(0)
+            assert (await pico.was_reset())["reason"] == 2  # the watchdog, told to
             await repl.enter()
-            assert [reset["reason"] for reset in pico.resets] == [2]  # the watchdog, told to
             assert "3 2048" in await repl.run(
                 "import os, machine\nprint(machine.reset_cause(), os.stat('/kept/one.bin')[6])"
             )
@@ -74,12 +86,14 @@ def test_a_watchdog_that_nobody_feeds_restarts_the_board():
     async def live() -> str:
         async with Pico(turbo=True) as pico, pico.repl() as repl:
             await repl.begin("import machine, time\nmachine.WDT(timeout=500)\ntime.sleep(60)")
+            assert (await pico.was_reset())["reason"] == 1
             await repl.enter()
             return await repl.run("import machine\nprint(machine.reset_cause())")
 
     assert asyncio.run(live()) == "3\n"
 
 
+@LONG
 def test_the_fast_decoder_computes_what_the_plain_one_computes_in_as_many_cycles():
     async def compute(is_plain: bool) -> tuple[str, int]:
         async with Pico(seed=1, unique_id=bytes(8), is_plain=is_plain) as pico, pico.repl() as repl:
@@ -90,3 +104,31 @@ def test_the_fast_decoder_computes_what_the_plain_one_computes_in_as_many_cycles
     (fast, fast_us), (plain, plain_us) = together(compute(False), compute(True))
     assert fast == plain
     assert fast_us == pytest.approx(plain_us, rel=0.01)  # interrupts of the USB port come when they come
+
+
+@pytest.mark.parametrize("form", ["frozen", pytest.param("mpy", marks=LONG)])
+def test_a_node_joins_a_gateway_which_hears_it_and_calls_it(tmp_path: Path, form: str):
+    async def live() -> None:
+        membership = Membership(new_network_key())
+        async with gateway(membership, tmp_path) as hub, emulated_node(membership, None, form == "frozen") as emu:
+            heard = hub.node.subscribe("probe/#")
+            await emu.start([f"{HOST}:{hub.config.mesh.port}"], numbers(), 0, False)
+            async with asyncio.timeout(PATIENCE_S):
+                message = await anext(aiter(heard))
+            assert (message.topic, bytes(message.payload), message.origin) == ("probe/reading", b"20.5", emu.id)
+            answer = await hub.node.request(emu.id, "probe", b"from the gateway", 60_000)
+            assert bytes(answer) == b"from the gateway"
+            seen = await emu.ask("heap")
+            assert seen["sessions"] == 1 and seen["stats"]["faults"] == 0
+            assert emu.link.ppp.dropped == 0
+
+    asyncio.run(live())
+
+
+@LONG
+def test_whenever_the_power_goes_the_board_comes_up_as_the_node_that_it_was(tmp_path: Path):
+    seed = secrets.randbits(32)
+    trials = asyncio.run(try_cuts(tmp_path, CUTS, seed))
+    shown = "\n".join(f"{trial.phase} {trial.inside or '-'} at {trial.at}: {trial.outcome or 'well'}" for trial in trials)
+    assert all(trial.survived for trial in trials), f"seed {seed}\n{shown}"
+    assert len(trials) == CUTS and sum(trial.inside != "" for trial in trials) * 2 >= CUTS, shown
