@@ -18,7 +18,7 @@ _RENEW_MS = const(240000)
 _AGAIN_MS = const(5000)
 _ANSWER_MS = const(30000)
 _SEED = b"noise-libp2p-static-key:"
-_STREAM = "/libp2p/1"
+_TUNNEL = "/libp2p/1"
 
 
 class Peers:
@@ -36,7 +36,7 @@ class Peers:
         gateway = self._gateway
         if gateway.home is None:
             await gateway.request("peers")
-        stream = await self._node.open_stream(gateway.home, _STREAM)
+        stream = await self._node.open_stream(gateway.home, _TUNNEL)
         target = peer.encode()
         name = protocol.encode()
         await stream.write(bytes((len(target),)) + target + bytes((len(name),)) + name)
