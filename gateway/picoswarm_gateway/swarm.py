@@ -9,6 +9,7 @@ from typing import Any
 from picoswarm import swarm
 from picoswarm.compat import ticks_add, ticks_diff
 from picoswarm.handshake import Reception
+from picoswarm.missed import look_for
 from picoswarm.session import CLOSING, GREETING, OPEN, STARTED
 from picoswarm.swarm import Swarm
 
@@ -163,6 +164,8 @@ class HostSwarm(Swarm):
         for session in part:
             if session.stage <= CLOSING:
                 self._look_after(session, now)
+        if self.cut_off or self._discovery.upkeep.found:
+            look_for(self, self._discovery.upkeep)
 
     def _look_after(self, session: HostSession, now: int) -> None:
         if session.is_read or session.fill or session.stage != OPEN:

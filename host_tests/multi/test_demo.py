@@ -42,6 +42,7 @@ FIELDS += [
     "mesh_loss",
     "echoes_ok",
     "heap_max",
+    "emulated_picos",
     "broker",
     "dashboard",
     "seconds",

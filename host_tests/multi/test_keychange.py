@@ -139,7 +139,7 @@ def test_a_change_that_was_cut_off_before_anybody_heard_of_it_can_be_handed_out(
         operator = Operator(mesh.folder)
         operator.keep(operator.make(ROTATE))
         with pytest.raises(NobodyThere, match="--again"):
-            await mesh.change(None, 3)
+            await mesh.change(None, 0)
         report = await mesh.change(None, 20, again=True)
         assert len(report.confirmed) == 2 and mesh.epochs() == [(1, 0)] * 2
 
