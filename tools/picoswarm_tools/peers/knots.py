@@ -1,8 +1,7 @@
 """Bitcoin Knots, a full node in C++ (a fork of Bitcoin Core with the same peer-to-peer code): Debian's package of it, from
 `sid`, which alone has it. Its libraries do not fit an older Debian, so all of them are unpacked beside it, in the user's
-cache, and it runs by their own loader. apt checks the signatures; what it fetches changes with sid, and the tests say which
-version ran.
-"""
+cache, and it runs by their own loader. It comes from the archive that apt is set up with here, and apt checks the
+signatures; what it fetches changes with sid, and the tests say which version ran."""
 
 from __future__ import annotations
 
@@ -10,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -17,8 +17,6 @@ from .. import runtimes
 from . import sources
 
 PACKAGE = "bitcoin-knots"
-MIRROR = "http://deb.debian.org/debian"
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 NOT_NEEDED = re.compile(r"lib(systemd|blkid|mount|selinux|pcre)")  # of what only its installation wants
 CONFIGURATION = """\
 Dir::Etc::sourcelist "/dev/null";
@@ -63,8 +61,12 @@ def bring() -> None:
     except runtimes.Missing:
         pass
     machine = os.uname().machine
-    if machine != "x86_64" or not (shutil.which("apt-get") and shutil.which("dpkg-deb") and Path(KEYRING).is_file()):
+    if machine != "x86_64" or not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         raise runtimes.Missing(f"{PACKAGE} comes as a package of Debian for x86_64: install bitcoind yourself on {machine}")
+    sys.path.insert(0, str(runtimes.ROOT / "firmware" / "micropython"))
+    import aptget
+
+    archive, signed_by = aptget.configured_archives()[0]  # the one that this machine has, whatever suite it takes from it
     target = _kept()
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
@@ -73,8 +75,8 @@ def bring() -> None:
             (folder / name).mkdir(parents=True)
         (folder / "status").touch()
         (folder / "apt.conf").write_text(CONFIGURATION.format(folder=folder))
-        source = f"Types: deb\nURIs: {MIRROR}\nSuites: sid\nComponents: main\nSigned-By: {KEYRING}\n"
-        (folder / "parts/sid.sources").write_text(source)
+        source = f"Types: deb\nURIs: {archive}\nSuites: sid\nComponents: main\n"
+        (folder / "parts/sid.sources").write_text(source + (f"Signed-By: {signed_by}\n" if signed_by else ""))
         env = {**os.environ, "APT_CONFIG": str(folder / "apt.conf"), "LC_ALL": "C"}
 
         def apt(*arguments: str, cwd: Path = folder) -> str:
