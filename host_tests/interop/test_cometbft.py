@@ -6,13 +6,11 @@ import asyncio
 import base64
 import hashlib
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
-from picoswarm_tools import mpy, runtimes
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).resolve().parents[1] / "gateway")]
 from comet_chain import CometNode  # noqa: E402
@@ -20,15 +18,10 @@ from picoswarm.cometbft import Chain, NotVerified  # noqa: E402
 from picoswarm_gateway.families.cometbft.rpc import validators_of  # noqa: E402
 from picoswarm_gateway.families.cometbft.table import CometTable  # noqa: E402
 from picoswarm_gateway.gateway import Gateway  # noqa: E402
-from small_mesh import HOST, SmallMesh, free_port, until  # noqa: E402
+from small_board import said_by  # noqa: E402
+from small_mesh import HOST, free_port, until  # noqa: E402
 
-HEAP = "192k"  # a Pico W has 200 KB; of these a node from .mpy files takes 150
 NEWCOMER = base64.b64encode(bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")).decode()
-
-
-@pytest.fixture
-def mesh(tmp_path):
-    return SmallMesh(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -135,31 +128,16 @@ def test_a_node_of_the_chain_dials_the_gateway(mesh, chain, tmp_path):
 
 def test_a_board_submits_a_reading_and_verifies_headers_in_its_own_heap(mesh, chain):
     async def story():
-        binary = runtimes.find("micropython")
-        library = mpy.compile_library("x86", 3)
         async with Gateway(mesh.config(cometbft=table(chain))) as gateway:
             await until(lambda: gateway.families["cometbft"].chain.height)
-            mesh.store("board")
             height = gateway.families["cometbft"].chain.height
-            where = f"{HOST}:{gateway.config.mesh.port}"
-            board = await asyncio.create_subprocess_exec(
-                *(str(binary), "-X", f"heapsize={HEAP}", str(runtimes.ROOT / "examples" / "cometbft_meter.py")),
-                *(str(mesh.folder / "board"), where, chain.chain, str(height), hash_at(chain, height), str(free_port())),
-                env={**os.environ, "MICROPYPATH": f"{library}:.frozen"},
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
+            said = await said_by(
+                mesh,
+                gateway,
+                "cometbft_meter.py",
+                *(chain.chain, str(height), hash_at(chain, height), str(free_port())),
+                until=lambda said: "is in block" in said and said.count("is verified") >= 2,
             )
-            said = ""
-            try:
-                async with asyncio.timeout(90):
-                    while "is in block" not in said or said.count("is verified") < 2:
-                        line = (await board.stdout.readline()).decode()
-                        assert line, said
-                        said += line
-            finally:
-                if board.returncode is None:
-                    board.kill()
-                    await board.wait()
             assert "with code 0" in said and "not verified" not in said, said
 
     asyncio.run(story())

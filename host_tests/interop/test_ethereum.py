@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import sys
 from pathlib import Path
 
 import pytest
-from picoswarm_tools import mpy, runtimes
 from picoswarm_tools.peers import golang
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).resolve().parents[1] / "gateway")]
@@ -20,15 +18,10 @@ from picoswarm_gateway.families.ethereum.keys import keccak256  # noqa: E402
 from picoswarm_gateway.families.ethereum.record import read_enode  # noqa: E402
 from picoswarm_gateway.families.ethereum.table import EthereumTable  # noqa: E402
 from picoswarm_gateway.gateway import Gateway  # noqa: E402
-from small_mesh import HOST, SmallMesh, free_port, until  # noqa: E402
+from small_board import said_by  # noqa: E402
+from small_mesh import HOST, free_port, until  # noqa: E402
 
-HEAP = "192k"  # a Pico W has 200 KB; of these a node from .mpy files takes 150
 PATIENCE_S = 90.0
-
-
-@pytest.fixture
-def mesh(tmp_path):
-    return SmallMesh(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -131,28 +124,16 @@ def test_geth_s_own_conformance_test_of_discv4_passes():
 
 def test_a_board_hands_over_a_transaction_in_its_own_heap(mesh, geth):
     async def story():
-        binary = runtimes.find("micropython")
-        library = mpy.compile_library("x86", 3)
         async with Gateway(mesh.config(ethereum=table(geth))) as gateway:
             await until(lambda: gateway.families["ethereum"].follower.head)
-            mesh.store("board")
-            where = f"{HOST}:{gateway.config.mesh.port}"
-            board = await asyncio.create_subprocess_exec(
-                *(str(binary), "-X", f"heapsize={HEAP}", str(runtimes.ROOT / "examples" / "ethereum_tip.py")),
-                *(str(mesh.folder / "board"), where, str(free_port()), payment(nonce(geth), b"\x22" * 20, 5).hex()),
-                env={**os.environ, "MICROPYPATH": f"{library}:.frozen"},
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
+            raw = payment(nonce(geth), b"\x22" * 20, 5).hex()
+            await said_by(
+                mesh,
+                gateway,
+                "ethereum_tip.py",
+                str(free_port()),
+                raw,
+                until=lambda said: "mined in block" in said and said.count("block ") >= 3,
             )
-            said = ""
-            try:
-                while "mined in block" not in said or said.count("block ") < 3:
-                    line = (await board.stdout.readline()).decode()
-                    assert line, said
-                    said += line
-            finally:
-                if board.returncode is None:
-                    board.kill()
-                    await board.wait()
 
     asyncio.run(asyncio.wait_for(story(), PATIENCE_S))

@@ -9,11 +9,9 @@ discover   switch.py: nodes of the configuration, and those that peers tell of
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import Counter, OrderedDict
 from contextlib import suppress
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -22,6 +20,7 @@ from picoswarm.commits import merkle, read_header
 from .. import Family, Refused
 from ..leases import Leases
 from ..nodes import KEEP_S, Nodes
+from ..secrets import kept_secret
 from . import messages
 from .chain import Chain, LightBlock
 from .follower import UNKNOWN, Follower
@@ -75,7 +74,9 @@ class CometFamily(Family):
         log = gateway.log.bind(family=self.name)
         self._rpc = Rpc(self._table.rpc) if self._table.rpc else None
         self._follower = Follower(self._table, self._rpc, log, self._on_verified)
-        self._switch = Switch(self._table, _own_key(gateway.folder / "cometbft.key"), log, lambda: self.chain.height)
+        secret = kept_secret(gateway.folder / "cometbft.key", lambda: Ed25519PrivateKey.generate().private_bytes_raw())
+        key = Ed25519PrivateKey.from_private_bytes(secret)
+        self._switch = Switch(self._table, key, log, lambda: self.chain.height)
         self.leases = Leases(gateway.node.request, BOARD_MESSAGES, BOARD_FILTERS, lambda pattern: None)
         await self._follower.start(self._switch)
         self._nodes = Nodes(gateway.db, self.name, self._table.chain)
@@ -272,15 +273,3 @@ class CometFamily(Family):
             raise Refused("the value is too long for a board")
         head = told.height.to_bytes(8, "big") + told.code.to_bytes(4, "big") + len(told.value).to_bytes(2, "big")
         return head + told.value + told.proof
-
-
-def _own_key(path: Path) -> Ed25519PrivateKey:
-    """The gateway's key among nodes of this network, made at first. Raises OSError, ValueError."""
-    try:
-        return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
-    except FileNotFoundError:
-        key = Ed25519PrivateKey.generate()
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key.private_bytes_raw())
-        return key

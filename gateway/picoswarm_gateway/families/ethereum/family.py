@@ -9,12 +9,10 @@ discover   nodes of the configuration, and those of the table of discv4 (discove
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import time
 from collections import Counter, OrderedDict
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coincurve import PrivateKey
@@ -22,6 +20,7 @@ from coincurve import PrivateKey
 from .. import Family, Refused, Unreachable
 from ..leases import Leases
 from ..nodes import KEEP_S, Nodes
+from ..secrets import kept_secret
 from ..strangers import Door
 from . import messages, rlp
 from .discovery import Discovery, own_node
@@ -114,7 +113,7 @@ class EthereumFamily(Family):
         """See Family. Raises OSError: no port, no key file."""
         self._gateway = gateway
         self._log = gateway.log.bind(family=self.name)
-        self._key = _own_key(gateway.folder / "ethereum.key")
+        self._key = PrivateKey(kept_secret(gateway.folder / "ethereum.key", lambda: PrivateKey().secret))
         host, port = self._table.host, self._table.port
         if self._table.listen:
             self._server = await asyncio.start_server(self._accept, host, port)
@@ -399,15 +398,3 @@ class EthereumFamily(Family):
             bytes(map(int, node.ip.split("."))) + node.udp.to_bytes(2, "big") + node.tcp.to_bytes(2, "big") + node.key
             for node in told
         )
-
-
-def _own_key(path: Path) -> PrivateKey:
-    """The gateway's key among nodes of this network, made at first. Raises OSError, ValueError."""
-    try:
-        return PrivateKey(path.read_bytes())
-    except FileNotFoundError:
-        key = PrivateKey()
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key.secret)
-        return key
