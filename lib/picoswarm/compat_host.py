@@ -46,6 +46,13 @@ def format_ip(ip):
     return socket.inet_ntoa(ip) if len(ip) == 4 else str(IPv6Address(bytes(ip)))
 
 
+async def resolve(name):
+    """The address of a host, 4 bytes where it has one of IPv4, else 16. Raises OSError."""
+    found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_DGRAM)
+    found.sort(key=lambda each: each[0] != socket.AF_INET)
+    return parse_ip(found[0][4][0])
+
+
 def open_udp(ip, port):
     """A non-blocking UDP socket bound to `ip` (4 or 16 bytes) and `port`, which may broadcast. Raises OSError."""
     sock = socket.socket(socket.AF_INET6 if len(ip) == 16 else socket.AF_INET, socket.SOCK_DGRAM)
