@@ -117,6 +117,7 @@ LEVELS = (
         "cometbft",
         "ethereum",
         "p2pgateway",
+        "names",
         "boot",
         "node",
         "taking",

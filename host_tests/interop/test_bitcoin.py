@@ -47,7 +47,7 @@ def board(mesh: SmallMesh, *gateways, poll_ms: int = 2000) -> Process:
     known = ",".join(f"{HOST}:{each.config.mesh.port}" for each in gateways)
     command = [str(runtimes.find("micropython")), "-X", f"heapsize={HEAP}", str(HERE / "bitcoin_board.py")]
     command += [str(folder), HOST, str(free_port()), known, "regtest", "0", REGTEST.genesis.hex(), str(poll_ms)]
-    return Process([*command, "start_ms=0"], {"MICROPYPATH": f"{mpy.library_folder('x86')}:.frozen"})
+    return Process([*command, "start_ms=0"], {"MICROPYPATH": mpy.unix_path()})
 
 
 async def at(process: Process, height: int, tip: str) -> dict:
