@@ -67,6 +67,21 @@ def test_a_transaction_is_committed_and_headers_are_verified_by_who_asked(mesh, 
     asyncio.run(story())
 
 
+def test_the_next_version_of_cometbft_is_followed_and_commits_what_a_board_submits(mesh):
+    async def story():
+        with CometNode(mesh.folder / "next", peer="cometbft-next") as node:
+            async with Gateway(mesh.config(cometbft=table(node))) as gateway, mesh.node("meter", gateway) as meter:
+                await until(lambda: gateway.families["cometbft"].chain.height)
+                own = Chain(await meter.gateway("cometbft", 30000), node.chain, genesis(node))
+                height, code = await own.submit(b"meter=7")
+                assert code == 0
+                header = await own.header()
+                assert header.height >= height and header.hash.hex().upper() == hash_at(node, header.height)
+                assert (await own.query("/key", b"meter"))[2] == b"7"
+
+    asyncio.run(story())
+
+
 def test_a_change_of_validators_is_followed_step_by_step_and_over_a_gap(mesh, chain):
     async def story():
         async with Gateway(mesh.config(cometbft=table(chain))) as gateway, mesh.node("meter", gateway) as node:

@@ -53,7 +53,7 @@ class CometFamily(Family):
     def __init__(self, table: CometTable) -> None:
         super().__init__()
         self.always = list(table.peers)
-        self.wanted = max(0, table.connections - len(table.peers))
+        self.wanted = max(int(table.seed), table.connections - len(table.peers))
         self.verbs = {
             "submit": self.submit,
             "result": self._tell_result,
@@ -80,7 +80,7 @@ class CometFamily(Family):
         self.leases = Leases(gateway.node.request, BOARD_MESSAGES, BOARD_FILTERS, lambda pattern: None)
         await self._follower.start(self._switch)
         self._nodes = Nodes(gateway.db, self.name, self._table.chain)
-        self._switch.take_saved(await self._nodes.load())
+        self._switch.book.load(await self._nodes.load())
         await self._switch.start()
         self._loops = [
             gateway.loops.begin("cometbft: addresses", self._keep_nodes),
@@ -94,7 +94,7 @@ class CometFamily(Family):
         await self._gateway.loops.end(self._loops)
         self._switch.stop()
         await self.leases.stop()
-        await self._nodes.save(self._switch.saved())
+        await self._nodes.save(self._switch.book.saved())
         if self._rpc:
             await self._rpc.close()
 
@@ -129,6 +129,9 @@ class CometFamily(Family):
             **self.counts,
             **self._follower.counts,
             **self._switch.counts,
+            **self._switch.pex.counts,
+            "known": len(self._switch.book),
+            "tried": self._switch.book.tried,
         }
 
     def _condition(self, trouble: str) -> str:
@@ -147,7 +150,7 @@ class CometFamily(Family):
     async def _keep_nodes(self) -> None:
         while True:
             await asyncio.sleep(KEEP_S)
-            await self._nodes.save(self._switch.saved())
+            await self._nodes.save(self._switch.book.saved())
 
     async def _keep_leases(self) -> None:
         while True:

@@ -27,7 +27,8 @@ from .table import CometTable
 AGAIN_S = 0.5  # after a failure
 STATUS_S = 10.0  # between questions for heights
 PEX_TURNS = 3  # of these, until one peer is asked for addresses
-BLOCK_S = 5.0
+BLOCK_S = 5.0  # after which a peer is at fault that sent fewer than
+SLOWEST = 7680  # bytes of blocks in each of them
 NEAR = 20  # blocks that are verified one by one; a longer way is shortened
 WATCHED = 1000  # transactions that are waited for
 UNKNOWN = 0xFFFFFFFF  # the code of a transaction where no RPC tells it
@@ -82,7 +83,7 @@ class Follower:
             turn += 1
             self._switch.send(BLOCKSYNC, messages.STATUS_REQUEST)
             if turn % PEX_TURNS == 0:
-                self._switch.ask_for_addresses()
+                self._switch.keep()
 
     async def _ask_validators(self, height: int) -> Validators:
         if self._rpc is None:
@@ -130,6 +131,7 @@ class Follower:
                 self._switch.ban(best, f"block {target}: {error}")
                 raise
         best.failures = 0
+        self._switch.was_useful(best)
         self._tell(block)
         return True
 
@@ -150,11 +152,17 @@ class Follower:
         waiting = asyncio.get_running_loop().create_future()
         self._waiting[peer.id, height] = waiting
         try:
-            async with asyncio.timeout(BLOCK_S):
-                return await waiting
+            while True:
+                before = peer.bytes_of_blocks
+                try:
+                    return await asyncio.wait_for(asyncio.shield(waiting), BLOCK_S)
+                except TimeoutError:
+                    if waiting.done() or peer.is_over or peer.bytes_of_blocks - before < BLOCK_S * SLOWEST:
+                        raise
         except TimeoutError as error:
             raise TimeoutError(str(error) or f"{peer.id} did not send block {height}") from None
         finally:
+            waiting.cancel()
             self._waiting.pop((peer.id, height), None)
 
     def _tell(self, block: LightBlock) -> None:
