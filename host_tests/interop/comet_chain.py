@@ -16,8 +16,8 @@ READY_S = 60.0
 
 
 class CometNode:
-    """A node of a chain, from its home folder. `address`: id@host:port; `peer`: which version, a folder of peers/go; `proxy`:
-    its application, the key-value store that comes with it or "tcp://host:port"."""
+    """A node of a chain, from its home folder. `address`: id@host:port; `peer`: which version, a folder of peers/go;
+    `proxy`: its application, the key-value store that comes with it or "tcp://host:port"."""
 
     def __init__(
         self,
