@@ -118,6 +118,7 @@ LEVELS = (
         "cometbft",
         "ethereum",
         "p2pgateway",
+        "names",
         "boot",
         "node",
         "taking",

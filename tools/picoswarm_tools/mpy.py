@@ -59,6 +59,8 @@ BUNDLES = {
     "keys": ("entropy", "nodekey", "keys"),
     "store": ("slots", "files", "nodedb", "store"),
 }
+BOARD_LEVEL = 3  # mpy-cross's -O of what a board is given; the modules are bundled then
+
 # What `translate` must always be able to follow, although it has classes of its own.
 BESIDE = (
     "host_tests/unit/*.py",
@@ -224,6 +226,11 @@ def compile_beside(sources: Sequence[Path], folder: Path, arch: str, level: int 
 def library_folder(arch: str, level: int = 0) -> Path:
     """Where `compile_library` puts its work."""
     return build_folder() / "mpy" / (f"{arch}-O{level}" if level else arch)
+
+
+def unix_path() -> str:
+    """The MICROPYPATH of a node on the unix port, with the library as a board is given it."""
+    return f"{library_folder('x86', BOARD_LEVEL)}:.frozen"
 
 
 def sizes(arch: str, level: int = 0) -> dict[str, int]:
