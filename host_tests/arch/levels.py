@@ -42,6 +42,7 @@ LEVELS = (
         "nodekey",
         "membership",
         "commits",
+        "proofs",
         "changes",
         "slots",
         "appslots",

@@ -13,16 +13,22 @@ from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from picoswarm.commits import validators_hash
 
 from . import messages
 from .chain import Chain, LightBlock, NotNow, NotVerified, TooFar
+from .kept import Kept
 from .messages import BLOCKSYNC, STATE, Block
 from .peer import Peer
 from .proto import Malformed
 from .rpc import Rpc, RpcError, TxResult, Validators, validators_of
 from .switch import Switch
 from .table import CometTable
+
+if TYPE_CHECKING:
+    from ...state import State
 
 AGAIN_S = 0.5  # after a failure
 STATUS_S = 10.0  # between questions for heights
@@ -38,6 +44,7 @@ class Follower:
     """See the module. `on_verified` is called with each new LightBlock."""
 
     def __init__(self, table: CometTable, rpc: Rpc | None, log: Any, on_verified: Callable[[LightBlock], None]) -> None:
+        self._kept: Kept | None = None
         self.chain = Chain(table.chain, table.trusted_days, self._ask_validators)
         self.counts: Counter[str] = Counter(blocks=0, committed=0)
         self.trouble = ""
@@ -48,15 +55,31 @@ class Follower:
         self._on_verified = on_verified
         self._waiting: dict[tuple[str, int], asyncio.Future[Block]] = {}  # blocks that were asked for, of whom
 
-    async def start(self, switch: Switch) -> None:
-        """Take up what is trusted. Raises OSError, ValueError and KeyError for a genesis file that cannot be read."""
+    async def start(self, switch: Switch, db: State) -> None:
+        """Take up what is trusted: what was verified in an earlier run, or what the configuration names. Raises OSError,
+        ValueError and KeyError for a genesis file that cannot be read."""
         self._switch = switch
         switch.on_block = self._on_block
         switch.on_no_block = self._on_no_block
         switch.is_asked = lambda peer: any(each == peer.id for each, _ in self._waiting)
         if self._table.genesis:
             text = await asyncio.to_thread(Path(self._table.genesis).expanduser().read_text)
-            self.chain.trust_validators(validators_of(json.loads(text)["validators"]))
+            validators = validators_of(json.loads(text)["validators"])
+            self.chain.trust_validators(validators)
+            root = validators_hash(validators)
+        else:
+            root = bytes.fromhex(self._table.trusted_hash)
+        self._kept = Kept(db, root)
+        try:
+            if await self._kept.load(self.chain):
+                self._log.info("goes on from what was verified before", height=self.chain.height)
+        except (NotVerified, Malformed) as error:
+            self._log.warning("what was verified before is not taken", why=str(error))
+
+    async def keep(self) -> None:
+        """Write the newest verified block to the disk."""
+        if self._kept:
+            await self._kept.save(self.chain)
 
     def watch(self, digest: bytes) -> None:
         """Notice in which block a transaction with this hash is."""
