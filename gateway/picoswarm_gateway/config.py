@@ -38,7 +38,7 @@ class MeshTable(msgspec.Struct, forbid_unknown_fields=True):
     name: str = "gateway"  # at most 16 characters, that peers see
     host: str = ""  # own address, where it cannot be found out
     port: int = 20742  # UDP and TCP
-    bootstrap: list[str] = []  # "ip:port" of other gateways or bootstrap nodes
+    bootstrap: list[str] = []  # "ip:port" or "name:port" of other gateways or bootstrap nodes
     profile: dict[str, int] = {}  # numbers that differ from the gateway's own
 
 

@@ -308,9 +308,9 @@ def test_nodes_that_were_told_of_are_known_after_a_restart(mesh, tmp_path):
         table = node.table(chain.genesis(tmp_path / "genesis.json"))
         config = mesh.config(cometbft=table)
         async with Gateway(config) as gateway:
-            gateway.families["cometbft"]._switch._book["cd" * 20] = (HOST, 1)
+            gateway.families["cometbft"]._switch.book.add("cd" * 20, HOST, 5000, "ef" * 20, HOST)
         async with Gateway(config) as gateway:
-            assert f"{'cd' * 20}@{HOST}:1" in await gateway.families["cometbft"].discover()
+            assert f"{'cd' * 20}@{HOST}:5000" in await gateway.families["cometbft"].discover()
         other = MadeEthereum("honest")
         config = mesh.config("other", ethereum=other.table())
         async with other, Gateway(config) as gateway:

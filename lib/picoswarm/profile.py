@@ -6,6 +6,20 @@ plain integers to the engines: nothing else knows a board's name.
 
 from .errors import LocalError
 
+# picoswarm_tools.shrink puts here what the numbers are called in the small library of a board: " k=UINT8 links=INT16 ...".
+_SHORT = "no shorter names"
+
+
+def _own_name(number):
+    """The name of a number in this library; "" for what is no number."""
+    if "=" not in _SHORT:
+        return number
+    start = _SHORT.find(" %s=" % number)
+    if start < 0:
+        return ""
+    start += len(number) + 2
+    return _SHORT[start : _SHORT.find(" ", start)]
+
 
 class Profile:
     """The default board. Class attributes cost nothing per instance; `Profile(k=4)` overrides by name.
@@ -105,9 +119,17 @@ class Profile:
 
     def __init__(self, **changes):
         for name, value in changes.items():
-            if name.startswith("_") or not isinstance(getattr(Profile, name, None), int):
+            own = _own_name(name)
+            if name.startswith("_") or not isinstance(getattr(Profile, own, None), int):
                 raise LocalError("profile has no number named '%s'" % name)
-            setattr(self, name, value)
+            setattr(self, own, value)
+
+    def __getattr__(self, name):
+        """A number by the name that it has for programs."""
+        own = _own_name(name)
+        if own in ("", name):
+            raise AttributeError(name)
+        return getattr(self, own)
 
     def pool(self):
         """The memory of the table (table.py), by far the largest block of a node."""

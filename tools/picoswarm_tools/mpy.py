@@ -12,6 +12,7 @@ one; `--names` prints it the other way round, for reading a traceback.
 from __future__ import annotations
 
 import argparse
+import ast
 import fcntl
 import hashlib
 import json
@@ -60,6 +61,8 @@ BUNDLES = {
     "keys": ("entropy", "nodekey", "keys"),
     "store": ("slots", "files", "nodedb", "store"),
 }
+BOARD_LEVEL = 3  # mpy-cross's -O of what a board is given; the modules are bundled then
+
 # What `translate` must always be able to follow, although it has classes of its own.
 BESIDE = (
     "host_tests/unit/*.py",
@@ -154,7 +157,7 @@ def _alone(what: str) -> Iterator[None]:
         yield
 
 
-def _make_small(arch: str, level: int, is_apart: bool) -> tuple[dict[str, str], dict[str, str]]:
+def _make_small(arch: str, level: int, is_apart: bool) -> tuple[dict[str, str], shrink.Names]:
     known = fold.known_on(arch)
     modules = {path.stem: fold.fold(path.read_text(), known) for path in _library_sources(arch)}
     if level == 3 and not is_apart:
@@ -163,29 +166,37 @@ def _make_small(arch: str, level: int, is_apart: bool) -> tuple[dict[str, str], 
     if level == 3:  # where lines may move
         modules = texts.take_texts(modules)
     modules = {name: texts.strip_classes(text) for name, text in modules.items()}
-    keep = set(shrink.runtime_names())
-    for path in sorted(STUBS.glob("*.pyi")):
-        keep |= shrink.names_in_stub(path.read_text())
-    for program in _texts(PROGRAMS).values():
-        keep |= shrink.names_in_program(program)
+    stubs = {path.stem: shrink.names_in_stub(path.read_text()) for path in sorted(STUBS.glob("*.pyi"))}
+    numbers = profile_numbers()
+    stubs["profile"] -= numbers
+    keep = shrink.names_in_programs(_texts(PROGRAMS).values()).union(shrink.runtime_names(), *stubs.values())
     names = shrink.name_map(modules, keep, _texts(BESIDE), shrink.rom_names())
-    return {name: shrink.rename(text, names) for name, text in modules.items()}, names
+    modules = {name: shrink.rename(text, names) for name, text in modules.items()}
+    return shrink.numbers_known(modules, numbers, names), names
+
+
+def profile_numbers() -> set[str]:
+    """The names of a profile's numbers."""
+    (profile,) = (node for node in ast.parse((LIBRARY / "profile.py").read_text()).body if isinstance(node, ast.ClassDef))
+    return {target.id for node in profile.body if isinstance(node, ast.Assign) for target in node.targets}
 
 
 @cache
-def _small_library(arch: str, level: int, is_apart: bool, _ages: tuple[int, ...]) -> tuple[dict[str, str], dict[str, str]]:
+def _small_library(arch: str, level: int, is_apart: bool, _ages: tuple[int, ...]) -> tuple[dict[str, str], shrink.Names]:
     what = f"{_folder(arch, level, is_apart).name}-small"
     made, fingerprint = build_folder() / "mpy" / f"{what}.json", _fingerprint()
     with _alone(what):
         with suppress(OSError, ValueError, KeyError):
-            modules, names = json.loads(made.read_text())[fingerprint]
+            modules, known, arguments = json.loads(made.read_text())[fingerprint]
+            names = shrink.Names(known)
+            names.arguments = frozenset(arguments)
             return modules, names
-        small = _make_small(arch, level, is_apart)
-        _put(made, json.dumps({fingerprint: small}))
-        return small
+        modules, names = _make_small(arch, level, is_apart)
+        _put(made, json.dumps({fingerprint: [modules, names, sorted(names.arguments)]}))
+        return modules, names
 
 
-def small_library(arch: str, level: int = 0, is_apart: bool = False) -> tuple[dict[str, str], dict[str, str]]:
+def small_library(arch: str, level: int = 0, is_apart: bool = False) -> tuple[dict[str, str], shrink.Names]:
     """(texts of the library's modules by name, as mpy-cross gets them; short names by name). `is_apart`: without bundles, to
     see what each module costs. They take seconds, and are kept in build/mpy. Raises shrink.Refused."""
     return _small_library(arch, level, is_apart, _ages())
@@ -261,6 +272,11 @@ def library_folder(arch: str, level: int = 0) -> Path:
 
 def _folder(arch: str, level: int, is_apart: bool) -> Path:
     return build_folder() / "mpy" / (arch + (f"-O{level}" if level else "") + ("-apart" if is_apart else ""))
+
+
+def unix_path() -> str:
+    """The MICROPYPATH of a node on the unix port, with the library as a board is given it."""
+    return f"{library_folder('x86', BOARD_LEVEL)}:.frozen"
 
 
 def sizes(arch: str, level: int = 0) -> dict[str, int]:

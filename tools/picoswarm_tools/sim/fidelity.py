@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..mpy import compile_library
+from ..mpy import BOARD_LEVEL, compile_library
 from ..probe import PROGRAMS
 from ..provision import Membership, new_network_key
 from ..swarm import HOST, NodeProcess, free_ports
@@ -59,7 +59,7 @@ class _Process(NodeProcess):
 @asynccontextmanager
 async def _joined(folder: Path) -> AsyncIterator[list[_Process]]:
     """Twelve processes that have joined. Raises Missing, TimeoutError."""
-    compile_library("x86")
+    compile_library("x86", BOARD_LEVEL)
     folder.mkdir()
     membership = Membership(new_network_key())
     ports = free_ports(NODES)

@@ -95,8 +95,18 @@ class Host:
     @property
     def now(self) -> int:
         """The node's own ticks: milliseconds modulo 2**30."""
-        own_us = (self.clock.now_us - self._tick_zero_us) * self._rate // 1_000_000
-        return (self._first_tick + own_us // MILLISECOND) & (_TICKS - 1)
+        own_us = self.clock.now_us - self._tick_zero_us
+        if self._rate != 1_000_000:
+            own_us = own_us * self._rate // 1_000_000
+        return (self._first_tick + own_us // 1000) & 0x3FFFFFFF
+
+    def at_us(self, delay_ms: int) -> int:
+        """The virtual time at which this node's ticks are `delay_ms` further: its own millisecond begins then."""
+        own_us = self.clock.now_us - self._tick_zero_us
+        if self._rate == 1_000_000:
+            return self._tick_zero_us + (own_us // 1000 + delay_ms) * 1000
+        own_ms = own_us * self._rate // 1_000_000 // 1000
+        return self._tick_zero_us - (-(own_ms + delay_ms) * 1000 * 1_000_000 // self._rate)
 
     def power_on(self) -> None:
         """Boot: a fresh engine at a random tick."""
@@ -166,13 +176,12 @@ class Host:
             if self._ticked_us // MILLISECOND == self.clock.now_us // MILLISECOND:
                 self.stalls += 1  # still due after its tick: on a board at least the clock moves on
                 delay_ms = 1
-        # The deadline's own millisecond begins here; a board's clock does not show it earlier.
-        own_ms = (self.clock.now_us - self._tick_zero_us) * self._rate // 1_000_000 // MILLISECOND
-        at_us = self._tick_zero_us - (-(own_ms + delay_ms) * MILLISECOND * 1_000_000 // self._rate)
-        if self._timer is not None and self._timer.is_armed:
-            if self._timer.at_us == at_us:
+        at_us = self.at_us(delay_ms)  # a board's clock does not show the deadline earlier
+        timer = self._timer
+        if timer is not None and timer.action is not None:
+            if timer.at_us == at_us:
                 return
-            self.clock.cancel(self._timer)
+            self.clock.cancel(timer)
         self._timer = self.clock.at(at_us, self._tick)
 
     def _tick(self) -> None:

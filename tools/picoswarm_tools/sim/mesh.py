@@ -19,6 +19,7 @@ from picoswarm.sha512 import sha512
 from . import stream
 from .clock import SECOND, Clock
 from .host import Host
+from .kernels import remember
 from .liar import Liar, Lie
 from .nat import Address
 from .network import INTERNET, Conditions, Endpoint, Lan, Network, Segment
@@ -179,7 +180,7 @@ class Mesh:
         self.seed = seed
         self.clock = Clock()
         self.network = Network(self.clock, seed, conditions)
-        self.network_key = NetworkKey(stream(seed, "network key").randbytes(32), 0)
+        self.network_key = remember(NetworkKey(stream(seed, "network key").randbytes(32), 0))
         self.nodes: list[Node] = []
         self._work_ms = work_ms
         self._profile = profile

@@ -97,6 +97,7 @@ class SwarmNode(Node):
         self._links: dict[Session, _Link] = {}
         self._opened_us: dict[Session, int] = {}
         self._swarm_timer: Timer | None = None
+        self._is_slicing = False  # that timer is for public-key work
         self._record = bytearray(self.profile.record + 18)
 
     def power_on(self) -> None:
@@ -222,30 +223,39 @@ class SwarmNode(Node):
         while self.pubsub is not None and (message := self.pubsub.next_event()) is not None:
             if self.on_message is not None:
                 self.on_message(self, message)
-        for _ in range(_TURNS):
-            session = swarm.next_unsent(self.now)
-            if session is None:
-                break
+        now = self.now
+        turns = 0
+        while swarm.unsent and (session := swarm.next_unsent(now)) is not None:
             link = self._links.get(session)
             if link is not None and link.end is not None:
                 self.write(session, link.end)
-        else:
-            raise RuntimeError(f"{self.name}: the swarm sends without end")
+            turns += 1
+            if turns > _TURNS:
+                raise RuntimeError(f"{self.name}: the swarm sends without end")
         if swarm.has_events:
             return self.swarm_turn()
-        self._arm_swarm()
+        self._arm_swarm(now)
 
-    def _arm_swarm(self) -> None:
-        self.clock.cancel(self._swarm_timer)
+    def _arm_swarm(self, now: int) -> None:
+        timer = self._swarm_timer
+        is_armed = timer is not None and timer.action is not None
         if self.swarm.is_busy:
-            delay_us = _SLICE_MS * MILLISECOND
+            at_us = self.clock.now_us + _SLICE_MS * MILLISECOND
+            if is_armed and self._is_slicing:
+                return
         else:
-            delay_us = max(1, ticks_diff(self.swarm.next_time(self.now), self.now)) * MILLISECOND
-        self._swarm_timer = self.clock.after(min(delay_us, 10 * SECOND), self._swarm_tick)
+            delay_ms = ticks_diff(self.swarm.next_time(now), now)
+            at_us = self.at_us(min(max(1, delay_ms), 10_000))
+            if is_armed and timer.at_us == at_us:  # type: ignore[union-attr]
+                return
+        self._is_slicing = self.swarm.is_busy
+        self.clock.cancel(timer)
+        self._swarm_timer = self.clock.at(at_us, self._swarm_tick)
 
     def _swarm_tick(self) -> None:
-        self.swarm.tick(self.now)
-        self.swarm.work(self.now)
+        now = self.now
+        self.swarm.tick(now)
+        self.swarm.work(now)
         self.swarm_turn()
 
     def _dial(self, session: Session) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from coincurve import PrivateKey
 
 from .. import Family, Refused, Unreachable
+from ..dialing import is_kept
 from ..leases import Leases
 from ..nodes import KEEP_S, Nodes
 from ..secrets import kept_secret
@@ -102,6 +103,7 @@ class EthereumFamily(Family):
         self._table = table
         self._genesis = bytes.fromhex(table.genesis.removeprefix("0x"))
         self._banned: dict[str, float] = {}  # until when, by a peer's id
+        self._fork: tuple[bytes, int] | None = None  # of the last peer
         self._door = Door()
         self._own: OrderedDict[bytes, bytes] = OrderedDict()  # raw transactions by hash
         self._seen: OrderedDict[bytes, None] = OrderedDict()
@@ -169,9 +171,11 @@ class EthereumFamily(Family):
 
     # Peers
 
-    def _hello(self) -> Hello:
+    def _introduction(self) -> tuple[PrivateKey, Hello, int, bytes]:
+        """What this node tells of itself first."""
         port = self.discovery.node.tcp if self._table.listen else 0
-        return Hello("picoswarm", [("eth", each) for each in VERSIONS], port, public_bytes(self._key.public_key))
+        hello = Hello("picoswarm", [("eth", each) for each in VERSIONS], port, public_bytes(self._key.public_key))
+        return self._key, hello, self._table.network, self._genesis
 
     async def discover(self) -> list[str]:
         """See Family: those of the configuration first, then some of the table."""
@@ -207,7 +211,7 @@ class EthereumFamily(Family):
         try:
             async with asyncio.timeout(DIAL_S):
                 reader, writer = await asyncio.open_connection(node.ip, node.tcp)
-            peer = await shake_hands(reader, writer, self._key, self._hello(), self._table.network, self._genesis, node.key)
+            peer = await shake_hands(reader, writer, *self._introduction(), node.key, self._fork)
         except (TimeoutError, OSError, Stranger) as error:
             self.trouble = f"{node.ip}:{node.tcp}: {error or 'no answer'}"
             self.counts["refused_peers"] += isinstance(error, Stranger)
@@ -215,7 +219,7 @@ class EthereumFamily(Family):
         self._saved = dict.fromkeys([node.enode, *list(self._saved)[:SAVED]])
         began = time.monotonic()
         await self._serve(peer)
-        if time.monotonic() - began < USEFUL_S:
+        if time.monotonic() - began < USEFUL_S and peer.id not in self.peers:
             raise Unreachable(peer.trouble)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -224,7 +228,7 @@ class EthereumFamily(Family):
                 writer.transport.abort()
                 return
             try:
-                peer = await shake_hands(reader, writer, self._key, self._hello(), self._table.network, self._genesis)
+                peer = await shake_hands(reader, writer, *self._introduction())
             except Stranger as error:
                 self.counts["refused_peers"] += 1
                 self._log.info("a node was refused", why=str(error))
@@ -241,12 +245,15 @@ class EthereumFamily(Family):
         return any(peer.key == each.key for each in self._static)
 
     async def _serve(self, peer: Peer) -> None:
-        if peer.id in self.peers:
-            return peer.close("there is a connection to it already", 5)
         if self._is_banned(peer.id):
             return peer.close("it is banned", 4)
+        if known := self.peers.get(peer.id):
+            if not is_kept(self.discovery.node.key.hex(), peer.id, peer.is_outbound, known.is_outbound):
+                return peer.close("there is a connection to it already", 5)
+            known.close("another connection to it stays", 5)
         self.trouble = ""
         self.peers[peer.id] = peer
+        self._fork = peer.status.fork
         self._log.info("a node of the network", client=peer.hello.client, outbound=peer.is_outbound)
         self._moved.set()
         waiting = [raw for digest, raw in self._own.items() if not self.follower.watched.get(digest)]
@@ -255,7 +262,8 @@ class EthereumFamily(Family):
         try:
             await peer.run(self._on_message)
         finally:
-            del self.peers[peer.id]
+            if self.peers.get(peer.id) is peer:
+                del self.peers[peer.id]
             self.trouble = self.trouble or peer.trouble
             if peer.is_at_fault:
                 self._ban(peer)
