@@ -292,7 +292,7 @@ def test_half_open_connections_are_few(mesh, tmp_path, family):
             table.listen, table.port = True, port
         async with Gateway(mesh.config(**{family: table})) as gateway:
             served = gateway.families[family]
-            door = served._switch._door if family == "cometbft" else served._door
+            door = served._switch._door
             ends = [await asyncio.open_connection(HOST, port) for _ in range(HALF_OPEN_EACH + 6)]
             await until(lambda: door.turned_away == 6)
             assert not served.peers
