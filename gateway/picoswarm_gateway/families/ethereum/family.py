@@ -24,6 +24,7 @@ from ..nodes import KEEP_S, Nodes
 from ..secrets import kept_secret
 from ..strangers import Door
 from . import messages, rlp
+from .database import Database
 from .discovery import Discovery, own_node
 from .follower import Follower
 from .keys import public_bytes
@@ -54,9 +55,11 @@ if TYPE_CHECKING:
 
 DIAL_S = 15.0
 TX_MAX = 1 << 17
+BLOBS = b"\3"  # the kind of transactions that peers want without being sent them (EIP-4844)
 OWN = 256  # transactions that peers may ask for
 OWN_AT_ONCE = 32  # that a new peer is sent
 SEEN = 20_000
+PEER = "peer "  # before the address of one, where they are kept
 SAVED = 50  # nodes of the chain that are remembered over a restart
 SAVED_ASKED = 30  # of these that discv4 begins with
 BAN_S = 3600.0  # for who breaks a rule
@@ -86,6 +89,7 @@ class EthereumFamily(Family):
     def __init__(self, table: EthereumTable) -> None:
         super().__init__()
         self._static = [node_of(url) for url in table.peers]
+        self._trusted = {node_of(url).key for url in table.trusted} | {node.key for node in self._static}
         self.always = [node.enode for node in self._static]
         self.wanted = max(0, table.connections - len(self._static))
         self.verbs = {
@@ -122,9 +126,13 @@ class EthereumFamily(Family):
             port = self._server.sockets[0].getsockname()[1]
         bootnodes = [node_of(url) for url in self._table.bootnodes]
         self._nodes = Nodes(gateway.db, self.name, f"{self._table.network}-{self._genesis.hex()}")
-        self._saved = dict.fromkeys(await self._nodes.load())
+        lines = await self._nodes.load()
+        self._saved = dict.fromkeys(line.removeprefix(PEER) for line in lines if line.startswith(PEER))
         known = [node_of(each) for each in self._saved]
-        self.discovery = Discovery(self._key, own_node(self._key, host, port), [*bootnodes, *known[:SAVED_ASKED]])
+        database = Database()
+        database.load(lines)
+        own = own_node(self._key, host, port)
+        self.discovery = Discovery(self._key, own, [*bootnodes, *known[:SAVED_ASKED]], database)
         await self.discovery.start()
         self.leases = Leases(gateway.node.request, BOARD_MESSAGES, BOARD_FILTERS, lambda pattern: None)
         self._loops = [
@@ -163,6 +171,7 @@ class EthereumFamily(Family):
                 for peer in self.peers.values()
             ],
             "known": len(self.discovery.table),
+            "kept": len(self.discovery.database),
             "trouble": "" if self.peers and is_answered else self.trouble,
             "boards": len(self.leases),
             **self.counts,
@@ -197,8 +206,8 @@ class EthereumFamily(Family):
             self._banned.pop(next(iter(self._banned)))
 
     def _to_save(self) -> list[str]:
-        """Nodes of the chain that were connected come first, then those of the table."""
-        return list(dict.fromkeys([*self._saved, *(entry.node.enode for entry in self.discovery.table)]))
+        """Nodes of the chain that were connected come first, then those that discv4 found good."""
+        return [*(PEER + each for each in self._saved), *self.discovery.database.lines()]
 
     async def _keep_nodes(self) -> None:
         while True:
@@ -224,7 +233,7 @@ class EthereumFamily(Family):
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with self._door.let_in(writer.get_extra_info("peername", ("0.0.0.0",))[0]) as is_in:
-            if not is_in or self._is_full(len(self._static)):
+            if not is_in or self._is_full(len(self._trusted)):
                 writer.transport.abort()
                 return
             try:
@@ -242,7 +251,7 @@ class EthereumFamily(Family):
         return sum(not peer.is_outbound for peer in self.peers.values()) >= self._table.inbound + kept
 
     def _is_trusted(self, peer: Peer) -> bool:
-        return any(peer.key == each.key for each in self._static)
+        return peer.key in self._trusted
 
     async def _serve(self, peer: Peer) -> None:
         if self._is_banned(peer.id):
@@ -366,6 +375,8 @@ class EthereumFamily(Family):
         """A signed transaction, raw -> its hash, 32 bytes, once a peer has it."""
         if len(what) > TX_MAX:
             raise Refused(f"a transaction has at most {TX_MAX} bytes")
+        if what[:1] == BLOBS:
+            raise Refused("transactions with blobs are not taken")
         try:
             item = messages.transaction_item(what)
         except Malformed as error:
