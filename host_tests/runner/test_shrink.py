@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from picoswarm_tools import bundle, fold, mpy, runtimes, shrink
+from picoswarm_tools import bundle, fold, mpy, order, runtimes, shrink
 
 KEEP = dir(builtins)
 BOARD = fold.known_on("armv6m")
@@ -380,6 +380,32 @@ def test_modules_outside_ask_the_bundle():
 def test_a_bundle_in_which_a_name_would_mean_two_things_is_refused(modules):
     with pytest.raises(shrink.Refused):
         bundle.bundle(modules, {"c": ("a", "b")})
+
+
+# Order
+
+
+def test_names_that_stand_often_take_one_byte_in_a_large_module():
+    seldom = "".join(f"    x.name{i} = {i}\n" for i in range(200))
+    often = "    x.often = 1; x.often_too = x.often\n" * 500
+    text = f"class Thing:\n    pass\n\n\ndef f(x):\n{seldom}{often}    return x\n"
+    ordered = order.order_names(text)
+    names = ordered.splitlines()[0].split(".")
+    assert names[:3] == ["__name__ or __name__", "often", "often_too"]
+    assert (
+        len(mpy.compile_source(ordered.encode(), "a", "x86", 3))
+        < len(mpy.compile_source(text.encode(), "a", "x86", 3)) - 1000
+    )
+    found = []
+    for source in (text, ordered):
+        space: dict[str, object] = {"__name__": "module"}
+        exec(source, space)
+        found.append(vars(space["f"](space["Thing"]())))
+    assert found[0] == found[1]
+
+
+def test_a_small_module_stays_as_it_is():
+    assert order.order_names(PACKAGE["high"]) == PACKAGE["high"]
 
 
 # The real library
