@@ -5,13 +5,14 @@ Native code is compiled for one architecture, so each has its own folder, which 
 
 What mpy-cross gets is made from the sources so that it costs a board less and does the same: fold.py decides what is known
 of a board, bundle.py puts modules together (with -O3 only, where no line numbers are left), texts.py takes texts out of
-memory, shrink.py shortens names. The folder `source` beside holds the result, and `names.json` the short name of each long
-one; `--names` prints it the other way round, for reading a traceback.
+memory, shrink.py shortens names, order.py puts the frequent ones first. The folder `source` beside holds the result, and
+`names.json` the short name of each long one; `--names` prints it the other way round, for reading a traceback.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import json
 import os
@@ -23,7 +24,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from . import bundle, fold, shrink, texts
+from . import bundle, fold, order, shrink, texts
 from .runtimes import ROOT, Missing, build_folder, find
 
 # "bytecode" is portable: it holds no native code, and leaves out the kernels that are.
@@ -146,7 +147,7 @@ def _library_sources(arch: str) -> list[Path]:
 
 
 @cache
-def _small_library(arch: str, level: int, is_apart: bool, _ages: tuple[int, ...]) -> tuple[dict[str, str], dict[str, str]]:
+def _small_library(arch: str, level: int, is_apart: bool, _ages: tuple[int, ...]) -> tuple[dict[str, str], shrink.Names]:
     known = fold.known_on(arch)
     modules = {path.stem: fold.fold(path.read_text(), known) for path in _library_sources(arch)}
     if level == 3 and not is_apart:
@@ -155,16 +156,24 @@ def _small_library(arch: str, level: int, is_apart: bool, _ages: tuple[int, ...]
     if level == 3:  # where lines may move
         modules = texts.take_texts(modules)
     modules = {name: texts.strip_classes(text) for name, text in modules.items()}
-    keep = set(shrink.runtime_names())
-    for path in sorted(STUBS.glob("*.pyi")):
-        keep |= shrink.names_in_stub(path.read_text())
-    for program in _texts(PROGRAMS).values():
-        keep |= shrink.names_in_program(program)
+    stubs = {path.stem: shrink.names_in_stub(path.read_text()) for path in sorted(STUBS.glob("*.pyi"))}
+    numbers = profile_numbers()
+    stubs["profile"] -= numbers
+    keep = shrink.names_in_programs(_texts(PROGRAMS).values()).union(shrink.runtime_names(), *stubs.values())
     names = shrink.name_map(modules, keep, _texts(BESIDE), shrink.rom_names())
-    return {name: shrink.rename(text, names) for name, text in modules.items()}, names
+    modules = {name: shrink.rename(text, names) for name, text in modules.items()}
+    if level == 3:
+        modules = {name: order.order_names(text) for name, text in modules.items()}
+    return shrink.numbers_known(modules, numbers, names), names
 
 
-def small_library(arch: str, level: int = 0, is_apart: bool = False) -> tuple[dict[str, str], dict[str, str]]:
+def profile_numbers() -> set[str]:
+    """The names of a profile's numbers."""
+    (profile,) = (node for node in ast.parse((LIBRARY / "profile.py").read_text()).body if isinstance(node, ast.ClassDef))
+    return {target.id for node in profile.body if isinstance(node, ast.Assign) for target in node.targets}
+
+
+def small_library(arch: str, level: int = 0, is_apart: bool = False) -> tuple[dict[str, str], shrink.Names]:
     """(texts of the library's modules by name, as mpy-cross gets them; short names by name). `is_apart`: without bundles, to
     see what each module costs. Raises shrink.Refused."""
     return _small_library(arch, level, is_apart, tuple(path.stat().st_mtime_ns for path in _inputs()))
