@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from made_nodes import MadeChain, MadeComet, MadeEthereum
 from picoswarm_gateway.families import dialing
-from picoswarm_gateway.families.cometbft import switch
-from picoswarm_gateway.families.ethereum import family as ethereum_family
+from picoswarm_gateway.families.cometbft import switch as cometbft
+from picoswarm_gateway.families.ethereum import switch as ethereum
 from picoswarm_gateway.gateway import Gateway
 from small_mesh import HOST, SmallMesh, free_port, until
 
@@ -50,7 +50,7 @@ def ends(served) -> list[tuple]:
 @pytest.mark.parametrize("family", ["cometbft", "ethereum"])
 def test_of_two_that_dial_each_other_at_once_one_connection_stays_the_same_on_both_ends(mesh, tmp_path, monkeypatch, family):
     async def story():
-        module = switch if family == "cometbft" else ethereum_family
+        module = {"cometbft": cometbft, "ethereum": ethereum}[family]
         shake, met, all_met = module.shake_hands, [], asyncio.Event()
 
         async def shake_hands(*arguments, **more):

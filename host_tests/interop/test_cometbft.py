@@ -206,6 +206,41 @@ def test_a_node_of_the_chain_dials_the_gateway(mesh, chain, tmp_path):
     asyncio.run(story())
 
 
+def test_a_node_finds_the_chain_by_a_gateway_that_is_a_seed(mesh, chain, tmp_path):
+    async def story():
+        port = free_port()
+        seed = table(chain, seed=True, listen=f"{HOST}:{port}")
+        async with Gateway(mesh.config(cometbft=seed)) as gateway:
+            family = gateway.families["cometbft"]
+            await until(lambda: family.peers)
+            newcomer = CometNode(tmp_path / "newcomer", more=(("seeds", f'"{family.id}@{HOST}:{port}"'),))
+            shutil.copy(chain.genesis, newcomer.genesis)
+            newcomer.launch()
+            try:
+                await until(lambda: newcomer.id in [each["node_info"]["id"] for each in chain.ask("net_info")["peers"]])
+                assert family.state()["told"]
+                await until(lambda: newcomer.id not in family.peers)
+            finally:
+                newcomer.stop()
+
+    asyncio.run(story())
+
+
+def test_a_gateway_finds_the_chain_by_a_node_that_is_a_seed(mesh, chain, tmp_path):
+    async def story():
+        seed = CometNode(tmp_path / "seed", chain, more=(("seed_mode", "true"),))
+        shutil.copy(chain.genesis, seed.genesis)
+        seed.launch()
+        try:
+            async with Gateway(mesh.config(cometbft=table(chain, peers=[], seeds=[seed.address]))) as gateway:
+                family = gateway.families["cometbft"]
+                await until(lambda: chain.id in family.peers and family.chain.height)
+        finally:
+            seed.stop()
+
+    asyncio.run(story())
+
+
 def test_a_board_submits_a_reading_and_verifies_headers_in_its_own_heap(mesh, chain):
     async def story():
         async with Gateway(mesh.config(cometbft=table(chain))) as gateway:

@@ -145,6 +145,10 @@ class KeyAgreements:
             del self._loaded[next(iter(self._loaded))]
         return key
 
+    def public(self, private32):
+        """The public key, 32 bytes."""
+        return self.private(private32).public_key().public_bytes_raw()
+
     def exchange(self, private32, u32):
         """The shared secret, 32 bytes; None for one of zeros."""
         try:
@@ -169,7 +173,7 @@ class X25519:
     def step(self):
         """Do the work; False: nothing is left."""
         if self._u is None:
-            self.result = agreements.private(self._private).public_key().public_bytes_raw()
+            self.result = agreements.public(self._private)
         else:
             self.result = agreements.exchange(self._private, self._u)
         return False

@@ -11,12 +11,10 @@ _SHORT = "no shorter names"
 
 
 def _own_name(number):
-    """The name of a number in this library; "" for what is no number."""
-    if "=" not in _SHORT:
-        return number
+    """The name in this library of what programs know as `number`."""
     start = _SHORT.find(" %s=" % number)
     if start < 0:
-        return ""
+        return number
     start += len(number) + 2
     return _SHORT[start : _SHORT.find(" ", start)]
 
@@ -118,16 +116,17 @@ class Profile:
     log_bytes = 1024
 
     def __init__(self, **changes):
-        for name, value in changes.items():
+        # Those under the names of this library come from another Profile's __dict__, and the others change them.
+        for name in sorted(changes, key=lambda name: _own_name(name) != name):
             own = _own_name(name)
-            if name.startswith("_") or not isinstance(getattr(Profile, own, None), int):
+            if own.startswith("_") or not isinstance(getattr(Profile, own, None), int):
                 raise LocalError("profile has no number named '%s'" % name)
-            setattr(self, own, value)
+            setattr(self, own, changes[name])
 
     def __getattr__(self, name):
         """A number by the name that it has for programs."""
         own = _own_name(name)
-        if own in ("", name):
+        if own == name:
             raise AttributeError(name)
         return getattr(self, own)
 

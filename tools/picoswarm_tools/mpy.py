@@ -5,8 +5,8 @@ Native code is compiled for one architecture, so each has its own folder, which 
 
 What mpy-cross gets is made from the sources so that it costs a board less and does the same: fold.py decides what is known
 of a board, bundle.py puts modules together (with -O3 only, where no line numbers are left), texts.py takes texts out of
-memory, shrink.py shortens names. The folder `source` beside holds the result, and `names.json` the short name of each long
-one; `--names` prints it the other way round, for reading a traceback.
+memory, shrink.py shortens names, order.py puts the frequent ones first. The folder `source` beside holds the result, and
+`names.json` the short name of each long one; `--names` prints it the other way round, for reading a traceback.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from . import bundle, fold, shrink, texts
+from . import bundle, fold, order, shrink, texts
 from .runtimes import ROOT, Missing, build_folder, find
 
 # "bytecode" is portable: it holds no native code, and leaves out the kernels that are.
@@ -172,6 +172,8 @@ def _make_small(arch: str, level: int, is_apart: bool) -> tuple[dict[str, str], 
     keep = shrink.names_in_programs(_texts(PROGRAMS).values()).union(shrink.runtime_names(), *stubs.values())
     names = shrink.name_map(modules, keep, _texts(BESIDE), shrink.rom_names())
     modules = {name: shrink.rename(text, names) for name, text in modules.items()}
+    if level == 3:
+        modules = {name: order.order_names(text) for name, text in modules.items()}
     return shrink.numbers_known(modules, numbers, names), names
 
 

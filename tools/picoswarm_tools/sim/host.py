@@ -59,9 +59,8 @@ class Host:
         skew_ppm: int = 0,
     ) -> None:
         """`skew_ppm`: millionths by which its clock runs too fast. `first_tick` fixes the ticks at every boot.
-        `work_ms` is the virtual time of one slice of public-key work: with
-        the host's kernels one slice is a whole key agreement, so give the board's time for that; datagrams are served
-        meanwhile, as between slices on a board."""
+        `work_ms` is the virtual time of one slice of public-key work; datagrams are served meanwhile, as between slices on a
+        board. With the host's kernels a key agreement has two slices."""
         self.name = name
         self.network = network
         self.clock: Clock = network.clock
@@ -80,6 +79,7 @@ class Host:
         self._given_tick = first_tick
         self._rate = 1_000_000 + skew_ppm  # own microseconds in a second
         self._work_us = round(work_ms * MILLISECOND)
+        self._free_us = 0  # when its processor has done all public-key work that it has taken on
         self._tick_zero_us = 0  # the virtual time at which this boot's ticks were `_first_tick`
         self._first_tick = 0
         self._ticked_us = -MILLISECOND
@@ -112,7 +112,7 @@ class Host:
         """Boot: a fresh engine at a random tick."""
         self.boots += 1
         self._first_tick = self._origin.randrange(_TICKS) if self._given_tick is None else self._given_tick
-        self._tick_zero_us = self.clock.now_us
+        self._tick_zero_us = self._free_us = self.clock.now_us
         self.endpoint.is_up = True
         self.engine = self._boot(self, self._rng.randbytes, self.now)
         self.turn()
@@ -138,9 +138,18 @@ class Host:
         if not self._work_us:
             while self.engine.work():
                 self._send()
-        elif self._work_timer is None or not self._work_timer.is_armed:
-            self._work_timer = self.clock.after(self._work_us, self._work)
+        elif (self._work_timer is None or not self._work_timer.is_armed) and self.has_work():
+            self._work_timer = self.clock.at(self.occupy(self._work_us), self._work)
         self._flush()
+
+    def has_work(self) -> bool:
+        """Whether the engine may have public-key work to do now."""
+        return True
+
+    def occupy(self, us: int) -> int:
+        """Take the processor for `us` of public-key work, once it has done what it has: when that will be done."""
+        self._free_us = max(self._free_us, self.clock.now_us) + us
+        return self._free_us
 
     def _flush(self) -> None:
         self._send()
@@ -193,7 +202,7 @@ class Host:
     def _work(self) -> None:
         assert self.engine is not None
         if self.engine.work():
-            self._work_timer = self.clock.after(self._work_us, self._work)
+            self._work_timer = self.clock.at(self.occupy(self._work_us), self._work)
         self._flush()
 
     def _receive(self, datagram: bytes, ip: bytes, port: int) -> None:

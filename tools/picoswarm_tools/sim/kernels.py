@@ -6,7 +6,7 @@ these done once in a process. The bytes are the same; only the time is not.
 
 from __future__ import annotations
 
-from picoswarm.compat import KERNELS
+from picoswarm import kernels_host
 from picoswarm.crypto import Hmac
 from picoswarm.membership import NetworkKey
 
@@ -41,41 +41,51 @@ class _Tags(Hmac):
             del self._known[next(iter(self._known))]
 
 
+class SharedAgreements(kernels_host.KeyAgreements):  # type: ignore[misc]
+    """Key agreements of all nodes of a process."""
+
+    def __init__(self) -> None:
+        super().__init__(KEYS)
+        self.count = 0
+        self._publics: dict[bytes, bytes] = {}  # private -> public
+        self._secrets: dict[tuple[bytes, bytes], bytes] = {}  # two public keys -> their shared secret
+
+    def public(self, private32: bytes) -> bytes:
+        self.count += 1
+        return self._public(private32)
+
+    def exchange(self, private32: bytes, u32: bytes) -> bytes | None:
+        self.count += 1
+        public = self._public(private32)
+        pair = (public, u32) if public < u32 else (u32, public)
+        secret: bytes | None = self._secrets.get(pair)
+        if secret is None:
+            secret = super().exchange(private32, u32)
+            if secret is not None:
+                self._secrets[pair] = secret
+                if len(self._secrets) > SECRETS:
+                    del self._secrets[next(iter(self._secrets))]
+        return secret
+
+    def _public(self, private32: bytes) -> bytes:
+        public = self._publics.get(private32)
+        if public is None:
+            public = self._publics[private32] = super().public(private32)
+            if len(self._publics) > KEYS:
+                del self._publics[next(iter(self._publics))]
+        return public
+
+
 def remember(key: NetworkKey) -> NetworkKey:
     """The network key that all nodes of a simulation hold, as one object that remembers. Key agreements of this process are
     remembered from now on, too."""
     key.mac = _Tags(key.mac)
-    if KERNELS == "host":
-        from picoswarm import kernels_host
-
-        if type(kernels_host.agreements) is kernels_host.KeyAgreements:
-            kernels_host.agreements = _shared(kernels_host.KeyAgreements)
+    if not isinstance(kernels_host.agreements, SharedAgreements):
+        kernels_host.agreements = SharedAgreements()
     return key
 
 
-def _shared(base: type) -> object:
-    """Key agreements of all nodes of a process."""
-
-    class SharedAgreements(base):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__(KEYS)
-            self._publics: dict[bytes, bytes] = {}  # private -> public
-            self._secrets: dict[tuple[bytes, bytes], bytes] = {}  # two public keys -> their shared secret
-
-        def exchange(self, private32: bytes, u32: bytes) -> bytes | None:
-            public = self._publics.get(private32)
-            if public is None:
-                public = self._publics[private32] = self.private(private32).public_key().public_bytes_raw()
-                if len(self._publics) > KEYS:
-                    del self._publics[next(iter(self._publics))]
-            pair = (public, u32) if public < u32 else (u32, public)
-            secret = self._secrets.get(pair)
-            if secret is None:
-                secret = super().exchange(private32, u32)
-                if secret is not None:
-                    self._secrets[pair] = secret
-                    if len(self._secrets) > SECRETS:
-                        del self._secrets[next(iter(self._secrets))]
-            return secret
-
-    return SharedAgreements()
+def agreements() -> int:
+    """X25519 multiplications that nodes of this process have done, remembered or not."""
+    done = kernels_host.agreements
+    return done.count if isinstance(done, SharedAgreements) else 0

@@ -69,6 +69,7 @@ class Pex:
             self.counts["addresses"] += bool(NODE.fullmatch(node)) and self.book.add(node, ip, port, peer.id, peer.ip)
         if self.is_crawled(peer):
             self.counts["crawled"] += 1
+            self._crawled_now(peer)
             peer.finish("it was asked")
         return ""
 
@@ -97,19 +98,19 @@ class Pex:
         """Whether a seed may dial it again."""
         return not self.is_seed or self._clock() - self._crawled.get(node, -CRAWLED_S) >= CRAWLED_S
 
-    def crawls(self, node: str) -> None:
-        """It is dialed."""
-        if self.is_seed:
-            self._crawled[node] = self._clock()
-            self._crawled.move_to_end(node)
-            while len(self._crawled) > BANS + ENOUGH:
-                self._crawled.popitem(last=False)
+    def _crawled_now(self, peer: Peer) -> None:
+        self._crawled[peer.id] = self._clock()
+        self._crawled.move_to_end(peer.id)
+        while len(self._crawled) > BANS + ENOUGH:
+            self._crawled.popitem(last=False)
 
     def cut(self, peers: Iterable[Peer]) -> None:
         """Let go who does not answer a seed, and who was its peer for long."""
         for peer in list(peers) if self.is_seed else ():
             age = self._clock() - peer.since
             if not self._is_kept(peer) and age > (CRAWL_S if peer.is_outbound else SEED_PEER_S):
+                if peer.is_outbound:
+                    self._crawled_now(peer)
                 peer.finish("it was here for long")
 
 

@@ -125,7 +125,6 @@ class Switch:
         wanted, _, where = address.partition("@")
         host, _, port = where.rpartition(":")
         self.book.attempt(wanted)
-        self.pex.crawls(wanted)
         try:
             async with asyncio.timeout(DIAL_S):
                 reader, writer = await asyncio.open_connection(host, int(port))
