@@ -42,6 +42,7 @@ LEVELS = (
         "nodekey",
         "membership",
         "commits",
+        "proofs",
         "changes",
         "slots",
         "appslots",
@@ -137,7 +138,7 @@ IMPURE_CALLS = {"print", "open", "input"}
 # The only modules that may import something beyond the standard modules of a stock firmware.
 HOST_ONLY = {
     "compat_host": {"cryptography", "ipaddress"},  # asked for, to choose the kernels; addresses
-    "kernels_host": {"cryptography", "hmac"},
+    "kernels_host": {"cryptography", "functools", "hmac"},
 }
 
 
