@@ -44,6 +44,7 @@ LEVELS = (
         "nodekey",
         "membership",
         "commits",
+        "proofs",
         "changes",
         "slots",
         "appslots",
@@ -139,7 +140,7 @@ IMPURE_CALLS = {"print", "open", "input"}
 # The only modules that may import something beyond the standard modules of a stock firmware.
 HOST_ONLY = {
     "compat_host": {"cryptography", "ipaddress"},  # asked for, to choose the kernels; addresses
-    "kernels_host": {"cryptography", "hmac"},
+    "kernels_host": {"cryptography", "functools", "hmac"},
 }
 
 

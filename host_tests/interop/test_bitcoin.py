@@ -142,8 +142,8 @@ def test_the_gateway_shakes_hands_follows_and_is_told_of_blocks_by(kind, transpo
                 await mined(node, height, gateway)
             (peer,) = bitcoin.peers.up()
             assert peer.transport.is_encrypted == (transport == "v2" and kind is not Bcoin)
-            bitcoin.follower.want(bitcoin.chain.tip.hash)
-            await until(lambda: bitcoin.follower.blocks == 1)
+            bitcoin.follower.fetching.want(bitcoin.chain.tip.hash)
+            await until(lambda: bitcoin.follower.fetching.count == 1)
             await until(lambda: peer.session.rtt_s is not None)
 
     asyncio.run(story())
@@ -261,10 +261,10 @@ def test_filters_of_an_own_node_spare_the_gateway_the_blocks_without_a_payment(m
             await bitcoin.follow(bytes(32), b"\1pay/" + OTHER.script.hex().encode())
             await node.call("generatetoaddress", 20, KEY.address("bcrt"))
             await mined(node, 20, gateway)
-            await until(lambda: bitcoin.follower.spared == 20)
-            assert bitcoin.follower.blocks == 0 and not bitcoin.payments.found
+            await until(lambda: bitcoin.follower.fetching.spared == 20)
+            assert bitcoin.follower.fetching.count == 0 and not bitcoin.payments.found
             await node.call("generatetoaddress", 1, OTHER.address("bcrt"))
             await until(lambda: bitcoin.payments.found)
-            assert (bitcoin.follower.spared, bitcoin.follower.blocks) == (20, 1)
+            assert (bitcoin.follower.fetching.spared, bitcoin.follower.fetching.count) == (20, 1)
 
     asyncio.run(story())
