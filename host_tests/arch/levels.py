@@ -42,6 +42,7 @@ LEVELS = (
         "nodekey",
         "membership",
         "commits",
+        "treeproofs",
         "proofs",
         "changes",
         "slots",
