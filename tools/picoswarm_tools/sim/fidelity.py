@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .. import runtimes
-from ..mpy import compile_library
+from ..mpy import BOARD_LEVEL, compile_library
 from ..probe import PROGRAMS
 from ..provision import Membership, new_network_key
 from ..swarm import HOST, NodeProcess, free_ports
@@ -64,7 +64,7 @@ class _Process(NodeProcess):
 @asynccontextmanager
 async def _joined(folder: Path) -> AsyncIterator[list[_Process]]:
     """Twelve processes that have joined. Raises Missing, TimeoutError."""
-    compile_library("x86")
+    compile_library("x86", BOARD_LEVEL)
     folder.mkdir()
     membership = Membership(new_network_key())
     ports = free_ports(NODES)
