@@ -86,6 +86,15 @@ def test_a_ready_scenario_says_what_happens_and_expects_something(name):
     assert found.about.endswith(".") and found.expect
 
 
+def test_a_key_agreement_takes_what_the_board_s_clock_says_or_the_file():
+    found = scenario.parse(
+        '[[nodes]]\nname = "a"\nboard = "RPI_PICO_W"\n[[nodes]]\nname = "b"\nboard = "ESP32_GENERIC"\n'
+        '[[nodes]]\nname = "c"\nkey_ms = 7\n[[nodes]]\nname = "d"\nrole = "gateway"\n[[nodes]]\nname = "e"\n'
+    )
+    pico, esp32, told, gateway, unnamed = map(scenario.key_ms, found.nodes)
+    assert 100 < esp32 < pico == unnamed < 150 and told == 7 and gateway == 0
+
+
 def test_a_small_scenario_measures_what_it_asks_for(small):
     summary = small.summary
     assert summary["join.share"] == summary["rejoin.share"] == 1 and summary["mesh.pieces"] == 1

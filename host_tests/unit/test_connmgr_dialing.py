@@ -61,6 +61,18 @@ def test_each_dial_waits_up_to_three_seconds_at_random():
     assert min(waits) < 500 and 2500 < max(waits) <= 3000
 
 
+def test_a_node_that_looked_too_early_looks_again_soon_and_one_with_links_does_not():
+    for seed in range(10):
+        owner = Owner(seed=seed)
+        assert owner.dial(3 * SECOND) is None  # it knows nobody yet
+        owner.candidates = lan_nodes(1, 9)
+        assert owner.waited(owner.connect) <= 4 * SECOND
+        owner.candidates = []
+        assert owner.dial(3 * SECOND) is None  # and wants a second one
+        owner.candidates = lan_nodes(2, 9)
+        assert owner.waited(owner.dial) >= 7 * SECOND
+
+
 def test_a_reconnect_storm_is_spread_over_seconds():
     """A23: a building gets its power back; a hundred nodes lost their permanent peer in one instant."""
     dials = []

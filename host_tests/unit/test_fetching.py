@@ -40,6 +40,25 @@ def test_an_application_arrives_whole():
     assert fetch.files.content() == dict(APP)
 
 
+def test_who_hands_on_reads_its_list_once_for_each_file_and_not_for_each_piece():
+    whole = Whole([("f%d" % i, bytes(900)) for i in range(6)])
+    fetch = begun(whole)
+    reads = []
+    read = whole.list
+
+    def counting(at, n):
+        reads.append(at)
+        return read(at, n)
+
+    whole.list = counting
+    drive(fetch, whole)
+    assert fetch.files.content() == whole.files and whole.header.chunks == 24
+    assert len(reads) < 6 * (1 + 2 * 6)
+    for number in (23, 0, 14, 3):  # of other neighbours, in any order
+        question = b"\2" + whole.header.id + number.to_bytes(2, "big")
+        assert piece(whole, question) == bytes(132 if number % 4 == 3 else 256)
+
+
 def test_a_list_of_several_pieces_arrives():
     files = [("f%02d" % i, b"%d" % i) for i in range(40)]
     whole = Whole(files)

@@ -48,9 +48,9 @@ def _varint_at(data, at):
     raise IndexError
 
 
-def fields(data):
-    """{number: value} of a message, bytes or int, the last of each; None for what is malformed."""
-    found = {}
+def listed(data):
+    """(number, value) of each field of a message, bytes or int, as a list; None for what is malformed."""
+    found = []
     at = 0
     try:
         while at < len(data):
@@ -63,10 +63,16 @@ def fields(data):
                 value = bytes(data[at - value : at])
             elif key & 7:
                 return None
-            found[key >> 3] = value
+            found.append((key >> 3, value))
     except IndexError:
         return None
     return found
+
+
+def fields(data):
+    """{number: value} of a message, the last of each; None for what is malformed."""
+    found = listed(data)
+    return found if found is None else dict(found)
 
 
 def _field(number, value):

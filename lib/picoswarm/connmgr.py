@@ -74,6 +74,7 @@ _GLOBAL = const(3)  # see address.scope
 
 _START_MS = const(3000)  # at random before each dial (row T21)
 _NOBODY_MS = const(10000)  # before candidates are looked for again
+_ALONE_MS = const(1000)  # and by who has no link and knows nobody: it is about to join
 _BACK_OFF_S = const(5)
 _TRIES_MAX = const(18)  # 5 + 18 * 18 s is beyond the longest wait
 _BACK_OFF_MAX_S = const(300)
@@ -299,6 +300,8 @@ class ConnManager:
         for draw in range(1, _DRAWS + 1):
             found = self.pick(now)
             if found is None:
+                if not self.links:
+                    self._pick_at = self._soon(ticks_add(now, _ALONE_MS))
                 break
             link = Link(found[0], found[1], found[2], True)
             if not self._refusal(link, draw):

@@ -33,6 +33,8 @@ _LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
 class Header:
     """What the signed header says. Raises Malformed for bytes that are none."""
 
+    served = None  # see serving.py
+
     def __init__(self, text):
         n = len(text)
         end = n > _BOARDS and _BOARDS + text[_BOARDS - 1]

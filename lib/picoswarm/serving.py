@@ -25,9 +25,20 @@ def piece(holder, payload):
     at = int.from_bytes(payload[1 + ID :], "big")
     if payload[0] == _LIST and at < header.listed:
         return holder.list(at, min(CHUNK, header.listed - at))
-    if payload[0] == _GET and at < header.chunks:
-        for name, size, _, first in entries(header, holder.list):
+    if payload[0] != _GET or at >= header.chunks:
+        return b""
+    name, size, first = _file_of(header, at, holder.list)
+    at = CHUNK * (at - first)
+    return holder.read(name, at, min(CHUNK, size - at))
+
+
+def _file_of(header, at, read):
+    """(name, size, number of its first chunk) of the file with the chunk `at`. Most often it is that of the last question:
+    the list is read once for each file, and not for each chunk."""
+    last = header.served
+    if last is None or not 0 <= at - last[2] < (last[1] + CHUNK - 1) // CHUNK:
+        for name, size, _, first in entries(header, read):
             if at < first + (size + CHUNK - 1) // CHUNK:
-                at = CHUNK * (at - first)
-                return holder.read(name, at, min(CHUNK, size - at))
-    return b""
+                last = header.served = name, size, first
+                break
+    return last

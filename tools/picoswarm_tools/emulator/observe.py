@@ -59,7 +59,7 @@ async def members(membership: Membership, folder: Path, count: int) -> AsyncIter
         made: list[Node] = []
         for i, port in enumerate(free_ports(count)):
             known = [f"{HOST}:{node._driver.port}" for node in made[:1]]
-            profile = Profile(links=8, outbound=1, inbound=7)
+            profile = Profile(links=8, outbound=1, inbound=7, bootstrap=1)  # else nobody new is answered
             node = Node(str(folder / f"member{i}"), membership, profile, host=HOST, port=port, bootstrap=known)
             node.register(Deaf(own_channels()))
             await stack.enter_async_context(node)
