@@ -44,6 +44,7 @@ LEVELS = (
         "nodekey",
         "membership",
         "commits",
+        "treeproofs",
         "proofs",
         "changes",
         "slots",

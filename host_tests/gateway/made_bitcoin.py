@@ -51,6 +51,7 @@ class Ours:
     async def keep_time(self) -> None:
         while True:
             self.follower.tick()
+            self.sends.tick()
             await asyncio.sleep(0.1)
 
 

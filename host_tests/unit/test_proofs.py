@@ -89,7 +89,7 @@ def test_a_way_that_is_none_is_refused():
 
 
 def test_an_operation_of_another_kind_is_not_known():
-    proof = operation(b"key", 1, 0, [], b"ics23:iavl")
+    proof = operation(b"key", 1, 0, [], b"ics23:smt")
     assert not is_known(proof) and root(proof, (b"key",), b"v") is None
     assert not is_known(b"") and not is_known(b"\xff")
 

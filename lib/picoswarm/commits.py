@@ -36,7 +36,8 @@ def varint(value):
     return bytes(out)
 
 
-def _varint_at(data, at):
+def varint_at(data, at):
+    """(number, where it ends) of the one at data[at:]. Raises IndexError where it does not end."""
     value = shift = 0
     while shift < 70:
         byte = data[at]
@@ -54,8 +55,8 @@ def listed(data):
     at = 0
     try:
         while at < len(data):
-            key, at = _varint_at(data, at)
-            value, at = _varint_at(data, at)
+            key, at = varint_at(data, at)
+            value, at = varint_at(data, at)
             if key & 7 == 2:
                 if value > len(data) - at:
                     return None

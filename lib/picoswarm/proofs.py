@@ -1,6 +1,6 @@
-"""What an application of CometBFT answers, proven: its proof operations `simple:v` (CometBFT crypto/merkle) lead from a key
-and its value up a Merkle tree to the hash of the application's state, which the next header holds. Loaded when somebody
-asks for a proof. Pure.
+"""What an application of CometBFT answers, proven: its proof operations lead from a key and its value up a Merkle tree
+to the hash of the application's state, which the next header holds. Known are `simple:v` (CometBFT crypto/merkle),
+and those of treeproofs.py. Loaded when somebody asks for a proof. Pure.
 """
 
 from .commits import fields, listed, varint
@@ -10,7 +10,8 @@ _HASH = const(32)
 _TOTAL = const(1)  # fields of a proof
 _INDEX = const(2)
 _AUNTS = const(4)
-_KIND = b"simple:v"
+_SIMPLE = b"simple:v"
+_TREES = (b"ics23:iavl", b"ics23:simple")
 
 
 def keys_of(path, data):
@@ -25,7 +26,7 @@ def is_known(proof):
     operations = listed(proof)
     for _, data in operations or ():
         op = _message(data)
-        if op is None or op.get(1) != _KIND:
+        if op is None or (op.get(1) != _SIMPLE and op.get(1) not in _TREES):
             return False
     return bool(operations)
 
@@ -38,21 +39,33 @@ def root(proof, keys, value):
         return None
     for i in range(len(keys)):
         op = _message(operations[i][1])
-        if op is None or op.get(1) != _KIND or op.get(2) != keys[i]:
+        if op is None or op.get(2) != keys[i]:
             return None
-        inner = _message(op.get(3))
-        parts = inner and inner.get(2)
-        parts = listed(parts) if isinstance(parts, bytes) else None
-        if not parts:
+        kind = op.get(1)
+        if kind == _SIMPLE:
+            value = _simple_root(op.get(3), keys[i], value)
+        elif kind in _TREES:
+            from .treeproofs import root_of
+
+            value = root_of(kind, op.get(3), keys[i], value)
+        else:
             return None
-        digest = sha256(value).digest()
-        leaf = sha256(b"\0" + varint(len(keys[i])) + keys[i] + varint(_HASH) + digest).digest()
-        numbers = dict(parts)
-        aunts = [value for number, value in parts if number == _AUNTS]
-        value = _climb(numbers.get(_INDEX, 0), numbers.get(_TOTAL, 0), leaf, aunts)
         if value is None:
             return None
     return value
+
+
+def _simple_root(data, key, value):
+    inner = _message(data)
+    parts = inner and inner.get(2)
+    parts = listed(parts) if isinstance(parts, bytes) else None
+    if not parts:
+        return None
+    digest = sha256(value).digest()
+    leaf = sha256(b"\0" + varint(len(key)) + key + varint(_HASH) + digest).digest()
+    numbers = dict(parts)
+    aunts = [each for number, each in parts if number == _AUNTS]
+    return _climb(numbers.get(_INDEX, 0), numbers.get(_TOTAL, 0), leaf, aunts)
 
 
 def _message(data):

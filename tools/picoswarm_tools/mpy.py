@@ -53,13 +53,14 @@ BUNDLES = {
         *("door", "connmgr", "swarm", "tcp", "services"),
     ),
     "pex": ("addrbook", "pex"),
+    "pubsub": ("pubsub", "rpc", "logstats"),
     # What a libp2p connection needs, and what its set-up needs before.
     "p2pstreams": ("yamux", "p2plink", "p2pstreams"),
     "multistream": ("protobuf", "p2pcipher", "multistream"),
     "p2pdial": ("p2psetup", "p2pdial"),
     # Of the start, and gone after it. Each module leaves its name and path behind, which no collection frees.
     "keys": ("entropy", "nodekey", "keys"),
-    "store": ("slots", "files", "nodedb", "store"),
+    "store": ("slots", "files", "nodedb", "membership", "store"),
 }
 BOARD_LEVEL = 3  # mpy-cross's -O of what a board is given; the modules are bundled then
 

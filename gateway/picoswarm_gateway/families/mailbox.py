@@ -73,7 +73,8 @@ class MailboxTable(msgspec.Struct, forbid_unknown_fields=True):
     def check(self, found: list[tuple[str, str]]) -> None:
         """Add (path, what is wrong) for what cannot be."""
         for name in ("messages", "bytes", "total", "sender", "sender_total", "days"):
-            if (getattr(self, name) or 1) <= 0:
+            value = getattr(self, name)
+            if value is not None and not value > 0:  # nan is neither
                 found.append((f"mailbox.{name}", "more than 0"))
 
 

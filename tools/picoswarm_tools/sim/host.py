@@ -19,6 +19,7 @@ from .network import Endpoint, Network, Segment
 
 _TICKS = 1 << 30
 _DATAGRAM = 512
+_SLICE_US = 20_000  # of public-key work at the most on a board, before the rest has its turn
 _SEND_LIMIT = 64  # datagrams that one input may cause: more is an engine that never stops
 
 Rng = Callable[[int], bytes]
@@ -60,7 +61,7 @@ class Host:
     ) -> None:
         """`skew_ppm`: millionths by which its clock runs too fast. `first_tick` fixes the ticks at every boot.
         `work_ms` is the virtual time of one slice of public-key work; datagrams are served meanwhile, as between slices on a
-        board. With the host's kernels a key agreement has two slices."""
+        board."""
         self.name = name
         self.network = network
         self.clock: Clock = network.clock
@@ -182,7 +183,10 @@ class Host:
         delay_ms = ticks_diff(deadline, self.now)
         if delay_ms <= 0:
             delay_ms = 0
-            if self._ticked_us // MILLISECOND == self.clock.now_us // MILLISECOND:
+            if self._work_timer is not None and self._work_timer.is_armed:
+                if self.clock.now_us - self._ticked_us < _SLICE_US:  # public-key work is due, and under way
+                    delay_ms = (self._work_timer.at_us - self.clock.now_us) // MILLISECOND + 1
+            elif self._ticked_us // MILLISECOND == self.clock.now_us // MILLISECOND:
                 self.stalls += 1  # still due after its tick: on a board at least the clock moves on
                 delay_ms = 1
         at_us = self.at_us(delay_ms)  # a board's clock does not show the deadline earlier

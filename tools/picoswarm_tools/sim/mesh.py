@@ -89,7 +89,7 @@ class Node(Host):
         key_ms: float = 0.0,
         **options: Any,
     ) -> None:
-        super().__init__(mesh.network, segment, *address, self._boot_engine, work_ms=key_ms / 2, **options)
+        super().__init__(mesh.network, segment, *address, self._boot_engine, work_ms=key_ms, **options)
         self.key_us = round(key_ms * MILLISECOND)
         self.identity = identity
         self.profile = profile
@@ -109,6 +109,12 @@ class Node(Host):
 
     def has_work(self) -> bool:
         return self.engine is not None and self.engine.agreements.is_ready(self.now)
+
+    def _work(self) -> None:
+        """With the kernels of a computer a key agreement has two slices: it is taken up, and it is done."""
+        assert self.engine is not None
+        self.engine.work()
+        super()._work()
 
     def find(self, target: bytes, full: bool = False) -> Search:
         """Begin a lookup; run the clock until it is done. Where the engine has no lookup free it begins a second later."""

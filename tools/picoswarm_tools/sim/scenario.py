@@ -15,7 +15,7 @@ from picoswarm.profile import Profile
 from picoswarm_gateway.tomlfile import Mistakes, read, read_file
 
 from ..boards import boards, numbers_of
-from . import metrics
+from . import metrics, sense
 from .nat import NatKind
 
 FOLDER = Path(__file__).with_name("scenarios")
@@ -189,6 +189,8 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True):
                 found.append((f"{where}.metric", f"there is no such metric{f'; did you mean {near}?' if near else ''}"))
             if expected.at_least is None and expected.at_most is None:
                 found.append((where, "needs at_least or at_most"))
+        if not found:
+            sense.check(self, found)
 
     def _check_words(self, found: list[tuple[str, str]]) -> None:
         for table, key, words in _WORDS:
@@ -245,7 +247,7 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True):
                 found.append((f"traffic[{number}].bytes", "at most 360; a transfer is of the kind bulk"))
 
 
-POSITIVE = ("minutes", "sample_s", "count", "mean_min", "shape", "per_s")
+POSITIVE = ("minutes", "sample_s", "count", "for_s", "mean_min", "shape", "per_s")
 _WORDS = (
     ("site", "kind", SITES),
     ("site", "nat", ("", *ROUTERS)),

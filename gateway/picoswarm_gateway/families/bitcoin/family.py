@@ -118,6 +118,7 @@ class BitcoinFamily(Family):
                     "is_outbound": peer.session.is_outbound,
                     "is_encrypted": peer.transport.is_encrypted,
                     "rtt_ms": round(peer.session.rtt_s * 1000, 1) if peer.session.rtt_s else None,
+                    "least_fee": peer.session.fee,
                     "score": round(peer.session.score),
                 }
                 for peer in up

@@ -15,7 +15,8 @@ from .wire import MOST_HEADERS, Malformed
 
 STEP = MOST_HEADERS
 PACE_S = 600
-MARGIN = 2  # times as many blocks as the network's pace would have made are too many
+MARGIN = 2  # times as many blocks as the network's pace would have made are too many,
+REDUCED_MARGIN = 8  # or so many times, where they become easy after a while
 
 
 class Weighing:
@@ -30,7 +31,8 @@ class Weighing:
         self._chain = chain
         self._start = start
         self._enough = chain.enough
-        self._most = start.height + MARGIN * max(0, now - start.time) // PACE_S + SPAN
+        margin = REDUCED_MARGIN if chain.network.reduces else MARGIN
+        self._most = start.height + margin * max(0, now - start.time) // PACE_S + SPAN
         self._recent = deque([start], MEDIAN + 1)
         self._marks: deque[tuple[int, bytes]] = deque()  # (height, hash)
         self._part: list[bytes] = []
