@@ -69,6 +69,7 @@ GROUPS = (
     ("picoswarm_tools.rows.publish", ("publish.", "swarm.")),
     ("picoswarm_tools.rows.gateway_start", ("gateway.start_seconds",)),
     ("picoswarm_tools.rows.emulator", ("emu.",)),
+    ("picoswarm_tools.rows.powercut", ("powercut.",)),
 )
 
 NARROWEST = 130  # columns that the table needs to be readable; a narrower terminal wraps lines
