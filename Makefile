@@ -2,8 +2,9 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := build/venv/bin
-# Four workers, since real meshes mostly wait; a file stays with one of them: its tests share a process on a MicroPython.
-PYTEST := $(VENV)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+# Five workers, since real meshes mostly wait: host_tests/lanes.py says who does what. Compiled modules are kept, also where
+# the system says that they are not: five workers and a thousand processes would compile them anew.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(VENV)/python -m pytest -n 5
 .DEFAULT_GOAL := help
 .PHONY: $(shell grep -oE '^[a-z-]+:' $(firstword $(MAKEFILE_LIST)) | tr -d :)
 

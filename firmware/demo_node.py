@@ -3,11 +3,11 @@ of these, and on a board it prints to the serial console.
 
     micropython demo_node.py FOLDER HOST PORT BOOTSTRAP [name=NAME] [what=temperature] [every=MS] [number=value ...]
 
-BOOTSTRAP is ip:port, several with commas between them, or - for none. number=value changes a number of the profile. FOLDER
-holds the network key (`picoswarm provision`) and gets the node's own key at the first boot. Commands on standard input:
-`find ID` looks an id up, `echo ID` sends 32 bytes through a stream to a node and back, `talk MS` publishes a reading under
-sensors/NAME/WHAT each MS milliseconds (0: no more), as `every` does from the start. The readings are made up: they wander
-about. The end of the input ends the node.
+BOOTSTRAP is ip:port or name:port, several with commas between them, or - for none. number=value changes a number of the
+profile. FOLDER holds the network key (`picoswarm provision`) and gets the node's own key at the first boot. Commands on
+standard input: `find ID` looks an id up, `echo ID` sends 32 bytes through a stream to a node and back, `talk MS` publishes
+a reading under sensors/NAME/WHAT each MS milliseconds (0: no more), as `every` does from the start. The readings are made
+up: they wander about. The end of the input ends the node.
 """
 
 import asyncio

@@ -1,4 +1,5 @@
-"""Puts the project's own folders on the module path, and the unit tests on every runtime (on_micropython.py)."""
+"""Puts the project's own folders on the module path, the unit tests on every runtime (on_micropython.py), and all in lanes
+(lanes.py)."""
 
 import gc
 import sys
@@ -8,7 +9,8 @@ _HERE = Path(__file__).resolve().parent
 for _folder in ("lib", "firmware/lib", "tools", "gateway", "host_tests/unit", "host_tests"):
     sys.path.insert(0, str(_HERE.parent / _folder))
 
-from on_micropython import *  # noqa: E402, F403  (the hooks of a conftest are those of its plugin)
+from lanes import *  # noqa: E402, F403  (the hooks of a conftest are those of its plugins)
+from on_micropython import *  # noqa: E402, F403
 
 
 def pytest_collection_finish():

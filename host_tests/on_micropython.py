@@ -17,6 +17,7 @@ import os
 import subprocess
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -136,13 +137,20 @@ if LONG:  # its big-int kernels are what boards without native code run
     ALL.append(UnixPort("micropython64", 64, "x64", 128))
 
 
+@cache
+def _imports(path: Path) -> list[str]:
+    """The modules that a file imports names from."""
+    return [
+        node.module for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.ImportFrom) and node.module
+    ]
+
+
 def _helpers(path: Path) -> list[str]:
     """The modules beside the unit tests that a test file imports, itself or through another, and `support` always."""
     names, todo = {"support"}, [path]
     while todo:
-        for node in ast.walk(ast.parse(todo.pop().read_bytes())):
-            name = isinstance(node, ast.ImportFrom) and node.module
-            if name and name not in names and (UNIT / f"{name}.py").exists():
+        for name in _imports(todo.pop()):
+            if name not in names and (UNIT / f"{name}.py").exists():
                 names.add(name)
                 todo.append(UNIT / f"{name}.py")
     return sorted(names)

@@ -6,6 +6,7 @@ gateway adds its table by a struct of its own and a field of `Config`.
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ class MeshTable(msgspec.Struct, forbid_unknown_fields=True):
     name: str = "gateway"  # at most 16 characters, that peers see
     host: str = ""  # own address, where it cannot be found out
     port: int = 20742  # UDP and TCP
-    bootstrap: list[str] = []  # "ip:port" of other gateways or bootstrap nodes
+    bootstrap: list[str] = []  # "ip:port" or "name:port" of other gateways or bootstrap nodes
     profile: dict[str, int] = {}  # numbers that differ from the gateway's own
 
 
@@ -94,13 +95,17 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
             gateway_profile(**(self.mesh.profile or {}))
         except LocalError as error:
             found.append(("mesh.profile", str(error)))
-        if (self.nodes.visit_s or 0) < 0:
+        for number, place in enumerate(self.mesh.bootstrap or []):
+            host, _, port = place.rpartition(":")
+            if not (host and port.isdecimal() and 0 < int(port[:6]) <= 65535):
+                found.append((f"mesh.bootstrap[{number}]", f'"ip:port" or "name:port", and not {json.dumps(place)}'))
+        if not (self.nodes.visit_s or 0) >= 0:
             found.append(("nodes.visit_s", "seconds, 0 for none"))
         if self.http.token and self.http.token_file:
             found.append(("http.token_file", "give the token or a file of it, not both"))
         for key in ("connections", "per_peer", "bytes_each", "bytes_per_s", "idle_s"):
             value = getattr(self.relay, key)
-            if value is not None and value <= 0:
+            if value is not None and not value > 0:  # nan is neither
                 found.append((f"relay.{key}", "more than 0; enabled = false turns the relay off"))
         self.mailbox.check(found)
         self.mqtt.check(found)

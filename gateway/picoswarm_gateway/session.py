@@ -26,7 +26,7 @@ FIRST_OF_USERS = 32  # channels below are those of the library's reactors
 # A row of lanes.py
 STEP, CREDIT, ROOM, DONE = lanes._STEP, lanes._CREDIT, lanes._ROOM, lanes._DONE
 FILL, LEFT, FLAGS, QUEUE, LIMIT = lanes._FILL, lanes._LEFT, lanes._FLAGS, lanes._QUEUE, lanes._LIMIT
-RECORD, FILLED, END_AT, PLACE = mux._RECORD, mux._FILLED, mux._END_AT, lanes._PLACE
+RECORD, FILLED, END_AT, PLACE, GUARD = mux._RECORD, mux._FILLED, mux._END_AT, lanes._PLACE, lanes._GUARD
 UNUSUAL = mux._WANTS | mux._CLOSING  # of a row: its queue is looked after by somebody
 MARKS = mux._TALK | mux._SAID | mux._OVER | mux._HURRY  # of these, what goes at once has but the last
 HURRY, TOLD, READY = mux._HURRY, mux._TOLD, mux._TALK
@@ -98,6 +98,10 @@ class HostMux(Mux):
     def has_events(self) -> bool:
         """Whether `next_event` has one."""
         return bool(self._marks & TOLD)
+
+    def is_done(self) -> bool:
+        """Whether there is nothing to send, now or later, and no event."""
+        return not (self._ready or self._marks & (READY | TOLD))
 
     def news(self) -> int:
         """After a record came: 0 nothing to do, 1 something is to be sent, now or later, 2 there are events."""
@@ -242,8 +246,29 @@ class HostSession(Session):
             if channel < FIRST_OF_USERS:
                 swarm.has_news = True
 
+    def try_send(self, channel: int, data: bytes) -> bool:
+        """As in Session and Mux, in one call for the usual message."""
+        if self.stage != OPEN:
+            return super().try_send(channel, data)
+        mux = self.mux
+        rows = mux._rows
+        i = mux._plan.row_of[channel] * STEP
+        n = len(data)
+        left = rows[i + ROOM] - PLACE - n
+        if not i or left < 0 or not left & GUARD or n > rows[i + LIMIT]:
+            return super().try_send(channel, data)  # which finds out what it is
+        rows[i + ROOM] = left
+        (rows[i + QUEUE] or mux._wake(i)).append(data)
+        if not self.is_unsent:
+            self.is_unsent = True
+            self.swarm.unsent.append(self)
+        return True
+
     def to_send(self, out: bytearray, now: int) -> bytes:
         """The bytes that are to be sent now, b"" for none; `out` is scratch."""
+        if self.stage == OPEN and not self.handshake:
+            plain = self.mux.record(out, now)
+            return self._sealer.seal(plain) if plain else b""
         if self.handshake:
             n = self.handshake.to_send(out)
             if self.stage >= STARTED:

@@ -28,8 +28,9 @@ def _line(text: str, path: str) -> int:
     """The line of a TOML text where the value of a dotted path stands (`a.b[2].c`: in the third table [[a.b]]); that of its
     table where it is not found, or 0."""
     array, _, rest = path.partition("[")
-    index = int(rest.partition("]")[0] or 0)
-    path = re.sub(r"\[\d+\]", "", path)
+    number_of_table = rest.partition("]")[0]
+    index = int(number_of_table) if number_of_table.isdecimal() else 0  # "..." is any value of a table
+    path = re.sub(r"\[[^]]*\]", "", path)
     *tables, name = path.split(".")
     table, inside, best = ".".join(tables), not tables, 0
     for number, line in enumerate(text.splitlines(), 1):

@@ -25,7 +25,7 @@ READ = 16384  # bytes at a time
 WRITE = 16384  # bytes that may wait in a transport for a peer to read
 
 
-class Link(asyncio.BufferedProtocol):
+class Link(asyncio.Protocol):
     """One socket, as the loop tells of it."""
 
     def __init__(self, links: HostLinks, session: HostSession) -> None:
@@ -45,11 +45,8 @@ class Link(asyncio.BufferedProtocol):
         transport.set_write_buffer_limits(WRITE)
         self.links.connected(self)
 
-    def get_buffer(self, _size: int) -> memoryview:
-        return self.links.read
-
-    def buffer_updated(self, n: int) -> None:
-        self.links.take(self, bytes(self.links.read[:n]))
+    def data_received(self, data: bytes) -> None:
+        self.links.take(self, data)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.links.ended(self)
@@ -70,6 +67,17 @@ class Link(asyncio.BufferedProtocol):
                 asyncio.get_running_loop().call_later(LINGER_S, self.transport.abort)
         elif self.opening is not None and self.session.is_outbound:
             self.opening.cancel()  # one that came has a socket: it is cut when the loop has taken it over
+
+
+class BufferedLink(Link, asyncio.BufferedProtocol):
+    """The same for asyncio's own loop, which takes memory for the most that may come each time that something comes; uvloop
+    does not, and a buffer of ours would cost it more."""
+
+    def get_buffer(self, _size: int) -> memoryview:
+        return self.links.read
+
+    def buffer_updated(self, n: int) -> None:
+        self.links.take(self, bytes(self.links.read[:n]))
 
 
 class StreamLink(Link):
@@ -201,6 +209,10 @@ class HostLinks(Links):
 
     # Sockets
 
+    def _link(self, session: HostSession) -> Link:
+        is_asyncio = isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
+        return (BufferedLink if is_asyncio else Link)(self, session)
+
     async def _listen(self) -> None:
         """Take connections, a few at a time: who is refused costs no transport."""
         loop = asyncio.get_running_loop()
@@ -239,7 +251,7 @@ class HostLinks(Links):
             return
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._links[session] = link = Link(self, session)
+        self._links[session] = link = self._link(session)
         loop = asyncio.get_running_loop()
         link.opening = asyncio.ensure_future(self._open(link, loop.connect_accepted_socket, sock))
         self.soon()
@@ -249,7 +261,7 @@ class HostLinks(Links):
         self._links[pipe.session] = StreamLink(self, pipe)
 
     def _dial(self, session: HostSession) -> None:
-        self._links[session] = link = Link(self, session)
+        self._links[session] = link = self._link(session)
         loop = asyncio.get_running_loop()
         link.opening = asyncio.ensure_future(self._open(link, loop.create_connection, format_ip(session.ip), session.port))
 
@@ -308,6 +320,8 @@ class HostLinks(Links):
         try:
             while not link.is_full and (data := session.to_send(self.out, now)):
                 link.transport.write(data)
+                if session.stage == OPEN and session.mux.is_done():  # as nearly always
+                    return
             if not link.is_full:
                 self.swarm.sent(session, now)
         except Exception as error:

@@ -25,7 +25,9 @@ LEVELS = (
         "sha512_viper",
         "sha512_int",
         "sha512",
-        "ed25519_viper",
+        "ed25519base_viper",
+        "ed25519sign_viper",
+        "ed25519verify_viper",
         "ed25519_int",
         "ed25519",
         "entropy",
@@ -42,6 +44,8 @@ LEVELS = (
         "nodekey",
         "membership",
         "commits",
+        "treeproofs",
+        "proofs",
         "changes",
         "slots",
         "appslots",
@@ -117,6 +121,7 @@ LEVELS = (
         "cometbft",
         "ethereum",
         "p2pgateway",
+        "names",
         "boot",
         "node",
         "taking",
@@ -136,7 +141,7 @@ IMPURE_CALLS = {"print", "open", "input"}
 # The only modules that may import something beyond the standard modules of a stock firmware.
 HOST_ONLY = {
     "compat_host": {"cryptography", "ipaddress"},  # asked for, to choose the kernels; addresses
-    "kernels_host": {"cryptography", "hmac"},
+    "kernels_host": {"cryptography", "functools", "hmac"},
 }
 
 

@@ -52,6 +52,16 @@ def loopback_url():
     server.server_close()
 
 
+def test_pip_installs_every_package_that_there_is():
+    """One that is missing is found by nobody who works in the checkout, and at once by who installs it."""
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    there = set()
+    for name, folder in known["package-dir"].items():
+        for path in (ROOT / folder).rglob("__init__.py"):
+            there.add(".".join((name, *path.parent.relative_to(ROOT / folder).parts)))
+    assert there == set(known["packages"])
+
+
 def test_pip_installs_into_an_empty_environment(tmp_path):
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"

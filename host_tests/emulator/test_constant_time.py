@@ -6,22 +6,22 @@ multiplier takes one cycle on the RP2040, and no address depends on a secret (a 
 from counting import counts, run
 
 MODULES = ("__init__", "compat", "errors", "cipher_viper", "field_viper", "curve_viper")
-MODULES += ("sha512", "sha512_viper", "ed25519_viper")
+MODULES += ("sha512", "sha512_viper", "ed25519base_viper", "ed25519sign_viper")
 
 PROGRAM = """
-from picoswarm import curve_viper, ed25519_viper, field_viper
+from picoswarm import curve_viper, ed25519base_viper, ed25519sign_viper, field_viper
 
 u = bytes(range(32))
 other = sha256(u).digest()
 workspace, point = bytearray(80 * 11), bytearray(80 * 19)
 entry = memoryview(point)[320:]
-out, result, ell = bytearray(32), bytearray(32), ed25519_viper._L
+out, result, ell = bytearray(32), bytearray(32), ed25519base_viper.ORDER
 limbs, wide, column = bytearray(256), bytearray(64), 0
 digits, table = bytearray(32), bytearray(1920)
 unpack, pack, repeat = field_viper.unpack, field_viper.pack, field_viper.repeat
-bit, sum_of_column = curve_viper._BIT, ed25519_viper._COLUMN
-comb_digits, pick = ed25519_viper._comb_digits, ed25519_viper._pick
-multiply_add, modulo_l = ed25519_viper._multiply_add, ed25519_viper._modulo_l
+bit, sum_of_column = curve_viper._BIT, ed25519sign_viper._COLUMN
+comb_digits, pick = ed25519sign_viper._comb_digits, ed25519sign_viper._pick
+multiply_add, modulo_l = ed25519base_viper._multiply_add, ed25519base_viper._modulo_l
 
 # Without arguments and native: a call then takes no memory, the search for which would be counted.
 @micropython.native

@@ -10,8 +10,11 @@ from picoswarm.multiaddr import decode_address, encode_address, parse_address
 from picoswarm.multistream import Select, line
 from picoswarm.p2psetup import P2pSetup
 from picoswarm.peerid import parse_peer
-from picoswarm.protobuf import decode_fields
+from picoswarm.peerkey import is_peer_id
+from picoswarm.protobuf import decode_fields, encode_fields
 from picoswarm.yamux import Yamux
+from picoswarm_gateway.families.libp2p.dht import content_key
+from picoswarm_gateway.families.libp2p.kad import decode_answer
 from picoswarm_gateway.families.libp2p.messages import Frames, Message, Rpc, decode_rpc
 
 COUNT = 20_000 if os.environ.get("PICOSWARM_LONG") == "1" else 1500
@@ -46,6 +49,13 @@ def test_no_decoder_raises():
     for data in mutants(draw, identify):
         decode_fields(data)
         decode_identify(data, peer)
+    told = encode_fields(((1, peer), (2, encode_address(parse_address(ADDRESS))), (2, b"\x36\2\xff\xff\6\0\1")))
+    for data in mutants(draw, encode_fields(((1, 3), (8, told), (9, told)))):
+        answer = decode_answer(data)
+        assert answer is None or all(is_peer_id(each.peer) for each in answer.closer + answer.providers)
+    for data in mutants(draw, ADDRESS.encode()):
+        content_key(data.decode("latin-1"))
+        content_key("b" + data.decode("latin-1"))
     for data in mutants(draw, encode_address(parse_address(ADDRESS))):
         parts = decode_address(data)
         assert parts is None or decode_address(encode_address(parts)) == parts

@@ -198,6 +198,20 @@ def test_a_gateway_on_another_chain_has_nothing_in_common_and_is_told(mesh):
     asyncio.run(story())
 
 
+def test_a_reorganisation_deeper_than_the_ring_is_told_and_not_followed(mesh):
+    async def story():
+        true = chain_of(90)
+        family = Family(true)
+        async with board_with(mesh, family) as (btc, gateways):
+            await until_height(btc, 90)
+            family.extend(mine_more(true[:11], 81, salt=1)[11:])
+            assert family.chain.tip.height == 91 and family.chain.at(11).header != true[11]
+            assert await told(btc, "beyond") == ("beyond", gateways[0].id)
+            assert btc.chain.height == 90 and btc.chain.hash(90) == twice(true[90])
+
+    asyncio.run(story())
+
+
 def test_a_long_transaction_is_handed_over_in_parts_and_fetched_back(mesh):
     async def story():
         family = Family(chain_of(1))

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 from picoswarm_gateway.families.cometbft import messages
-from picoswarm_gateway.families.cometbft.mconnection import PING_S, PONG_S, QUEUE, Channel, MConnection
+from picoswarm_gateway.families.cometbft.mconnection import PING_S, PONG_S, QUEUE, RATE, Channel, MConnection
 from picoswarm_gateway.families.cometbft.merlin import Transcript
 from picoswarm_gateway.families.cometbft.messages import NodeInfo
 from picoswarm_gateway.families.cometbft.proto import Malformed, blob, fields, message, number
@@ -106,8 +106,10 @@ def test_messages_are_cut_and_put_together_and_the_greater_priority_gets_more():
     for _ in range(20):
         assert one.send(1, b"a" * 4000) and one.send(2, b"b" * 4000)
     found = []
+    now = 0.0
     while one.has_more and len([each for each in found if each[0] == 2]) < 20:
-        found += other.receive(one.to_send(3))
+        now += 1
+        found += other.receive(one.to_send(now, 3))
     assert set(found) == {(1, b"a" * 4000), (2, b"b" * 4000)}
     assert len([each for each in found if each[0] == 1]) <= 3
 
@@ -116,7 +118,7 @@ def test_many_pings_are_answered_once():
     one, other = mux(), mux()
     ping = other.tick(PING_S)
     one.receive(ping * 50)
-    pong = one.to_send()
+    pong = one.to_send(PING_S)
     assert len(pong) == len(ping)
     other.receive(pong)
     assert other.tick(PING_S + PONG_S + 1) == b""
@@ -201,3 +203,27 @@ def test_any_bytes_are_a_message_or_malformed(data):
     for read in (fields, *readers):
         with suppress(Malformed):
             read(data)
+
+
+def test_each_way_takes_no_more_than_its_rate():
+    one, other = MConnection([Channel(1, 1, QUEUE)], 0.0, RATE), MConnection([Channel(1, 1, QUEUE)], 0.0, RATE)
+    assert one.send(1, bytes(QUEUE))
+    sent_at = read_at = 0.0
+    whole = []
+    while one.has_more:
+        sent_at += one.sending.wait(sent_at)
+        whole += other.receive(one.to_send(sent_at))
+        read_at = max(sent_at, read_at)
+        read_at += other.receiving.wait(read_at)
+    assert whole == [(1, bytes(QUEUE))]
+    for seconds in (sent_at, read_at):
+        assert 0.9 * QUEUE / RATE < seconds < 1.1 * QUEUE / RATE
+
+
+def test_a_ping_is_answered_whatever_waits_for_its_turn():
+    one, other = mux(), mux()
+    one.send(2, bytes(90_000))
+    one.to_send(0.0, 100)
+    assert one.sending.wait(0.0) and not one.to_send(0.0)
+    one.receive(other.tick(PING_S))
+    assert one.to_send(0.0)

@@ -39,6 +39,19 @@ def test_a_number_that_the_profile_has_not_is_named():
     assert line == 3 and "recrods" in said
 
 
+def test_a_number_of_the_profile_that_is_none_has_its_line():
+    ((line, said),) = mistakes('[mesh]\nname = "x"\nprofile = {links = "many"}\n')
+    assert line == 3 and "`int`" in said
+
+
+def test_numbers_that_are_none_and_places_that_nobody_reaches_are_named():
+    text = (
+        '[mesh]\nbootstrap = ["192.0.2.7:20742", "gateway", "192.0.2.7:0", "name:1", ":1"]\n[nodes]\nvisit_s = nan\n'
+        '[mailbox]\ndays = nan\ntotal = 0\n[relay]\nidle_s = nan\n[mqtt]\nurl = "mqtt://host:1883"\nkeepalive_s = 70000\n'
+    )
+    assert [line for line, _ in mistakes(text)] == [2, 2, 2, 4, 6, 7, 9, 12]
+
+
 def test_a_table_in_the_place_of_which_stands_a_value_is_named():
     ((line, said),) = mistakes('mesh = "x"\n')
     assert line == 1 and said.startswith("mesh")

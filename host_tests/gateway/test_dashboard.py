@@ -36,7 +36,7 @@ def row(node) -> str:
 
 def test_nodes_appear_with_their_messages_and_one_that_is_killed_goes(browser, mesh, tmp_path):
     runtimes.find("micropython")
-    mpy.compile_library("x86")
+    mpy.compile_library("x86", mpy.BOARD_LEVEL)
 
     async def story():
         config = with_page(mesh)

@@ -18,6 +18,7 @@ from picoswarm_gateway.families.cometbft.secret import SecretConnection, node_id
 from picoswarm_gateway.families.ethereum import follower as ethereum_follower
 from picoswarm_gateway.families.ethereum import messages as eth
 from picoswarm_gateway.families.ethereum import peer as ethereum_peer
+from picoswarm_gateway.families.ethereum.record import read_enode
 from picoswarm_gateway.families.strangers import AGAIN_S, HALF_OPEN, HALF_OPEN_EACH, Door, is_believed
 from picoswarm_gateway.gateway import Gateway
 from small_mesh import HOST, SmallMesh, free_port, until
@@ -291,7 +292,7 @@ def test_half_open_connections_are_few(mesh, tmp_path, family):
             table.listen, table.port = True, port
         async with Gateway(mesh.config(**{family: table})) as gateway:
             served = gateway.families[family]
-            door = served._switch._door if family == "cometbft" else served._door
+            door = served._switch._door
             ends = [await asyncio.open_connection(HOST, port) for _ in range(HALF_OPEN_EACH + 6)]
             await until(lambda: door.turned_away == 6)
             assert not served.peers
@@ -308,17 +309,19 @@ def test_nodes_that_were_told_of_are_known_after_a_restart(mesh, tmp_path):
         table = node.table(chain.genesis(tmp_path / "genesis.json"))
         config = mesh.config(cometbft=table)
         async with Gateway(config) as gateway:
-            gateway.families["cometbft"]._switch._book["cd" * 20] = (HOST, 1)
+            gateway.families["cometbft"]._switch.book.add("cd" * 20, HOST, 5000, "ef" * 20, HOST)
         async with Gateway(config) as gateway:
-            assert f"{'cd' * 20}@{HOST}:1" in await gateway.families["cometbft"].discover()
+            assert f"{'cd' * 20}@{HOST}:5000" in await gateway.families["cometbft"].discover()
         other = MadeEthereum("honest")
         config = mesh.config("other", ethereum=other.table())
         async with other, Gateway(config) as gateway:
             await until(lambda: gateway.families["ethereum"].peers)
+            gateway.families["ethereum"].discovery.database.keep(read_enode(other.enode))
         config.ethereum.peers = []
         config.ethereum.listen = True
         async with Gateway(config) as gateway:
             assert other.enode in await gateway.families["ethereum"].discover()
+            assert gateway.families["ethereum"].state()["kept"] == 1
 
     run(story())
 

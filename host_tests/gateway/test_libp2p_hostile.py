@@ -135,6 +135,28 @@ def test_a_peer_that_never_reads_holds_a_bounded_memory_and_is_given_up():
     run(story)
 
 
+def test_a_write_that_waits_for_a_slow_peer_goes_on_when_the_peer_reads():
+    async def read_all(stream):
+        while await stream.read():
+            pass
+
+    async def story(one, other):
+        other.host.handle("/sink/1.0.0", read_all)
+        here, there = await connected(one, other)
+        here.link.queue_most, here.link.frame = 543, 512  # one frame and the rest of another fill it, one frame does not
+        here.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        there.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stream = await here.open_stream("/sink/1.0.0")
+        there.reader.cancel()
+        writing = asyncio.create_task(stream.write(bytes(100_000)))  # less than the peer would tell of
+        await until(lambda: here.rest is not None and not here.link.can_write())
+        there.start()
+        async with asyncio.timeout(30):
+            await writing
+
+    run(story)
+
+
 @pytest.mark.parametrize("step", range(5))
 def test_garbage_at_each_step_of_the_set_up_ends_it(step):
     """Good bytes up to a step, then bad ones: the socket is closed, soon, and nothing stays."""

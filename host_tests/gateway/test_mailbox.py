@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 
 import pytest
 from picoswarm.failures import RequestError
 from picoswarm.mailbox import hear, leave, letters
 from picoswarm_gateway.families.mailbox import MailboxTable
 from picoswarm_gateway.gateway import Gateway
-from small_mesh import until
+from small_mesh import HOST, until
 
 
 def heard_of(gateway, node) -> bool:
@@ -211,3 +212,52 @@ def test_a_gateway_gives_the_time(mesh):
             assert len(answer) == 6 and abs(told - time.time()) < 5
 
     asyncio.run(story())
+
+
+def met(*gateways) -> bool:
+    """Whether these gateways have sessions with each other, and no others."""
+    return all(each.owners.gateways == {other.id for other in gateways} for each in gateways)
+
+
+def test_mail_that_came_while_the_owner_of_a_box_was_away_is_found_when_it_is_back(mesh):
+    async def story():
+        configs = {"one": mesh.config("one"), "two": mesh.config("two")}
+        configs["two"].mesh.bootstrap = [f"{HOST}:{configs['one'].mesh.port}"]
+        configs["one"].mesh.bootstrap = [f"{HOST}:{configs['two'].mesh.port}"]
+        async with AsyncExitStack() as stack:
+            up = {name: await stack.enter_async_context(Gateway(config)) for name, config in configs.items()}
+            async with mesh.node("writer", *up.values()) as writer, mesh.node("sleeper", *up.values()) as sleeper:
+                reader = sleeper.id
+                await until(lambda: met(*up.values()))
+                mine = next(name for name in up if up[name].owners.is_mine(reader))
+                other = next(name for name in up if name != mine)
+                await leave(await writer.gateway("mailbox", 60_000), reader, b"while both are up")
+                await up[mine].stop()
+                await until(lambda: met(up[other]))
+                await leave(await writer.gateway("mailbox", 60_000), reader, b"while its owner is away")
+                assert up[other].families["mailbox"].put == 1
+            up[mine] = await stack.enter_async_context(Gateway(configs[mine]))
+            await until(lambda: met(*up.values()) and up[mine].families["mailbox"].state()["elsewhere"])
+            async with mesh.node("sleeper", up[mine]) as sleeper:
+                assert [mail.payload for mail in await take_all(sleeper)] == [
+                    b"while both are up",
+                    b"while its owner is away",
+                ]
+                assert await take_all(sleeper) == []
+
+    asyncio.run(asyncio.wait_for(story(), 120))
+
+
+def test_only_gateways_say_where_mail_waits_and_a_number_of_one_gateway_means_nothing_to_another(mesh):
+    async def story():
+        async with Gateway(mesh.config("one")) as one, mesh.node("board", one) as board:
+            box = await board.gateway("mailbox", 60_000)
+            with pytest.raises(RequestError, match="only gateways"):
+                await box.request("waits", board.id)
+            for text in (b"a", b"b", b"c"):
+                await leave(box, board.id, text)
+            for number in range(1, 5):
+                await box.request("take", number.to_bytes(4, "big"))  # as of another gateway, which began to count lately
+            assert [mail.payload for mail in await take_all(board)] == [b"a", b"b", b"c"]
+
+    asyncio.run(asyncio.wait_for(story(), 90))

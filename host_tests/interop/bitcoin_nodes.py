@@ -101,10 +101,11 @@ class FullNode:
 
 
 class Knots(FullNode):
-    """Bitcoin Knots in regtest."""
+    """Bitcoin Knots; `network` regtest or signet."""
 
-    def __init__(self, folder: Path, *more: str) -> None:
+    def __init__(self, folder: Path, *more: str, network: str = "regtest") -> None:
         super().__init__(folder)
+        self._network = network
         self._more = more
 
     def command(self) -> list[str]:
@@ -120,7 +121,7 @@ class Knots(FullNode):
         )
         return [
             *knots.find(),
-            "-regtest",
+            f"-{self._network}",
             f"-datadir={self.folder}",
             f"-bind={HOST}:{self.port}",
             f"-rpcbind={HOST}",

@@ -16,11 +16,20 @@ READY_S = 60.0
 
 
 class CometNode:
-    """A node of a chain, from its home folder. `address`: id@host:port."""
+    """A node of a chain, from its home folder. `address`: id@host:port; `peer`: which version, a folder of peers/go;
+    `proxy`: its application, the key-value store that comes with it or "tcp://host:port"."""
 
-    def __init__(self, home: Path, *peers: CometNode, more: tuple[tuple[str, str], ...] = ()) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *peers: CometNode,
+        more: tuple[tuple[str, str], ...] = (),
+        peer: str = "cometbft",
+        proxy: str = "kvstore",
+    ) -> None:
         self.home = home
-        self.binary = str(golang.binary("cometbft", "cometbft"))
+        self.proxy = proxy
+        self.binary = str(golang.binary(peer, "cometbft"))
         if not (home / "config" / "config.toml").is_file():
             self.run("init")
         self.port, self.rpc_port = free_port(), free_port()
@@ -76,7 +85,7 @@ class CometNode:
         """Start it, and do not wait."""
         log = (self.home / "log").open("ab")
         where = ["--p2p.laddr", f"tcp://{HOST}:{self.port}", "--rpc.laddr", f"tcp://{HOST}:{self.rpc_port}"]
-        command = [self.binary, "node", "--home", str(self.home), "--proxy_app", "kvstore", *where]
+        command = [self.binary, "node", "--home", str(self.home), "--proxy_app", self.proxy, *where]
         self.process = subprocess.Popen(command, stdout=log, stderr=log)
 
     def start(self) -> None:

@@ -7,17 +7,21 @@ import base64
 import hashlib
 import json
 import shutil
+import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).resolve().parents[1] / "gateway")]
 from comet_chain import CometNode  # noqa: E402
+from picoswarm import RequestError  # noqa: E402
 from picoswarm.cometbft import Chain, NotVerified  # noqa: E402
 from picoswarm_gateway.families.cometbft.rpc import validators_of  # noqa: E402
 from picoswarm_gateway.families.cometbft.table import CometTable  # noqa: E402
 from picoswarm_gateway.gateway import Gateway  # noqa: E402
+from picoswarm_tools.peers import golang  # noqa: E402
 from small_board import said_by  # noqa: E402
 from small_mesh import HOST, free_port, until  # noqa: E402
 
@@ -61,10 +65,86 @@ def test_a_transaction_is_committed_and_headers_are_verified_by_who_asked(mesh, 
             headers = own.follow()
             assert (await anext(headers)).height > first.height
             headers.close()
+            again = Chain(await node.gateway("cometbft"), chain.chain, genesis(chain), kept=own.keep())
+            await until(lambda: family.chain.height > own.tip.height)
+            assert (await again.header()).height > own.tip.height
+            again = Chain(await node.gateway("cometbft"), chain.chain, genesis(chain), kept=own.keep())
+            again.trusted_s = -1
+            with pytest.raises(NotVerified, match="too old"):
+                await again.header()
             height, code = await own.submit(b"no transaction of this application")
             assert height == 0 and code
 
     asyncio.run(story())
+
+
+def test_the_next_version_of_cometbft_is_followed_and_commits_what_a_board_submits(mesh):
+    async def story():
+        with CometNode(mesh.folder / "next", peer="cometbft-next") as node:
+            async with Gateway(mesh.config(cometbft=table(node))) as gateway, mesh.node("meter", gateway) as meter:
+                await until(lambda: gateway.families["cometbft"].chain.height)
+                own = Chain(await meter.gateway("cometbft", 30000), node.chain, genesis(node))
+                height, code = await own.submit(b"meter=7")
+                assert code == 0
+                header = await own.header()
+                assert header.height >= height and header.hash.hex().upper() == hash_at(node, header.height)
+                assert (await own.query("/key", b"meter"))[2] == b"7"
+
+    asyncio.run(story())
+
+
+def test_a_value_comes_with_a_proof_that_gateway_and_board_check_against_a_verified_header(mesh):
+    """The key-value store of CometBFT gives none (`Query` in abci/example/kvstore): the application is one of ours, on
+    CometBFT's own proofs."""
+
+    async def story():
+        where = f"tcp://{HOST}:{free_port()}"
+        with proving(where), CometNode(mesh.folder / "proving", proxy=where) as node:
+            async with Gateway(mesh.config(cometbft=table(node))) as gateway, mesh.node("meter", gateway) as meter:
+                family = gateway.families["cometbft"]
+                await until(lambda: family.chain.height)
+                own = Chain(await meter.gateway("cometbft", 30000), node.chain, genesis(node))
+                for n in range(5):
+                    assert (await own.submit(b"meter%d=%d" % (n, 100 + n)))[1] == 0
+                height, value = await own.proven("/key", b"meter3")
+                assert value == b"103" and height >= own.tip.height - 1
+                with pytest.raises(NotVerified, match="without a proof"):
+                    await own.proven("/key", b"nobody")
+                await until(lambda: family.chain.height > own.tip.height + 2)
+                await own.header()  # the tip is beyond the state that was asked for
+                assert (await own.proven("/key", b"meter0"))[1] == b"100"
+                asked = family._rpc.query
+
+                async def lies(path: str, data: bytes):
+                    told = await asked(path, data)
+                    told.value = b"999"
+                    return told
+
+                family._rpc.query = lies
+                with pytest.raises(RequestError, match="does not fit the chain"):
+                    await own.proven("/key", b"meter0")
+
+                async def trusts(told, _keys):
+                    """A gateway that passes on what it is told."""
+                    await until(lambda: family.chain.height > told.height)
+                    return True
+
+                family._is_proven = trusts
+                with pytest.raises(NotVerified, match="does not fit"):
+                    await own.proven("/key", b"meter0")
+
+    asyncio.run(story())
+
+
+@contextmanager
+def proving(where: str):
+    """The application that proves what it answers."""
+    process = subprocess.Popen([str(golang.binary("cometbft")), where], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def test_a_change_of_validators_is_followed_step_by_step_and_over_a_gap(mesh, chain):
@@ -122,6 +202,41 @@ def test_a_node_of_the_chain_dials_the_gateway(mesh, chain, tmp_path):
                 await until(lambda: dialer.id in family.peers and not family.peers[dialer.id].is_outbound)
             finally:
                 dialer.stop()
+
+    asyncio.run(story())
+
+
+def test_a_node_finds_the_chain_by_a_gateway_that_is_a_seed(mesh, chain, tmp_path):
+    async def story():
+        port = free_port()
+        seed = table(chain, seed=True, listen=f"{HOST}:{port}")
+        async with Gateway(mesh.config(cometbft=seed)) as gateway:
+            family = gateway.families["cometbft"]
+            await until(lambda: family.peers)
+            newcomer = CometNode(tmp_path / "newcomer", more=(("seeds", f'"{family.id}@{HOST}:{port}"'),))
+            shutil.copy(chain.genesis, newcomer.genesis)
+            newcomer.launch()
+            try:
+                await until(lambda: newcomer.id in [each["node_info"]["id"] for each in chain.ask("net_info")["peers"]])
+                assert family.state()["told"]
+                await until(lambda: newcomer.id not in family.peers)
+            finally:
+                newcomer.stop()
+
+    asyncio.run(story())
+
+
+def test_a_gateway_finds_the_chain_by_a_node_that_is_a_seed(mesh, chain, tmp_path):
+    async def story():
+        seed = CometNode(tmp_path / "seed", chain, more=(("seed_mode", "true"),))
+        shutil.copy(chain.genesis, seed.genesis)
+        seed.launch()
+        try:
+            async with Gateway(mesh.config(cometbft=table(chain, peers=[], seeds=[seed.address]))) as gateway:
+                family = gateway.families["cometbft"]
+                await until(lambda: chain.id in family.peers and family.chain.height)
+        finally:
+            seed.stop()
 
     asyncio.run(story())
 

@@ -77,7 +77,7 @@ def test_a_node_of_another_chain_is_left(mesh, geth):
         other = table(geth, genesis="ab" * 32)
         async with Gateway(mesh.config(ethereum=other)) as gateway:
             family = gateway.families["ethereum"]
-            await until(lambda: family.counts["refused_peers"])
+            await until(lambda: family.state()["refused_peers"])
             assert not family.peers and "another network" in family.state()["trouble"]
 
     asyncio.run(asyncio.wait_for(story(), PATIENCE_S))

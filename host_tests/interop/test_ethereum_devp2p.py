@@ -114,7 +114,7 @@ def test_one_of_another_network_is_told_so_and_left(mesh):
     async def story():
         async with devp2p() as peer, Gateway(mesh.config(ethereum=other(peer))) as gateway:
             family = gateway.families["ethereum"]
-            await until(lambda: family.counts["refused_peers"] and peer.told("removed"))
+            await until(lambda: family.state()["refused_peers"] and peer.told("removed"))
             assert not family.peers and family.state()["state"] == "down"
 
     asyncio.run(asyncio.wait_for(story(), PATIENCE_S))

@@ -29,7 +29,7 @@ SLACK = 3
 def needs_micropython() -> None:
     """Raises runtimes.Missing, which skips the test, where the 32-bit MicroPython is not built."""
     runtimes.find("micropython")
-    mpy.compile_library("x86")
+    mpy.compile_library("x86", mpy.BOARD_LEVEL)
 
 
 class Mesh:

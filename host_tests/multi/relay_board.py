@@ -32,21 +32,39 @@ async def request(node, peer):
         tell(error=type(error).__name__, text=str(error))
 
 
+async def meet(node, gateway):
+    """Asks a gateway for something, once it has been found: this node has just begun to look around."""
+    while True:
+        try:
+            await node.request(gateway, "gateway")
+            return tell(met=hexlify(gateway).decode())
+        except RequestError:
+            await asyncio.sleep(0.2)
+
+
 async def stream(node, peer, count):
-    data = bytes([i & 0xFF for i in range(count)])
-    back = b""
+    """Sends `count` bytes in pieces, as a board would that has no room for them all, and compares what comes back."""
+    data = bytes(range(250))
+    at = 0
+    right = True
     try:
         async with await node.open_stream(peer, "/echo/1") as link:
-            writer = asyncio.create_task(link.write(data))
-            while len(back) < count:
+            writer = asyncio.create_task(pieces(link, data, count))
+            while at < count:
                 part = await link.read()
                 if not part:
                     break
-                back += part
+                right = right and all(part[i] == (at + i) % 250 for i in range(len(part)))
+                at += len(part)
             await writer
-        tell(stream=back == data)
+        tell(stream=right and at == count)
     except (RequestError, StreamError) as error:
         tell(error=type(error).__name__, text=str(error))
+
+
+async def pieces(link, data, count):
+    for _ in range(count // len(data)):
+        await link.write(data)
 
 
 async def hear(node):
@@ -77,8 +95,7 @@ async def main(folder, host, port, bootstrap, *numbers):
             elif words[0] == "stream":
                 tasks.append(asyncio.create_task(stream(node, unhexlify(words[1]), int(words[2]))))
             elif words[0] == "meet":
-                await node.request(unhexlify(words[1]), "gateway")
-                tell(met=words[1])
+                await meet(node, unhexlify(words[1]))
             elif words[0] == "say":
                 await node.publish("say/it", words[1].encode())
             elif words[0] == "state":

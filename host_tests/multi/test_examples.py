@@ -34,7 +34,7 @@ def test_find_neighbors_tells_of_the_nodes_around(runtime, tmp_path):
                 "cpython": [sys.executable, "-u"],
                 "micropython": [str(runtimes.find("micropython")), "-X", f"heapsize={HEAP}"],
             }
-            path = {"PYTHONPATH": str(runtimes.ROOT / "lib"), "MICROPYPATH": f"{mpy.library_folder('x86')}:.frozen"}
+            path = {"PYTHONPATH": str(runtimes.ROOT / "lib"), "MICROPYPATH": mpy.unix_path()}
             process = await asyncio.create_subprocess_exec(
                 *commands[runtime],
                 str(EXAMPLES / "find_neighbors.py"),
@@ -73,7 +73,7 @@ class Program:
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Program:
-        path = {"PYTHONPATH": str(runtimes.ROOT / "lib"), "MICROPYPATH": f"{mpy.library_folder('x86')}:.frozen"}
+        path = {"PYTHONPATH": str(runtimes.ROOT / "lib"), "MICROPYPATH": mpy.unix_path()}
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
             env={**os.environ, **path},

@@ -34,7 +34,7 @@ def two_nodes(lan: Lan, folder: Path, program: Path, *arguments: str) -> Iterato
     needs_micropython()
     membership = Membership(new_network_key())
     commands = [[sys.executable, "-u"], [str(runtimes.find("micropython")), "-X", "heapsize=205312"]]
-    path = {"PYTHONPATH": str(runtimes.ROOT / "lib"), "MICROPYPATH": f"{mpy.library_folder('x86')}:.frozen"}
+    path = {"PYTHONPATH": str(runtimes.ROOT / "lib"), "MICROPYPATH": mpy.unix_path()}
     logs, processes = [], []
     try:
         for namespace, command in zip(lan.namespaces, commands, strict=True):

@@ -35,7 +35,7 @@ def processes(folder: Path, gateways: int, boards: int) -> list[Process]:
         else:
             command = [str(runtimes.find("micropython")), "-X", f"heapsize={HEAP}", str(HERE / "relay_board.py"), *arguments]
             command += ["listen=0", "start_ms=0", "revalidate_s=1"]
-            made.append(Process(command, {"MICROPYPATH": f"{mpy.library_folder('x86')}:.frozen"}))
+            made.append(Process(command, {"MICROPYPATH": mpy.unix_path()}))
     return made
 
 

@@ -119,6 +119,7 @@ def digests(results, first, last):
 
 def report(module, first, last):
     """Print the digests of the library's module `module` for cases `first` to `last`."""
+    __import__("picoswarm.crypto")  # what a node has long loaded, and too deep for a board inside a function
     kernels = __import__("picoswarm." + module, None, None, (module,))
     present = KERNELS[module.split("_")[0]]
 

@@ -84,7 +84,7 @@ def wanted(module: str) -> set[str]:
     [
         (32, "curve_viper", 100_000 if LONG else 200),
         (32, "keymap", 10_000 if LONG else 60),
-        (32, "ed25519_viper", 100_000 if LONG else 60),
+        (32, "ed25519", 100_000 if LONG else 60),
         (32, "curve_int", 1_000 if LONG else 20),
         (32, "ed25519_int", 1_000 if LONG else 20),
     ]
@@ -99,7 +99,7 @@ def test_back_end_on_micropython_agrees_with_cryptography(tmp_path, bits, module
 
 
 @pytest.mark.parametrize("board", ["m0", "m3"])
-@pytest.mark.parametrize("module", ["curve_viper", "ed25519_viper"])
+@pytest.mark.parametrize("module", ["curve_viper", "ed25519"])
 def test_machine_code_on_an_emulated_board_agrees_with_cryptography(board, module):
     cases = 1_000 if LONG else 20
     files = qemu.library_files(board)

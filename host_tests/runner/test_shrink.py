@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from picoswarm_tools import bundle, fold, mpy, shrink
+from picoswarm_tools import bundle, fold, mpy, order, runtimes, shrink
 
 KEEP = dir(builtins)
 BOARD = fold.known_on("armv6m")
@@ -320,8 +320,24 @@ def test_a_class_beside_the_library_shares_nothing_with_its_base():
     ],
 )
 def test_a_program_that_cannot_be_followed_is_refused(text):
+    names = shrink.Names({"one": "aA", "two": "aA", "three": "aB"})
+    names.arguments = frozenset({"three"})
     with pytest.raises(shrink.Refused):
-        shrink.translate(text, {"one": "aA", "two": "aA", "three": "aB"})
+        shrink.translate(text, names)
+
+
+def test_a_keyword_that_names_no_argument_of_the_library_says_nothing_about_its_names():
+    assert (
+        shrink.translate("f(three=1, two=a.two)\n", shrink.Names({"two": "aA", "three": "aB"})) == "f(three=1, two=a.aA)\n"
+    )
+
+
+def test_what_a_program_defines_itself_is_no_name_of_the_library():
+    texts = [
+        "from picoswarm.low import scale\ncounter.advance(x.listed)\n",
+        "class A:\n    def look(self):\n        x.listed = 1\n",
+    ]
+    assert shrink.names_in_programs([*texts, "x.look()\n"]) == {"scale", "advance"}
 
 
 # Bundles
@@ -366,6 +382,32 @@ def test_a_bundle_in_which_a_name_would_mean_two_things_is_refused(modules):
         bundle.bundle(modules, {"c": ("a", "b")})
 
 
+# Order
+
+
+def test_names_that_stand_often_take_one_byte_in_a_large_module():
+    seldom = "".join(f"    x.name{i} = {i}\n" for i in range(200))
+    often = "    x.often = 1; x.often_too = x.often\n" * 500
+    text = f"class Thing:\n    pass\n\n\ndef f(x):\n{seldom}{often}    return x\n"
+    ordered = order.order_names(text)
+    names = ordered.splitlines()[0].split(".")
+    assert names[:3] == ["__name__ or __name__", "often", "often_too"]
+    assert (
+        len(mpy.compile_source(ordered.encode(), "a", "x86", 3))
+        < len(mpy.compile_source(text.encode(), "a", "x86", 3)) - 1000
+    )
+    found = []
+    for source in (text, ordered):
+        space: dict[str, object] = {"__name__": "module"}
+        exec(source, space)
+        found.append(vars(space["f"](space["Thing"]())))
+    assert found[0] == found[1]
+
+
+def test_a_small_module_stays_as_it_is():
+    assert order.order_names(PACKAGE["high"]) == PACKAGE["high"]
+
+
 # The real library
 
 
@@ -385,7 +427,34 @@ def test_public_names_are_in_the_small_library(small):
             constants = (node for node in ast.walk(ast.parse(texts[stub.stem])) if isinstance(node, ast.Constant))
             bound |= {node.value for node in constants if isinstance(node.value, str)}
         assert promised <= bound, stub.name
-        assert not shrink.names_in_stub(stub.read_text()) & names.keys()
+        by_both_names = mpy.profile_numbers() if stub.stem == "profile" else set()
+        assert not (shrink.names_in_stub(stub.read_text()) - by_both_names) & names.keys()
+
+
+NUMBERS = """
+from picoswarm import LocalError, Profile
+
+numbers = Profile(links=7, k=9)
+print(numbers.links, numbers.k, numbers.check().spares)
+changed = Profile(**dict(numbers.__dict__, links=3, k=10))
+print(changed.links, changed.k, Profile(**numbers.__dict__).k)
+for wrong in ("nothing", "check", "__init__", ""):
+    try:
+        print(Profile(**{wrong: 1}))
+    except LocalError:
+        print("refused")
+try:
+    print(numbers.nothing)
+except AttributeError:
+    print("no such number")
+"""
+
+
+@pytest.mark.parametrize("level", [None, 0, 3], ids=["sources", "small", "small-O3"])
+def test_programs_know_the_numbers_of_a_profile_by_their_own_names(level):
+    library = mpy.LIBRARY.parent if level is None else mpy.compile_library("x86", level)
+    done = runtimes.run_micropython(["-c", NUMBERS], 400, {"MICROPYPATH": f"{library}:.frozen"})
+    assert done.stdout.splitlines() == ["7 9 16", "3 10 9", *["refused"] * 4, "no such number"], done.stdout
 
 
 def test_no_class_and_no_function_of_the_small_library_confuses_names(small):

@@ -78,7 +78,7 @@ def holds(port, files):
 def test_the_whole_library_arrives_works_and_is_not_copied_again(there, pty_board, tmp_path):
     app = tmp_path / "mine.py"
     app.write_text("WHO = 'the user'\n")
-    command = ["deploy", pty_board, there.port, "--no-reset", "--json", "--app", str(app)]
+    command = ["deploy", pty_board, there.port, "--no-reset", "--json", "--timeout", "240", "--app", str(app)]
     first = CliRunner().invoke(main, command)
     assert first.exit_code == 0, first.output
     facts = json.loads(first.output)
@@ -91,7 +91,7 @@ def test_the_whole_library_arrives_works_and_is_not_copied_again(there, pty_boar
     assert again["kept"] == facts["kept"] + len(facts["changed"])
     assert there.starts == starts + 1  # the one that mpremote asks for: nothing else was restarted
     # A deployment that names no program leaves the one that is there.
-    assert "/app.py" not in json.loads(CliRunner().invoke(main, command[:5]).output)["changed"]
+    assert "/app.py" not in json.loads(CliRunner().invoke(main, command[:7]).output)["changed"]
     # It boots into what was deployed; which ends soon, where a radio should be.
     there.power_off()
     there.power_on()

@@ -185,3 +185,14 @@ def test_an_engine_whose_deadline_stays_due_does_not_stop_the_clock():
     network.clock.run_for(SECOND)
     assert host.stalls > 900
     assert network.clock.now_us == SECOND
+
+
+def test_public_key_work_is_done_one_piece_after_another():
+    network, _, _ = echo_mesh(2, 1)
+    others = [(bytes((20, 0, 0, 1)), 7000)]
+    host = Host(network, network.internet, "20.1.0.1", 7000, lambda host, rng, now: Echo(rng, now, others), name="busy")
+    host.power_on()
+    begun_us = network.clock.now_us
+    assert [host.occupy(100) - begun_us, host.occupy(50) - begun_us] == [100, 150]
+    network.clock.run_for(SECOND)
+    assert host.occupy(10) == network.clock.now_us + 10

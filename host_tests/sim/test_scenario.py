@@ -80,10 +80,35 @@ def test_what_is_missing_is_named_at_its_table():
     assert "one [[nodes]] at least" in mistakes_of("minutes = 3\n")[0]
 
 
+def test_what_could_not_come_to_anything_is_named():
+    two = '[[site]]\nname = "attic"\n[[site]]\nname = "cellar"\n'
+    boards = '[[nodes]]\nname = "up"\nsite = "attic"\n[[nodes]]\nname = "down"\nsite = "cellar"\n'
+    found = mistakes_of(two + boards + 'follow = ["up"]\n')
+    assert found[0].startswith("scenario:11: nodes[1].follow: down have no way to up") and len(found) == 1
+    found = mistakes_of('[[nodes]]\nname = "lone"\ncount = 5\n')
+    assert found[0].startswith("scenario:1: nodes[0]: lone can find nobody") and len(found) == 1
+    found = mistakes_of(two + boards + "[[fault]]\nkind = 'power'\nat_min = 10\nfor_s = 5\n")
+    assert found == ["scenario:13: fault[0].at_min: the run is over after 10 minutes"]
+    found = mistakes_of("minutes = 1\n" + two + boards + "[lookups]\nper_min = 1\n")
+    assert len(found) == 1 and "settle_min: traffic and look-ups would begin after the end" in found[0]
+    assert mistakes_of(two + boards + "[[fault]]\nkind = 'wifi'\nfor_s = 0\n") == [
+        "scenario:13: fault[0].for_s: more than 0"
+    ]
+
+
 @pytest.mark.parametrize("name", scenario.shipped())
 def test_a_ready_scenario_says_what_happens_and_expects_something(name):
     _, found = scenario.find(name)
     assert found.about.endswith(".") and found.expect
+
+
+def test_a_key_agreement_takes_what_the_board_s_clock_says_or_the_file():
+    found = scenario.parse(
+        '[[nodes]]\nname = "a"\nboard = "RPI_PICO_W"\n[[nodes]]\nname = "b"\nboard = "ESP32_GENERIC"\n'
+        '[[nodes]]\nname = "c"\nkey_ms = 7\n[[nodes]]\nname = "d"\nrole = "gateway"\n[[nodes]]\nname = "e"\n'
+    )
+    pico, esp32, told, gateway, unnamed = map(scenario.key_ms, found.nodes)
+    assert 100 < esp32 < pico == unnamed < 150 and told == 7 and gateway == 0
 
 
 def test_a_small_scenario_measures_what_it_asks_for(small):

@@ -129,3 +129,24 @@ def test_two_that_dial_each_other_at_the_same_time_agree_on_one_session():
         assert ours is not None and theirs is not None and ours.is_outbound != theirs.is_outbound
         assert a.end_of(ours).other is b.end_of(theirs)
         assert len(a.swarm.sessions) == len(b.swarm.sessions) == 1
+
+
+def test_a_slow_processor_joins_later_and_its_sessions_open_later():
+    """A key agreement of 200 ms: a few of them stand before a node's table is full and before its first session."""
+    seconds = {}
+    for key_ms in (0.0, 200.0):
+        mesh = SwarmMesh(3, key_ms=key_ms)
+        first = mesh.add(profile=BOOTSTRAP, key_ms=0.0)
+        nodes = [mesh.add(know=[first], start_us=SECOND) for _ in range(6)]
+        joined, opened = {}, {}
+        while len(joined) < 6 or len(opened) < 6:
+            mesh.clock.run_for(SECOND // 20)
+            assert mesh.clock.now_us < MINUTE
+            for node in nodes:
+                if node.has_joined:
+                    joined.setdefault(node, mesh.clock.now_us)
+                if node.is_on and any(node.session(other) for other in mesh.nodes if other is not node):
+                    opened.setdefault(node, mesh.clock.now_us)
+        seconds[key_ms] = sum(joined.values()) / 6 / SECOND, sum(opened.values()) / 6 / SECOND
+    assert seconds[200.0][0] > seconds[0.0][0] + 0.4
+    assert seconds[200.0][1] > seconds[0.0][1] + 0.4

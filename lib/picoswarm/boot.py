@@ -21,7 +21,8 @@ _GARBAGE = const(16384)  # bytes between two collections, at most
 
 
 def _parse(text, port):
-    """(ip, port) of "ip", "ip:port" or "[ipv6]:port". Raises LocalError."""
+    """(ip, port) of "ip", "ip:port" or "[ipv6]:port"; with the name of a host in the place of its ip, the name as text.
+    Raises LocalError."""
     host = text
     if text.startswith("["):
         host, _, end = text[1:].partition("]")
@@ -32,9 +33,16 @@ def _parse(text, port):
         port = int(port)
         if not 0 <= port <= 0xFFFF:
             raise ValueError
-        return parse_ip(host), port
+        try:
+            return parse_ip(host), port
+        except ValueError:
+            from .names import is_name
+
+            if is_name(host):
+                return host, port
+            raise
     except ValueError:
-        _refuse("not an address: '%s' (ip:port, no names)" % text)
+        _refuse("not an address: '%s' (ip:port or name:port)" % text)
 
 
 def _refuse(text):
@@ -70,6 +78,8 @@ class Boot:
             network = Membership(NetworkKey(network, 0))
         self._membership = network
         self._host = _parse(host, 0)[0] if host else b""
+        if isinstance(self._host, str):
+            _refuse("the own address is an IP address, not a name: '%s'" % host)
         self._port = port
         self._bootstrap = [_parse(text, default_port) for text in bootstrap]
         self._allow = allow
@@ -77,8 +87,8 @@ class Boot:
         self._goes = [name for name in sys.modules if name not in _before]
 
     async def start(self, node, reactors, name):
-        """(folder, host, own ip, engine, driver with its socket open, services or None). May be called again where it
-        failed. `reactors`: those of the user."""
+        """(folder, host, own ip, engine, driver with its socket open, services or None, (name, port) of the bootstrap nodes
+        that are given by name). May be called again where it failed. `reactors`: those of the user."""
         # What lives long then stands together, and large blocks stay to be had: the smaller the heap, the more that needs.
         # Only MicroPython counts in bytes.
         if hasattr(gc, "mem_alloc") and gc.threshold() < 0:
@@ -116,8 +126,12 @@ class Boot:
         engine = Discovery(profile, identity, keyring, rng, ticks_ms(), ip, driver.port, tcp_port, flags, pool=self._pool)
         if is_loopback:
             engine.beacon_ip = _LOCAL_BROADCAST
-        for ip_of, port in self._bootstrap:
-            engine.add_bootstrap(ip_of, port)
+        named = []
+        for place in self._bootstrap:
+            if isinstance(place[0], str):
+                named.append(place)
+            else:
+                engine.add_bootstrap(*place)
         for id32, ip_of, port in nodes:
             engine.add_seed(id32, ip_of, port)
         services = None
@@ -139,7 +153,7 @@ class Boot:
             except BaseException:
                 driver._sock.close()  # or its port is taken when this is tried again
                 raise
-        return self._folder, self._host, ip, engine, driver, services
+        return self._folder, self._host, ip, engine, driver, services, named
 
     async def _take_keys(self):
         """(identity, keyring, rng, known nodes) from the store; the node key is made where there is none. Each is of a class

@@ -6,6 +6,7 @@
     header = await chain.header()                                    # the newest, verified on this board
     async for header in chain.follow(): ...
     height, code = await chain.submit(b"name=satoshi")               # both as the gateway says
+    height, value = await chain.proven("/key", b"name")              # of an application that gives proofs
 
 What is verified: a header's hash, its validators, and the signatures of more than two thirds of them, which are those that
 were trusted before or have more than a third of their votes. A signature takes a Pico 0.14 s, in slices.
@@ -23,6 +24,7 @@ _PIECE = const(384)  # bytes of an answer, within the 400 that any board takes
 _HEAD = const(12)
 _REFUSED = const(2)
 _TRIES = const(36)
+_KEPT = const(40)  # height 8, hash 32
 
 
 class NotVerified(PicoswarmError):
@@ -59,17 +61,29 @@ class _Pieces:
 
 
 class Chain:
-    """See the module. `tip`: the newest verified Header (commits.py), None at first."""
+    """See the module. `tip`: the newest verified Header (commits.py), None at first. `trusted_s`: the age of a block from
+    which on it is no ground for trust in a newer one."""
 
-    def __init__(self, gateway, name, validators=None, height=0, hash32=None):
-        """Either validators, a list of (Ed25519 key 32, votes), or a block's height and hash. Raises ValueError."""
+    trusted_s = 14 * 86400
+
+    def __init__(self, gateway, name, validators=None, height=0, hash32=None, kept=None):
+        """Either validators, a list of (Ed25519 key 32, votes), or a block's height and hash. `kept`: what `keep` gave in an
+        earlier run, or None; it counts where it is of a higher block. Raises ValueError."""
         if not validators and not hash32:
             raise ValueError("trust begins with validators or with a block")
+        if kept and len(kept) == _KEPT and int.from_bytes(kept[:8], "big") > height:
+            height = int.from_bytes(kept[:8], "big")
+            hash32 = kept[8:]
         self.tip = None
         self.name = name
         self._gateway = gateway
         self._validators = validators
         self._start = (height, hash32)
+
+    def keep(self):
+        """What to save, 40 bytes, so that the next run goes on from the newest verified block; None before there is one."""
+        tip = self.tip
+        return tip and tip.height.to_bytes(8, "big") + tip.hash
 
     async def header(self, height=0):
         """The verified Header of a height, 0: of the newest that the gateway has. One that is older than the tip is refused.
@@ -81,7 +95,7 @@ class Chain:
             return tip
         return await self._verify(height, None)
 
-    async def _verify(self, height, hash32):
+    async def _verify(self, height, hash32, is_older=False):
         pieces = _Pieces(self._gateway, height)
         n = await pieces.number(2)
         header = read_header(await pieces.take(n)) if n <= _HEADER_MOST else None
@@ -93,9 +107,15 @@ class Chain:
         if tip and header.height <= tip.height:
             if header.hash == tip.hash:
                 return tip
-            raise NotVerified("it is older than what was verified")
-        if tip and header.seconds < tip.seconds:
-            raise NotVerified("its time is before that of an earlier block")
+            if not is_older:
+                raise NotVerified("it is older than what was verified")
+            if header.validators_hash != tip.validators_hash:
+                raise NotVerified("its validators are not those of now")
+        elif tip:
+            if header.seconds < tip.seconds:
+                raise NotVerified("its time is before that of an earlier block")
+            if header.seconds - tip.seconds > self.trusted_s:
+                raise NotVerified("what is trusted is too old")
         round = await pieces.number(4)
         block = await pieces.take(await pieces.number(1))
         n = await pieces.number(2)
@@ -104,7 +124,7 @@ class Chain:
         validators = []
         for _ in range(n):
             validators.append((await pieces.take(32), await pieces.number(8)))
-        trusted = None if hash32 else self._validators
+        trusted = None if hash32 or is_older else self._validators
         if tip and header.height == tip.height + 1:
             if header.validators_hash != tip.next_validators_hash:
                 raise NotVerified("its validators are not those that were announced")
@@ -114,6 +134,8 @@ class Chain:
         if refusal is not None:
             raise NotVerified(refusal)
         await self._count(commit, pieces, n)
+        if tip and header.height < tip.height:
+            return header
         self.tip = header
         self._validators = validators
         return header
@@ -165,6 +187,26 @@ class Chain:
         answer = await self._gateway.request("query", bytes((len(path),)) + path + data)
         end = 14 + int.from_bytes(answer[12:14], "big")
         return int.from_bytes(answer[:8], "big"), int.from_bytes(answer[8:12], "big"), answer[14:end], answer[end:]
+
+
+    async def proven(self, path, data):
+        """(height, value) of the application's state, by a proof that was checked here against a verified header. Raises
+        NotVerified, also where the application gives no proof that this board knows (`simple:v`), and a RequestError."""
+        from .proofs import keys_of, root
+
+        height, code, value, proof = await self.query(path, data)
+        if code or not proof:
+            raise NotVerified("it comes without a proof")
+        height += 1  # the block with the hash of that state
+        if self.tip is None:
+            await self.header()
+        if self.tip.height < height:
+            header = await self.header(height)
+        else:
+            header = await self._verify(height, None, True)
+        if root(proof, keys_of(path, data), value) != header.app_hash:
+            raise NotVerified("the proof does not fit")
+        return height - 1, value
 
 
 class _Following:

@@ -36,7 +36,8 @@ def varint(value):
     return bytes(out)
 
 
-def _varint_at(data, at):
+def varint_at(data, at):
+    """(number, where it ends) of the one at data[at:]. Raises IndexError where it does not end."""
     value = shift = 0
     while shift < 70:
         byte = data[at]
@@ -48,14 +49,14 @@ def _varint_at(data, at):
     raise IndexError
 
 
-def fields(data):
-    """{number: value} of a message, bytes or int, the last of each; None for what is malformed."""
-    found = {}
+def listed(data):
+    """(number, value) of each field of a message, bytes or int, as a list; None for what is malformed."""
+    found = []
     at = 0
     try:
         while at < len(data):
-            key, at = _varint_at(data, at)
-            value, at = _varint_at(data, at)
+            key, at = varint_at(data, at)
+            value, at = varint_at(data, at)
             if key & 7 == 2:
                 if value > len(data) - at:
                     return None
@@ -63,10 +64,16 @@ def fields(data):
                 value = bytes(data[at - value : at])
             elif key & 7:
                 return None
-            found[key >> 3] = value
+            found.append((key >> 3, value))
     except IndexError:
         return None
     return found
+
+
+def fields(data):
+    """{number: value} of a message, the last of each; None for what is malformed."""
+    found = listed(data)
+    return found if found is None else dict(found)
 
 
 def _field(number, value):

@@ -46,6 +46,13 @@ def format_ip(ip):
     return socket.inet_ntoa(ip) if len(ip) == 4 else str(IPv6Address(bytes(ip)))
 
 
+async def resolve(name):
+    """The address of a host, 4 bytes where it has one of IPv4, else 16. Raises OSError."""
+    found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_DGRAM)
+    found.sort(key=lambda each: each[0] != socket.AF_INET)
+    return parse_ip(found[0][4][0])
+
+
 def open_udp(ip, port):
     """A non-blocking UDP socket bound to `ip` (4 or 16 bytes) and `port`, which may broadcast. Raises OSError."""
     sock = socket.socket(socket.AF_INET6 if len(ip) == 16 else socket.AF_INET, socket.SOCK_DGRAM)
@@ -76,36 +83,43 @@ def from_sockaddr(address):
     return ip[12:] if ip[:12] == _MAPPED else ip, address[1]
 
 
-async def readable(sock):
-    """Wait until something can be read from `sock`."""
-    loop = asyncio.get_running_loop()
-    ready = loop.create_future()
-    fd = sock.fileno()  # as a number: whoever cancels this wait may have closed the socket already
-    loop.add_reader(fd, lambda: ready.done() or ready.set_result(None))
-    try:
-        await ready
-    finally:
-        loop.remove_reader(fd)
+_waits = {}  # by (number of a socket, whether for writing): the future that is awaited
 
 
-async def writable(sock):
-    """Wait until `sock` takes bytes, is connected, or failed."""
+async def _ready(sock, is_writing):
     loop = asyncio.get_running_loop()
     ready = loop.create_future()
+    # As a number: whoever cancels this wait may have closed the socket already, and a new one may have its number.
     fd = sock.fileno()
-    loop.add_writer(fd, lambda: ready.done() or ready.set_result(None))
+    (loop.add_writer if is_writing else loop.add_reader)(fd, lambda: ready.done() or ready.set_result(None))
+    _waits[fd, is_writing] = ready
     try:
         await ready
     finally:
-        loop.remove_writer(fd)
+        if _waits.get((fd, is_writing)) is ready:
+            del _waits[fd, is_writing]
+            (loop.remove_writer if is_writing else loop.remove_reader)(fd)
+
+
+def readable(sock):
+    """Awaitable: until something can be read from `sock`."""
+    return _ready(sock, False)
+
+
+def writable(sock):
+    """Awaitable: until `sock` takes bytes, is connected, or failed."""
+    return _ready(sock, True)
 
 
 def forget_socket(sock):
     """Close a socket on which tasks may wait."""
     loop = asyncio.get_running_loop()
-    if sock.fileno() >= 0:
-        loop.remove_reader(sock.fileno())
-        loop.remove_writer(sock.fileno())
+    fd = sock.fileno()
+    if fd >= 0:
+        loop.remove_reader(fd)
+        loop.remove_writer(fd)
+        _waits.pop((fd, False), None)
+        _waits.pop((fd, True), None)
     sock.close()
 
 

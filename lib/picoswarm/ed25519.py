@@ -2,23 +2,11 @@
 
 A signature is good when the cofactorless equation R = S*B - k*A holds, R compared as an encoding. Refused before any
 arithmetic: S >= L, a key or R that is not canonical (y >= p), a key of small order. Loaded at first boot and where
-signatures are used; a node that has its key file does not need it.
+signatures are used; a node that has its key file does not need it. A board loads what makes signatures and what checks them
+apart, as each takes 3 KB.
 """
 
 from .compat import KERNELS
-
-if KERNELS == "host":
-    from .kernels_host import PublicKey as _PublicKey
-    from .kernels_host import Sign as _Sign
-    from .kernels_host import Verify as _Verify
-elif KERNELS == "viper":
-    from .ed25519_viper import PublicKey as _PublicKey
-    from .ed25519_viper import Sign as _Sign
-    from .ed25519_viper import Verify as _Verify
-else:
-    from .ed25519_int import PublicKey as _PublicKey
-    from .ed25519_int import Sign as _Sign
-    from .ed25519_int import Verify as _Verify
 
 _P_HEAD = 0xED  # lowest byte of p = 2**255 - 19; the others are 30 times 0xFF, then 0x7F
 # L = 2**252 + 27742317777372353535851937790883648493, little-endian
@@ -61,7 +49,13 @@ def PublicKey(seed):
     """The job of the 32-byte public key of a 32-byte seed. Raises ValueError for another size."""
     if len(seed) != 32:
         raise ValueError("ed25519: size")
-    return _PublicKey(bytes(seed))
+    if KERNELS == "viper":
+        from .ed25519sign_viper import PublicKey as make
+    elif KERNELS == "host":
+        from .kernels_host import PublicKey as make
+    else:
+        from .ed25519_int import PublicKey as make
+    return make(bytes(seed))
 
 
 def Sign(seed, public, message):
@@ -69,7 +63,13 @@ def Sign(seed, public, message):
     key must be that of the seed: a signature made with another one gives the secret away (`Identity` holds the two)."""
     if len(seed) != 32 or len(public) != 32:
         raise ValueError("ed25519: size")
-    return _Sign(bytes(seed), bytes(public), message)
+    if KERNELS == "viper":
+        from .ed25519sign_viper import Sign as make
+    elif KERNELS == "host":
+        from .kernels_host import Sign as make
+    else:
+        from .ed25519_int import Sign as make
+    return make(bytes(seed), bytes(public), message)
 
 
 def Verify(public, signature, message):
@@ -79,4 +79,10 @@ def Verify(public, signature, message):
     key = _y(public)
     if key is None or key in _SMALL or _y(signature) is None or not _below_l(signature[32:]):
         return _Refused()
-    return _Verify(bytes(public), bytes(signature), message)
+    if KERNELS == "viper":
+        from .ed25519verify_viper import Verify as make
+    elif KERNELS == "host":
+        from .kernels_host import Verify as make
+    else:
+        from .ed25519_int import Verify as make
+    return make(bytes(public), bytes(signature), message)

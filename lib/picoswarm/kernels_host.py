@@ -1,10 +1,10 @@
 """The kernels on CPython: thin adapters over the `cryptography` package, with the interface and the refusals of the
 device back ends (see crypto.py)."""
 
+from functools import lru_cache
 from hashlib import sha256 as _sha256
 from hashlib import sha512 as _sha512
 from hmac import compare_digest as equal
-from hmac import digest as _hmac
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -19,9 +19,11 @@ _NONCE = 12
 _TAG = 16
 _BLOCK = 64  # of SHA-256
 _DIGEST = 32
-_LOADED = 4  # the node's own, which is always in use, and those of the last handshakes
+_IDS = 1 << 14  # whose X25519 keys are remembered: to work one out costs half a key agreement
 _COUNTER_END = 1 << 30  # blocks under one nonce: the device keeps the counter in a small int
 _P = 2**255 - 19
+_INNER = bytes(x ^ 0x36 for x in range(256))
+_OUTER = bytes(x ^ 0x5C for x in range(256))
 
 
 class ChaCha20:
@@ -30,7 +32,7 @@ class ChaCha20:
     def __init__(self, key):
         if len(key) != _KEY:
             raise ValueError("chacha20: key")
-        self._key = bytes(key)
+        self._stream = Cipher(_ChaCha20(bytes(key), bytes(16)), None).encryptor()
 
     def xor(self, nonce, at, counter, buf, start, end):
         """XOR buf[start:end] in place with the key stream that begins at block `counter`; the 12 nonce bytes are
@@ -39,9 +41,9 @@ class ChaCha20:
             raise ValueError("chacha20: range")
         if counter < 0 or counter + (end - start + 63 >> 6) > _COUNTER_END:
             raise ValueError("chacha20: range")
-        full = counter.to_bytes(4, "little") + bytes(nonce[at : at + _NONCE])
-        stream = Cipher(_ChaCha20(self._key, full), None).encryptor()
-        buf[start:end] = stream.update(bytes(buf[start:end]))
+        stream = self._stream
+        stream.reset_nonce(counter.to_bytes(4, "little") + nonce[at : at + _NONCE])
+        buf[start:end] = stream.update(buf[start:end])
 
 
 class Aead:
@@ -88,7 +90,9 @@ class Hmac:
         """Take the key buf[at:at+n] instead, 0 to 64 bytes. Raises ValueError for another size or a range outside `buf`."""
         if at < 0 or not 0 <= n <= _BLOCK or at + n > len(buf):
             raise ValueError("hmac: key")
-        self._key = bytes(buf[at : at + n])
+        key = bytes(buf[at : at + n]).ljust(_BLOCK, b"\0")
+        self._inner = _sha256(key.translate(_INNER))  # each message goes on from here
+        self._outer = _sha256(key.translate(_OUTER))
 
     def sign(self, buf, start, end, at):
         """Write the tag of prefix || buf[start:end] to buf[at:at+size]. Raises ValueError for a range outside the buffer."""
@@ -106,7 +110,11 @@ class Hmac:
 
     def digest(self, data):
         """The whole tag of prefix || data (any buffer), 32 bytes."""
-        return _hmac(self._key, b"".join((self.prefix, data)), "sha256")
+        inner = self._inner.copy()
+        inner.update(b"".join((self.prefix, data)))
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.digest()
 
 
 def poly1305(key, data):
@@ -121,15 +129,35 @@ def sha512(data):
     return _sha512(data).digest()
 
 
-_loaded = {}  # the last few private keys: to load one costs as much as to use it
+class KeyAgreements:
+    """X25519 of private keys that are given as bytes, the last `keys` of which stay loaded: to load one costs as much as
+    to use it."""
+
+    def __init__(self, keys):
+        self._keys = keys
+        self._loaded = {}
+
+    def private(self, private32):
+        """The key, loaded."""
+        key = self._loaded.pop(private32, None) or X25519PrivateKey.from_private_bytes(private32)
+        self._loaded[private32] = key
+        if len(self._loaded) > self._keys:
+            del self._loaded[next(iter(self._loaded))]
+        return key
+
+    def public(self, private32):
+        """The public key, 32 bytes."""
+        return self.private(private32).public_key().public_bytes_raw()
+
+    def exchange(self, private32, u32):
+        """The shared secret, 32 bytes; None for one of zeros."""
+        try:
+            return self.private(private32).exchange(X25519PublicKey.from_public_bytes(u32))
+        except ValueError:
+            return None
 
 
-def _private_key(private32):
-    key = _loaded.pop(private32, None) or X25519PrivateKey.from_private_bytes(private32)
-    _loaded[private32] = key
-    if len(_loaded) > _LOADED:
-        del _loaded[next(iter(_loaded))]
-    return key
+agreements = KeyAgreements(4)  # the node's own, which is always in use, and those of the last handshakes
 
 
 class X25519:
@@ -138,19 +166,16 @@ class X25519:
     def __init__(self, private32, u32=None):
         if len(private32) != 32 or (u32 is not None and len(u32) != 32):
             raise ValueError("x25519: size")
-        self._private = _private_key(bytes(private32))
+        self._private = bytes(private32)
         self._u = None if u32 is None else bytes(u32)
         self.result = None
 
     def step(self):
         """Do the work; False: nothing is left."""
         if self._u is None:
-            self.result = self._private.public_key().public_bytes_raw()
-            return False
-        try:
-            self.result = self._private.exchange(X25519PublicKey.from_public_bytes(self._u))
-        except ValueError:
-            self.result = None
+            self.result = agreements.public(self._private)
+        else:
+            self.result = agreements.exchange(self._private, self._u)
         return False
 
 
@@ -158,7 +183,12 @@ def u_from_id(id32):
     """The X25519 key of an Ed25519 key, u = (1+y)/(1-y); None when the top bit is set, y >= p or y = 1."""
     if len(id32) != 32:
         raise ValueError("u_from_id: size")
-    y = int.from_bytes(bytes(id32), "little")
+    return _u_from_id(bytes(id32))
+
+
+@lru_cache(_IDS)
+def _u_from_id(id32):
+    y = int.from_bytes(id32, "little")
     if y >= _P or y == 1:
         return None
     return ((1 + y) * pow(1 - y, -1, _P) % _P).to_bytes(32, "little")

@@ -13,7 +13,7 @@ _PAUSE_MS = const(20)
 _SET_UP_MS = const(10000)
 # Modules of one set-up.
 _ONCE = """peerkey steering slots files store nodedb multiaddr p2pdial p2psetup p2pkey peerid
-identify ed25519 ed25519_viper ed25519_int sha512 sha512_viper sha512_int"""
+identify ed25519 ed25519base_viper ed25519sign_viper ed25519verify_viper ed25519_int sha512 sha512_viper sha512_int"""
 
 
 class Libp2p:

@@ -9,11 +9,13 @@ async for mail in letters(box): ...               # after waking; it ends when t
 from collections import namedtuple
 
 from .compat import const
+from .failures import RequestError
 
 _NUMBER = const(4)
 _ORIGIN = const(6)  # in an answer: number 4 | more 1 | kind 1 | origin 32 | age 4 | data
 _AGE = const(38)
 _DATA = const(42)
+_ID = const(32)  # an answer that is no mail: the gateway that has more
 
 # `topic`: None for a letter, which `origin` put here itself. `age`: seconds.
 Mail = namedtuple("Mail", ("topic", "payload", "origin", "age"))
@@ -42,14 +44,19 @@ class letters:  # noqa: N801  (a call, to who uses it)
         self._box = box
         self._ms = timeout_ms
         self._number = bytes(_NUMBER)
+        self._place = None  # another gateway than the first, that has some too
 
     def __aiter__(self):
         return self
 
     async def __anext__(self):
-        answer = await self._box.request("take", self._number, self._ms)
-        if len(answer) < _DATA:
-            raise StopAsyncIteration
+        answer = await self._take()
+        while len(answer) < _DATA:
+            if not answer and self._place is None:
+                raise StopAsyncIteration
+            self._place = answer if len(answer) == _ID and self._place is None else None  # and then the first one again
+            self._number = bytes(_NUMBER)
+            answer = await self._take()
         self._number = answer[:_NUMBER]
         topic = None
         data = answer[_DATA:]
@@ -58,3 +65,11 @@ class letters:  # noqa: N801  (a call, to who uses it)
             topic = str(data[1:n], "utf-8")
             data = data[n:]
         return Mail(topic, data, answer[_ORIGIN:_AGE], int.from_bytes(answer[_AGE:_DATA], "big"))
+
+    async def _take(self):
+        if self._place is None:
+            return await self._box.request("take", self._number, self._ms)
+        try:
+            return await self._box._node.request(self._place, "mailbox/take", self._number, self._ms)
+        except RequestError:
+            return b""  # it will say again that it has something

@@ -39,14 +39,15 @@ class Node:
     """
 
     parts = None  # a host's own classes in the place of Swarm, Links and Driver
+    _names = None
 
     def __init__(self, folder, network=None, profile=None, host="", port=PORT, bootstrap=(), name="", allow=None):
         """`folder`: path of the node's folder, or a Store. `network`: 32-byte network key or Membership; None: the folder
         has it. `profile`: a Profile, or a dict of the numbers in which it differs from the default one, which leaves less
-        in memory. `host`: own address, where it cannot be found out. `bootstrap`: texts "ip:port"; not needed where
-        another node is on the same LAN. `name`: at most 16 characters that peers see. `allow`, a function of (stage, id, ip
-        as text), says with whom there may be a session: "dial" (id None where only the address is known), "accept" (id
-        None), "secured" (the id is proven). Raises LocalError."""
+        in memory. `host`: own address, where it cannot be found out. `bootstrap`: texts "ip:port" or "name:port"; not
+        needed where another node is on the same LAN. `name`: at most 16 characters that peers see. `allow`, a function of
+        (stage, id, ip as text), says with whom there may be a session: "dial" (id None where only the address is known),
+        "accept" (id None), "secured" (the id is proven). Raises LocalError."""
         from .boot import Boot
 
         self.id = None  # 32 bytes, once started
@@ -74,7 +75,7 @@ class Node:
         if self._boot is None:
             _refuse("a node starts once")
         parts = await self._boot.start(self, self._reactors, self._name)
-        self._folder, self._host, self._ip, self._discovery, driver, services = parts
+        self._folder, self._host, self._ip, self._discovery, driver, services, named = parts
         self.id = self._discovery.own_id
         self._boot = None
         collect()
@@ -83,6 +84,10 @@ class Node:
         self._services = services
         if services:
             services.links.start(services.swarm, services.on_event, services.on_turn)
+        if named:
+            from .names import Names
+
+            self._names = Names(self._discovery, named, driver.turn)
 
     async def close(self):
         """Leave: end the tasks, close the socket, wake who waits for a lookup or event. A second call does nothing."""
@@ -90,6 +95,8 @@ class Node:
             return
         self._driver.stop()
         self._driver = None
+        if self._names:
+            self._names.stop()
         if self._services:
             self._services.close()
             self._services = None
@@ -208,6 +215,8 @@ class Node:
         if self._services:
             self._services.add_stats(values)
         values["unsaved"] = self._unsaved
+        if self._names:
+            values["unresolved"] = self._names.unresolved
         values["heap"] = heap_used()
         return values
 
@@ -247,6 +256,8 @@ class Node:
 
             book = services.swarm.book if table and services else None
             self._unsaved += not save(self._folder, engine.uptime, keys, table, book)
+        if self._names:
+            self._names.check()
         ip = self._host if any(self._host) else own_ip()
         if ip == self._ip or not any(ip):
             return False

@@ -6,6 +6,7 @@ user does.
     async for message in gateway.subscribe("sensors"): ...
     peers = Peers(node, gateway)
     stream = await peers.open_stream("12D3Koo...", "/echo/1.0.0")
+    addresses = await peers.find("12D3Koo...")       # as the DHT tells; providers(cid), provide(cid)
     addresses = await peers.serve("/echo/1.0.0")     # node.handle("/echo/1.0.0", ...) gets the streams of peers
 """
 
@@ -51,6 +52,23 @@ class Peers:
             text += part
         stream.reset()
         raise StreamError(str(text, "utf-8") or "refused", 14)
+
+    async def find(self, peer):
+        """Multiaddresses of a peer id, as the DHT of the gateway's network tells; none where nobody knows. Raises a
+        RequestError."""
+        return await self._ask("find", peer)
+
+    async def providers(self, cid):
+        """Multiaddresses of peers that have what a CID ("bafk...") names. Raises a RequestError."""
+        return await self._ask("providers", cid)
+
+    async def provide(self, cid):
+        """Let peers find this node as one that has what a CID names; it is to `serve` first. Raises a RequestError."""
+        await self._gateway.request("provide", cid.encode())
+
+    async def _ask(self, verb, text):
+        answer = await self._gateway.request(verb, text.encode())
+        return str(answer, "utf-8").split("\n") if answer else []
 
     async def serve(self, *protocols):
         """Let libp2p peers open streams of these protocols to this node, under its own peer id, as long as it runs. The node

@@ -119,11 +119,17 @@ class P2pSetup:
                 yield from noise.message(self.buf, 2, end)
                 if noise.end < 0:
                     return self._fail("noise refuses the message")
+                meeting = self._meet(bytes(self.buf[noise.at : noise.end]), noise.static_of_peer())
+                self._take(end)
                 if turn:
-                    yield from self._meet(bytes(self.buf[noise.at : noise.end]), noise.static_of_peer())
+                    size = len(self.buf)
+                    if not self.fill:
+                        self.buf = b""  # memory is scarce now, and nothing comes meanwhile
+                    yield from meeting
                     if self.reason:
                         return self._fail(self.reason)
-                self._take(end)
+                    if not self.fill:
+                        self.buf = bytearray(size)
             else:
                 payload = self._payload() if turn else b""
                 out = bytearray(2 + 96 + len(payload))
@@ -174,7 +180,7 @@ class P2pSetup:
             from .ed25519 import Verify
 
             job = Verify(key[1], signature, signed_text(static))
-            fields = message = signature = key = extensions = payload = static = None  # memory is scarce now
+            fields = message = signature = key = extensions = payload = static = None  # as above
             while job.step():
                 yield True
             if not job.result:

@@ -135,7 +135,6 @@ class Connection:
         self.peer = peer
         self.peer_id = setup.peer
         self.is_outbound = is_outbound
-        self._is_held = False  # somebody may wait for the queue
         self.link = link = P2pLink(setup, self, ticks_ms(), host.buffer)
         link.record = host.record
         link.frame = host.frame
@@ -218,12 +217,10 @@ class Connection:
     def sent(self, n):
         """The socket took `n` bytes."""
         link = self.link
+        was_full = not link.can_write()
         link.sent += n
         link.queued -= n
-        if not link.can_write():
-            self._is_held = True
-        elif self._is_held:
-            self._is_held = False
+        if was_full and link.can_write():
             for stream in list(link.streams.values()):
                 stream.changed()
 

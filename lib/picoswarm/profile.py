@@ -6,6 +6,18 @@ plain integers to the engines: nothing else knows a board's name.
 
 from .errors import LocalError
 
+# picoswarm_tools.shrink puts here what the numbers are called in the small library of a board: " k=UINT8 links=INT16 ...".
+_SHORT = "no shorter names"
+
+
+def _own_name(number):
+    """The name in this library of what programs know as `number`."""
+    start = _SHORT.find(" %s=" % number)
+    if start < 0:
+        return number
+    start += len(number) + 2
+    return _SHORT[start : _SHORT.find(" ", start)]
+
 
 class Profile:
     """The default board. Class attributes cost nothing per instance; `Profile(k=4)` overrides by name.
@@ -104,10 +116,19 @@ class Profile:
     log_bytes = 1024
 
     def __init__(self, **changes):
-        for name, value in changes.items():
-            if name.startswith("_") or not isinstance(getattr(Profile, name, None), int):
+        # Those under the names of this library come from another Profile's __dict__, and the others change them.
+        for name in sorted(changes, key=lambda name: _own_name(name) != name):
+            own = _own_name(name)
+            if own.startswith("_") or not isinstance(getattr(Profile, own, None), int):
                 raise LocalError("profile has no number named '%s'" % name)
-            setattr(self, name, value)
+            setattr(self, own, changes[name])
+
+    def __getattr__(self, name):
+        """A number by the name that it has for programs."""
+        own = _own_name(name)
+        if own == name:
+            raise AttributeError(name)
+        return getattr(self, own)
 
     def pool(self):
         """The memory of the table (table.py), by far the largest block of a node."""

@@ -356,7 +356,7 @@ def demo(nodes: int, seconds: float | None, board: str, picos: int, port: int | 
         runtimes.find("micropython")
         mesh = Demo(nodes, board, port, http, folder, picos)
         console.print("[dim]precompiling the library for the nodes[/dim]")
-        mpy.compile_library("x86")
+        mpy.compile_library("x86", mpy.BOARD_LEVEL)
         with (folder / "gateway.log").open("w") as log:
             set_up("info", "json", log)
             summary = asyncio.run(run(mesh, seconds, console))

@@ -5,25 +5,27 @@ Native code is compiled for one architecture, so each has its own folder, which 
 
 What mpy-cross gets is made from the sources so that it costs a board less and does the same: fold.py decides what is known
 of a board, bundle.py puts modules together (with -O3 only, where no line numbers are left), texts.py takes texts out of
-memory, shrink.py shortens names. The folder `source` beside holds the result, and `names.json` the short name of each long
-one; `--names` prints it the other way round, for reading a traceback.
+memory, shrink.py shortens names, order.py puts the frequent ones first. The folder `source` beside holds the result, and
+`names.json` the short name of each long one; `--names` prints it the other way round, for reading a traceback.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
+import fcntl
 import hashlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from . import bundle, fold, shrink, texts
+from . import bundle, fold, order, shrink, texts
 from .runtimes import ROOT, Missing, build_folder, find
 
 # "bytecode" is portable: it holds no native code, and leaves out the kernels that are.
@@ -51,14 +53,17 @@ BUNDLES = {
         *("door", "connmgr", "swarm", "tcp", "services"),
     ),
     "pex": ("addrbook", "pex"),
+    "pubsub": ("pubsub", "rpc", "logstats"),
     # What a libp2p connection needs, and what its set-up needs before.
     "p2pstreams": ("yamux", "p2plink", "p2pstreams"),
     "multistream": ("protobuf", "p2pcipher", "multistream"),
     "p2pdial": ("p2psetup", "p2pdial"),
     # Of the start, and gone after it. Each module leaves its name and path behind, which no collection frees.
     "keys": ("entropy", "nodekey", "keys"),
-    "store": ("slots", "files", "nodedb", "store"),
+    "store": ("slots", "files", "nodedb", "membership", "store"),
 }
+BOARD_LEVEL = 3  # mpy-cross's -O of what a board is given; the modules are bundled then
+
 # What `translate` must always be able to follow, although it has classes of its own.
 BESIDE = (
     "host_tests/unit/*.py",
@@ -143,8 +148,17 @@ def _library_sources(arch: str) -> list[Path]:
     return [path for path in sorted(LIBRARY.glob("*.py")) if not path.stem.endswith(absent)]
 
 
-@cache
-def _small_library(arch: str, level: int, is_apart: bool, _ages: tuple[int, ...]) -> tuple[dict[str, str], dict[str, str]]:
+@contextmanager
+def _alone(what: str) -> Iterator[None]:
+    """One process at a time makes something: the others wait, and then find it made."""
+    folder = build_folder() / "mpy"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{what}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _make_small(arch: str, level: int, is_apart: bool) -> tuple[dict[str, str], shrink.Names]:
     known = fold.known_on(arch)
     modules = {path.stem: fold.fold(path.read_text(), known) for path in _library_sources(arch)}
     if level == 3 and not is_apart:
@@ -153,19 +167,46 @@ def _small_library(arch: str, level: int, is_apart: bool, _ages: tuple[int, ...]
     if level == 3:  # where lines may move
         modules = texts.take_texts(modules)
     modules = {name: texts.strip_classes(text) for name, text in modules.items()}
-    keep = set(shrink.runtime_names())
-    for path in sorted(STUBS.glob("*.pyi")):
-        keep |= shrink.names_in_stub(path.read_text())
-    for program in _texts(PROGRAMS).values():
-        keep |= shrink.names_in_program(program)
+    stubs = {path.stem: shrink.names_in_stub(path.read_text()) for path in sorted(STUBS.glob("*.pyi"))}
+    numbers = profile_numbers()
+    stubs["profile"] -= numbers
+    keep = shrink.names_in_programs(_texts(PROGRAMS).values()).union(shrink.runtime_names(), *stubs.values())
     names = shrink.name_map(modules, keep, _texts(BESIDE), shrink.rom_names())
-    return {name: shrink.rename(text, names) for name, text in modules.items()}, names
+    modules = {name: shrink.rename(text, names) for name, text in modules.items()}
+    if level == 3:
+        modules = {name: order.order_names(text) for name, text in modules.items()}
+    return shrink.numbers_known(modules, numbers, names), names
 
 
-def small_library(arch: str, level: int = 0, is_apart: bool = False) -> tuple[dict[str, str], dict[str, str]]:
+def profile_numbers() -> set[str]:
+    """The names of a profile's numbers."""
+    (profile,) = (node for node in ast.parse((LIBRARY / "profile.py").read_text()).body if isinstance(node, ast.ClassDef))
+    return {target.id for node in profile.body if isinstance(node, ast.Assign) for target in node.targets}
+
+
+@cache
+def _small_library(arch: str, level: int, is_apart: bool, _ages: tuple[int, ...]) -> tuple[dict[str, str], shrink.Names]:
+    what = f"{_folder(arch, level, is_apart).name}-small"
+    made, fingerprint = build_folder() / "mpy" / f"{what}.json", _fingerprint()
+    with _alone(what):
+        with suppress(OSError, ValueError, KeyError):
+            modules, known, arguments = json.loads(made.read_text())[fingerprint]
+            names = shrink.Names(known)
+            names.arguments = frozenset(arguments)
+            return modules, names
+        modules, names = _make_small(arch, level, is_apart)
+        _put(made, json.dumps({fingerprint: [modules, names, sorted(names.arguments)]}))
+        return modules, names
+
+
+def small_library(arch: str, level: int = 0, is_apart: bool = False) -> tuple[dict[str, str], shrink.Names]:
     """(texts of the library's modules by name, as mpy-cross gets them; short names by name). `is_apart`: without bundles, to
-    see what each module costs. Raises shrink.Refused."""
-    return _small_library(arch, level, is_apart, tuple(path.stat().st_mtime_ns for path in _inputs()))
+    see what each module costs. They take seconds, and are kept in build/mpy. Raises shrink.Refused."""
+    return _small_library(arch, level, is_apart, _ages())
+
+
+def _ages() -> tuple[int, ...]:
+    return tuple(path.stat().st_mtime_ns for path in _inputs())
 
 
 def _inputs() -> list[Path]:
@@ -186,28 +227,32 @@ def _fingerprint() -> str:
 
 def compile_library(arch: str, level: int = 0, is_apart: bool = False) -> Path:
     """Bring build/mpy/<arch>[-O<level>]/picoswarm up to date; returns the folder that goes on the module path."""
-    folder = library_folder(arch, level)
-    if is_apart:
-        folder = folder.with_name(f"{folder.name}-apart")
+    folder = _folder(arch, level, is_apart)
     made, fingerprint = folder / "made.json", _fingerprint()
-    with suppress(OSError, ValueError, KeyError):
-        modules = json.loads(made.read_text())[fingerprint]
-        if {path.stem for path in (folder / "picoswarm").glob("*.mpy")} == set(modules):
-            return folder
-    texts, names = small_library(arch, level, is_apart)
-    sources = [_put(folder / "source" / "picoswarm" / f"{name}.py", text) for name, text in texts.items()]
-    _put(folder / "names.json", json.dumps(names, indent=0, sort_keys=True))
-    for compiled in (folder / "picoswarm").glob("*.mpy"):
-        if compiled.stem not in texts:
-            compiled.unlink(missing_ok=True)
-    compile_files(sources, folder / "picoswarm", arch, level)
-    _put(made, json.dumps({fingerprint: sorted(texts)}))
+    with _alone(folder.name):
+        with suppress(OSError, ValueError, KeyError):
+            modules = json.loads(made.read_text())[fingerprint]
+            if {path.stem for path in (folder / "picoswarm").glob("*.mpy")} == set(modules):
+                return folder
+        texts, names = small_library(arch, level, is_apart)
+        sources = [_put(folder / "source" / "picoswarm" / f"{name}.py", text) for name, text in texts.items()]
+        _put(folder / "names.json", json.dumps(names, indent=0, sort_keys=True))
+        for compiled in (folder / "picoswarm").glob("*.mpy"):
+            if compiled.stem not in texts:
+                compiled.unlink(missing_ok=True)
+        compile_files(sources, folder / "picoswarm", arch, level)
+        _put(made, json.dumps({fingerprint: sorted(texts)}))
     return folder
+
+
+@cache
+def _translated(source: str, arch: str, level: int, shown_as: str, is_apart: bool, ages: tuple[int, ...]) -> str:
+    return shrink.translate(source, _small_library(arch, level, is_apart, ages)[1], shown_as)
 
 
 def translate(source: str, arch: str, level: int = 0, shown_as: str = "program", is_apart: bool = False) -> str:
     """A program that uses internal names of the library, for the library of a board. Raises shrink.Refused."""
-    return shrink.translate(source, small_library(arch, level, is_apart)[1], shown_as)
+    return _translated(source, arch, level, shown_as, is_apart, _ages())
 
 
 def compile_program(path: Path, arch: str, level: int = 0) -> bytes:
@@ -217,13 +262,24 @@ def compile_program(path: Path, arch: str, level: int = 0) -> bytes:
 
 def compile_beside(sources: Sequence[Path], folder: Path, arch: str, level: int = 0) -> list[Path]:
     """`compile_program` to `folder`/<name>.mpy, where something changed; returns the .mpy files."""
-    texts = [_put(folder / "source" / path.name, translate(path.read_text(), arch, level, path.name)) for path in sources]
+    ages = _ages()
+    of_board = {path.name: _translated(path.read_text(), arch, level, path.name, False, ages) for path in sources}
+    texts = [_put(folder / "source" / name, text) for name, text in of_board.items()]
     return compile_files(texts, folder, arch)
 
 
 def library_folder(arch: str, level: int = 0) -> Path:
     """Where `compile_library` puts its work."""
-    return build_folder() / "mpy" / (f"{arch}-O{level}" if level else arch)
+    return _folder(arch, level, False)
+
+
+def _folder(arch: str, level: int, is_apart: bool) -> Path:
+    return build_folder() / "mpy" / (arch + (f"-O{level}" if level else "") + ("-apart" if is_apart else ""))
+
+
+def unix_path() -> str:
+    """The MICROPYPATH of a node on the unix port, with the library as a board is given it."""
+    return f"{library_folder('x86', BOARD_LEVEL)}:.frozen"
 
 
 def sizes(arch: str, level: int = 0) -> dict[str, int]:

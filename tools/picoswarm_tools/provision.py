@@ -257,7 +257,7 @@ def to_board(port: str, folder: Path, membership: Membership, force: bool, setti
 @click.option("--name", help="The board's name, at most 16 bytes.")
 @click.option("--wifi", metavar="SSID", help="The board's Wi-Fi. Its password is asked for, or $PICOSWARM_WIFI_PASSWORD.")
 @click.option("--country", metavar="CODE", help="Where the board's Wi-Fi is, as in DE: which channels it may use.")
-@click.option("--bootstrap", metavar="IP:PORT", multiple=True, help="A node that the board asks first; may be repeated.")
+@click.option("--bootstrap", metavar="HOST:PORT", multiple=True, help="A node that the board asks first; may be repeated.")
 @click.option(
     "--improv", is_flag=True, help="Tell a running board its Wi-Fi and nothing else, by Improv: it goes on running."
 )

@@ -31,7 +31,7 @@ def _options(command: Callable) -> Callable:
                 show_default="the operator's folder beside picoswarm's own",
                 help="The operator's folder, which `picoswarm provision` made.",
             ),
-            click.option("--bootstrap", multiple=True, metavar="IP:PORT", help="A node of the mesh, beyond the own LAN."),
+            click.option("--bootstrap", multiple=True, metavar="HOST:PORT", help="A node of the mesh, beyond the own LAN."),
             click.option("--host", default="", metavar="IP", help="Own address, where it cannot be found out."),
             click.option("--port", default=0, help="Own UDP and TCP port; 0: any."),
             click.option("--seconds", default=60.0, show_default=True, help="How long to wait for members."),

@@ -68,6 +68,10 @@ GROUPS = (
     ("picoswarm_tools.rows.gateway_floods", ("gateway.flood.",)),
     ("picoswarm_tools.rows.publish", ("publish.", "swarm.")),
     ("picoswarm_tools.rows.gateway_start", ("gateway.start_seconds",)),
+    ("picoswarm_tools.rows.gateway_all", ("gateway.all.",)),
+    ("picoswarm_tools.rows.bitcoin", ("bitcoin.",)),
+    ("picoswarm_tools.rows.cometbft", ("cometbft.",)),
+    ("picoswarm_tools.rows.update", ("update.",)),
     ("picoswarm_tools.rows.emulator", ("emu.",)),
     ("picoswarm_tools.rows.powercut", ("powercut.",)),
 )

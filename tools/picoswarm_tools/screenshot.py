@@ -70,7 +70,7 @@ async def sensor_mesh(folder: Path) -> AsyncIterator[tuple[Gateway, list[NodePro
 async def take(path: Path, seconds: float) -> None:
     """Let a mesh live for a while, and write its picture. Raises Missing, and TimeoutError where it does not come to be."""
     runtimes.find("micropython")
-    mpy.compile_library("x86")
+    mpy.compile_library("x86", mpy.BOARD_LEVEL)
     browser.find()
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="picoswarm-") as scratch:

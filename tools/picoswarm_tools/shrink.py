@@ -2,7 +2,8 @@
 
 One map for the whole library gives each name a short one, at every place where it stands, and every line stays where it was.
 The map holds only names that the library itself defines, and none of: the public API (typings/), what MicroPython defines,
-keywords of calls, and words that stand in a string. Two names get the same short one where they cannot meet: no function
+keywords of calls, and words that stand in a string. The numbers of a profile are many, and shortened all the same:
+`numbers_known` tells `Profile` both names of each. Two names get the same short one where they cannot meet: no function
 mentions both as variables, and no class has both as attributes. `name_map` refuses what it cannot see through.
 
 Code beside the library that uses internal names, such as unit tests, goes through `translate`.
@@ -28,7 +29,11 @@ _Class = tuple[str, set[str]]  # its name, the names of its bases
 
 # Functions that take names which are computed, but safe: of modules, of a profile's numbers, or from strings of the library,
 # which stay as they are.
-REFLECTIVE = {"__getattr__", "Profile.__init__", "Profile.copy_to", "unload", "_kept", "Node.stats"}
+REFLECTIVE = {
+    *("__getattr__", "Profile.__init__", "Profile.__getattr__", "Profile.copy_to"),
+    *("unload", "_kept", "Node.stats"),
+}
+NO_NUMBERS = '"no shorter names"'  # in profile.py
 _BY_STRING = {"getattr", "setattr", "hasattr", "delattr"}
 _OPAQUE = {"__import__", "eval", "exec", "globals", "locals", "vars"}
 
@@ -51,6 +56,12 @@ class Refused(Exception):
     """Source text that cannot be made smaller safely; the message says where and why."""
 
 
+class Names(dict[str, str]):
+    """Short names by long ones. `arguments`: those of long ones by which a call could say which argument it means."""
+
+    arguments: frozenset[str] = frozenset()
+
+
 class _Reader(ast.NodeVisitor):
     """What one module says about names."""
 
@@ -59,6 +70,7 @@ class _Reader(ast.NodeVisitor):
         self.defined: set[str] = set()  # globals, arguments, attributes
         self.classes: dict[str, set[str]] = {}  # attributes of each class and of its objects
         self.assigned: set[str] = set()  # attributes of objects other than self
+        self.arguments: set[str] = set()
         self.kept: set[str] = set()  # by reason of what the module does with them
         self.bases: set[tuple[str, str, str]] = set()  # (class here, module, class there that it is derived from)
         self.units: list[set[str]] = [set()]  # variables that one function, one class body or the module's top mentions
@@ -125,6 +137,7 @@ class _Reader(ast.NodeVisitor):
     def visit_arg(self, node: ast.arg) -> None:
         self.units[-1].add(node.arg)
         self.defined.add(node.arg)
+        self.arguments.add(node.arg)
 
     def visit_Name(self, node: ast.Name) -> None:
         if isinstance(node.ctx, ast.Store) and not self._depth:
@@ -240,15 +253,27 @@ def names_in_stub(source: str) -> set[str]:
     return found - {None}
 
 
-def names_in_program(source: str) -> set[str]:
-    """The names by which a program that is not translated may know the library: what it imports, and all attributes."""
-    found = set()
-    for node in ast.walk(ast.parse(source)):
+def names_in_programs(sources: Iterable[str]) -> set[str]:
+    """The names by which programs that are not translated may know the library: what they import, and all attributes but
+    those that one of them defines, which are its own where no stub promises them."""
+    found: set[str] = set()
+    attributes: set[str] = set()
+    own: set[str] = set()
+    for node in itertools.chain.from_iterable(ast.walk(ast.parse(source)) for source in sources):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("picoswarm"):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.Attribute):
-            found.add(node.attr)
-    return found
+            (attributes if isinstance(node.ctx, ast.Load) else own).add(node.attr)
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            own.add(node.name)
+    return found | attributes - own
+
+
+def numbers_known(modules: Mapping[str, str], numbers: Iterable[str], names: Mapping[str, str]) -> dict[str, str]:
+    """`modules` (shortened) with the short name of each number of a profile in that class, in the place of the text that
+    stands for none."""
+    known = "".join(f" {name}={names.get(name, name)}" for name in sorted(numbers))
+    return {module: text.replace(NO_NUMBERS, repr(f"{known} ")) for module, text in modules.items()}
 
 
 def short_names() -> Iterable[str]:
@@ -258,7 +283,7 @@ def short_names() -> Iterable[str]:
 
 def name_map(
     modules: Mapping[str, str], keep: Iterable[str], beside: Mapping[str, str] | None = None, rom: Iterable[str] = ()
-) -> dict[str, str]:
+) -> Names:
     """Short names for what `modules` (source texts by module name, folded) define; the same for the same arguments.
 
     `keep`: names that stay. `beside`: source texts by file name that `translate` must be able to follow. `rom`: names to
@@ -268,20 +293,21 @@ def name_map(
     _inherit({reader.module: reader for reader in readers})
     ours = set().union(*(reader.defined for reader in readers))
     ours -= set(keep).union(*(reader.kept for reader in readers))
+    arguments = frozenset().union(*(reader.arguments for reader in readers))
     groups = [group for reader in readers for group in (*reader.classes.values(), *reader.units)]
     trees = {name: ast.parse(source) for name, source in (beside or {}).items()}
     seen = {name: _seen_from_outside(tree, name) for name, tree in trees.items()}
     classes = {name: list(_classes(tree)) for name, tree in trees.items()}
     homes = _homes(classes)
     bases = _bases(classes)
-    for name, (attributes, kept) in seen.items():
+    for name, (attributes, keywords, strings) in seen.items():
         for base in _all_bases(classes[name], bases):
             for reader in readers:
                 attributes = attributes | reader.classes.get(base, set())
             for home in homes[base]:
                 attributes = attributes | seen[home][0]
         groups.append(attributes)
-        ours -= kept
+        ours -= keywords & arguments | strings
     ours = {name for name in ours if not (name.startswith("__") and name.endswith("__"))}
     _check(readers, ours)
     groups = [group & ours for group in groups]
@@ -292,7 +318,8 @@ def name_map(
             others[name] |= group
     taken = set().union(*(_words(source) for source in modules.values()))
     shorts = [short for short in (*rom, *short_names()) if short not in taken]
-    names: dict[str, str] = {}
+    names = Names()
+    names.arguments = arguments
     for name in sorted(ours, key=lambda name: (-uses[name], name)):
         near = {names.get(other) for other in others[name]}
         names[name] = next(short for short in shorts if short not in near)
@@ -384,26 +411,29 @@ def _class_level(tree: ast.AST) -> Iterable[tuple[ast.AST, str]]:
                 yield from ((target, target.id) for target in node.targets if isinstance(target, ast.Name))
 
 
-def _seen_from_outside(tree: ast.AST, shown_as: str) -> tuple[set[str], set[str]]:
-    """(attributes that a text gives to objects, names that it uses as keywords or from strings)."""
-    attributes, kept = {name for _, name in _class_level(tree)}, set()
+def _seen_from_outside(tree: ast.AST, shown_as: str) -> tuple[set[str], set[str], set[str]]:
+    """(attributes that a text gives to objects, names that it uses as keywords, names that it uses from strings)."""
+    attributes, keywords, strings = {name for _, name in _class_level(tree)}, set(), set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
             attributes.add(node.attr)
-        elif isinstance(node, ast.keyword) and node.arg:
-            kept.add(node.arg)
-        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in _BY_STRING:
-            if not isinstance(node.args[1], ast.Constant):
-                raise Refused(f"{shown_as}, line {node.lineno}: {node.func.id}() may use any name: write the name out")
-            kept.add(node.args[1].value)
-    return attributes, kept
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Profile":
+            continue  # which knows its numbers by both names
+        elif isinstance(node, ast.Call):
+            keywords |= {keyword.arg for keyword in node.keywords if keyword.arg}
+            if getattr(node.func, "id", "") in _BY_STRING:
+                if not isinstance(node.args[1], ast.Constant):
+                    raise Refused(f"{shown_as}, line {node.lineno}: {node.func.id}() may use any name: write the name out")
+                strings.add(node.args[1].value)
+    return attributes, keywords, strings
 
 
-def translate(source: str, names: Mapping[str, str], shown_as: str = "program") -> str:
+def translate(source: str, names: Names, shown_as: str = "program") -> str:
     """A text that uses the library, for the library under `names`: attributes, and what it imports from picoswarm. Its own
     variables stay. Raises Refused, which names it as `shown_as`."""
     tree, edits = ast.parse(source), Edits(source)
-    attributes, kept = _seen_from_outside(tree, shown_as)
+    attributes, keywords, strings = _seen_from_outside(tree, shown_as)
+    kept = keywords & names.arguments | strings
     by_short = defaultdict(list)
     for name in sorted(attributes & names.keys()):
         by_short[names[name]].append(name)

@@ -120,12 +120,12 @@ class NodeProcess:
     async def start(self, bootstrap: str, numbers: Mapping[str, int | str], library: Path | None = None) -> None:
         """Start the process; `numbers` change its profile (and what else the program knows),
         `library` is where the precompiled library is."""
-        library = library or mpy.library_folder("x86")
+        path = f"{library}:.frozen" if library else mpy.unix_path()
         command = [str(runtimes.find("micropython")), "-X", f"heapsize={self._heap_bytes}", str(self.program)]
         command += [str(self._folder), HOST, str(self.port), bootstrap, *(f"{k}={v}" for k, v in numbers.items())]
         self.process = await asyncio.create_subprocess_exec(
             *command,
-            env={**os.environ, "MICROPYPATH": f"{library}:.frozen"},
+            env={**os.environ, "MICROPYPATH": path},
             stdin=asyncio.subprocess.PIPE,  # its end ends the node, so that none outlives this process
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

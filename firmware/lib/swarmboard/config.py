@@ -60,15 +60,22 @@ def check_wifi(ssid, password):
         _refuse("wifi.password", 'it has 8 to 63 characters, this has %d; an open network has ""' % n)
 
 
-def _check_address(text, where):
+def _check_address(text, where, may_be_name=False):
     host, _, port = _text(text, where).partition(":")
     try:
+        if port and not 0 < int(port) < 65536:
+            raise ValueError
+        if may_be_name and not host.replace(".", "").isdigit():
+            from picoswarm.names import is_name
+
+            if is_name(host):
+                return
         parts = [int(part) for part in host.split(".")]
-        if len(parts) == 4 and all(0 <= part <= 255 for part in parts) and (not port or 0 < int(port) < 65536):
+        if len(parts) == 4 and all(0 <= part <= 255 for part in parts):
             return
     except ValueError:
         pass
-    _refuse(where, '"%s" is no address; write "192.0.2.7:20742", a name is not looked up' % text)
+    _refuse(where, '"%s" is no address; write "192.0.2.7:20742"' % text)
 
 
 def check(given):
@@ -95,7 +102,7 @@ def check(given):
     if not isinstance(bootstrap, list):
         _refuse("bootstrap", 'a list, ["192.0.2.7:20742"]')
     for at, text in enumerate(bootstrap):
-        _check_address(text, "bootstrap[%d]" % at)
+        _check_address(text, "bootstrap[%d]" % at, True)
     profile = _object(given.get("profile", {}), "profile")
     for each in profile:
         _number(profile[each], "profile." + each, 0, 1 << 29)

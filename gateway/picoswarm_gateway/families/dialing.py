@@ -21,6 +21,13 @@ REMEMBERED = 1000  # addresses with a wait
 LAST_S = 2.0  # that a connection has to say goodbye
 
 
+def is_kept(own: str, other: str, is_outbound: bool, was_outbound: bool) -> bool:
+    """Two nodes that dial each other at once have two connections, and both must let the same one go: that which the node
+    with the lower id dialed stays. Whether the second one with `other`, dialed by this node if it `is_outbound`, takes the
+    place of the first. Of two from one side the first stays."""
+    return is_outbound != was_outbound and (own < other) == is_outbound
+
+
 class Dialing:
     """The connections of one family. `sleep` stands for asyncio's where a test has its own."""
 

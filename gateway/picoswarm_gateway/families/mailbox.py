@@ -2,7 +2,9 @@
 
 Two kinds of mail. A *letter* is put into the box of a node by another one; it is on the disk before that is acknowledged. A
 *publication* is what the mesh published under a filter of the sleeper while it had no session with this gateway. The box of
-a node stands at the gateway that owns the node; letters that come to another gateway are handed on.
+a node stands at the gateway that owns the node; letters that come to another gateway are handed on. Mail that came while the
+owner was away stays where it is: any member can say that it is a gateway, and none is to get the mail of others by that. The
+owner is told where more of it waits, and the board fetches it there itself.
 
 Policy, in numbers of the table `[mailbox]`: a box holds so much, and all boxes together; where it is full the oldest mail
 makes room, and is counted; mail of a certain age goes. Of one sender so many letters wait in a box, and in all of them; one
@@ -15,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -36,6 +39,9 @@ SCHEMA = [
     """ALTER TABLE mailbox_filters ADD COLUMN at REAL DEFAULT 0;
     UPDATE mailbox_filters SET at = strftime('%s', 'now');""",
     "CREATE INDEX mailbox_sender ON mailbox_mail (origin, box) WHERE kind = 0",
+    # No number of one gateway is to mean mail of another one: each begins somewhere else.
+    """INSERT INTO sqlite_sequence (name, seq) SELECT 'mailbox_mail', 1 + abs(random() % 536870912)
+    WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'mailbox_mail')""",
 ]
 ID = 32
 NUMBER = 4
@@ -47,6 +53,9 @@ SWEEP_S = 600.0
 FORGOTTEN_DAYS = 180  # filters go of a board that asked for nothing in so long
 JUMP_S = 60.0  # by so much a clock is set, and does not drift
 FORWARD_MS = 5000
+NOTICES = 10_000  # boxes of which other gateways said that they have mail for them
+PLACES = 4  # of such gateways, for a box
+TOLD = 10  # boxes in one request
 AHEAD = 1 << 30  # numbers on the wire are modulo 2**30; a box never holds mail so far apart
 
 
@@ -64,7 +73,8 @@ class MailboxTable(msgspec.Struct, forbid_unknown_fields=True):
     def check(self, found: list[tuple[str, str]]) -> None:
         """Add (path, what is wrong) for what cannot be."""
         for name in ("messages", "bytes", "total", "sender", "sender_total", "days"):
-            if (getattr(self, name) or 1) <= 0:
+            value = getattr(self, name)
+            if value is not None and not value > 0:  # nan is neither
                 found.append((f"mailbox.{name}", "more than 0"))
 
 
@@ -75,12 +85,14 @@ class MailboxFamily(Family):
 
     def __init__(self, table: MailboxTable) -> None:
         super().__init__()
-        self.verbs = {"put": self.submit, "keep": self._keep, "take": self._take, "hear": self.follow}
+        self.verbs = {"put": self.submit, "keep": self._keep, "take": self._take, "hear": self.follow, "waits": self._waits}
         self.put = self.taken = self.dropped = self.expired = self.failed = 0
         self._table = table
         self._gateway: Gateway | None = None
         self._filters: dict[bytes, bytes] = {}  # by box
         self._tasks: list[asyncio.Task] = []
+        self._elsewhere: dict[bytes, set[bytes]] = {}  # gateways that have mail for a box, too
+        self._has_strays = asyncio.Event()  # mail for boxes of other gateways, perhaps
 
     async def start(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -88,7 +100,8 @@ class MailboxFamily(Family):
         self._filters = dict(await gateway.db.read("SELECT box, filters FROM mailbox_filters"))
         ((self._last,),) = await gateway.db.read("SELECT coalesce(max(number), 0) FROM mailbox_mail")
         self._offset = time.time() - time.monotonic()
-        runs = {"mailbox: listening": self._listen, "mailbox: sweeping": self._sweep}
+        gateway.owners.listen(lambda _before, _now: self._has_strays.set())
+        runs = {"mailbox: listening": self._listen, "mailbox: sweeping": self._sweep, "mailbox: telling": self._tell}
         self._tasks = [gateway.loops.begin(name, run) for name, run in runs.items()]
 
     async def stop(self) -> None:
@@ -97,7 +110,7 @@ class MailboxFamily(Family):
 
     def state(self) -> dict[str, Any]:
         counts = {name: getattr(self, name) for name in ("put", "taken", "dropped", "expired", "failed")}
-        return {"state": "up", "sleepers": len(self._filters), **counts}
+        return {"state": "up", "sleepers": len(self._filters), "elsewhere": len(self._elsewhere), **counts}
 
     # Verbs
 
@@ -115,7 +128,7 @@ class MailboxFamily(Family):
             except PicoswarmError as error:
                 if getattr(error, "status", 0) == Refused.status:
                     raise Refused(str(error)) from None
-                # it is gone, or has no mailboxes: better here than nowhere
+                self._has_strays.set()  # it is gone, or has no mailboxes: better here than nowhere
         await self._store(box, LETTER, board, letter)
         return b""
 
@@ -127,6 +140,20 @@ class MailboxFamily(Family):
         if not (is_valid_id(sender) and is_valid_id(box) and letter):
             raise Refused("malformed")
         await self._store(box, LETTER, sender, letter)
+        return b""
+
+    async def _waits(self, board: bytes, what: bytes) -> bytes:
+        """`waits`: ids of boxes. Another gateway has mail for boxes that stand here."""
+        if board not in self._gateway.owners.gateways:
+            raise Refused("only gateways say where mail waits")
+        if not what or len(what) % ID:
+            raise Refused("malformed")
+        for at in range(0, len(what), ID):
+            places = self._elsewhere.setdefault(what[at : at + ID], set())
+            if len(places) < PLACES:
+                places.add(board)
+        while len(self._elsewhere) > NOTICES:
+            del self._elsewhere[next(iter(self._elsewhere))]
         return b""
 
     async def follow(self, board: bytes, what: bytes) -> bytes:
@@ -152,7 +179,7 @@ class MailboxFamily(Family):
     async def _take(self, board: bytes, what: bytes) -> bytes:
         """`take`: number 4 of the last mail that the board has, 0 for none, which ends that mail and all before it. The
         answer is the oldest mail: number 4 | how many more wait, 255 at most, 1 | kind 1 | origin 32 | age in s 4 | data; or
-        empty."""
+        the id of another gateway that has more; or empty."""
         if len(what) != NUMBER:
             raise Refused("malformed")
         had = int.from_bytes(what, "big") % AHEAD
@@ -175,11 +202,19 @@ class MailboxFamily(Family):
 
         found = await self._gateway.db.change(change)
         if found is None:
-            return b""
+            return self._place(board)
         count, number, kind, origin, at, data = found
         head = (number % AHEAD).to_bytes(NUMBER, "big") + bytes((min(count - 1, 255), kind))
         age = max(0, min(int(time.time() - at), AHEAD))
         return head + origin + age.to_bytes(4, "big") + data
+
+    def _place(self, board: bytes) -> bytes:
+        """Where else there is mail for a board; each place is named once, until its gateway says so again."""
+        places = self._elsewhere.pop(board, set()) & self._gateway.owners.gateways
+        place = places.pop() if places else b""
+        if places:
+            self._elsewhere[board] = places
+        return place
 
     # Mail
 
@@ -237,6 +272,22 @@ class MailboxFamily(Family):
         except Exception as error:  # the disk is full, say
             self.failed += 1
             self._gateway.loops.note("mailbox: listening", error)
+
+    async def _tell(self) -> None:
+        """The owners of boxes hear that mail for these is here: when the gateways change, and now and then."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._has_strays.wait(), SWEEP_S)
+            self._has_strays.clear()
+            boxes: dict[bytes, list[bytes]] = {}
+            for (box,) in await self._gateway.db.read("SELECT DISTINCT box FROM mailbox_mail"):
+                boxes.setdefault(self._gateway.owners.owner(box), []).append(box)
+            boxes.pop(self._gateway.id, None)
+            for owner, strays in boxes.items():
+                for at in range(0, len(strays), TOLD):
+                    with suppress(PicoswarmError):  # it is told again with the next change, or later
+                        what = b"".join(strays[at : at + TOLD])
+                        await self._gateway.node.request(owner, "mailbox/waits", what, FORWARD_MS)
 
     def _wants(self, filters: bytes, text: bytes) -> bool:
         at = 0

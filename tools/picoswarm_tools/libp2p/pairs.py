@@ -127,11 +127,11 @@ async def gateway_dials(kind: str, *arguments: str) -> Marks:
         marks["100 pings"] = True
         marks["echo"], marks["half-close"] = await echo(connection, ECHO)
         marks["reset"] = await is_reset(connection)
-        await _talk(marks, ours, peer)
+        await talk(marks, ours, peer)
     return marks
 
 
-async def _talk(marks: Marks, ours: Ours, peer: Peer) -> None:
+async def talk(marks: Marks, ours: Ours, peer: Peer) -> None:
     """Pubsub, both ways."""
     for _ in range(100):
         known = ours.pubsub.router.peers.values()
@@ -170,7 +170,7 @@ async def gateway_listens(kind: str) -> Marks:
         marks["echo"] = echoed.get("sent", "") == echoed.get("got") and echoed["bytes"] == ECHO
         marks["half-close"] = marks["echo"]  # the peer ends its half before the echo does
         marks["reset"] = "error" not in await peer.do("reset", peer=own, proto="/echo/1.0.0") and ours.host.connections != []
-        await _talk(marks, ours, peer)
+        await talk(marks, ours, peer)
     return marks
 
 

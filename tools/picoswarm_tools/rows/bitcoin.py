@@ -21,6 +21,7 @@ from ..report import Row
 from .kernel import METHOD
 
 COUNT = 20_000
+TRIES = 3
 REGTEST = NETWORKS["regtest"]
 ANSWER = 8  # headers that a gateway tells a board at a time
 
@@ -92,8 +93,10 @@ async def _rate(folder: Path) -> float:
 
 
 def measure() -> Iterator[Row]:
-    with tempfile.TemporaryDirectory() as folder:
-        rate = asyncio.run(_rate(Path(folder)))
+    rate = 0.0
+    for _ in range(TRIES):
+        with tempfile.TemporaryDirectory() as folder:
+            rate = max(rate, asyncio.run(_rate(Path(folder))))
     yield Row(
         "bitcoin.headers_per_second",
         "headers that a gateway decodes, checks and has on its disk",
@@ -102,7 +105,8 @@ def measure() -> Iterator[Row]:
         20_000,
         "higher",
         gate=False,
-        method=f"{COUNT:,} headers of regtest, whose target every second hash meets; {MOST_HEADERS:,} a message and commit",
+        method=f"the best of {TRIES} times {COUNT:,} headers of regtest, whose target every second hash meets; "
+        f"{MOST_HEADERS:,} a message and commit",
     )
     program = mpy.translate(PROGRAM % b"".join(mined(48)).hex(), qemu.arch("m0"), 3, is_apart=True)
     output = qemu.run("m0", qemu.library_files("m0", level=3, is_apart=True), program, timeout_s=300)

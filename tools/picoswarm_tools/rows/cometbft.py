@@ -1,4 +1,4 @@
-"""Rows of CometBFT: what it costs a board to verify the commit of a block of four validators."""
+"""Rows of CometBFT: what it costs a board to verify the commit of a block of four validators, and a proof of a value."""
 
 from __future__ import annotations
 
@@ -55,6 +55,32 @@ print(json.dumps([cost, votes, made]))
 """
 
 
+PROOF = """
+import gc, json
+from instructions import start, stop
+from picoswarm.commits import varint
+from picoswarm.proofs import root
+
+def field(number, value):
+    return bytes((number << 3 | 2,)) + varint(len(value)) + value
+
+inner = b"\\x08" + varint(1000) + b"\\x10" + varint(500) + field(3, bytes(32))
+for i in range(10):
+    inner += field(4, bytes((i,)) * 32)
+proof = field(1, field(1, b"simple:v") + field(2, b"meter") + field(3, field(2, inner)))
+assert len(root(proof, (b"meter",), b"101")) == 32
+gc.collect()
+before = gc.mem_alloc()
+gc.disable()
+begin, end, run_it = start, stop, root
+begin()
+run_it(proof, (b"meter",), b"101")
+cost = end()
+made = gc.mem_alloc() - before
+print(json.dumps([cost, len(proof), made]))
+"""
+
+
 def measure() -> Iterator[Row]:
     blocks = runtimes.ROOT / "host_tests" / "unit" / "comet_blocks.py"
     if not blocks.is_file():
@@ -66,3 +92,10 @@ def measure() -> Iterator[Row]:
     what = "a board verifies a header and the commit for it"
     yield Row("cometbft.board.commit_instructions", what, cost, "instructions", method=method)
     yield Row("cometbft.board.commit_heap", "all that it takes from the heap meanwhile", made, "bytes", method=method)
+    files = qemu.library_files("m0", level=3, is_apart=True)
+    program = mpy.translate(PROOF, qemu.arch("m0"), 3, is_apart=True)
+    cost, size, made = json.loads(qemu.run("m0", files, program, timeout_s=300))
+    method = f"{METHOD}; a way of ten hashes, as in a state of 1,000 values: {size} bytes"
+    what = "a board follows a proof from a value to the hash of the state"
+    yield Row("cometbft.board.proof_instructions", what, cost, "instructions", method=method)
+    yield Row("cometbft.board.proof_heap", "all that it takes from the heap meanwhile", made, "bytes", method=method)

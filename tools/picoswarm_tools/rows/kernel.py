@@ -31,6 +31,7 @@ peer = run(X25519(bytes(range(7, 39))))
 public = run(PublicKey(key))
 message = bytes(64)
 signature = run(Sign(key, public, message))
+assert run(Verify(public, signature, message))  # its module is there now
 aead = Aead(key)
 nonce = bytes(12)
 frame = bytearray(512 + 16)

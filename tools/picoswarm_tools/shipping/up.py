@@ -92,7 +92,7 @@ def settings_of(
 @click.option("--name", help="The board's name, at most 16 bytes.")
 @click.option("--wifi", metavar="SSID", help="The board's Wi-Fi. Its password is asked for, or $PICOSWARM_WIFI_PASSWORD.")
 @click.option("--country", metavar="CODE", help="Where the board's Wi-Fi is, as in DE.")
-@click.option("--bootstrap", metavar="IP:PORT", multiple=True, help="A node that the board asks first; may be repeated.")
+@click.option("--bootstrap", metavar="HOST:PORT", multiple=True, help="A node that the board asks first; may be repeated.")
 @click.option("--romfs", is_flag=True, help="The library into the firmware's ROMFS.")
 @click.option("--discovery", is_flag=True, help="A node without sessions, which fits where the whole one does not.")
 @click.option("--timeout", "seconds", type=float, default=60, show_default=True, help="Seconds for each step.")

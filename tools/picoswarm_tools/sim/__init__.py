@@ -2,6 +2,7 @@
 
     clock    virtual time, an event heap
     nat      what a home router does to UDP
+    kernels  what one node has worked out, the others need not
     network  segments, endpoints, what happens to a datagram under way
     host     the driver of one engine, as `picoswarm.net` drives it on a board
     mesh     many discovery nodes in one network, and the truth about them

@@ -1,7 +1,8 @@
 """How faithful the simulator is: twelve nodes by one script, as 32-bit MicroPython processes over real sockets and here.
 
 Node 0 is a bootstrap node. The others start half a second apart and know its address. All hear `fidelity/#`; once all have
-joined and TALK_FROM_S is over, each publishes a message a second, for TALK_S, all at moments of their own.
+joined and TALK_FROM_S is over, each publishes a message a second, for TALK_S, all at moments of their own. The simulator is
+told what a key agreement takes such a process, which is measured first.
 
     python -m picoswarm_tools.sim.fidelity
 """
@@ -9,14 +10,17 @@ joined and TALK_FROM_S is over, each publishes a message a second, for TALK_S, a
 from __future__ import annotations
 
 import asyncio
+import os
 import statistics
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..mpy import compile_library
+from .. import runtimes
+from ..mpy import BOARD_LEVEL, compile_library
 from ..probe import PROGRAMS
 from ..provision import Membership, new_network_key
 from ..swarm import HOST, NodeProcess, free_ports
@@ -35,8 +39,9 @@ AFTER_S = 5
 HEAP = 400_000
 LOOPBACK = Conditions(latency_ms=0.05, jitter_ms=0.1)
 PATIENCE_S = 120
-JOINS = 3  # meshes of processes whose joins are timed: each node waits for a random part of a second first
-SEEDS = 5
+JOINS = 6  # meshes of processes whose joins are timed: each node waits for a random part of a second first
+SEEDS = 12
+KEYS = 100
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class _Process(NodeProcess):
 @asynccontextmanager
 async def _joined(folder: Path) -> AsyncIterator[list[_Process]]:
     """Twelve processes that have joined. Raises Missing, TimeoutError."""
-    compile_library("x86")
+    compile_library("x86", BOARD_LEVEL)
     folder.mkdir()
     membership = Membership(new_network_key())
     ports = free_ports(NODES)
@@ -111,14 +116,27 @@ async def real(folder: Path) -> Counts:
         )
 
 
-def simulated() -> Counts:
+def measured_key_ms() -> float:
+    """What a key agreement takes a process whose loop has other tasks. Raises Missing."""
+    library = compile_library("x86")
+    done = subprocess.run(
+        [str(runtimes.find("micropython")), "-X", f"heapsize={HEAP}", str(PROGRAMS / "key_time.py"), str(KEYS)],
+        env={**os.environ, "MICROPYPATH": f"{library}:.frozen"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout)
+
+
+def simulated(key_ms: float) -> Counts:
     """In virtual time: the counts of the first seed, the time to join of SEEDS of them."""
-    runs = [_simulated(seed) for seed in range(1, SEEDS + 1)]
+    runs = [_simulated(seed, key_ms, TALK_S if seed == 1 else 0) for seed in range(1, SEEDS + 1)]
     return replace(runs[0][0], join_s=statistics.median(join for _, joins in runs for join in joins))
 
 
-def _simulated(seed: int) -> tuple[Counts, list[float]]:
-    mesh = SwarmMesh(seed)
+def _simulated(seed: int, key_ms: float, talk_s: int) -> tuple[Counts, list[float]]:
+    mesh = SwarmMesh(seed, key_ms=key_ms)
     lan = mesh.network.add_lan("127.0.0.0/8", conditions=LOOPBACK)
     heard = published = 0
     joins: dict[SwarmNode, float] = {}
@@ -155,8 +173,8 @@ def _simulated(seed: int) -> tuple[Counts, list[float]]:
         node.filters.append("fidelity/#")
         node.on_message = take
         mesh.clock.at(start_us + 50 * MILLISECOND, look, node, start_us)
-        mesh.clock.at(round((TALK_FROM_S + number * STAGGER_S) * SECOND), talk, node, TALK_S * 1000 // EVERY_MS)
-    mesh.clock.run_until((TALK_FROM_S + TALK_S + AFTER_S) * SECOND)
+        mesh.clock.at(round((TALK_FROM_S + number * STAGGER_S) * SECOND), talk, node, talk_s * 1000 // EVERY_MS)
+    mesh.clock.run_until((TALK_FROM_S + talk_s + AFTER_S) * SECOND)
     times = [joins[node] for node in mesh.nodes[1:]]
     counts = Counts(
         sum(node.engine.stats()["sent"] for node in mesh.nodes if node.engine),
@@ -173,7 +191,8 @@ def _simulated(seed: int) -> tuple[Counts, list[float]]:
 def measure() -> tuple[Counts, Counts]:
     """(of processes, of the simulator). Raises Missing, TimeoutError."""
     with tempfile.TemporaryDirectory(prefix="picoswarm-") as folder:
-        return asyncio.run(real(Path(folder))), simulated()
+        key_ms = measured_key_ms()
+        return asyncio.run(real(Path(folder))), simulated(key_ms)
 
 
 def main() -> None:

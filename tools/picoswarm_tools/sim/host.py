@@ -19,6 +19,7 @@ from .network import Endpoint, Network, Segment
 
 _TICKS = 1 << 30
 _DATAGRAM = 512
+_SLICE_US = 20_000  # of public-key work at the most on a board, before the rest has its turn
 _SEND_LIMIT = 64  # datagrams that one input may cause: more is an engine that never stops
 
 Rng = Callable[[int], bytes]
@@ -59,9 +60,8 @@ class Host:
         skew_ppm: int = 0,
     ) -> None:
         """`skew_ppm`: millionths by which its clock runs too fast. `first_tick` fixes the ticks at every boot.
-        `work_ms` is the virtual time of one slice of public-key work: with
-        the host's kernels one slice is a whole key agreement, so give the board's time for that; datagrams are served
-        meanwhile, as between slices on a board."""
+        `work_ms` is the virtual time of one slice of public-key work; datagrams are served meanwhile, as between slices on a
+        board."""
         self.name = name
         self.network = network
         self.clock: Clock = network.clock
@@ -80,6 +80,7 @@ class Host:
         self._given_tick = first_tick
         self._rate = 1_000_000 + skew_ppm  # own microseconds in a second
         self._work_us = round(work_ms * MILLISECOND)
+        self._free_us = 0  # when its processor has done all public-key work that it has taken on
         self._tick_zero_us = 0  # the virtual time at which this boot's ticks were `_first_tick`
         self._first_tick = 0
         self._ticked_us = -MILLISECOND
@@ -95,14 +96,24 @@ class Host:
     @property
     def now(self) -> int:
         """The node's own ticks: milliseconds modulo 2**30."""
-        own_us = (self.clock.now_us - self._tick_zero_us) * self._rate // 1_000_000
-        return (self._first_tick + own_us // MILLISECOND) & (_TICKS - 1)
+        own_us = self.clock.now_us - self._tick_zero_us
+        if self._rate != 1_000_000:
+            own_us = own_us * self._rate // 1_000_000
+        return (self._first_tick + own_us // 1000) & 0x3FFFFFFF
+
+    def at_us(self, delay_ms: int) -> int:
+        """The virtual time at which this node's ticks are `delay_ms` further: its own millisecond begins then."""
+        own_us = self.clock.now_us - self._tick_zero_us
+        if self._rate == 1_000_000:
+            return self._tick_zero_us + (own_us // 1000 + delay_ms) * 1000
+        own_ms = own_us * self._rate // 1_000_000 // 1000
+        return self._tick_zero_us - (-(own_ms + delay_ms) * 1000 * 1_000_000 // self._rate)
 
     def power_on(self) -> None:
         """Boot: a fresh engine at a random tick."""
         self.boots += 1
         self._first_tick = self._origin.randrange(_TICKS) if self._given_tick is None else self._given_tick
-        self._tick_zero_us = self.clock.now_us
+        self._tick_zero_us = self._free_us = self.clock.now_us
         self.endpoint.is_up = True
         self.engine = self._boot(self, self._rng.randbytes, self.now)
         self.turn()
@@ -128,9 +139,18 @@ class Host:
         if not self._work_us:
             while self.engine.work():
                 self._send()
-        elif self._work_timer is None or not self._work_timer.is_armed:
-            self._work_timer = self.clock.after(self._work_us, self._work)
+        elif (self._work_timer is None or not self._work_timer.is_armed) and self.has_work():
+            self._work_timer = self.clock.at(self.occupy(self._work_us), self._work)
         self._flush()
+
+    def has_work(self) -> bool:
+        """Whether the engine may have public-key work to do now."""
+        return True
+
+    def occupy(self, us: int) -> int:
+        """Take the processor for `us` of public-key work, once it has done what it has: when that will be done."""
+        self._free_us = max(self._free_us, self.clock.now_us) + us
+        return self._free_us
 
     def _flush(self) -> None:
         self._send()
@@ -163,16 +183,18 @@ class Host:
         delay_ms = ticks_diff(deadline, self.now)
         if delay_ms <= 0:
             delay_ms = 0
-            if self._ticked_us // MILLISECOND == self.clock.now_us // MILLISECOND:
+            if self._work_timer is not None and self._work_timer.is_armed:
+                if self.clock.now_us - self._ticked_us < _SLICE_US:  # public-key work is due, and under way
+                    delay_ms = (self._work_timer.at_us - self.clock.now_us) // MILLISECOND + 1
+            elif self._ticked_us // MILLISECOND == self.clock.now_us // MILLISECOND:
                 self.stalls += 1  # still due after its tick: on a board at least the clock moves on
                 delay_ms = 1
-        # The deadline's own millisecond begins here; a board's clock does not show it earlier.
-        own_ms = (self.clock.now_us - self._tick_zero_us) * self._rate // 1_000_000 // MILLISECOND
-        at_us = self._tick_zero_us - (-(own_ms + delay_ms) * MILLISECOND * 1_000_000 // self._rate)
-        if self._timer is not None and self._timer.is_armed:
-            if self._timer.at_us == at_us:
+        at_us = self.at_us(delay_ms)  # a board's clock does not show the deadline earlier
+        timer = self._timer
+        if timer is not None and timer.action is not None:
+            if timer.at_us == at_us:
                 return
-            self.clock.cancel(self._timer)
+            self.clock.cancel(timer)
         self._timer = self.clock.at(at_us, self._tick)
 
     def _tick(self) -> None:
@@ -184,7 +206,7 @@ class Host:
     def _work(self) -> None:
         assert self.engine is not None
         if self.engine.work():
-            self._work_timer = self.clock.after(self._work_us, self._work)
+            self._work_timer = self.clock.at(self.occupy(self._work_us), self._work)
         self._flush()
 
     def _receive(self, datagram: bytes, ip: bytes, port: int) -> None:

@@ -17,8 +17,9 @@ from picoswarm.profile import Profile
 from picoswarm.sha512 import sha512
 
 from . import stream
-from .clock import SECOND, Clock
+from .clock import MILLISECOND, SECOND, Clock
 from .host import Host
+from .kernels import remember
 from .liar import Liar, Lie
 from .nat import Address
 from .network import INTERNET, Conditions, Endpoint, Lan, Network, Segment
@@ -79,9 +80,17 @@ class Node(Host):
     engine: Discovery | None
 
     def __init__(
-        self, mesh: Mesh, identity: Identity, profile: Profile, segment: Segment, address: Address, **options: Any
+        self,
+        mesh: Mesh,
+        identity: Identity,
+        profile: Profile,
+        segment: Segment,
+        address: Address,
+        key_ms: float = 0.0,
+        **options: Any,
     ) -> None:
-        super().__init__(mesh.network, segment, *address, self._boot_engine, **options)
+        super().__init__(mesh.network, segment, *address, self._boot_engine, work_ms=key_ms, **options)
+        self.key_us = round(key_ms * MILLISECOND)
         self.identity = identity
         self.profile = profile
         self.know: list[tuple[bytes | None, Address]] = []  # bootstrap nodes: id (None: not known), address
@@ -97,6 +106,15 @@ class Node(Host):
 
     def __repr__(self) -> str:
         return f"<{self.name} {short(self.id)}{'' if self.is_on else ' off'}>"
+
+    def has_work(self) -> bool:
+        return self.engine is not None and self.engine.agreements.is_ready(self.now)
+
+    def _work(self) -> None:
+        """With the kernels of a computer a key agreement has two slices: it is taken up, and it is done."""
+        assert self.engine is not None
+        self.engine.work()
+        super()._work()
 
     def find(self, target: bytes, full: bool = False) -> Search:
         """Begin a lookup; run the clock until it is done. Where the engine has no lookup free it begins a second later."""
@@ -173,15 +191,16 @@ class Mesh:
     """Every node of one simulation, and the truth about them."""
 
     def __init__(
-        self, seed: object, conditions: Conditions = INTERNET, work_ms: float = 0.0, profile: Changes = NONE
+        self, seed: object, conditions: Conditions = INTERNET, key_ms: float = 0.0, profile: Changes = NONE
     ) -> None:
-        """`profile` changes numbers of every node's profile."""
+        """`key_ms`: what a key agreement takes a node's processor, of those that are not given a number of their own.
+        `profile` changes numbers of every node's profile."""
         self.seed = seed
         self.clock = Clock()
         self.network = Network(self.clock, seed, conditions)
-        self.network_key = NetworkKey(stream(seed, "network key").randbytes(32), 0)
+        self.network_key = remember(NetworkKey(stream(seed, "network key").randbytes(32), 0))
         self.nodes: list[Node] = []
-        self._work_ms = work_ms
+        self._key_ms = key_ms
         self._profile = profile
         self._identities = stream(seed, "identity")
         self._by_address: dict[Address, Node] = {}
@@ -199,6 +218,7 @@ class Mesh:
         profile: Changes = NONE,
         identity: Identity | None = None,
         skew_ppm: int = 0,
+        key_ms: float | None = None,
         **more: Any,
     ) -> Node:
         """A node that boots at `start_us` (None: whenever somebody gives it power) and is told the addresses (and ids) of
@@ -213,7 +233,7 @@ class Mesh:
             (address, port),  # type: ignore[arg-type]
             name=number,
             seed=self.seed,
-            work_ms=self._work_ms,
+            key_ms=self._key_ms if key_ms is None else key_ms,
             first_tick=first_tick,
             skew_ppm=skew_ppm,
             **more,

@@ -39,6 +39,8 @@ class Fate(Enum):
     UNROUTABLE = "unroutable"  # no such address on the segments in reach, or the endpoint is down
     CUT = "cut"  # by a partition, or where one of the two has lost its Wi-Fi
 
+    __hash__ = object.__hash__  # that of Enum is Python code
+
 
 Tap = Callable[[int, Fate, Address, Address, bytes], None]  # time in us, fate, source, destination, datagram
 

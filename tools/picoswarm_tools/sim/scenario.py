@@ -14,8 +14,8 @@ from picoswarm.errors import LocalError
 from picoswarm.profile import Profile
 from picoswarm_gateway.tomlfile import Mistakes, read, read_file
 
-from ..boards import numbers_of
-from . import metrics
+from ..boards import boards, numbers_of
+from . import metrics, sense
 from .nat import NatKind
 
 FOLDER = Path(__file__).with_name("scenarios")
@@ -25,6 +25,8 @@ ROUTERS = tuple(kind.value for kind in NatKind)
 FAULTS = ("power", "wifi", "partition")
 LENGTHS = ("exponential", "weibull", "lognormal", "fixed")
 TRAFFIC = ("publish", "request", "bulk")
+KEY_CYCLES = 16_500_000  # of a key agreement: 0.13 s on an RP2040 of 125 MHz
+MHZ = 125  # where no board is named
 ATTACKS = ("sybil", "eclipse", "black hole", "replay", "flood")
 
 
@@ -83,6 +85,7 @@ class NodesTable(msgspec.Struct, forbid_unknown_fields=True):
     awake_s: float = 0.0  # a node that sleeps: awake for this long ...
     every_s: float = 0.0  # ... out of this time; 0: always awake
     skew_ppm: int = 0  # clocks are wrong by up to this, either way, in millionths
+    key_ms: float | None = None  # what a key agreement takes the processor; not given: by the board's clock (below)
 
 
 class FaultTable(msgspec.Struct, forbid_unknown_fields=True):
@@ -186,6 +189,8 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True):
                 found.append((f"{where}.metric", f"there is no such metric{f'; did you mean {near}?' if near else ''}"))
             if expected.at_least is None and expected.at_most is None:
                 found.append((where, "needs at_least or at_most"))
+        if not found:
+            sense.check(self, found)
 
     def _check_words(self, found: list[tuple[str, str]]) -> None:
         for table, key, words in _WORDS:
@@ -242,7 +247,7 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True):
                 found.append((f"traffic[{number}].bytes", "at most 360; a transfer is of the kind bulk"))
 
 
-POSITIVE = ("minutes", "sample_s", "count", "mean_min", "shape", "per_s")
+POSITIVE = ("minutes", "sample_s", "count", "for_s", "mean_min", "shape", "per_s")
 _WORDS = (
     ("site", "kind", SITES),
     ("site", "nat", ("", *ROUTERS)),
@@ -282,6 +287,17 @@ def numbers(group: NodesTable) -> dict[str, int]:
     changes.update(group.profile or {})
     Profile(**changes).check()
     return changes
+
+
+def key_ms(group: NodesTable) -> float:
+    """Milliseconds that a key agreement takes the processor of a node: those of the file, none on a computer, or what the
+    board's clock makes of an RP2040's cycles."""
+    if group.key_ms is not None:
+        return group.key_ms
+    if group.role != "board":
+        return 0.0
+    mhz = next((board["mhz"] for board in boards() if board["board"] == group.board), MHZ)
+    return round(KEY_CYCLES / mhz / 1000, 1)
 
 
 def shipped() -> dict[str, Path]:

@@ -18,12 +18,13 @@ from picoswarm.topics import subscribe
 
 from . import stream
 from .clock import MILLISECOND, SECOND, Timer
+from .kernels import agreements
 from .mesh import BOOTSTRAP, NONE, Changes, Mesh, Node
 from .nat import Address
 from .network import INTERNET, Conditions, Lan
 from .tcp import End, TcpHost, TcpNetwork
 
-_SLICE_MS = 5  # virtual time of one slice of public-key work, of which a handshake has a few with the host's kernels
+_SLICE_MS = 5  # between two turns of public-key work, at the least
 _TURNS = 1000  # records in one turn: more is an engine that never stops
 
 GATEWAY = 2  # of the capabilities
@@ -97,6 +98,9 @@ class SwarmNode(Node):
         self._links: dict[Session, _Link] = {}
         self._opened_us: dict[Session, int] = {}
         self._swarm_timer: Timer | None = None
+        self._is_slicing = False  # that timer is for public-key work
+        self._worked_us = 0  # when the processor has done what handshakes have taken it for
+        self._held: list[Session] = []  # whose message is worked out by then
         self._record = bytearray(self.profile.record + 18)
 
     def power_on(self) -> None:
@@ -161,6 +165,7 @@ class SwarmNode(Node):
         self.swarm = self.pubsub = None
         self.clock.cancel(self._swarm_timer)
         self._links.clear()
+        self._held.clear()
         self._opened_us.clear()
         self.tcp_host.power_off()
 
@@ -222,31 +227,55 @@ class SwarmNode(Node):
         while self.pubsub is not None and (message := self.pubsub.next_event()) is not None:
             if self.on_message is not None:
                 self.on_message(self, message)
-        for _ in range(_TURNS):
-            session = swarm.next_unsent(self.now)
-            if session is None:
-                break
+        now = self.now
+        turns = 0
+        while swarm.unsent and (session := swarm.next_unsent(now)) is not None:
             link = self._links.get(session)
-            if link is not None and link.end is not None:
+            if session.handshake and self.clock.now_us < self._worked_us:
+                self._held.append(session)
+            elif link is not None and link.end is not None:
                 self.write(session, link.end)
-        else:
-            raise RuntimeError(f"{self.name}: the swarm sends without end")
+            turns += 1
+            if turns > _TURNS:
+                raise RuntimeError(f"{self.name}: the swarm sends without end")
         if swarm.has_events:
             return self.swarm_turn()
-        self._arm_swarm()
+        self._arm_swarm(now)
 
-    def _arm_swarm(self) -> None:
-        self.clock.cancel(self._swarm_timer)
+    def _arm_swarm(self, now: int) -> None:
+        timer = self._swarm_timer
+        is_armed = timer is not None and timer.action is not None
         if self.swarm.is_busy:
-            delay_us = _SLICE_MS * MILLISECOND
+            at_us = max(self._worked_us, self.clock.now_us + _SLICE_MS * MILLISECOND)
+            if is_armed and self._is_slicing:
+                return
         else:
-            delay_us = max(1, ticks_diff(self.swarm.next_time(self.now), self.now)) * MILLISECOND
-        self._swarm_timer = self.clock.after(min(delay_us, 10 * SECOND), self._swarm_tick)
+            delay_ms = ticks_diff(self.swarm.next_time(now), now)
+            at_us = self.at_us(min(max(1, delay_ms), 10_000))
+            if is_armed and timer.at_us == at_us:  # type: ignore[union-attr]
+                return
+        self._is_slicing = self.swarm.is_busy
+        self.clock.cancel(timer)
+        self._swarm_timer = self.clock.at(at_us, self._swarm_tick)
 
     def _swarm_tick(self) -> None:
-        self.swarm.tick(self.now)
-        self.swarm.work(self.now)
+        now = self.now
+        swarm = self.swarm
+        swarm.tick(now)
+        before = agreements()
+        swarm.work(now)
+        if spent := (agreements() - before) * self.key_us:
+            self._worked_us = self.occupy(spent)
+            self.clock.at(self._worked_us, self._worked, swarm)
         self.swarm_turn()
+
+    def _worked(self, swarm: Swarm) -> None:
+        """Public-key work is done, and what waits for it may go."""
+        if self.swarm is swarm and self.clock.now_us >= self._worked_us:
+            held, self._held = self._held, []
+            for session in held:
+                session.touch()
+            self.swarm_turn()
 
     def _dial(self, session: Session) -> None:
         link = self._links[session] = _Link(self, session)
@@ -268,8 +297,10 @@ class SwarmMesh(Mesh):
 
     nodes: list[SwarmNode]  # type: ignore[assignment]
 
-    def __init__(self, seed: object, conditions: Conditions = INTERNET, profile: Changes = NONE) -> None:
-        super().__init__(seed, conditions, 0.0, profile)
+    def __init__(
+        self, seed: object, conditions: Conditions = INTERNET, profile: Changes = NONE, key_ms: float = 0.0
+    ) -> None:
+        super().__init__(seed, conditions, key_ms, profile)
         self.tcp = TcpNetwork(self.network, seed)
 
     def _make(self, *arguments: Any, kind: type[SwarmNode] | None = None, **options: Any) -> SwarmNode:

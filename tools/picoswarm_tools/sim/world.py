@@ -15,7 +15,7 @@ from .gateway_node import GatewayNode
 from .mesh import PORT
 from .nat import NatKind
 from .network import Conditions, Lan, Segment
-from .scenario import NodesTable, Scenario, SiteTable, numbers
+from .scenario import NodesTable, Scenario, SiteTable, key_ms, numbers
 from .swarm_node import SwarmMesh, SwarmNode
 
 CONDITIONS = ("latency_ms", "jitter_ms", "loss", "duplicate", "reorder", "reorder_ms", "kbps", "queue_ms")
@@ -79,13 +79,13 @@ class World:
     def _add_group(self, group: NodesTable) -> None:
         starts = self.stream("start", group.name)
         skews = self.stream("skew", group.name)
-        profile = numbers(group)
+        profile, key = numbers(group), key_ms(group)
         self.groups[group.name] = []
         for _ in range(group.count):
             start_us = round((group.from_s + starts.random() * group.within_s) * SECOND)
             skew = skews.randint(-group.skew_ppm, group.skew_ppm)
             kind = GatewayNode if group.role == "gateway" else SwarmNode
-            node = self.add_node(group, group.site, profile, kind=kind, skew_ppm=skew)
+            node = self.add_node(group, group.site, profile, kind=kind, skew_ppm=skew, key_ms=key)
             self.clock.at(start_us, self.restore, node, "start")
 
     def add_node(self, group: NodesTable, site: str, profile: dict[str, int], **more: Any) -> SwarmNode:

@@ -65,6 +65,16 @@ def transaction(raw: bytes) -> Transaction:
     return found
 
 
+def without_witness(raw: bytes) -> bytes:
+    """A transaction as nodes know it that know no witnesses."""
+    r = Reader(raw)
+    if r.take(6)[4:] != b"\0\1":
+        return raw
+    r.items(100_000, 41, lambda: _input(r))
+    r.items(100_000, 9, lambda: (r.take(8), r.text(1_000_000)))
+    return raw[:4] + raw[6 : r.at] + raw[-4:]
+
+
 def block_transactions(raw: bytes) -> list[Transaction]:
     """All of a block, whose Merkle root they must have. Raises Malformed."""
     r = Reader(raw)

@@ -1,7 +1,7 @@
 """The chain of headers, each checked by all the rules that a header alone can be checked by. Pure.
 
 It keeps the newest KEPT blocks of the best chain and the branches that left it there. A branch becomes the chain when it has
-more work; of two with the same work the one that came first stays.
+more work; of two with the same work the one that came first stays. Where blocks are signed, it has to be vouched for too.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from .wire import Malformed
 
 KEPT = 2 * SPAN
 MOST = KEPT + 20_000  # blocks of all branches
+DAY = 144  # blocks: a branch that has less work than our chain had so long ago is not kept
 AHEAD_S = 7200  # a block may be so far in the future
 MEDIAN = 11
 HEADER = 80
@@ -153,6 +154,27 @@ class Chain:
                 break
         return found
 
+    @property
+    def enough(self) -> int:
+        """Work that a branch must have to be kept."""
+        return max(self.network.least_work, self.tip.work - DAY * work(self.tip.steady))
+
+    def is_worth(self, headers: list[bytes], least: int) -> bool:
+        """Whether the last of these headers has work of `least` below it, by proofs that were looked at. Raises
+        Unconnected."""
+        before = self._blocks.get(headers[0][4:36])
+        if before is None:
+            raise Unconnected
+        total = before.work
+        if total >= least:
+            return True
+        for header in headers:
+            bits = unpack_from("<I", header, 72)[0]
+            if int.from_bytes(double_sha256(header), "little") > target(bits):
+                raise Malformed("a header without proof of work")
+            total += work(bits)
+        return total >= least
+
     def add(self, headers: list[bytes], now: int) -> Change:
         """Take headers, each the next of the one before. `now`: unix seconds. Those before a wrong one are taken.
         Raises Unconnected, with none taken."""
@@ -173,15 +195,39 @@ class Chain:
 
     def _take(self, hash32: bytes, header: bytes, before: Block, now: int) -> None:
         """Check a header and keep it."""
-        block = Block(hash32, header, before, before.height + 1, before.work)
-        self._check(block, before, now)
+        block = self.follow(hash32, header, before, now)
         if len(self._blocks) >= MOST:
-            raise Malformed("too many branches", 20)
-        self._steady(block)
+            self._make_room(before)
         self._blocks[hash32] = block
         self.checked += 1
+        if block.work > self.tip.work and not self.network.challenge:
+            self.tip = block
+
+    def _make_room(self, last: Block) -> None:
+        """Forget all branches but the one that this block ends; whoever goes on with another one sends it again."""
+        kept = {each.hash: each for each in self._best.values()}
+        branch: list[Block] = []
+        block: Block | None = last
+        while block is not None and block.hash not in kept:
+            branch.append(block)
+            block = block.before
+        self._blocks = kept
+        if len(kept) + len(branch) >= MOST:
+            raise Malformed("a branch that is too long", 20)
+        kept.update((each.hash, each) for each in branch)
+
+    def vouch(self, block: Block) -> Change:
+        """The signature of this block was checked. Who signed it has taken those below for valid."""
         if block.work > self.tip.work:
             self.tip = block
+        return self._settle(None)
+
+    def follow(self, hash32: bytes, header: bytes, before: Block, now: int) -> Block:
+        """The block of a header that follows another one, checked and not kept. Raises Malformed."""
+        block = Block(hash32, header, before, before.height + 1, before.work)
+        self._check(block, before, now)
+        self._steady(block)
+        return block
 
     def _check(self, block: Block, before: Block, now: int) -> None:
         if block.bits != self.next_bits(before, block.time):

@@ -25,7 +25,7 @@ from .blocks import Transaction
 from .chain import Block, Change
 from .chainstore import ChainStore
 from .follower import Follower
-from .networks import NETWORKS, Network
+from .networks import Network
 from .payments import Payments
 from .peers import Peer, Peers
 from .sends import Sends, Sent
@@ -65,7 +65,7 @@ class BitcoinFamily(Family):
             "subscribe": self.follow,
         }
         self.counts: Counter[str] = Counter(asked=0, submitted=0, refused=0, payments=0)
-        self.network = network or NETWORKS[table.network]
+        self.network = network or table.chosen
         self._table = table
         self._parts: OrderedDict[bytes, tuple[bytes, bytearray]] = OrderedDict()  # by board: digest, what came of it
         self._scripts: dict[str, bytes] = {}
@@ -82,8 +82,8 @@ class BitcoinFamily(Family):
         self.peers = Peers(self._table, self.network, own, self._on_peer, gateway.log.bind(family=self.name))
         await self.peers.book.load(gateway.db)
         self.follower = Follower(chain, store, self.peers)
-        self.follower.on_change, self.follower.on_block = self._on_change, self._on_block
-        self.follower.scripts = lambda: None if self.sends.pending() else set(self._scripts.values())
+        self.follower.on_change, self.follower.fetching.on_block = self._on_change, self._on_block
+        self.follower.fetching.scripts = lambda: None if self.sends.pending() else set(self._scripts.values())
         self.chain = chain
         self._store = store
         self.sends = Sends(self.peers, self._on_sent)
@@ -118,6 +118,7 @@ class BitcoinFamily(Family):
                     "is_outbound": peer.session.is_outbound,
                     "is_encrypted": peer.transport.is_encrypted,
                     "rtt_ms": round(peer.session.rtt_s * 1000, 1) if peer.session.rtt_s else None,
+                    "least_fee": peer.session.fee,
                     "score": round(peer.session.score),
                 }
                 for peer in up
@@ -125,8 +126,9 @@ class BitcoinFamily(Family):
             "addresses": len(self.peers.book),
             "clock_offset_s": round(self.peers.offset_s, 1),
             "reorganisations": self.follower.reorganisations,
-            "blocks": self.follower.blocks,
-            "blocks_spared": self.follower.spared,
+            "weighed": self.follower.weighed,
+            "blocks": self.follower.fetching.count,
+            "blocks_spared": self.follower.fetching.spared,
             "transactions": len(self.sends.all),
             "leases": len(self.leases),
             "counts": {**self.counts, **self.peers.counts, **self.leases.counts},
@@ -149,7 +151,7 @@ class BitcoinFamily(Family):
         tip = self.chain.tip
         if self.sends.pending() or self._scripts:
             for block in change.connected:
-                self.follower.want(block.hash)
+                self.follower.fetching.want(block.hash)
         self._spread(TIP, tip.height.to_bytes(4, "big") + tip.hash)
 
     def _note(self, name: str, task: asyncio.Task) -> None:
@@ -178,7 +180,7 @@ class BitcoinFamily(Family):
         for at in range(height, self.chain.tip.height + 1):
             block = self.chain.at(at)
             if block:
-                self.follower.want(block.hash)
+                self.follower.fetching.want(block.hash)
 
     # Time
 

@@ -6,14 +6,16 @@ chance.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from .blocks import Transaction
 from .wire import Malformed, Reader
 
 LOW_BITS = 19
 RANGE = 784_931
 MASK = (1 << 64) - 1
 MOST_ITEMS = 1_000_000
+RETURN = 0x6A  # OP_RETURN
 
 
 def _turn(value: int, bits: int) -> int:
@@ -51,13 +53,11 @@ def siphash(key: bytes, data: bytes) -> int:
     return v[0] ^ v[1] ^ v[2] ^ v[3]
 
 
-def may_have(block: bytes, data: bytes, scripts: Iterable[bytes]) -> bool:
-    """Whether the filter of a block (by its hash) says that one of the scripts may be in it. Raises Malformed."""
+def _hashes(data: bytes) -> Iterator[int]:
+    """First the count, then the hashes of a filter, in their order. Raises Malformed."""
     r = Reader(data)
     count = r.size(MOST_ITEMS)
-    if not count:
-        return False
-    wanted = {siphash(block[:16], script) * (count * RANGE) >> 64 for script in scripts}
+    yield count
     coded = r.take(r.left)
     bits = f"{int.from_bytes(coded, 'big'):0{8 * len(coded)}b}" if coded else ""
     value = at = 0
@@ -67,7 +67,33 @@ def may_have(block: bytes, data: bytes, scripts: Iterable[bytes]) -> bool:
         if end < 0 or len(low) < LOW_BITS:
             raise Malformed("a filter that ends too early")
         value += end - at << LOW_BITS | int(low, 2)
-        if value in wanted:
-            return True
+        yield value
         at = end + 1 + LOW_BITS
-    return False
+
+
+def _wanted(block: bytes, count: int, scripts: Iterable[bytes]) -> set[int]:
+    return {siphash(block[:16], script) * (count * RANGE) >> 64 for script in scripts}
+
+
+def may_have(block: bytes, data: bytes, scripts: Iterable[bytes]) -> bool:
+    """Whether the filter of a block (by its hash) says that one of the scripts may be in it. Raises Malformed."""
+    hashes = _hashes(data)
+    count = next(hashes)
+    wanted = _wanted(block, count, scripts)
+    return any(value in wanted for value in hashes)
+
+
+def has_all(block: bytes, data: bytes, scripts: Iterable[bytes]) -> bool:
+    """Whether the filter of a block has each of the scripts, as it must where they are in the block."""
+    try:
+        hashes = _hashes(data)
+        count = next(hashes)
+        return _wanted(block, count, scripts).issubset(hashes)
+    except Malformed:
+        return False
+
+
+def filtered(transactions: Iterable[Transaction]) -> set[bytes]:
+    """The scripts of a block's outputs that its filter must have: not the empty ones, nor those that nobody can spend."""
+    scripts = {script for each in transactions for _, script in each.outputs}
+    return {script for script in scripts if script and script[0] != RETURN}

@@ -1,4 +1,9 @@
-"""Following the chain: headers from all peers, blocks from one that has them, each in its turn."""
+"""Following the chain: headers from all peers, the signatures of blocks where the network has them (signet), and the disk.
+
+A chain with too little work is weighed before it is kept (weighing.py), for LEADS peers at a time. Where blocks are signed,
+the newest one that a peer has is asked of that peer, and the chain goes on to it once its signature was checked: so no more
+than a block for each message of headers is fetched, and a peer whose block has no signature is left.
+"""
 
 from __future__ import annotations
 
@@ -11,36 +16,32 @@ from typing import Any
 from .blocks import Transaction, block_transactions
 from .chain import Block, Chain, Change, Unconnected
 from .chainstore import ChainStore
-from .filters import may_have
-from .messages import BLOCK, FILTERS, WITNESS, WITNESS_FLAG, encode_headers
+from .fetching import Fetching, serves_blocks
+from .messages import BLOCK, WITNESS_FLAG, encode_headers
 from .networks import double_sha256
 from .peers import Peer, Peers
+from .signet import is_signed
+from .weighing import Weighing
 from .wire import MOST_HEADERS, Malformed
 
 POLL_S = 60.0  # so often one of the peers is asked for headers, whatever was announced
-UNDER_WAY = 4  # blocks that are asked for at a time
-TRIES = 20
-WAITING = 4096  # blocks that wait to be asked for
-
-OnBlock = Callable[[Block, list[Transaction]], None]
+LEADS = 2  # peers whose chains are weighed at a time
+LEAD_S = 1800.0  # that one of them may take
 
 
 class Follower:
-    """The chain, kept up with the peers. `on_change(change)`: the best chain is another, and on the disk; `on_block(block,
-    transactions)`: a block that `want` had asked for. `scripts()`: all that blocks are looked at for; None: whole blocks are
-    wanted. `spared`: blocks that a filter spared us."""
+    """The chain, kept up with the peers. `on_change(change)`: the best chain is another, and on the disk."""
 
     def __init__(self, chain: Chain, store: ChainStore, peers: Peers) -> None:
         self.chain = chain
+        self.fetching = Fetching(chain, peers)
         self.on_change: Callable[[Change], None] = lambda change: None
-        self.on_block: OnBlock = lambda block, transactions: None
-        self.scripts: Callable[[], set[bytes] | None] = lambda: None
-        self.reorganisations = self.blocks = self.spared = 0
+        self.reorganisations = 0
         self._store = store
         self._peers = peers
         self._changes: asyncio.Queue[Change] = asyncio.Queue()
-        self._wanted: dict[bytes, int] = {}  # tries, by block
-        self._asked: dict[bytes, Peer] = {}
+        self._weighings: dict[Peer, Weighing] = {}
+        self._unsigned: dict[Peer, bytes] = {}  # the block that each was asked for, for its signature
         self._polled = time.monotonic()
 
     @property
@@ -48,6 +49,11 @@ class Follower:
         """Whether no peer that is there says that it has more."""
         up = self._peers.up()
         return bool(up) and self.chain.tip.height >= max(peer.height for peer in up)
+
+    @property
+    def weighed(self) -> int:
+        """The height up to which a chain was weighed that is not kept yet; 0: none is."""
+        return max((each.height for each in self._weighings.values()), default=0)
 
     def on_peer(self, peer: Peer, kind: str, value: Any) -> None:
         """What a session tells; see session.py."""
@@ -64,9 +70,17 @@ class Follower:
         elif kind == "block":
             self._on_block(peer, value)
         elif kind == "filter":
-            self._on_filter(*value)
-        elif kind in ("missing", "down"):
-            self._give_back(peer, None if kind == "down" else {hash32 for _, hash32 in value})
+            self.fetching.on_filter(peer, *value)
+        elif kind == "missing":
+            hashes = {hash32 for _, hash32 in value}
+            if self._unsigned.get(peer) in hashes:
+                del self._unsigned[peer]
+            self.fetching.give_back(peer, hashes)
+        elif kind == "down":
+            if self._weighings.pop(peer, None):
+                self._polled = float("-inf")  # another one is asked
+            self._unsigned.pop(peer, None)
+            self.fetching.give_back(peer, None)
 
     def tick(self) -> None:
         """Once a second."""
@@ -74,9 +88,12 @@ class Follower:
         up = self._peers.up()
         if now - self._polled > POLL_S and up:
             self._polled = now
-            peer = random.choice(up)
+            peer = random.choice([each for each in up if each not in self._weighings] or up)
             self._peers.guarded(peer, lambda: peer.session.ask_headers(self.chain.locator(), now))
-        self._ask_blocks(now)
+        for peer, weighing in list(self._weighings.items()):
+            if now - weighing.began > LEAD_S:
+                self._peers.leave(peer, "it tells its chain too slowly")
+        self.fetching.tick(now)
 
     async def run(self) -> None:
         """Save changes, in their order, and then tell of them."""
@@ -89,96 +106,85 @@ class Follower:
 
     def _on_headers(self, peer: Peer, headers: list[bytes], was_asked: bool) -> None:
         session = peer.session
-        now = time.monotonic()
-        if not headers:
-            return
+        now, wall = time.monotonic(), int(time.time() + self._peers.offset_s)
+        if not headers or (peer in self._weighings and not was_asked):
+            return  # what is announced while a chain is weighed comes with it
         try:
-            change = self.chain.add(headers, int(time.time() + self._peers.offset_s))
+            ready = self._worth_keeping(peer, headers, was_asked, now, wall)
+            change = self.chain.add(ready, wall)
         except Unconnected:
+            self._weighings.pop(peer, None)
             if was_asked:
                 session.blame(20, "headers that hang in the air", now)
             elif session.waits_for("headers"):
                 session.blame(5, "headers that hang in the air", now)
             session.ask_headers(self.chain.locator(), now)
             return
+        except Malformed:
+            self._weighings.pop(peer, None)
+            raise
+        self._note(change)
+        if change.trouble:
+            raise change.trouble
+        last = self.chain.find(double_sha256(ready[-1])) if ready else None
+        if last is not None:
+            peer.best, peer.height = last.hash, max(peer.height, last.height)
+            if self.chain.network.challenge and last.work > self.chain.tip.work:
+                self._ask_signature(peer, last, now)
+                return
+        if peer in self._weighings:
+            session.ask_headers(self._weighings[peer].locator, now)
+        elif last is not None and len(headers) == MOST_HEADERS:
+            session.ask_headers([last.hash, *self.chain.locator()], now)
+
+    def _note(self, change: Change) -> None:
         if change.connected:
             self.reorganisations += bool(change.lost)
             self._changes.put_nowait(change)
-        if change.trouble:
-            raise change.trouble
-        last = self.chain.find(double_sha256(headers[-1]))
-        if last is not None:
-            peer.best, peer.height = last.hash, max(peer.height, last.height)
-            if len(headers) == MOST_HEADERS:
-                session.ask_headers([last.hash, *self.chain.locator()], now)
 
-    # Blocks
+    def _worth_keeping(self, peer: Peer, headers: list[bytes], was_asked: bool, now: float, wall: int) -> list[bytes]:
+        """Those of a message that the chain may have. Raises Unconnected, and Malformed."""
+        weighing = self._weighings.get(peer)
+        is_whole = len(headers) < MOST_HEADERS  # the peer has no more
+        if weighing is None:
+            if self.chain.is_worth(headers, self.chain.enough):
+                return headers
+            if not was_asked:
+                peer.session.blame(10, "headers with too little work", now)
+            start = self.chain.find(headers[0][4:36])
+            if is_whole or len(self._weighings) >= LEADS or start is None:
+                return []
+            weighing = self._weighings[peer] = Weighing(self.chain, start, now, wall)
+        had_enough = weighing.is_enough
+        ready = weighing.take(headers, wall)
+        if weighing.is_done:
+            self._weighings.clear()  # others weigh the same chain, or a lesser one
+        elif is_whole and had_enough == weighing.is_enough:
+            del self._weighings[peer]
+        return ready
 
-    def want(self, hash32: bytes) -> None:
-        """A block is to be fetched, and `on_block` told of it."""
-        if len(self._wanted) < WAITING:
-            self._wanted.setdefault(hash32, 0)
+    # Signatures
 
-    def _ask_blocks(self, now: float) -> None:
-        for hash32 in list(self._wanted):
-            if len(self._asked) >= UNDER_WAY:
-                break
-            block = self.chain.find(hash32)
-            if hash32 in self._asked:
-                continue
-            if block is None or not self.chain.is_best(hash32) or self._wanted[hash32] > TRIES:
-                del self._wanted[hash32]
-                continue
-            able = [peer for peer in self._peers.up() if peer.height >= block.height and self._serves_blocks(peer)]
-            able = [peer for peer in able if hash32 not in peer.kept.setdefault("lacks", {})] or able
-            if not able:
-                continue
-            filtering = [peer for peer in able if peer.is_permanent and serves_filters(peer)]
-            if filtering and self.scripts() and not self._wanted[hash32]:
-                peer = random.choice(filtering)
-                self._asked[hash32] = peer
-                self._wanted[hash32] += 1
-                self._peers.guarded(peer, lambda peer=peer, b=block: peer.session.ask_filter(b.height, b.hash, now))
-                continue
-            peer = random.choice(able)
-            self._asked[hash32] = peer
-            self._wanted[hash32] += 1
-            self._peers.guarded(peer, lambda peer=peer, h=hash32: peer.session.ask([(BLOCK | WITNESS_FLAG, h)], now))
+    def _ask_signature(self, peer: Peer, block: Block, now: float) -> None:
+        if peer not in self._unsigned and serves_blocks(peer):
+            self._unsigned[peer] = block.hash
+            peer.session.ask([(BLOCK | WITNESS_FLAG, block.hash)], now)
 
-    @staticmethod
-    def _serves_blocks(peer: Peer) -> bool:
-        return bool(peer.session.version and peer.session.version.services & WITNESS)
+    def _on_signature(self, peer: Peer, block: Block | None, transactions: list[Transaction], now: float) -> None:
+        """The block came that a peer had been asked for. Raises Malformed where it is not signed."""
+        del self._unsigned[peer]
+        if block is not None:
+            if not is_signed(block.header, transactions, self.chain.network.challenge):
+                raise Malformed("a block without its signature")
+            self._note(self.chain.vouch(block))
+        weighing = self._weighings.get(peer)
+        peer.session.ask_headers(weighing.locator if weighing else self.chain.locator(), now)
 
     def _on_block(self, peer: Peer, raw: bytes) -> None:
         hash32 = double_sha256(raw[:80])
         if not peer.session.answered(hash32.hex()):
             raise Malformed("a block that nobody asked for", 20)
-        self._asked.pop(hash32, None)
-        block = self.chain.find(hash32)
-        if block is None:
-            return
         transactions = block_transactions(raw)
-        self._wanted.pop(hash32, None)
-        self.blocks += 1
-        self.on_block(block, transactions)
-
-    def _on_filter(self, hash32: bytes, data: bytes) -> None:
-        """The filter of a block, of a peer that the user named: others could hide payments by it."""
-        if self._asked.pop(hash32, None) is None:
-            return
-        scripts = self.scripts()
-        if scripts is not None and not may_have(hash32, data, scripts):
-            self.spared += 1
-            self._wanted.pop(hash32, None)
-
-    def _give_back(self, peer: Peer, hashes: set[bytes] | None) -> None:
-        """A peer has some blocks not, or is gone: others are asked."""
-        for hash32, asked in list(self._asked.items()):
-            if asked is peer and (hashes is None or hash32 in hashes):
-                del self._asked[hash32]
-                peer.kept.setdefault("lacks", {})[hash32] = True
-
-
-def serves_filters(peer: Peer) -> bool:
-    """Whether a peer has filters of blocks (BIP157)."""
-    return bool(peer.session.version and peer.session.version.services & FILTERS)
+        if self._unsigned.get(peer) == hash32:
+            self._on_signature(peer, self.chain.find(hash32), transactions, time.monotonic())
+        self.fetching.receive(hash32, transactions)

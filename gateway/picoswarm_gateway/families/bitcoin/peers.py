@@ -95,10 +95,10 @@ class Peers:
         self._tasks: set[asyncio.Task] = set()
         self._dialing: set[tuple[bytes, int]] = set()
         self._old: dict[tuple[bytes, int], None] = {}  # that have no second transport
-        self._failures = 0
+        self._failures, self._failed_at = 0, 0.0
         self._offsets: list[float] = []
         self._server: asyncio.Server | None = None
-        self._began = self._ticked = time.monotonic()
+        self._asked_seeds = self._ticked = time.monotonic()
 
     async def listen(self) -> None:
         """Take peers, where the table has a port for them (`listen` -1 in a test: any). Raises OSError."""
@@ -184,18 +184,17 @@ class Peers:
                 self._begin(self._keep(address))
         if self._table.only_peers:
             return
-        outbound = [peer for peer in self.all if peer.session.is_outbound]
-        wanted = self._table.outbound - len(outbound) - (len(self._dialing) - len(self._permanent))
-        if wanted <= 0 or (self._failures >= MANY_FAILURES and now - self._failed_at < CALM_S):
+        is_lost = not self.up() and (not len(self.book) or self._failures >= MANY_FAILURES)  # nobody known is there
+        if self._table.dns_seeds and is_lost and now - self._asked_seeds > SEED_AFTER_S:
+            self._asked_seeds = now + CALM_S
+            self._begin(self._ask_seeds())
+        chosen = len(self._dialing) - len(self._permanent)  # peers of our choice, connected or being dialed
+        if chosen >= self._table.outbound or (self._failures >= MANY_FAILURES and now - self._failed_at < CALM_S):
             return
-        groups = {group_of(peer.session.address) for peer in outbound}
-        address = self.book.pick(groups, self._dialing | {(a.session.address.ip, a.session.address.port) for a in outbound})
+        address = self.book.pick({group_of(Address(*key)) for key in self._dialing}, self._dialing)
         if address:
             self._dialing.add((address.ip, address.port))
             self._begin(self._try_once(address))
-        elif self._table.dns_seeds and now - self._began > SEED_AFTER_S and not len(self.book):
-            self._began = now + CALM_S
-            self._begin(self._ask_seeds())
 
     async def _keep(self, address: Address) -> None:
         """Dial a permanent peer for ever."""
@@ -207,9 +206,7 @@ class Peers:
     async def _try_once(self, address: Address) -> None:
         self.book.tried(address)
         try:
-            if await self._dial(address, False):
-                self._failures = 0
-            else:
+            if not await self._dial(address, False):
                 self.book.failed(address)
                 self._failures += 1
                 self._failed_at = time.monotonic()
@@ -327,6 +324,7 @@ class Peers:
             self._offsets = [*self._offsets[-SAMPLES + 1 :], session.offset_s]
             if session.is_outbound:
                 self.book.good(session.address)
+                self._failures = 0
             assert session.version
             peer.height = session.version.height
         elif kind == "addresses":

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .blocks import AMBIGUOUS, Transaction, branch, transaction
+from .blocks import AMBIGUOUS, Transaction, branch, transaction, without_witness
 from .chain import Block, Change
 from .messages import TX, WITNESS_FLAG, WTX, encode_inventory
 from .peers import Peer, Peers
@@ -26,6 +26,7 @@ MOST = 1000  # transactions
 PROBE_S = 5.0  # between two times that a peer is asked whether it has one
 PROBES = 12
 AGAIN_S = 600.0  # it is announced again, while no block has it
+SETTLE_S = 2.0  # after a handshake; btcd passes over what is announced in the first moment
 BURIED = 100  # blocks over the one that has it: then it is forgotten
 GIVEN_UP = 4032  # blocks without it
 
@@ -41,7 +42,7 @@ class Sent:
     taken: set[str] = field(default_factory=set)  # names of peers
     seen: set[str] = field(default_factory=set)
     probes: dict[str, tuple[int, float]] = field(default_factory=dict)  # how often, and when last, by peer
-    announced: float = float("-inf")
+    announced: dict[str, float] = field(default_factory=dict)  # when last, by peer
     proof: tuple[Block, int, list[bytes]] | None = None
 
     @property
@@ -98,8 +99,10 @@ class Sends:
     def on_peer(self, peer: Peer, kind: str, value: Any) -> None:
         """What a session tells; see session.py."""
         if kind == "up":
+            peer.kept["settled"] = time.monotonic() + SETTLE_S
+        elif kind == "down":
             for sent in self.all.values():
-                self._announce(peer, sent)
+                sent.announced.pop(peer.name, None)
         elif kind == "inventory":
             for what, hash32 in value:
                 if what in (TX, WTX) and hash32 in self._by_hash:
@@ -135,7 +138,8 @@ class Sends:
             if sent is None:
                 missing.append((what, hash32))
                 continue
-            peer.session.send("tx", sent.transaction.raw)
+            is_whole = what == WTX or what & WITNESS_FLAG  # who asks by the old kind does not know witnesses (BIP144)
+            peer.session.send("tx", sent.transaction.raw if is_whole else without_witness(sent.transaction.raw))
             sent.probes[peer.name] = (0, time.monotonic())
             if peer.name not in sent.taken:
                 sent.taken.add(peer.name)
@@ -149,11 +153,11 @@ class Sends:
         for sent in self.all.values():
             if sent.proof:
                 continue
-            is_due = now - sent.announced > AGAIN_S and self._peers.up()
-            if is_due:
-                sent.announced = now
             for peer in self._peers.up():
-                if is_due:
+                if now < peer.kept.get("settled", 0.0):
+                    continue
+                if now - sent.announced.get(peer.name, float("-inf")) > AGAIN_S:
+                    sent.announced[peer.name] = now
                     self._peers.guarded(peer, lambda peer=peer, sent=sent: self._announce(peer, sent))
                 tries, at = sent.probes.get(peer.name, (PROBES, now))
                 if peer.name not in sent.seen and tries < PROBES and now - at > PROBE_S:
@@ -181,7 +185,8 @@ class Sends:
         gone = []
         for txid, sent in self.all.items():
             if sent.proof and sent.proof[0].hash in lost:
-                sent.proof, sent.announced = None, float("-inf")
+                sent.proof = None
+                sent.announced.clear()
                 self._on_news(sent)
             since = sent.proof[0].height + BURIED if sent.proof else sent.height + GIVEN_UP
             if height > since:

@@ -48,7 +48,7 @@ class Own:
 
     height: Callable[[], int]
     wall: Callable[[], float]
-    services: int = 0
+    services: int = m.WITNESS  # without it btcd asks for transactions without their witnesses
     nonces: list[int] = field(default_factory=list)
     is_relay: bool = True
 

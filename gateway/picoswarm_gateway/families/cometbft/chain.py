@@ -112,6 +112,20 @@ class Chain:
         await self._count(header, commit, validators, None)
         await self._take(LightBlock(header, raw, commit, validators))
 
+    async def resume(self, raw: bytes, commit: bytes, validators: Validators, after: Validators) -> None:
+        """Go on from a block of an earlier run, with the validators of the next one. Raises NotVerified."""
+        header = self._read(raw)
+        self._check_age(header)
+        if self.remember(validators) != header.validators_hash or self.remember(after) != header.next_validators_hash:
+            raise NotVerified("the validators that were kept are others")
+        await self._count(header, commit, validators, None)
+        await self._take(LightBlock(header, raw, commit, validators))
+
+    @property
+    def next_validators(self) -> Validators:
+        """Those after the newest verified header."""
+        return self._next or []
+
     async def validators(self, digest: bytes, height: int) -> Validators:
         """Those with this hash. Raises NotVerified, and what `ask` raises."""
         if digest not in self._sets:
@@ -158,7 +172,10 @@ class Chain:
             raise NotVerified("it is older than what is verified")
         if header.height > tip.height and header.seconds < tip.seconds:
             raise NotVerified("its time is before that of an earlier block")
-        if tip.seconds + self._trusted_s < self._clock():
+        self._check_age(tip)
+
+    def _check_age(self, header: Header) -> None:
+        if header.seconds + self._trusted_s < self._clock():
             raise NotNow("what is trusted is too old: name a newer block in trusted_height and trusted_hash")
 
     def _trusted_for(self, header: Header) -> Validators | None:

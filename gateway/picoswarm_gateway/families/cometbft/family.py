@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from picoswarm.commits import merkle, read_header
+from picoswarm.proofs import is_known, keys_of, root
 
 from .. import Family, Refused
 from ..leases import Leases
@@ -27,7 +28,7 @@ from .follower import UNKNOWN, Follower
 from .messages import MEMPOOL
 from .peer import Peer
 from .proto import Malformed
-from .rpc import NotFound, Rpc, RpcError, TxResult
+from .rpc import NotFound, Queried, Rpc, RpcError, TxResult
 from .switch import Switch
 from .table import CometTable
 
@@ -53,7 +54,7 @@ class CometFamily(Family):
     def __init__(self, table: CometTable) -> None:
         super().__init__()
         self.always = list(table.peers)
-        self.wanted = max(0, table.connections - len(table.peers))
+        self.wanted = max(int(table.seed), table.connections - len(table.peers))
         self.verbs = {
             "submit": self.submit,
             "result": self._tell_result,
@@ -78,9 +79,9 @@ class CometFamily(Family):
         key = Ed25519PrivateKey.from_private_bytes(secret)
         self._switch = Switch(self._table, key, log, lambda: self.chain.height)
         self.leases = Leases(gateway.node.request, BOARD_MESSAGES, BOARD_FILTERS, lambda pattern: None)
-        await self._follower.start(self._switch)
+        await self._follower.start(self._switch, gateway.db)
         self._nodes = Nodes(gateway.db, self.name, self._table.chain)
-        self._switch.take_saved(await self._nodes.load())
+        self._switch.book.load(await self._nodes.load())
         await self._switch.start()
         self._loops = [
             gateway.loops.begin("cometbft: addresses", self._keep_nodes),
@@ -94,7 +95,8 @@ class CometFamily(Family):
         await self._gateway.loops.end(self._loops)
         self._switch.stop()
         await self.leases.stop()
-        await self._nodes.save(self._switch.saved())
+        await self._nodes.save(self._switch.book.saved())
+        await self._follower.keep()
         if self._rpc:
             await self._rpc.close()
 
@@ -129,6 +131,9 @@ class CometFamily(Family):
             **self.counts,
             **self._follower.counts,
             **self._switch.counts,
+            **self._switch.pex.counts,
+            "known": len(self._switch.book),
+            "tried": self._switch.book.tried,
         }
 
     def _condition(self, trouble: str) -> str:
@@ -147,7 +152,8 @@ class CometFamily(Family):
     async def _keep_nodes(self) -> None:
         while True:
             await asyncio.sleep(KEEP_S)
-            await self._nodes.save(self._switch.saved())
+            await self._nodes.save(self._switch.book.saved())
+            await self._follower.keep()
 
     async def _keep_leases(self) -> None:
         while True:
@@ -258,18 +264,34 @@ class CometFamily(Family):
             self._follower.watched[digest] = told
         return told
 
+    async def _is_proven(self, told: Queried, keys: tuple[bytes, ...]) -> bool:
+        """Whether the next header has the state to which the proof leads, or nobody here can tell."""
+        end = asyncio.get_running_loop().time() + COMMITTED_S
+        while self.chain.height <= told.height and (left := end - asyncio.get_running_loop().time()) > 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._verified.wait(), min(LOOK_S, left))
+        after = self.chain.blocks.get(told.height + 1)
+        if after is None or not is_known(told.proof):
+            return True
+        return root(told.proof, keys, told.value) == after.header.app_hash
+
     async def _query(self, _board: bytes, what: bytes) -> bytes:
-        """`length 1 | path | data` -> `height 8 | code 4 | length 2 | value | proof operations`."""
+        """`length 1 | path | data` -> `height 8 | code 4 | length 2 | value | proof operations`. A proof comes once the
+        header that it leads to is verified."""
         if self._rpc is None:
             raise Refused("this gateway has no RPC to ask")
         size = what[0] if what else 0
         try:
-            told = await self._rpc.query(what[1 : 1 + size].decode(), what[1 + size :])
+            path, data = what[1 : 1 + size].decode(), what[1 + size :]
+            told = await self._rpc.query(path, data)
         except UnicodeDecodeError:
             raise Refused("the path is no text") from None
         except RpcError as error:
             raise Refused(str(error)[:64]) from None
         if len(told.value) > VALUE_MAX:
             raise Refused("the value is too long for a board")
+        if told.proof and not await self._is_proven(told, keys_of(path, data)):
+            self.trouble = f"the RPC tells a state after block {told.height} that its chain does not have"
+            raise Refused("its proof does not fit the chain")
         head = told.height.to_bytes(8, "big") + told.code.to_bytes(4, "big") + len(told.value).to_bytes(2, "big")
         return head + told.value + told.proof

@@ -13,10 +13,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from picoswarm.commits import validators_hash
 
 from . import messages
 from .chain import Chain, LightBlock, NotNow, NotVerified, TooFar
+from .kept import Kept
 from .messages import BLOCKSYNC, STATE, Block
 from .peer import Peer
 from .proto import Malformed
@@ -24,10 +27,14 @@ from .rpc import Rpc, RpcError, TxResult, Validators, validators_of
 from .switch import Switch
 from .table import CometTable
 
+if TYPE_CHECKING:
+    from ...state import State
+
 AGAIN_S = 0.5  # after a failure
 STATUS_S = 10.0  # between questions for heights
 PEX_TURNS = 3  # of these, until one peer is asked for addresses
-BLOCK_S = 5.0
+BLOCK_S = 5.0  # after which a peer is at fault that sent fewer than
+SLOWEST = 7680  # bytes of blocks in each of them
 NEAR = 20  # blocks that are verified one by one; a longer way is shortened
 WATCHED = 1000  # transactions that are waited for
 UNKNOWN = 0xFFFFFFFF  # the code of a transaction where no RPC tells it
@@ -37,6 +44,7 @@ class Follower:
     """See the module. `on_verified` is called with each new LightBlock."""
 
     def __init__(self, table: CometTable, rpc: Rpc | None, log: Any, on_verified: Callable[[LightBlock], None]) -> None:
+        self._kept: Kept | None = None
         self.chain = Chain(table.chain, table.trusted_days, self._ask_validators)
         self.counts: Counter[str] = Counter(blocks=0, committed=0)
         self.trouble = ""
@@ -47,15 +55,31 @@ class Follower:
         self._on_verified = on_verified
         self._waiting: dict[tuple[str, int], asyncio.Future[Block]] = {}  # blocks that were asked for, of whom
 
-    async def start(self, switch: Switch) -> None:
-        """Take up what is trusted. Raises OSError, ValueError and KeyError for a genesis file that cannot be read."""
+    async def start(self, switch: Switch, db: State) -> None:
+        """Take up what is trusted: what was verified in an earlier run, or what the configuration names. Raises OSError,
+        ValueError and KeyError for a genesis file that cannot be read."""
         self._switch = switch
         switch.on_block = self._on_block
         switch.on_no_block = self._on_no_block
         switch.is_asked = lambda peer: any(each == peer.id for each, _ in self._waiting)
         if self._table.genesis:
             text = await asyncio.to_thread(Path(self._table.genesis).expanduser().read_text)
-            self.chain.trust_validators(validators_of(json.loads(text)["validators"]))
+            validators = validators_of(json.loads(text)["validators"])
+            self.chain.trust_validators(validators)
+            root = validators_hash(validators)
+        else:
+            root = bytes.fromhex(self._table.trusted_hash)
+        self._kept = Kept(db, root)
+        try:
+            if await self._kept.load(self.chain):
+                self._log.info("goes on from what was verified before", height=self.chain.height)
+        except (NotVerified, Malformed) as error:
+            self._log.warning("what was verified before is not taken", why=str(error))
+
+    async def keep(self) -> None:
+        """Write the newest verified block to the disk."""
+        if self._kept:
+            await self._kept.save(self.chain)
 
     def watch(self, digest: bytes) -> None:
         """Notice in which block a transaction with this hash is."""
@@ -82,7 +106,7 @@ class Follower:
             turn += 1
             self._switch.send(BLOCKSYNC, messages.STATUS_REQUEST)
             if turn % PEX_TURNS == 0:
-                self._switch.ask_for_addresses()
+                self._switch.keep()
 
     async def _ask_validators(self, height: int) -> Validators:
         if self._rpc is None:
@@ -130,6 +154,7 @@ class Follower:
                 self._switch.ban(best, f"block {target}: {error}")
                 raise
         best.failures = 0
+        self._switch.was_useful(best)
         self._tell(block)
         return True
 
@@ -150,11 +175,17 @@ class Follower:
         waiting = asyncio.get_running_loop().create_future()
         self._waiting[peer.id, height] = waiting
         try:
-            async with asyncio.timeout(BLOCK_S):
-                return await waiting
+            while True:
+                before = peer.bytes_of_blocks
+                try:
+                    return await asyncio.wait_for(asyncio.shield(waiting), BLOCK_S)
+                except TimeoutError:
+                    if waiting.done() or peer.is_over or peer.bytes_of_blocks - before < BLOCK_S * SLOWEST:
+                        raise
         except TimeoutError as error:
             raise TimeoutError(str(error) or f"{peer.id} did not send block {height}") from None
         finally:
+            waiting.cancel()
             self._waiting.pop((peer.id, height), None)
 
     def _tell(self, block: LightBlock) -> None:

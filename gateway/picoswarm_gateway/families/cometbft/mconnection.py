@@ -19,6 +19,27 @@ PING_S = 60.0
 PONG_S = 45.0
 DECAY_S = 2.0  # after which what was sent counts for a fifth less
 QUEUE = 1 << 20  # bytes that wait in a channel
+RATE = 512_000  # bytes a second, each way
+BURST_S = 0.1  # worth of them at once
+
+
+class Rate:
+    """How much may pass: `rate` bytes a second, and what a tenth of a second brings at once."""
+
+    def __init__(self, rate: int, now: float) -> None:
+        self._rate = rate
+        self._left = rate * BURST_S
+        self._at = now
+
+    def spend(self, size: int) -> None:
+        """So many bytes have passed; they may be more than there was room for, which the next ones wait for."""
+        self._left -= size
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next byte may pass; 0: now."""
+        self._left = min(self._rate * BURST_S, self._left + max(0.0, now - self._at) * self._rate)
+        self._at = now
+        return -self._left / self._rate if self._left <= -1 else 0.0  # a part of a byte is none
 
 
 @dataclass
@@ -39,7 +60,9 @@ class Channel:
 class MConnection:
     """One side. Times are seconds of a clock that does not jump."""
 
-    def __init__(self, channels: list[Channel], now: float) -> None:
+    def __init__(self, channels: list[Channel], now: float, rate: int = RATE) -> None:
+        self.sending = Rate(rate, now)
+        self.receiving = Rate(rate, now)  # whoever reads from the line waits as it says
         self.channels = {channel.id: channel for channel in channels}
         self._waiting = bytearray()
         self._pongs = False
@@ -61,13 +84,13 @@ class MConnection:
         """Something waits to be sent."""
         return self._pongs or any(channel.waiting for channel in self.channels.values())
 
-    def to_send(self, most: int = 10) -> bytes:
-        """The next packets, at most so many, for SecretConnection."""
+    def to_send(self, now: float, most: int = 10) -> bytes:
+        """The next packets, at most so many, for SecretConnection; of messages none before `sending` allows it."""
         out = bytearray()
         if self._pongs:  # many pings, one answer
             self._pongs = False
             out += message(blob(PONG, b"", True))
-        for _ in range(most):
+        for _ in range(0 if self.sending.wait(now) else most):
             ready = [channel for channel in self.channels.values() if channel.waiting]
             if not ready:
                 break
@@ -75,6 +98,7 @@ class MConnection:
             packet = self._next_part(channel)
             channel.sent += len(packet)
             out += packet
+        self.sending.spend(len(out))
         return bytes(out)
 
     def _next_part(self, channel: Channel) -> bytes:
@@ -91,6 +115,7 @@ class MConnection:
 
     def receive(self, data: bytes) -> list[tuple[int, bytes]]:
         """(channel, message) of each message that is complete now. Raises Refused."""
+        self.receiving.spend(len(data))
         self._waiting += data
         found = []
         while self._waiting:

@@ -11,7 +11,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ..strangers import rest
-from .mconnection import Channel, MConnection
+from .mconnection import RATE, Channel, MConnection
 from .messages import BLOCKSYNC, INFO_MAX, MEMPOOL, PEX, STATE, NodeInfo
 from .proto import Malformed, message, uvarint
 from .secret import Refused, SecretConnection, node_id
@@ -35,22 +35,33 @@ class Peer:
     """A node that has proven its id. `run` lives as long as the connection."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, info: NodeInfo, is_outbound: bool, spoken: Any
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        info: NodeInfo,
+        is_outbound: bool,
+        spoken: Any,
+        rate: int = RATE,
     ) -> None:
-        """`spoken`: (the SecretConnection, what it held already)."""
+        """`spoken`: (the SecretConnection, what it held already). `rate`: bytes a second, each way."""
         self.info = info
         self.is_outbound = is_outbound
         self.height = 0  # that it told of
         self.base = 0
         self.trouble = ""  # why it ended
-        self.asked_pex = False
+        self.since = time.monotonic()
+        self.asked_pex = False  # for addresses, without an answer so far
+        self.pex_requests = 0  # of its own
+        self.pex_at = 0.0  # when it asked last
+        self.useful = 0  # blocks of its that were verified
         self.failures = 0  # to send a block that it was asked for, one after another
         self.paused_until = 0.0  # time.monotonic(); until then it is not asked for blocks
         self._reader = reader
         self._writer = writer
         self._secret, self._early = spoken
-        self.mux = MConnection([Channel(each, *MESSAGES[each]) for each in MESSAGES], time.monotonic())
+        self.mux = MConnection([Channel(each, *MESSAGES[each]) for each in MESSAGES], time.monotonic(), rate)
         self._arrived = asyncio.Event()
+        self._is_last = False  # nothing comes after what waits to be sent
 
     @property
     def id(self) -> str:
@@ -85,6 +96,17 @@ class Peer:
         self._writer.transport.abort()
         self._arrived.set()
 
+    def finish(self, why: str) -> None:
+        """End the connection once what waits is sent."""
+        self.trouble = self.trouble or why
+        self._is_last = True
+        self._arrived.set()
+
+    @property
+    def bytes_of_blocks(self) -> int:
+        """That it has sent so far."""
+        return self.mux.channels[BLOCKSYNC].bytes_in
+
     def ask_block(self, text: bytes) -> bool:
         """Send a request for a block; from now on it may send long messages."""
         self.mux.channels[BLOCKSYNC].longest = BLOCK_MAX
@@ -102,7 +124,9 @@ class Peer:
                     break
                 began = time.perf_counter()
                 self._take(self._secret.receive(data), on_message)
-                await rest(began, len(data))
+                await rest(began)
+                if pause := self.mux.receiving.wait(time.monotonic()):
+                    await asyncio.sleep(pause)
         except (Refused, Malformed, OSError) as error:
             self.trouble = self.trouble or str(error)
         finally:
@@ -123,17 +147,22 @@ class Peer:
     async def _send(self) -> None:
         with suppress(OSError):
             while not self._writer.is_closing():
+                now = time.monotonic()
                 try:
-                    beat = self.mux.tick(time.monotonic())
+                    beat = self.mux.tick(now)
                 except Refused as error:
                     return self.close(str(error))
-                self._write(beat + self.mux.to_send())
+                self._write(beat + self.mux.to_send(now))
                 try:
                     async with asyncio.timeout(UNREAD_S):
                         await self._writer.drain()
                 except TimeoutError:
                     return self.close("it does not read")
-                if not self.mux.has_more:
+                if self.mux.has_more:
+                    await asyncio.sleep(min(1.0, self.mux.sending.wait(time.monotonic())))
+                elif self._is_last:
+                    return self._writer.close()
+                else:
                     self._arrived.clear()
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._arrived.wait(), 1)
@@ -151,12 +180,14 @@ async def shake_hands(
     key: Ed25519PrivateKey,
     mine: NodeInfo,
     wanted: str = "",
+    rate: int = RATE,
 ) -> Peer:
     """The peer at the other end, once both have proven who they are and told what they are. `wanted`: the id that was
-    dialed. Raises Refused, OSError and TimeoutError; the connection is closed then."""
+    dialed; `rate` as for Peer. Raises Refused, OSError and TimeoutError; the connection is closed then."""
     try:
         async with asyncio.timeout(HANDSHAKE_S):
-            return await _shake_hands(reader, writer, key, mine, wanted)
+            info, spoken = await _shake_hands(reader, writer, key, mine, wanted)
+            return Peer(reader, writer, info, bool(wanted), spoken, rate)
     except BaseException as error:
         writer.transport.abort()
         if isinstance(error, Malformed):
@@ -166,7 +197,7 @@ async def shake_hands(
 
 async def _shake_hands(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, key: Ed25519PrivateKey, mine: NodeInfo, wanted: str
-) -> Peer:
+) -> tuple[NodeInfo, tuple[SecretConnection, bytes]]:
     secret = SecretConnection(key)
     plain = b""
     is_told = False
@@ -195,4 +226,4 @@ async def _shake_hands(
     info = NodeInfo.decode(plain[start : start + size])
     if refusal := info.refusal(mine, proven):
         raise Refused(refusal)
-    return Peer(reader, writer, info, bool(wanted), (secret, plain[start + size :]))
+    return info, (secret, plain[start + size :])

@@ -1,13 +1,12 @@
 """The nodes of one CometBFT network that the gateway is connected with: dialed, accepted, asked for addresses, banned.
 
-An address that a peer told of is dialed once those of the configuration are (rows T18, T28-T34, T37). A peer that breaks a
-rule is banned for a day.
+Nodes of the configuration are always dialed; then those that the address book draws, and seeds where it has nobody (rows
+T18, T19, T25, T31-T33, T37). A peer that breaks a rule is banned for a day.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
@@ -17,20 +16,21 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from .. import Unreachable
-from ..strangers import Door, is_believed
+from ..dialing import is_kept
+from ..strangers import Door
 from . import messages
+from .book import Book
 from .messages import BLOCKSYNC, MEMPOOL, PEX, STATE, Block, NodeInfo
 from .peer import Peer, shake_hands
+from .pex import Pex
 from .proto import Malformed
 from .secret import Refused as Stranger
 from .secret import node_id
-from .table import ADDRESS, CometTable
+from .table import CometTable
 
 DIAL_S = 3.0
 SEEN = 10_000  # transactions of others
-BOOK = 1000  # addresses
-TOLD = 32  # addresses in an answer
-PEX_PEER_S = 10.0  # between two requests of one peer
+GOOD = 16  # blocks of a peer that were verified: then it is a good one (row T37)
 BAN_S = 86400.0
 USEFUL_S = 5.0  # a connection that ends sooner is dialed again later and later
 KNOWN_BAN_S = 60.0  # of a node of the configuration
@@ -43,7 +43,7 @@ class Switch:
     def __init__(self, table: CometTable, key: Ed25519PrivateKey, log: Any, height: Callable[[], int]) -> None:
         self.id = node_id(key.public_key().public_bytes_raw()).hex()
         self.peers: dict[str, Peer] = {}
-        self.counts: Counter[str] = Counter(seen=0, refused_peers=0, malformed=0, bans=0, addresses=0)
+        self.counts: Counter[str] = Counter(seen=0, refused_peers=0, malformed=0, bans=0)
         self.trouble = ""  # of the last dial
         self.arrived = asyncio.Event()  # a peer is at a new height
         self.on_block: Callable[[Peer, Block], None] = lambda peer, block: None
@@ -53,9 +53,8 @@ class Switch:
         self._key = key
         self._log = log
         self._height = height
-        self._book: OrderedDict[str, tuple[str, int]] = OrderedDict()  # id -> (ip, port)
-        self._banned: dict[str, float] = {}
-        self._asked: dict[str, float] = {}  # when a peer asked for addresses last
+        self.book = Book(self.id, table.private, time.monotonic)
+        self.pex = Pex(self.book, table.seed, self._is_trusted, time.monotonic)
         self._seen: OrderedDict[bytes, None] = OrderedDict()
         self._server: asyncio.Server | None = None
         self._door = Door()
@@ -65,18 +64,6 @@ class Switch:
         if self._table.listen:
             host, _, port = self._table.listen.rpartition(":")
             self._server = await asyncio.start_server(self._accept, host, int(port))
-
-    def saved(self) -> list[str]:
-        """The addresses to keep over a restart: id@ip:port."""
-        return [f"{each}@{ip}:{port}" for each, (ip, port) in self._book.items()]
-
-    def take_saved(self, addresses: list[str]) -> None:
-        """What `saved` gave earlier."""
-        for each in addresses:
-            node, _, where = each.partition("@")
-            ip, _, port = where.rpartition(":")
-            if ADDRESS.fullmatch(f"{node}@x:{port}") and is_believed(ip, ip):
-                self._book[node] = (ip, int(port))
 
     def stop(self) -> None:
         """End all connections."""
@@ -103,52 +90,57 @@ class Switch:
         """A message to all peers; returns how many took it."""
         return sum(peer.send(channel, text) for peer in list(self.peers.values()))
 
-    def ask_for_addresses(self) -> None:
-        """Of one peer, where the book has room."""
-        free = [peer for peer in self.peers.values() if not peer.asked_pex]
-        if free and len(self._book) < BOOK:
-            peer = random.choice(free)
-            peer.asked_pex = peer.send(PEX, messages.PEX_REQUEST)
+    def keep(self) -> None:
+        """What is due now and then: addresses of one peer, and a seed's partings."""
+        self.pex.ask_one(self.peers.values())
+        self.pex.cut(self.peers.values())
+
+    def was_useful(self, peer: Peer) -> None:
+        """A block of its was verified."""
+        peer.useful += 1
+        if peer.useful == GOOD and peer.is_outbound:
+            self.book.good(peer.id)
 
     def ban(self, peer: Peer, why: str) -> None:
         """It broke a rule."""
         if peer.is_over:
             return
         self.counts["bans"] += 1
-        self._banned[peer.id] = asyncio.get_running_loop().time() + (KNOWN_BAN_S if self._is_trusted(peer) else BAN_S)
-        while len(self._banned) > BOOK:
-            self._banned.pop(next(iter(self._banned)))
-        self._book.pop(peer.id, None)
+        self.book.ban(peer.id, KNOWN_BAN_S if self._is_trusted(peer) else BAN_S)
         self._log.warning("a node is banned", id=peer.id, why=why)
         peer.close(why)
 
     def discover(self) -> list[str]:
-        """Addresses to dial: first those of the configuration, then what was told, in no order."""
-        told = [f"{each}@{ip}:{port}" for each, (ip, port) in self._book.items()]
-        random.shuffle(told)
-        wanted = [*self._table.peers, *told]
-        return [each for each in wanted if each[:40] not in self.peers and not self._is_banned(each[:40])]
-
-    def _is_banned(self, node: str) -> bool:
-        return self._banned.get(node, 0.0) > asyncio.get_running_loop().time()
+        """Addresses to dial: first those of the configuration, then some of the book; seeds where neither has any."""
+        self.book.lift()
+        outbound = sum(peer.is_outbound for peer in self.peers.values())
+        drawn = [f"{node}@{ip}:{port}" for node, ip, port in self.book.draw(outbound) if self.pex.is_due(node)]
+        for wanted in ([*self._table.peers, *drawn], self._table.seeds):
+            if found := [each for each in wanted if each[:40] not in self.peers and not self.book.is_banned(each[:40])]:
+                return found
+        return []
 
     async def dial(self, address: str) -> None:
         """Serve a node, "id@host:port", until the connection ends. Raises Unreachable."""
         wanted, _, where = address.partition("@")
         host, _, port = where.rpartition(":")
+        self.book.attempt(wanted)
         try:
             async with asyncio.timeout(DIAL_S):
                 reader, writer = await asyncio.open_connection(host, int(port))
-            peer = await shake_hands(reader, writer, self._key, self._info(), wanted)
+            peer = await shake_hands(reader, writer, self._key, self._info(), wanted, self._table.rate)
         except (TimeoutError, OSError, OverflowError, UnicodeError, Stranger) as error:
             self.trouble = f"{address}: {error or 'no answer'}"
             if isinstance(error, Stranger):
                 self.counts["refused_peers"] += 1
-                self._book.pop(wanted, None)
+                self.book.remove(wanted)
+            else:
+                self.book.failed(wanted)
             raise Unreachable(self.trouble) from None
-        began = time.monotonic()
+        self.book.connected(peer.id, peer.ip, int(port))
         await self._serve(peer)
-        if self._is_banned(peer.id) or time.monotonic() - began < USEFUL_S:
+        is_short = time.monotonic() - peer.since < USEFUL_S and not self.pex.is_crawled(peer)
+        if self.book.is_banned(peer.id) or (is_short and peer.id not in self.peers):
             raise Unreachable(peer.trouble)
 
     def _info(self) -> NodeInfo:
@@ -160,12 +152,12 @@ class Switch:
                 writer.transport.abort()
                 return
             try:
-                peer = await shake_hands(reader, writer, self._key, self._info())
+                peer = await shake_hands(reader, writer, self._key, self._info(), rate=self._table.rate)
             except (TimeoutError, OSError, Stranger) as error:
                 self.counts["refused_peers"] += 1
                 self._log.info("a node was refused", why=str(error))
                 return
-        if self._is_banned(peer.id):
+        if self.book.is_banned(peer.id):
             return peer.close("it is banned")
         if self._is_full() and not self._is_trusted(peer):
             return peer.close("there are as many as there may be")
@@ -179,8 +171,10 @@ class Switch:
         return any(each.startswith(peer.id) for each in self._table.peers)
 
     async def _serve(self, peer: Peer) -> None:
-        if peer.id in self.peers:
-            return peer.close("there is a connection to it already")
+        if known := self.peers.get(peer.id):
+            if not is_kept(self.id, peer.id, peer.is_outbound, known.is_outbound):
+                return peer.close("there is a connection to it already")
+            known.close("another connection to it stays")
         self.peers[peer.id] = peer
         self.trouble = ""
         self._log.info("a node of the chain", id=peer.id, moniker=peer.info.moniker, outbound=peer.is_outbound)
@@ -188,15 +182,15 @@ class Switch:
         try:
             await peer.run(self._on_message)
         finally:
-            del self.peers[peer.id]
+            if self.peers.get(peer.id) is peer:
+                del self.peers[peer.id]
             self.trouble = self.trouble or peer.trouble
             self._log.info("a node of the chain went", id=peer.id, why=peer.trouble)
 
     def _greet(self, peer: Peer) -> None:
         peer.send(STATE, messages.new_round_step(max(1, self._height())))
         peer.send(BLOCKSYNC, messages.STATUS_REQUEST)
-        if peer.is_outbound and len(self._book) < BOOK:
-            peer.asked_pex = peer.send(PEX, messages.PEX_REQUEST)
+        self.pex.greet(peer)
 
     def _on_message(self, peer: Peer, channel: int, text: bytes) -> None:
         try:
@@ -207,29 +201,8 @@ class Switch:
             raise
 
     def _on_pex(self, peer: Peer, text: bytes) -> None:
-        told = messages.pex(text)
-        if told is None:
-            now = asyncio.get_running_loop().time()
-            if now - self._asked.get(peer.id, -BAN_S) < PEX_PEER_S:
-                return self.ban(peer, "it asks for addresses too often")
-            self._asked[peer.id] = now
-            while len(self._asked) > BOOK:
-                self._asked.pop(next(iter(self._asked)))
-            some = random.sample(list(self._book.items()), min(TOLD, len(self._book)))
-            peer.send(PEX, messages.addresses([(each, ip, port) for each, (ip, port) in some]))
-            return None
-        if not peer.asked_pex:
-            return self.ban(peer, "it sent addresses that nobody asked for")
-        peer.asked_pex = False
-        for each, ip, port in told:
-            if each != self.id and ADDRESS.fullmatch(f"{each}@x:{port}") and 0 < port < 65536 and each not in self._book:
-                if not is_believed(ip, peer.ip):
-                    continue
-                self._book[each] = (ip, port)
-                self.counts["addresses"] += 1
-        while len(self._book) > BOOK:
-            self._book.popitem(last=False)
-        return None
+        if why := self.pex.receive(peer, text):
+            self.ban(peer, why)
 
     def _on_step(self, peer: Peer, text: bytes) -> None:
         height = messages.height_of_step(text)

@@ -23,16 +23,29 @@ class CometTable(msgspec.Struct, forbid_unknown_fields=True):
     listen: str = ""  # "ip:port" where nodes may connect; empty: nowhere
     connections: int = 4  # that it dials
     inbound: int = 20  # that it accepts
+    seeds: list[str] = []  # "id@host:port" of nodes that are asked for others where no address is known
+    private: list[str] = []  # ids, 40 hexadecimal digits, that nobody is told of
+    seed: bool = False  # it is a seed itself: it collects addresses, and who asks for them is answered and let go
+    rate: int = 512_000  # bytes a second, each way, of one connection
 
     def check(self, found: list[tuple[str, str]]) -> None:
         """Add (field, mistake) to the list."""
         if not self.chain:
             return
-        for i, peer in enumerate(self.peers or ()):
-            if not ADDRESS.fullmatch(peer):
-                found.append(("cometbft.peers", f"the {i + 1}. is no id@host:port with 40 lower-case hexadecimal digits"))
-        if not self.peers and not self.listen:
-            found.append(("cometbft.peers", "name one, or let others connect by listen"))
+        for key in ("peers", "seeds"):
+            for i, peer in enumerate(getattr(self, key) or ()):
+                if not ADDRESS.fullmatch(peer):
+                    found.append(
+                        (f"cometbft.{key}", f"the {i + 1}. is no id@host:port with 40 lower-case hexadecimal digits")
+                    )
+        if not self.peers and not self.listen and not self.seeds:
+            found.append(("cometbft.peers", "name one, or seeds, or let others connect by listen"))
+        if not all(re.fullmatch("[0-9a-f]{40}", each) for each in self.private or ()):
+            found.append(("cometbft.private", "ids of 40 lower-case hexadecimal digits"))
+        if self.seed and not self.listen:
+            found.append(("cometbft.seed", "a seed needs listen, so that others can ask it"))
+        if (self.rate or 0) < 10_000:
+            found.append(("cometbft.rate", "10000 bytes a second at least"))
         if self.rpc and (urlsplit(self.rpc).scheme not in ("http", "https") or not urlsplit(self.rpc).hostname):
             found.append(("cometbft.rpc", "http://host:port"))
         if self.trusted_hash and not re.fullmatch(r"[0-9a-fA-F]{64}", self.trusted_hash):

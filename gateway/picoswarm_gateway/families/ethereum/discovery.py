@@ -19,6 +19,7 @@ from coincurve import PrivateKey
 
 from ..strangers import is_believed
 from . import rlp
+from .database import Database
 from .discv4 import (
     ASK_RECORD,
     FIND,
@@ -34,7 +35,7 @@ from .discv4 import (
     read_neighbor,
     unpack,
 )
-from .kademlia import SIZE, Table, distance
+from .kademlia import SIZE, Entry, Table, distance
 from .keys import keccak256, public_bytes
 from .record import Node, Record, make_record, read_record
 from .rlp import Malformed
@@ -42,8 +43,11 @@ from .rlp import Malformed
 PROOF_S = 12 * 3600.0
 ANSWER_S = 0.7
 ALPHA = 3
-CHECK_S = 5.0  # between two nodes that are checked, at most twice that
-REFRESH_S = 1800.0
+EMPTY_S = 5.0  # between two looks whether the table is empty
+CHECK_S = {False: 3.0, True: 9.0}  # between two nodes that are checked, at most; of the slow ones
+KEPT_CHECKS = 5  # answers until a node is kept over a restart
+REFRESH_S = 1800.0  # at most, half of it at least
+SEEDS = 30  # nodes of the database that it begins with
 PEERS = 20_000  # proofs that are remembered
 ASKING = 1000  # questions under way
 TARGETS = 1024
@@ -55,8 +59,11 @@ Key = tuple[bytes, str]  # a public key at an address
 class Discovery(asyncio.DatagramProtocol):
     """See the module. `node`: this one."""
 
-    def __init__(self, key: PrivateKey, node: Node, bootnodes: Iterable[Node] = ()) -> None:
+    def __init__(
+        self, key: PrivateKey, node: Node, bootnodes: Iterable[Node] = (), database: Database | None = None
+    ) -> None:
         self.node = node
+        self.database = database or Database()
         self.table = Table(node.id)
         self.counts: Counter[str] = Counter(
             received=0, sent=0, bytes_in=0, bytes_out=0, dropped=0, unproven=0, expired=0, flooded=0
@@ -71,6 +78,9 @@ class Discovery(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._second, self._budget = 0.0, PACKETS
+        self._takes_strangers = True
+        for public, ip, age in self.database.proofs(PROOF_S):
+            self._proofs[public, ip] = time.monotonic() - age
 
     async def start(self) -> None:
         """Bind the socket; port 0 gets a free one. Raises OSError."""
@@ -88,23 +98,44 @@ class Discovery(asyncio.DatagramProtocol):
             self._transport.close()
 
     async def keep(self) -> None:
-        """Join, and keep the table alive, for ever."""
-        refreshed = -REFRESH_S
+        """Join, and keep the table alive, for ever. Who comes by itself may not fill the table before that is done."""
+        self._takes_strangers = False
+        await self.join()
+        self._takes_strangers = True
+        await asyncio.gather(self._keep_fresh(), self._keep_checking(False), self._keep_checking(True))
+
+    async def _keep_fresh(self) -> None:
         while True:
-            now = time.monotonic()
-            if now - refreshed >= REFRESH_S or not len(self.table):
-                refreshed = now
-                await self.join()
-            await asyncio.sleep(CHECK_S * random.uniform(0.2, 2))
-            if entry := self.table.to_check():
-                if await self.ping(entry.node):
-                    entry.checks += 1
-                else:
-                    self.table.remove(entry.id, time.monotonic())
+            end = time.monotonic() + REFRESH_S * random.uniform(0.5, 1)
+            while time.monotonic() < end and len(self.table):
+                await asyncio.sleep(EMPTY_S)
+                self.database.sweep()
+            await asyncio.sleep(EMPTY_S)
+            await self.join()
+
+    async def _keep_checking(self, is_slow: bool) -> None:
+        while True:
+            await asyncio.sleep(random.uniform(0, CHECK_S[is_slow]))
+            if entry := self.table.to_check(is_slow):
+                await self.check(entry)
+
+    async def check(self, entry: Entry) -> None:
+        """Whether a node is still there, and what its record says where that is newer."""
+        pong = await self._ping(entry.node)
+        self.table.checked(entry, pong is not None, time.monotonic())
+        if pong is None:
+            return
+        told = rlp.integer(pong[3]) if len(pong) > 3 and isinstance(pong[3], bytes) and len(pong[3]) <= 8 else 0
+        if told > entry.sequence and (record := await self.ask_record(entry.node)):
+            entry.sequence = max(told, record.sequence)
+            if (record.node.ip, record.node.udp) == (entry.node.ip, entry.node.udp):
+                entry.node = record.node  # whose port for connections may be another one
+        if entry.checks >= KEPT_CHECKS:
+            self.database.keep(entry.node, entry.sequence)
 
     async def join(self) -> None:
-        """Look this node up from the boot nodes, and three at random."""
-        await asyncio.gather(*(self.ping(node) for node in self._bootnodes))
+        """Look this node up from the boot nodes and from those that were good before, and three at random."""
+        await asyncio.gather(*(self.ping(node) for node in [*self._bootnodes, *self.database.seeds(SEEDS)]))
         await self.lookup(self.node.key)
         for _ in range(3):
             await self.lookup(os.urandom(64))
@@ -113,9 +144,11 @@ class Discovery(asyncio.DatagramProtocol):
 
     async def ping(self, node: Node) -> bool:
         """Whether it answers; then its address is proven."""
+        return await self._ping(node) is not None
+
+    async def _ping(self, node: Node) -> list[Any] | None:
         packet = pack(self._key, PING, [VERSION, endpoint(self.node), endpoint(node), expires(), self.record.sequence])
-        answer = await self._ask(node, packet, PONG, lambda items: items[1] == packet[:32])
-        return answer is not None
+        return await self._ask(node, packet, PONG, lambda items: items[1] == packet[:32])
 
     async def find(self, node: Node, target: bytes) -> list[Node] | None:
         """Its neighbors of a public key; None without an answer."""
@@ -130,6 +163,9 @@ class Discovery(asyncio.DatagramProtocol):
         answer = await self._ask(node, pack(self._key, FIND, [target, expires()]), NEIGHBORS, take)
         if not found:
             self.table.failed(node.id, time.monotonic())
+            self.database.failed(node.key, node.ip)
+        else:
+            self.database.found(node.key)
         return found[:SIZE] if found or answer is not None else None
 
     async def ask_record(self, node: Node) -> Record | None:
@@ -281,14 +317,15 @@ class Discovery(asyncio.DatagramProtocol):
         self._send(pack(self._key, PONG, [endpoint(node), packet[:32], expires(), self.record.sequence]), address)
         self._note(self._seen, who)
         if self._is_proven(self._proofs, who):
-            self._add(node)
+            if self._takes_strangers:
+                self._add(node)
         elif len(self._tasks) < ASKING:
             task = asyncio.create_task(self._prove(node))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def _prove(self, node: Node) -> None:
-        if await self.ping(node):
+        if await self.ping(node) and self._takes_strangers:
             self._add(node)
 
     def _on_answer(self, who: Key, address: Address, kind: int, items: list[Any]) -> None:
@@ -297,6 +334,7 @@ class Discovery(asyncio.DatagramProtocol):
                 done.set_result(items)
                 if kind == PONG:
                     self._note(self._proofs, who)
+                    self.database.answered(*who)
                     if entry := self.table.get(keccak256(who[0])):
                         entry.seen = time.monotonic()
                     else:
@@ -307,6 +345,8 @@ class Discovery(asyncio.DatagramProtocol):
 
     def _add(self, node: Node) -> None:
         if self.table.add(node, time.monotonic()):
+            if (entry := self.table.get(node.id)) and not entry.checks:
+                entry.fails = max(entry.fails, self.database.fails(node))
             self.on_node(node)
 
     def _note(self, proofs: OrderedDict[Key, float], who: Key) -> None:

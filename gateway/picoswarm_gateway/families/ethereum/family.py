@@ -3,13 +3,12 @@
 verbs      tip: the head's number, hash and time; header: one as it is encoded; submit: a signed transaction; mined: where
            one is; near: nodes near a key, by discv4; subscribe: heads
 follow     follower.py
-discover   nodes of the configuration, and those of the table of discv4 (discovery.py)
+discover   switch.py: nodes of the configuration, and those of the table of discv4 (discovery.py)
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import Counter, OrderedDict
 from contextlib import suppress
@@ -17,15 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from coincurve import PrivateKey
 
-from .. import Family, Refused, Unreachable
+from .. import Family, Refused
 from ..leases import Leases
 from ..nodes import KEEP_S, Nodes
 from ..secrets import kept_secret
-from ..strangers import Door
 from . import messages, rlp
+from .database import Database
 from .discovery import Discovery, own_node
 from .follower import Follower
-from .keys import public_bytes
 from .messages import (
     ANNOUNCED,
     BODIES,
@@ -38,30 +36,22 @@ from .messages import (
     RANGE,
     RECEIPTS,
     TRANSACTIONS,
-    VERSIONS,
     Header,
-    Hello,
 )
-from .peer import Peer, shake_hands
-from .peer import Refused as Stranger
-from .record import Node, read_enode, read_enr
+from .peer import Peer
 from .rlp import Malformed
+from .switch import Switch, node_of
 from .table import EthereumTable
 
 if TYPE_CHECKING:
     from ...gateway import Gateway
 
-DIAL_S = 15.0
 TX_MAX = 1 << 17
+BLOBS = b"\3"  # the kind of transactions that peers want without being sent them (EIP-4844)
 OWN = 256  # transactions that peers may ask for
 OWN_AT_ONCE = 32  # that a new peer is sent
 SEEN = 20_000
-SAVED = 50  # nodes of the chain that are remembered over a restart
-SAVED_ASKED = 30  # of these that discv4 begins with
-BAN_S = 3600.0  # for who breaks a rule
-KNOWN_BAN_S = 60.0  # a node of the configuration
-BANS = 1000
-USEFUL_S = 5.0  # a connection that ends sooner is dialed again later and later
+SAVED_ASKED = 30  # nodes that were peers before, that discv4 begins with
 SILENT_S = 60.0
 LEASES_S = 30.0
 BOARD_MESSAGES = 8
@@ -72,11 +62,6 @@ LOOK_S = 0.25
 NEAR = 16
 
 
-def node_of(url: str) -> Node:
-    """The node of an enode:// or enr: URL. Raises Malformed."""
-    return read_enode(url) if url.startswith("enode:") else read_enr(url).node
-
-
 class EthereumFamily(Family):
     """See the module."""
 
@@ -84,9 +69,8 @@ class EthereumFamily(Family):
 
     def __init__(self, table: EthereumTable) -> None:
         super().__init__()
-        self._static = [node_of(url) for url in table.peers]
-        self.always = [node.enode for node in self._static]
-        self.wanted = max(0, table.connections - len(self._static))
+        self.always = [node_of(url).enode for url in table.peers]
+        self.wanted = max(0, table.connections - len(table.peers))
         self.verbs = {
             "tip": self._tip,
             "header": self._header,
@@ -95,35 +79,31 @@ class EthereumFamily(Family):
             "near": self._near,
             "subscribe": self.follow,
         }
-        self.counts: Counter[str] = Counter(submitted=0, seen=0, refused_peers=0, malformed=0)
-        self.peers: dict[str, Peer] = {}
+        self.counts: Counter[str] = Counter(submitted=0, seen=0, malformed=0)
         self.follower = Follower(self._on_head)
-        self.trouble = ""
         self._table = table
-        self._genesis = bytes.fromhex(table.genesis.removeprefix("0x"))
-        self._banned: dict[str, float] = {}  # until when, by a peer's id
-        self._door = Door()
         self._own: OrderedDict[bytes, bytes] = OrderedDict()  # raw transactions by hash
         self._seen: OrderedDict[bytes, None] = OrderedDict()
-        self._server: asyncio.Server | None = None
         self._loops: list[asyncio.Task] = []
         self._moved = asyncio.Event()
 
     async def start(self, gateway: Gateway) -> None:
         """See Family. Raises OSError: no port, no key file."""
         self._gateway = gateway
-        self._log = gateway.log.bind(family=self.name)
-        self._key = PrivateKey(kept_secret(gateway.folder / "ethereum.key", lambda: PrivateKey().secret))
-        host, port = self._table.host, self._table.port
-        if self._table.listen:
-            self._server = await asyncio.start_server(self._accept, host, port)
-            port = self._server.sockets[0].getsockname()[1]
+        log = gateway.log.bind(family=self.name)
+        key = PrivateKey(kept_secret(gateway.folder / "ethereum.key", lambda: PrivateKey().secret))
+        self._switch = Switch(self._table, key, log, self._greet, self._on_message)
+        port = await self._switch.bind()
         bootnodes = [node_of(url) for url in self._table.bootnodes]
-        self._nodes = Nodes(gateway.db, self.name, f"{self._table.network}-{self._genesis.hex()}")
-        self._saved = dict.fromkeys(await self._nodes.load())
-        known = [node_of(each) for each in self._saved]
-        self.discovery = Discovery(self._key, own_node(self._key, host, port), [*bootnodes, *known[:SAVED_ASKED]])
+        self._nodes = Nodes(gateway.db, self.name, f"{self._table.network}-{self._table.genesis.removeprefix('0x').lower()}")
+        lines = await self._nodes.load()
+        known = self._switch.load(lines)
+        database = Database()
+        database.load(lines)
+        own = own_node(key, self._table.host, port)
+        self.discovery = Discovery(key, own, [*bootnodes, *known[:SAVED_ASKED]], database)
         await self.discovery.start()
+        await self._switch.start(self.discovery)
         self.leases = Leases(gateway.node.request, BOARD_MESSAGES, BOARD_FILTERS, lambda pattern: None)
         self._loops = [
             gateway.loops.begin("ethereum: following", self._keep_following),
@@ -136,22 +116,25 @@ class EthereumFamily(Family):
     async def stop(self) -> None:
         """See Family."""
         await self._gateway.loops.end(self._loops)
-        if self._server:
-            self._server.close()
-        for peer in list(self.peers.values()):
-            peer.close("the gateway ends", 8)
+        self._switch.stop()
         self.discovery.stop()
         await self.leases.stop()
         await self._nodes.save(self._to_save())
+
+    @property
+    def peers(self) -> dict[str, Peer]:
+        """The nodes that it is connected with, by id."""
+        return self._switch.peers
 
     def state(self) -> dict[str, Any]:
         """See Family."""
         head = self.follower.head
         is_answered = time.monotonic() - self.follower.answered < SILENT_S + self._table.poll_s
         if self.peers and head and not is_answered:
-            self.trouble = "no peer answers"
+            self._switch.trouble = "no peer answers"
+        trouble = self._switch.trouble
         return {
-            "state": "up" if self.peers and head and is_answered else "down" if self.trouble or head else "starting",
+            "state": "up" if self.peers and head and is_answered else "down" if trouble or head else "starting",
             "network": self._table.network,
             "enode": self.discovery.node.enode,
             "enr": self.discovery.record.url,
@@ -161,105 +144,39 @@ class EthereumFamily(Family):
                 for peer in self.peers.values()
             ],
             "known": len(self.discovery.table),
-            "trouble": "" if self.peers and is_answered else self.trouble,
+            "kept": len(self.discovery.database),
+            "trouble": "" if self.peers and is_answered else trouble,
             "boards": len(self.leases),
             **self.counts,
+            **self._switch.counts,
             **self.follower.counts,
         }
 
     # Peers
 
-    def _hello(self) -> Hello:
-        port = self.discovery.node.tcp if self._table.listen else 0
-        return Hello("picoswarm", [("eth", each) for each in VERSIONS], port, public_bytes(self._key.public_key))
-
     async def discover(self) -> list[str]:
-        """See Family: those of the configuration first, then some of the table."""
-        told = [entry.node for entry in self.discovery.table if entry.node.tcp]
-        random.shuffle(told)
-        own = self.discovery.node.key
-        known = {node.enode: node.key for node in [*self._static, *told] if node.key != own}
-        saved = {each: each[8:136] for each in self._saved} if not told else {}
-        wanted = {**{each: key.hex() for each, key in known.items()}, **saved}
-        return [each for each, node in wanted.items() if node not in self.peers and not self._is_banned(node)]
+        """See Family."""
+        return self._switch.discover()
 
-    def _is_banned(self, node: str) -> bool:
-        return self._banned.get(node, 0.0) > asyncio.get_running_loop().time()
-
-    def _ban(self, peer: Peer) -> None:
-        seconds = KNOWN_BAN_S if self._is_trusted(peer) else BAN_S
-        self._banned[peer.id] = asyncio.get_running_loop().time() + seconds
-        while len(self._banned) > BANS:
-            self._banned.pop(next(iter(self._banned)))
+    async def dial(self, address: str) -> None:
+        """See Family. `address`: an enode URL."""
+        await self._switch.dial(address)
 
     def _to_save(self) -> list[str]:
-        """Nodes of the chain that were connected come first, then those of the table."""
-        return list(dict.fromkeys([*self._saved, *(entry.node.enode for entry in self.discovery.table)]))
+        """Nodes of the chain that were connected come first, then those that discv4 found good."""
+        return [*self._switch.saved(), *self.discovery.database.lines()]
+
+    def _greet(self, peer: Peer) -> None:
+        """It may be ahead, and gets the own transactions that are in no block yet."""
+        self._moved.set()
+        waiting = [raw for digest, raw in self._own.items() if not self.follower.watched.get(digest)]
+        for raw in waiting[-OWN_AT_ONCE:]:
+            peer.send(TRANSACTIONS, rlp.encode([messages.transaction_item(raw)]))
 
     async def _keep_nodes(self) -> None:
         while True:
             await asyncio.sleep(KEEP_S)
             await self._nodes.save(self._to_save())
-
-    async def dial(self, address: str) -> None:
-        """See Family. `address`: an enode URL."""
-        node = node_of(address)
-        try:
-            async with asyncio.timeout(DIAL_S):
-                reader, writer = await asyncio.open_connection(node.ip, node.tcp)
-            peer = await shake_hands(reader, writer, self._key, self._hello(), self._table.network, self._genesis, node.key)
-        except (TimeoutError, OSError, Stranger) as error:
-            self.trouble = f"{node.ip}:{node.tcp}: {error or 'no answer'}"
-            self.counts["refused_peers"] += isinstance(error, Stranger)
-            raise Unreachable(self.trouble) from None
-        self._saved = dict.fromkeys([node.enode, *list(self._saved)[:SAVED]])
-        began = time.monotonic()
-        await self._serve(peer)
-        if time.monotonic() - began < USEFUL_S:
-            raise Unreachable(peer.trouble)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with self._door.let_in(writer.get_extra_info("peername", ("0.0.0.0",))[0]) as is_in:
-            if not is_in or self._is_full(len(self._static)):
-                writer.transport.abort()
-                return
-            try:
-                peer = await shake_hands(reader, writer, self._key, self._hello(), self._table.network, self._genesis)
-            except Stranger as error:
-                self.counts["refused_peers"] += 1
-                self._log.info("a node was refused", why=str(error))
-                return
-        if self._is_full() and not self._is_trusted(peer):
-            return peer.close("there are as many as there may be", 4)
-        await self._serve(peer)
-
-    def _is_full(self, kept: int = 0) -> bool:
-        """Of inbound peers, with places that are `kept` for those of the configuration."""
-        return sum(not peer.is_outbound for peer in self.peers.values()) >= self._table.inbound + kept
-
-    def _is_trusted(self, peer: Peer) -> bool:
-        return any(peer.key == each.key for each in self._static)
-
-    async def _serve(self, peer: Peer) -> None:
-        if peer.id in self.peers:
-            return peer.close("there is a connection to it already", 5)
-        if self._is_banned(peer.id):
-            return peer.close("it is banned", 4)
-        self.trouble = ""
-        self.peers[peer.id] = peer
-        self._log.info("a node of the network", client=peer.hello.client, outbound=peer.is_outbound)
-        self._moved.set()
-        waiting = [raw for digest, raw in self._own.items() if not self.follower.watched.get(digest)]
-        for raw in waiting[-OWN_AT_ONCE:]:
-            peer.send(TRANSACTIONS, rlp.encode([messages.transaction_item(raw)]))
-        try:
-            await peer.run(self._on_message)
-        finally:
-            del self.peers[peer.id]
-            self.trouble = self.trouble or peer.trouble
-            if peer.is_at_fault:
-                self._ban(peer)
-            self._log.info("a node of the network went", client=peer.hello.client, why=peer.trouble)
 
     def _on_message(self, peer: Peer, kind: int, body: bytes) -> None:
         """What peers tell, and what they may ask of a light peer: it answers each question, mostly with nothing."""
@@ -358,6 +275,8 @@ class EthereumFamily(Family):
         """A signed transaction, raw -> its hash, 32 bytes, once a peer has it."""
         if len(what) > TX_MAX:
             raise Refused(f"a transaction has at most {TX_MAX} bytes")
+        if what[:1] == BLOBS:
+            raise Refused("transactions with blobs are not taken")
         try:
             item = messages.transaction_item(what)
         except Malformed as error:

@@ -22,13 +22,16 @@ FAILS = 5  # of findnode, after which a node goes
 
 @dataclass
 class Entry:
-    """A node of the table. `seen`: when it last answered; `checks`: how often it did."""
+    """A node of the table. `seen`: when it last answered; `checks`: how often it did when it was checked, a third of it
+    after a check without an answer; `is_slow`: it is checked more seldom, as it answered when it was checked last."""
 
     node: Node
     id: bytes
     seen: float = 0.0
     checks: int = 0
     fails: int = 0
+    is_slow: bool = False
+    sequence: int = 0  # of its record, where that is known
 
 
 def distance(one: bytes, other: bytes) -> int:
@@ -82,30 +85,38 @@ class Table:
             bucket.insert(0, entry)
             return True
         entry = Entry(node, node_id, now)
-        if len(bucket) >= SIZE or not self._has_room(node.ip, bucket):
-            if len(bucket) >= SIZE:
-                spares = [each for each in self._spares[at] if each.id != node_id]
-                self._spares[at] = [entry, *spares][:SPARES]
+        self._drop_spare(at, node_id)
+        if not self._has_room(node.ip, [*bucket, *self._spares[at]]):
             return False
         self._nets[network_of(node.ip)] += 1
-        bucket.insert(0, entry)
-        self._spares[at] = [each for each in self._spares[at] if each.id != node_id]
-        return True
+        if len(bucket) < SIZE:
+            bucket.insert(0, entry)
+            return True
+        self._spares[at].insert(0, entry)
+        if len(self._spares[at]) > SPARES:
+            self._drop_spare(at, self._spares[at][-1].id)
+        return False
+
+    def _drop_spare(self, at: int, node_id: bytes) -> None:
+        for each in [each for each in self._spares[at] if each.id == node_id]:
+            self._spares[at].remove(each)
+            self._nets[network_of(each.node.ip)] -= 1
 
     def _has_room(self, ip: str, bucket: Iterable[Entry]) -> bool:
+        """Replacements count in the bounds too, so that one network cannot wait for all the places."""
         net = network_of(ip)
         same = sum(network_of(entry.node.ip) == net for entry in bucket)
         return not net or (same < BUCKET_NET and self._nets[net] < TABLE_NET)
 
     def _move(self, entry: Entry, node: Node, bucket: list[Entry]) -> bool:
         """It has another address now."""
-        others = [each for each in bucket if each is not entry]
+        others = [each for each in [*bucket, *self._spares[self._at(entry.id)]] if each is not entry]
         self._nets[network_of(entry.node.ip)] -= 1
         if not self._has_room(node.ip, others):
             self._nets[network_of(entry.node.ip)] += 1
             return False
         self._nets[network_of(node.ip)] += 1
-        entry.node = node
+        entry.node, entry.checks, entry.is_slow = node, 0, False
         return True
 
     def remove(self, node_id: bytes, now: float) -> None:
@@ -116,17 +127,25 @@ class Table:
             return
         self._buckets[at].remove(entry)
         self._nets[network_of(entry.node.ip)] -= 1
-        for spare in random.sample(self._spares[at], len(self._spares[at])):
-            self._spares[at].remove(spare)
-            if self.add(spare.node, now):
-                break
+        if self._spares[at]:
+            self.add(random.choice(self._spares[at]).node, now)
 
     def failed(self, node_id: bytes, now: float) -> None:
         """A question for neighbors found no answer, or an empty one."""
         if entry := self.get(node_id):
             entry.fails += 1
-            if entry.fails >= FAILS and len(self._buckets[self._at(node_id)]) >= SIZE // 2:
+            if entry.fails >= FAILS and len(self._buckets[self._at(node_id)]) >= SIZE // 4:
                 self.remove(node_id, now)
+
+    def checked(self, entry: Entry, has_answered: bool, now: float) -> None:
+        """A node was asked whether it is still there. One that was often there may miss some answers."""
+        if has_answered:
+            entry.checks += 1
+        else:
+            entry.checks //= 3
+            if not entry.checks:
+                self.remove(entry.id, now)
+        entry.is_slow = has_answered
 
     def closest(self, target: bytes, count: int = SIZE) -> list[Node]:
         """The nodes nearest to an id."""
@@ -134,7 +153,7 @@ class Table:
         ranked = sorted(self, key=lambda entry: int.from_bytes(entry.id, "big") ^ goal)
         return [entry.node for entry in ranked[:count]]
 
-    def to_check(self) -> Entry | None:
-        """The one of a random bucket that was seen longest ago."""
-        buckets = [bucket for bucket in self._buckets if bucket]
-        return random.choice(buckets)[-1] if buckets else None
+    def to_check(self, is_slow: bool) -> Entry | None:
+        """One to be checked, by chance, of those that are checked often, or of the others."""
+        fit = [entry for entry in self if entry.is_slow == is_slow]
+        return random.choice(fit) if fit else None

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from zlib import crc32
 
 from coincurve import PrivateKey
 
@@ -18,6 +19,7 @@ from .rlp import Malformed
 from .rlpx import Rlpx
 
 HANDSHAKE_S = 5.0
+FIRST_S = 1.0  # that a node that was dialed may take for its status, before it is told one
 SILENT_S = 30.0
 PING_S = 15.0
 ANSWER_S = 5.0
@@ -206,16 +208,20 @@ async def shake_hands(
     network: int,
     genesis: bytes,
     remote: bytes | None = None,
+    fork: tuple[bytes, int] | None = None,
 ) -> Peer:
     """The peer at the other end, once both have shown what they are. `remote`: the key that is dialed. The status is
-    answered with the peer's own fork id, since the genesis is the same. Raises Refused; the connection is closed then."""
+    answered with the peer's own fork id, since the genesis is the same; who was dialed and waits too, as another gateway
+    does, gets `fork`, that of an earlier peer, or that of a chain without forks. Raises Refused; the connection is closed
+    then."""
     try:
         async with asyncio.timeout(HANDSHAKE_S):
             line = _Line(reader, writer, Rlpx(key, remote))
             line.flush()
             while not line.rlpx.is_ready:
                 await line.read()
-            return await _introduce(line, mine, network, genesis, remote is not None)
+            own = Status(0, network, genesis, fork or (crc32(genesis).to_bytes(4, "big"), 0), genesis)
+            return await _introduce(line, mine, own, remote is not None)
     except (Malformed, OSError, TimeoutError) as error:
         writer.close()
         raise Refused(str(error) or "it does not answer") from None
@@ -227,7 +233,7 @@ async def shake_hands(
         raise
 
 
-async def _introduce(line: _Line, mine: Hello, network: int, genesis: bytes, is_outbound: bool) -> Peer:
+async def _introduce(line: _Line, mine: Hello, own: Status, is_outbound: bool) -> Peer:
     line.send(HELLO, mine.encode())
     kind, body = await line.next(HANDSHAKE_S)
     if kind == DISCONNECT:
@@ -243,14 +249,25 @@ async def _introduce(line: _Line, mine: Hello, network: int, genesis: bytes, is_
     version = hello.version()
     if not version:
         raise Refused("it speaks no eth that this gateway speaks", 3)
-    kind, body = await line.next(HANDSHAKE_S)
+    own.version = version
+    is_told = False
+    try:
+        kind, body = await line.next(FIRST_S if is_outbound else HANDSHAKE_S)
+    except TimeoutError:
+        if not is_outbound:
+            raise
+        is_told = True
+        line.send(STATUS, own.encode())
+        kind, body = await line.next(HANDSHAKE_S)
     if kind == DISCONNECT:
         raise Refused(f"it refuses: {REASONS.get(messages.reason_of(body), 'no reason')}")
     if kind != STATUS:
         raise Refused("it does not tell its status", 0x10)
     status = Status.decode(body, version)
-    if status.network != network or status.genesis != genesis:
+    if status.network != own.network or status.genesis != own.genesis:
         raise Refused("it is of another network", 0x10)
-    line.send(STATUS, Status(version, network, genesis, status.fork, genesis).encode())
+    if not is_told:
+        own.fork = status.fork
+        line.send(STATUS, own.encode())
     line.rlpx.longest = messages.ANSWER_MAX
     return Peer(line, hello, status, is_outbound)

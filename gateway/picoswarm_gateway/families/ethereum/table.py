@@ -13,6 +13,7 @@ class EthereumTable(msgspec.Struct, forbid_unknown_fields=True):
     network: int = 0  # the network's id: 1 is the main one; 0: none is followed
     genesis: str = ""  # hash of its first block, 64 hexadecimal digits
     peers: list[str] = []  # enode:// or enr: URLs of nodes that are always dialed
+    trusted: list[str] = []  # of nodes that may connect where all places are taken
     bootnodes: list[str] = []  # enode:// or enr: URLs of nodes that tell of others (discv4)
     host: str = "127.0.0.1"  # own address, where nodes answer to
     port: int = 30303  # TCP and UDP; 0: any free one
@@ -27,7 +28,7 @@ class EthereumTable(msgspec.Struct, forbid_unknown_fields=True):
             return
         if not re.fullmatch(r"(0x)?[0-9a-fA-F]{64}", self.genesis or ""):
             found.append(("ethereum.genesis", "64 hexadecimal digits"))
-        for key in ("peers", "bootnodes"):
+        for key in ("peers", "trusted", "bootnodes"):
             for i, url in enumerate(getattr(self, key) or ()):
                 if not url.startswith(("enode://", "enr:")):
                     found.append((f"ethereum.{key}", f"the {i + 1}. is neither an enode:// nor an enr: URL"))

@@ -1,26 +1,30 @@
 """The family `libp2p`: the gateway is a peer of libp2p networks, and boards are through it (docs/libp2p.md).
 
-verbs      publish, subscribe: topics of pubsub; peers: who is connected; lend: a board wants to be reached
+verbs      publish, subscribe: topics of pubsub; peers: who is connected; lend: a board wants to be reached;
+           find, providers, provide: what the DHT knows
 /libp2p/1  a stream of the mesh by which a board has one to a libp2p peer
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from picoswarm.failures import StreamError
 from picoswarm.identity import Kept
 from picoswarm.keys import load_identity
-from picoswarm.peerid import parse_peer
+from picoswarm.peerid import parse_peer, peer_text
 from picoswarm.peerkey import encode_key
 from picoswarm.store import Store
 
 from .. import Family, Refused
 from ..leases import Leases
 from .boards import Boards, splice
+from .dht import Dht, content_key
 from .dialing import address_of
 from .host import Host
 from .messages import Message
@@ -35,6 +39,8 @@ REPEAT = 4
 RECENT = 4096  # publications of boards that are known again
 KEEP_S = 10.0  # between two looks at the peers that are to be connected
 TO_ASK_S = 5.0
+BOARD_QUESTIONS = 8  # of one board at a time; it asks again before the first has its answer
+ANSWER_MOST = 400  # bytes, of what a board takes at least
 STREAM = "/libp2p/1"
 
 
@@ -45,11 +51,15 @@ class Libp2pFamily(Family):
 
     def __init__(self, table: Libp2pTable) -> None:
         super().__init__()
-        self.verbs = {"publish": self.submit, "subscribe": self.follow, "peers": self._tell_peers, "lend": self._lend}
+        self.verbs = {
+            **{"publish": self.submit, "subscribe": self.follow, "peers": self._tell_peers, "lend": self._lend},
+            **{"find": self._find, "providers": self._providers, "provide": self._provide},
+        }
         self.counts: Counter[str] = Counter(published=0, delivered=0, streams=0, refused=0)
         self._table = table
         self._recent: dict[tuple[bytes, bytes], None] = {}
         self._open: Counter[bytes] = Counter()  # streams of boards
+        self._asking: Counter[bytes] = Counter()  # questions of boards to the DHT
         self._loops: list[asyncio.Task] = []
 
     async def start(self, gateway: Gateway) -> None:
@@ -65,6 +75,7 @@ class Libp2pFamily(Family):
         self.pubsub = PubSub(self.host, identity.seed, self._on_message, table.router == "gossipsub")
         self.boards = Boards(gateway.node.open_stream, identity.static_private, table.boards)
         self.leases = Leases(gateway.node.request, table.board_messages, table.board_topics, self._on_unused)
+        self.dht = Dht(self.host, table.dht) if table.dht else None
         if table.listen:
             ip, port = endpoint(table.listen)
             await self.host.listen(port, bytes(map(int, ip.split("."))), table.announce)
@@ -98,6 +109,7 @@ class Libp2pFamily(Family):
             "topics": {topic: len(members) for topic, members in self.pubsub.router.mesh.items()},
             "boards": {host.peer_id: host.address_texts() for host in self.boards.hosts.values()},
             "leases": len(self.leases),
+            "dht": dict(self.dht.counts) if self.dht else {},
             "counts": {**self.counts, **self.host.counts, **self.pubsub.router.counts, **self.leases.counts},
         }
 
@@ -169,6 +181,41 @@ class Libp2pFamily(Family):
             raise Refused("no good signature, or no place")
         return "\n".join(addresses).encode()
 
+    # What boards ask of the DHT
+
+    async def _find(self, board: bytes, what: bytes) -> bytes:
+        """The verb find: a peer id, as text; its multiaddresses, with newlines between them, as many as fit. Raises
+        Refused."""
+        peer = parse_peer(_text(what))
+        if peer is None:
+            raise Refused("not a peer id")
+        return _lines({peer: await self._asked(board, lambda dht: dht.find(peer))})
+
+    async def _providers(self, board: bytes, what: bytes) -> bytes:
+        """The verb providers: a CID; multiaddresses of peers that have what it names. Raises Refused."""
+        key = _key(what)
+        return _lines(await self._asked(board, lambda dht: dht.providers(key)))
+
+    async def _provide(self, board: bytes, what: bytes) -> bytes:
+        """The verb provide: a CID of what this board serves; how many peers were told, 1 byte. Raises Refused."""
+        key, host = _key(what), self.boards.hosts.get(board)
+        if host is None:
+            raise Refused("nobody could reach this board: lend first")
+        return bytes((await self._asked(board, lambda dht: dht.provide(key, host)),))
+
+    async def _asked(self, board: bytes, ask: Callable[[Dht], Awaitable[Any]]) -> Any:
+        if self.dht is None:
+            raise Refused("this gateway asks no DHT")
+        if self._asking[board] >= BOARD_QUESTIONS:
+            raise Refused("too many questions at a time")
+        self._asking[board] += 1
+        try:
+            return await ask(self.dht)
+        except StreamError as error:
+            raise Refused(str(error)[:64]) from None
+        finally:
+            self._asking[board] -= 1
+
     # Streams of boards
 
     async def _serve(self, stream: Any) -> None:
@@ -201,6 +248,8 @@ class Libp2pFamily(Family):
             if found is None:
                 raise Refused("neither a peer id nor an address")
             return await (await self.host.dial(target)).open_stream(name)
+        if self.dht and not self.host.known.get(peer):
+            await self.dht.find(peer)
         return await self.host.open_stream(peer, name)
 
     # Loops
@@ -223,10 +272,30 @@ class Libp2pFamily(Family):
             await asyncio.sleep(KEEP_S)
             self.leases.expire()
             await self.boards.expire()
+            if self.dht:
+                await self.dht.provide_again()
 
 
 def _same(topic: str, other: str) -> bool:
     return topic == other
+
+
+def _lines(peers: dict[bytes, list[str]]) -> bytes:
+    """Multiaddresses with newlines between them, as many as a board takes; of each peer the first ones first."""
+    lines, size = [], 0
+    rows = [[f"{address}/p2p/{peer_text(peer)}" for address in addresses] for peer, addresses in peers.items()]
+    for each in itertools.chain.from_iterable(itertools.zip_longest(*rows)):
+        if each and size + len(each) < ANSWER_MOST:
+            lines.append(each)
+            size += len(each) + 1
+    return "\n".join(lines).encode()
+
+
+def _key(what: bytes) -> bytes:
+    key = content_key(_text(what))
+    if key is None:
+        raise Refused("not a CID")
+    return key
 
 
 def _text(data: bytes) -> str:

@@ -82,17 +82,29 @@ class Router:
 
     # What peers do
 
+    def hello(self) -> Rpc:
+        """What a peer is told first: the own topics."""
+        return Rpc(subscriptions=[(True, topic) for topic in sorted(self.topics)])
+
     def connected(self, peer: bytes, is_mesh: bool) -> None:
-        """A peer speaks pubsub: tell it the own topics."""
-        self.peers[peer] = _Peer(is_mesh)
-        if self.topics:
-            self._send(peer, Rpc(subscriptions=[(True, topic) for topic in sorted(self.topics)]))
+        """There is a stream of pubsub to a peer, or from it."""
+        self.peers.setdefault(peer, _Peer(is_mesh)).is_mesh |= is_mesh
+
+    def silenced(self, peer: bytes) -> None:
+        """The stream to a peer is gone, and what was sent by it."""
+        for members in self.mesh.values():
+            members.discard(peer)
+
+    def deafened(self, peer: bytes) -> None:
+        """The stream from a peer is gone; by the next it says again what it hears."""
+        if peer in self.peers:
+            self.peers[peer].topics.clear()
+        self.silenced(peer)
 
     def lost(self, peer: bytes) -> None:
         """A peer is gone."""
         self.peers.pop(peer, None)
-        for members in self.mesh.values():
-            members.discard(peer)
+        self.silenced(peer)
 
     def receive(self, peer: bytes, rpc: Rpc, now: float) -> None:
         """Take what a peer said."""

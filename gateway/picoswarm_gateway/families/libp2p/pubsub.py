@@ -1,4 +1,8 @@
-"""Pubsub on a Host: brings the router's Rpcs to peers and theirs to it, over one stream each way."""
+"""Pubsub on a Host: brings the router's Rpcs to peers and theirs to it, over one stream each way.
+
+Either of the two may be there first, and may be reset and come again. A peer opens its own once identify told it that we
+speak pubsub. go-libp2p asks for that once and waits 5 s: a peer that stays silent is told again.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,9 @@ MESH_NAMES = ["/meshsub/1.1.0", "/meshsub/1.0.0"]
 FLOOD_NAMES = ["/floodsub/1.0.0"]
 QUEUE = 512  # Rpcs that wait for one peer: more are lost
 CHUNK = 65_536
+AGAIN_S = 1.0  # until a stream that was refused or reset is opened again; then twice as long each time
+SILENT_S = 6.0  # until a peer that opens no stream is told who we are; then twice as long each time
+MOST_S = 60.0  # of both
 
 
 class PubSub:
@@ -30,6 +37,7 @@ class PubSub:
         self.router = Router(host.id, self._send, on_message)
         self._queues: dict[bytes, asyncio.Queue[bytes]] = {}
         self._tasks: dict[bytes, asyncio.Task] = {}
+        self._inbound: dict[bytes, P2pStream] = {}  # by which each peer speaks
         self._ticker: asyncio.Task | None = None
         for name in self._names:
             host.handle(name, self._hear)
@@ -77,9 +85,11 @@ class PubSub:
         task = self._tasks.pop(peer, None)
         if task:
             task.cancel()
-        self.router.lost(peer)
+        self._queues.pop(peer, None)
         if other:
             self._connected(other)
+        else:
+            self.router.lost(peer)
 
     def _send(self, peer: bytes, rpc: Rpc) -> None:
         queue = self._queues.get(peer)
@@ -90,20 +100,52 @@ class PubSub:
 
     async def _speak(self, connection: Connection) -> None:
         """What the router sends to one peer."""
-        peer = connection.peer_id
-        queue = self._queues[peer]
-        try:
-            stream = await connection.open_stream(self._names)
-            self.router.connected(peer, stream.name in MESH_NAMES)
-            while True:
-                await stream.write(await queue.get())
-        except StreamError:
-            self.router.lost(peer)  # it does not speak pubsub, or is gone
+        peer, wait = connection.peer_id, AGAIN_S
+        while connection.is_open:
+            self.router.silenced(peer)
+            queue = self._queues[peer] = asyncio.Queue(QUEUE)
+            try:
+                stream = await connection.open_stream(self._names)
+                self.router.connected(peer, stream.name in MESH_NAMES)
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(_until_reset(stream))
+                    group.create_task(self._remind(connection))
+                    if self.router.topics:
+                        await stream.write(self.router.hello().encode())
+                    while True:
+                        await stream.write(await queue.get())
+            except* StreamError:
+                pass  # it speaks no pubsub, or gave the stream up
+            if connection.is_open:  # Python 3.11 may lose a cancellation in a group
+                await asyncio.sleep(wait)
+            wait = min(2 * wait, MOST_S)
+
+    async def _remind(self, connection: Connection) -> None:
+        """Tell a peer who we are until it speaks."""
+        wait = SILENT_S
+        await asyncio.sleep(wait)
+        while connection.peer_id not in self._inbound:
+            connection.link.push()
+            connection.turn()
+            wait = min(2 * wait, MOST_S)
+            await asyncio.sleep(wait)
 
     async def _hear(self, stream: P2pStream) -> None:
         """What one peer sends to us."""
-        frames = Frames()
         peer: Any = stream.connection.peer_id
+        self._inbound[peer] = stream
+        self.router.connected(peer, stream.name in MESH_NAMES)
+        try:
+            await self._take(peer, stream)
+        finally:
+            if self._inbound.get(peer) is stream:
+                del self._inbound[peer]
+                self.router.deafened(peer)
+            if peer not in self._tasks:
+                self.router.lost(peer)
+
+    async def _take(self, peer: bytes, stream: P2pStream) -> None:
+        frames = Frames()
         while data := await stream.read(CHUNK):
             found = frames.add(data)
             for each in found or ():
@@ -115,3 +157,9 @@ class PubSub:
             if found is None:
                 self.router.counts["malformed"] += 1
                 return stream.reset()
+
+
+async def _until_reset(stream: P2pStream) -> None:
+    """Wait for a peer to give a stream up by which it says nothing. Raises StreamError then."""
+    while await stream.read():
+        pass

@@ -15,6 +15,7 @@ class Libp2pTable(msgspec.Struct, forbid_unknown_fields=True):
     peers: list[str] = []  # multiaddresses, with their peer ids, that it keeps connections to
     topics: list[str] = []  # that it takes part in, whether a board hears them or not
     router: str = "gossipsub"  # or floodsub
+    dht: str = "/ipfs/kad/1.0.0"  # protocol of the DHT that is asked where peers are; empty: none
     boards: str = ""  # ip, or "ip:first-last" port range, where peers reach boards; empty: not at all
     low: int = 160  # connections above `high` are let go, down to so many
     high: int = 192
@@ -35,6 +36,8 @@ class Libp2pTable(msgspec.Struct, forbid_unknown_fields=True):
                 found.append((f"libp2p.announce[{i}]", "a multiaddress"))
         if self.router not in ("gossipsub", "floodsub"):
             found.append(("libp2p.router", "gossipsub or floodsub"))
+        if self.dht and not self.dht.startswith("/"):
+            found.append(("libp2p.dht", "/ipfs/kad/1.0.0, or what the network calls it"))
         if self.listen and endpoint(self.listen) is None:
             found.append(("libp2p.listen", "ip:port"))
         if self.boards and port_range(self.boards) is None:

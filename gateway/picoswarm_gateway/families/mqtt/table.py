@@ -134,6 +134,8 @@ class MqttTable(msgspec.Struct, forbid_unknown_fields=True):
             value = getattr(self, name)
             if value is not None and value < 1:
                 found.append((f"mqtt.{name}", "1 or more"))
+        if (self.keepalive_s or 0) > 65_535:
+            found.append(("mqtt.keepalive_s", "65535 at most, as MQTT has it"))
         for name, text in (("mqtt.prefix", self.prefix), ("mqtt.homeassistant.prefix", self.homeassistant.prefix)):
             if text and (not is_topic(text) or text[0] in "/$" or text[-1] == "/"):
                 found.append((name, "a topic without wildcards, that begins with neither / nor $ and does not end with /"))

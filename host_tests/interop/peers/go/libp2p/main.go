@@ -98,6 +98,9 @@ func main() {
 		gossip, err = pubsub.NewGossipSub(ctx, node)
 	}
 	fatal(err)
+	if len(os.Args) > 3 && os.Args[3] == "dht" {
+		fatal(serveDHT(node))
+	}
 	var addrs []string
 	for _, a := range node.Addrs() {
 		addrs = append(addrs, fmt.Sprintf("%s/p2p/%s", a, node.ID()))
@@ -181,6 +184,8 @@ func obey(ctx context.Context, node host.Host, gossip *pubsub.PubSub, o order) (
 			all = append(all, p.String())
 		}
 		return answer{"peers": all}, nil
+	case "table", "find", "provide", "providers":
+		return obeyDHT(ctx, o)
 	}
 	return nil, fmt.Errorf("what is %q", o.Do)
 }

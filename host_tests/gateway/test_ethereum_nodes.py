@@ -1,0 +1,214 @@
+"""What the family `ethereum` knows of nodes: the database over a restart, who is checked how often, whom it trusts."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from coincurve import PrivateKey
+from made_nodes import MadeEthereum
+from picoswarm_gateway.families import Refused, Unreachable
+from picoswarm_gateway.families.ethereum import discovery, rlp
+from picoswarm_gateway.families.ethereum.database import EXPIRY_S, SEED_S, SWEEP_S, Database
+from picoswarm_gateway.families.ethereum.discovery import KEPT_CHECKS, Discovery, own_node
+from picoswarm_gateway.families.ethereum.discv4 import FIND, NEIGHBORS, expires, pack, unpack
+from picoswarm_gateway.families.ethereum.family import EthereumFamily
+from picoswarm_gateway.families.ethereum.kademlia import BUCKET_NET, SIZE, Table
+from picoswarm_gateway.families.ethereum.keys import public_bytes
+from picoswarm_gateway.families.ethereum.record import Node
+from picoswarm_gateway.gateway import Gateway
+from small_mesh import HOST, SmallMesh, free_port, until
+
+PATIENCE_S = 60.0
+MINUTE_S = 60.0
+
+
+class Clock:
+    now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def key(n: int) -> PrivateKey:
+    return PrivateKey(n.to_bytes(32, "big"))
+
+
+def node(n: int, ip: str = HOST) -> Node:
+    return Node(public_bytes(key(n).public_key), ip, 30303, 30303)
+
+
+def run(story) -> None:
+    asyncio.run(asyncio.wait_for(story, PATIENCE_S))
+
+
+# The database
+
+
+def test_who_does_not_answer_for_a_day_is_forgotten_but_not_before_somebody_answered(clock):
+    database = Database(clock)
+    database.keep(node(1))
+    database.keep(node(2))
+    clock.now += 2 * EXPIRY_S  # the power was off
+    database.sweep()
+    assert len(database) == 2 and set(database.seeds(30)) == {node(1), node(2)}
+    database.answered(node(1).key, HOST)
+    database.sweep()
+    assert len(database) == 2
+    clock.now += SWEEP_S
+    database.sweep()
+    assert database.seeds(30) == [node(1)]
+
+
+def test_who_answered_last_days_ago_is_none_to_begin_with(clock):
+    database = Database(clock)
+    database.keep(node(1))
+    clock.now += SEED_S - MINUTE_S
+    assert database.seeds(30)
+    clock.now += 2 * MINUTE_S
+    assert not database.seeds(30)
+
+
+def test_failures_are_those_of_an_address(clock):
+    database = Database(clock)
+    database.keep(node(1))
+    for _ in range(3):
+        database.failed(node(1).key, HOST)
+    database.failed(node(1).key, "8.8.8.8")
+    assert database.fails(node(1)) == 3 and database.fails(node(1, "8.8.8.8")) == 0
+    database.keep(node(1, "8.8.8.8"))
+    assert database.fails(node(1, "8.8.8.8")) == 0
+
+
+def test_the_database_is_the_same_after_a_restart_and_damage_is_passed_over(clock):
+    database = Database(clock)
+    for n in range(1, 20):
+        database.keep(node(n, f"8.8.8.{n}"), n)
+    database.failed(node(7).key, "8.8.8.7")
+    again = Database(clock)
+    again.load(["", "peer enode://x", "1 2 3 enode://00@1.2.3.4:5", "1 2 enode", *database.lines()])
+    assert again.lines() == database.lines() and again.fails(node(7, "8.8.8.7")) == 1
+
+
+def test_an_address_that_was_proven_before_a_restart_need_not_be_proven_again(clock):
+    async def story():
+        loop = asyncio.get_running_loop()
+        heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+        class Ear(asyncio.DatagramProtocol):
+            def datagram_received(self, data, _address):
+                heard.put_nowait(data)
+
+        database = Database()
+        database.keep(node(2))
+        ours = Discovery(key(1), own_node(key(1), HOST, 0), (), database)
+        await ours.start()
+        socket, _ = await loop.create_datagram_endpoint(Ear, (HOST, 0))
+        socket.sendto(pack(key(2), FIND, [node(3).key, expires()]), (HOST, ours.node.udp))
+        assert unpack(await heard.get())[1] == NEIGHBORS
+        ours.stop()
+        socket.close()
+
+    run(story())
+
+
+def test_a_node_that_was_checked_often_is_kept_with_what_its_record_says(monkeypatch):
+    monkeypatch.setattr(discovery, "ANSWER_S", 5.0)
+
+    async def story():
+        ours, other = Discovery(key(1), own_node(key(1), HOST, 0)), Discovery(key(2), own_node(key(2), HOST, 0))
+        other.node = Node(other.node.key, HOST, 0, 40_000)  # connections come in by another port
+        await ours.start()
+        await other.start()
+        assert await ours.ping(Node(other.node.key, HOST, other.node.udp, 1))
+        entry = ours.table.get(other.node.id)
+        while entry.checks < KEPT_CHECKS:
+            assert not ours.database.seeds(1)
+            await ours.check(entry)
+        assert entry.node == other.node and entry.is_slow
+        assert ours.database.seeds(1) == [other.node]
+        for each in (ours, other):
+            each.stop()
+
+    run(story())
+
+
+# The table
+
+
+def far(count: int, ip=lambda n: HOST) -> list[Node]:
+    """Nodes of one bucket of the table of node 1."""
+    table, found, n = Table(node(1).id), [], 2
+    while len(found) < count:
+        one = node(n, ip(len(found)))
+        n += 1
+        if table._at(one.id) == 16:
+            found.append(one)
+    return found
+
+
+def test_a_node_that_answered_often_may_miss_two_checks_and_a_new_one_none():
+    table = Table(node(1).id)
+    nodes = far(SIZE + 1)
+    for each in nodes:
+        table.add(each, 1.0)
+    old, new = table.get(nodes[0].id), table.get(nodes[1].id)
+    for _ in range(9):
+        table.checked(old, True, 2.0)
+    assert table.to_check(True) is old and table.to_check(False) is not old
+    for _ in range(2):
+        table.checked(old, False, 3.0)
+        assert table.get(old.id) and table.to_check(True) is None
+    table.checked(old, False, 3.0)
+    assert table.get(old.id) is None and table.get(nodes[SIZE].id)  # who waited is there now
+    table.checked(new, False, 3.0)
+    assert table.get(new.id) is None and len(table) == SIZE - 1
+
+
+def test_of_one_network_no_more_wait_than_may_be_there():
+    table = Table(node(1).id)
+    nodes = far(SIZE + 8, lambda n: f"8.{n + 1}.8.8" if n < SIZE else f"9.9.9.{n}")
+    for each in nodes:
+        table.add(each, 1.0)
+    assert len(table) == SIZE
+    for each in nodes[:SIZE]:
+        table.remove(each.id, 2.0)
+    assert len(table) == BUCKET_NET
+
+
+# The family
+
+
+def test_a_node_that_is_trusted_comes_in_where_all_places_are_taken_and_another_does_not(tmp_path):
+    mesh = SmallMesh(tmp_path)
+
+    async def story():
+        def table(**more: object):
+            return MadeEthereum("honest").table(peers=[], listen=True, port=free_port(), connections=0, **more)
+
+        async with Gateway(mesh.config("own", ethereum=table())) as own, Gateway(mesh.config("it", ethereum=table())) as it:
+            enode = own.families["ethereum"].discovery.node.enode
+            async with Gateway(mesh.config(ethereum=table(inbound=0, trusted=[enode]))) as gateway:
+                served = gateway.families["ethereum"]
+                with pytest.raises(Unreachable):
+                    await it.families["ethereum"].dial(served.discovery.node.enode)
+                dialed = asyncio.create_task(own.families["ethereum"].dial(served.discovery.node.enode))
+                await until(lambda: served.peers)
+                assert [each.key for each in served.peers.values()] == [own.families["ethereum"].discovery.node.key]
+            await asyncio.gather(dialed, return_exceptions=True)
+
+    run(story())
+
+
+def test_a_transaction_with_blobs_is_refused():
+    async def story():
+        family = EthereumFamily(MadeEthereum("honest").table())
+        with pytest.raises(Refused, match="blobs"):
+            await family.submit(bytes(32), b"\3" + rlp.encode([b""] * 12))
+
+    run(story())

@@ -1,0 +1,138 @@
+"""Lookups in a DHT: whom they ask, when they end, and what they believe; without a network."""
+
+from __future__ import annotations
+
+import random
+from hashlib import sha256
+
+import pytest
+from picoswarm.multiaddr import encode_address, parse_address
+from picoswarm.peerkey import encode_key, peer_id
+from picoswarm.protobuf import decode_fields, encode_fields
+from picoswarm_gateway.families.libp2p.dht import _believe, content_key
+from picoswarm_gateway.families.libp2p.kad import (
+    ADD_PROVIDER,
+    ASKED_MOST,
+    AT_ONCE,
+    HEARD_MOST,
+    NEAREST,
+    Answer,
+    Found,
+    Query,
+    decode_answer,
+    encode_question,
+)
+
+PUBLIC, PRIVATE = "/ip4/8.8.8.8/tcp/4001", "/ip4/192.168.1.1/tcp/80"
+
+
+class Network:
+    """Peers that know those near to them and some others, as routing tables do."""
+
+    def __init__(self, count: int, silent: float = 0.0) -> None:
+        draw = random.Random(count)
+        self.draw = draw
+        self.peers = [peer_id(encode_key(draw.randbytes(32))) for _ in range(count)]
+        places = {peer: int.from_bytes(sha256(peer).digest(), "big") for peer in self.peers}
+        self.places = places
+        self.tables: dict[bytes, list[bytes]] = {}
+        for peer in self.peers:
+            buckets: dict[int, list[bytes]] = {}
+            for other in draw.sample(self.peers, count):
+                bucket = buckets.setdefault((places[peer] ^ places[other]).bit_length(), [])
+                if other != peer and len(bucket) < NEAREST:
+                    bucket.append(other)
+            self.tables[peer] = [other for bucket in buckets.values() for other in bucket]
+        self.silent = set(draw.sample(self.peers, int(count * silent)))
+
+    def nearest(self, key: bytes, peers: list[bytes]) -> list[bytes]:
+        target = int.from_bytes(sha256(key).digest(), "big")
+        return sorted(peers, key=lambda peer: self.places[peer] ^ target)[:NEAREST]
+
+    def run(self, query: Query, key: bytes) -> int:
+        """Let a lookup go on to its end, each answer after the next question; returns how many peers it asked."""
+        waiting: list[bytes] = []
+        asked = 0
+        while True:
+            new = query.to_ask()
+            asked += len(new)
+            waiting += new
+            assert len(waiting) <= AT_ONCE
+            if not waiting:
+                return asked
+            peer = waiting.pop(self.draw.randrange(len(waiting)))
+            if peer in self.silent:
+                query.failed(peer)
+            else:
+                query.answered(peer, [Found(each, []) for each in self.nearest(key, self.tables[peer])])
+
+
+@pytest.mark.parametrize("silent", [0.0, 0.2])
+def test_a_lookup_finds_the_peers_nearest_to_a_key(silent):
+    network = Network(600, silent)
+    for i in range(10):
+        key = b"key %d" % i
+        query = Query(key, b"", [Found(peer, []) for peer in network.draw.sample(network.peers, 3)])
+        asked = network.run(query, key)
+        alive = [peer for peer in network.peers if peer not in network.silent]
+        wanted = set(network.nearest(key, alive))
+        assert len(wanted & set(query.nearest())) >= NEAREST * (1 - silent)  # answers have silent peers among their 20
+        assert asked <= 60
+
+
+def test_a_lookup_among_liars_ends_and_holds_a_bounded_memory():
+    draw = random.Random(1)
+    query = Query(b"key", b"", [Found(peer_id(encode_key(bytes(32))), [])])
+    asked = 0
+    while new := query.to_ask():
+        asked += len(new)
+        for peer in new:
+            query.answered(peer, [Found(peer_id(encode_key(draw.randbytes(32))), []) for _ in range(64)])
+    assert asked <= ASKED_MOST and len(query.heard) <= HEARD_MOST
+
+
+def test_a_lookup_never_asks_its_own_host_nor_a_peer_twice():
+    own, other = (peer_id(encode_key(bytes((i,)) * 32)) for i in range(2))
+    query = Query(b"key", own, [Found(other, []), Found(own, [])])
+    assert query.to_ask() == [other]
+    query.answered(other, [Found(other, []), Found(own, [])])
+    assert query.to_ask() == [] and query.nearest() == [other]
+
+
+def test_an_answer_gives_peers_and_those_of_their_addresses_that_tcp_reaches():
+    peer = peer_id(encode_key(bytes(32)))
+    address = encode_address(parse_address(PUBLIC))
+    told = encode_fields([(1, peer), (2, address), (2, address[:-1]), (2, b"\x04\x08\x08\x08\x08\x91\x02\x0f\xa1"), (3, 1)])
+    assert decode_answer(encode_fields([(1, 4), (8, told), (9, told), (10, 1)])) == Answer(
+        [Found(peer, [PUBLIC])], [Found(peer, [PUBLIC])]
+    )
+    assert decode_answer(encode_fields([(8, encode_fields([(1, b"no id")]))])) is None
+
+
+def test_a_provider_is_told_with_its_addresses():
+    message = encode_question(ADD_PROVIDER, b"key", b"peer", [b"one", b"two"])
+    assert message[0] == len(message) - 1
+    *head, (number, provider) = decode_fields(message[1:])
+    assert head == [(1, ADD_PROVIDER), (2, b"key")] and number == 9
+    assert decode_fields(provider) == [(1, b"peer"), (2, b"one"), (2, b"two")]
+
+
+def test_a_public_peer_is_not_believed_private_addresses():
+    def answer() -> Answer:
+        return Answer([Found(b"a", [PUBLIC, PRIVATE, "/dns4/router/tcp/80"])], [Found(b"b", [PRIVATE])])
+
+    told = answer()
+    _believe(told, bytes((8, 8, 4, 4)))
+    assert told == Answer([Found(b"a", [PUBLIC])], [Found(b"b", [])])
+    told = answer()
+    _believe(told, bytes((192, 168, 1, 7)))
+    assert told == answer()
+
+
+def test_the_key_of_a_cid_is_its_multihash():
+    digest = sha256(b"").digest()
+    raw = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"  # the empty block
+    assert content_key(raw) == b"\x12\x20" + digest
+    assert content_key("QmdfTbBqBPQ7VNxZEYEj14VmRuZBkqFbiwReogJgS1zR1n")[:2] == b"\x12\x20"  # an empty folder
+    for wrong in ("", "b", "bafk", "bbbb", "Qm", "k51", "b" + "a" * 400, "bäö"):
+        assert content_key(wrong) is None

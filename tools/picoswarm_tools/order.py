@@ -1,0 +1,68 @@
+"""The names of a module in the order of their use, so that those that stand often take one byte in its bytecode.
+
+Bytecode has a name by its number in the module's table of names: below 128 that is one byte, else two. mpy-cross numbers
+names as it meets them. So an expression at the top, which is never evaluated and gone after the import, names the frequent
+ones.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+
+from .fold import live
+
+_SHORT = 126  # numbers of one byte, less those of the module's file and of `__name__`
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+
+
+def _arguments(function: ast.AST) -> list[str]:
+    return [node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)]
+
+
+def _is_native(function: ast.AST) -> bool:
+    return any("micropython" in ast.unparse(decorator) for decorator in getattr(function, "decorator_list", ()))
+
+
+def _count(function: ast.AST, uses: Counter[str], gone: set[str]) -> None:
+    """Add the names in the bytecode of a function or class body, as often as they stand there; those in `gone` do not."""
+    inside, inner = [], []
+    for statement in function.body if isinstance(function.body, list) else [function.body]:
+        for node in live(statement, (*_FUNCTIONS, ast.ClassDef)):
+            inside.append(node)
+            if isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
+                inner.append(node)
+    is_class = isinstance(function, ast.ClassDef)
+    arguments = [] if is_class else _arguments(function)
+    elsewhere = {name for node in inside if isinstance(node, (ast.Global, ast.Nonlocal)) for name in node.names}
+    stored = {node.id for node in inside if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    stored |= {node.name or "" for node in inside if isinstance(node, ast.ExceptHandler)}
+    own = gone if is_class else gone | stored - elsewhere | set(arguments)
+    if not is_class:  # what a class body names is gone after the import
+        uses.update([*arguments, getattr(function, "name", "")])
+        for node in inside:
+            if isinstance(node, ast.Name) and node.id not in own:
+                uses[node.id] += 1
+            elif isinstance(node, ast.Attribute):
+                uses[node.attr] += 1
+            elif isinstance(node, ast.keyword):
+                uses[node.arg or ""] += 1
+            elif isinstance(node, ast.ImportFrom):
+                uses.update([node.module or "", *(alias.name for alias in node.names)])
+    for node in inner:
+        if not _is_native(node):
+            _count(node, uses, own)
+
+
+def order_names(source: str) -> str:
+    """A module whose frequent names come first, where it has more than take one byte."""
+    tree, uses = ast.parse(source), Counter()
+    assigned = [node for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)]
+    consts = {ast.unparse(node.targets[0]) for node in assigned if ast.unparse(node.value.func) == "const"}
+    for node in live(tree, (*_FUNCTIONS, ast.ClassDef)):
+        if isinstance(node, (*_FUNCTIONS, ast.ClassDef)) and not _is_native(node):
+            _count(node, uses, consts)
+    names = [name for name, _ in sorted(uses.items(), key=lambda item: (-item[1], item[0])) if name.isidentifier()]
+    if len(names) <= _SHORT:
+        return source
+    return f"__name__ or __name__.{'.'.join(names[:_SHORT])}\n{source}"
