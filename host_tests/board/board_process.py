@@ -91,10 +91,11 @@ class BoardProcess:
         library = mpy.library_folder("x86", 3)
         path = f"{SHIMS}:.:{runtimes.ROOT / 'boards' / self._board}:{library}:{FIRMWARE / 'lib'}:.frozen"
         code = "exec(open('boot.py').read()); exec(open('main.py').read())"
+        cause = 1  # power on; any further life is one by a reset
         while not self.is_held:
             self._process = await asyncio.create_subprocess_exec(
                 *(str(runtimes.find("micropython")), "-X", f"heapsize={self._heap}", "-c", code),
-                env={**os.environ, "MICROPYPATH": path},
+                env={**os.environ, "MICROPYPATH": path, "BOARD_RESET_CAUSE": str(cause)},
                 cwd=self.folder,
                 stdin=self._slave,
                 stdout=self._slave,
@@ -102,6 +103,7 @@ class BoardProcess:
                 start_new_session=True,
             )
             end = await self._process.wait()
+            cause = 3
             if self.is_held:
                 return
             self.ends.append(end)

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 from picoswarm.membership import Membership
+from picoswarm_tools.emulator import clock
+from picoswarm_tools.emulator.clock import PicoTime
 from picoswarm_tools.emulator.cuts import try_cuts
 from picoswarm_tools.emulator.observe import gateway, numbers
 from picoswarm_tools.emulator.pico import HOST, Pico
@@ -20,7 +22,8 @@ from picoswarm_tools.provision import new_network_key
 
 IS_LONG = os.environ.get("PICOSWARM_LONG") == "1"
 PATIENCE_S = 300.0  # of a host that is busy; figures are of the Pico's own clock
-CUTS = 100
+PHASES = ("key", "book", "update")  # a deployment does not survive each cut: docs/emulator.md
+CUTS = 100 if IS_LONG else len(PHASES)  # each takes a processor two seconds
 LONG = pytest.mark.skipif(not IS_LONG, reason="takes minutes of a processor: in `make test-long`")
 
 FACTS = """
@@ -108,9 +111,9 @@ def test_the_fast_decoder_computes_what_the_plain_one_computes_in_as_many_cycles
 
 @pytest.mark.parametrize("form", ["frozen", pytest.param("mpy", marks=LONG)])
 def test_a_node_joins_a_gateway_which_hears_it_and_calls_it(tmp_path: Path, form: str):
-    async def live() -> None:
+    async def live(time: PicoTime) -> None:
         membership = Membership(new_network_key())
-        async with gateway(membership, tmp_path) as hub, emulated_node(membership, None, form == "frozen") as emu:
+        async with gateway(membership, tmp_path) as hub, emulated_node(membership, None, form == "frozen", time) as emu:
             heard = hub.node.subscribe("probe/#")
             await emu.start([f"{HOST}:{hub.config.mesh.port}"], numbers(), 0, False)
             async with asyncio.timeout(PATIENCE_S):
@@ -122,13 +125,12 @@ def test_a_node_joins_a_gateway_which_hears_it_and_calls_it(tmp_path: Path, form
             assert seen["sessions"] == 1 and seen["stats"]["faults"] == 0
             assert emu.link.ppp.dropped == 0
 
-    asyncio.run(live())
+    clock.run(live)  # in the Pico's time: a busy machine makes it slow, and the gateway would give its handshakes up
 
 
-@LONG
-def test_whenever_the_power_goes_the_board_comes_up_as_the_node_that_it_was(tmp_path: Path):
+def test_whenever_the_power_goes_the_board_comes_up_as_the_node_that_it_was_with_the_old_or_the_new(tmp_path: Path):
     seed = secrets.randbits(32)
-    trials = asyncio.run(try_cuts(tmp_path, CUTS, seed))
-    shown = "\n".join(f"{trial.phase} {trial.inside or '-'} at {trial.at}: {trial.outcome or 'well'}" for trial in trials)
+    trials = asyncio.run(try_cuts(tmp_path, CUTS, seed, PHASES))
+    shown = "\n".join(map(str, trials))
     assert all(trial.survived for trial in trials), f"seed {seed}\n{shown}"
     assert len(trials) == CUTS and sum(trial.inside != "" for trial in trials) * 2 >= CUTS, shown

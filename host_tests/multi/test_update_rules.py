@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -336,6 +337,28 @@ def test_a_flash_that_keeps_failing_is_left_alone_for_longer_each_time(tmp_path)
             scene.updater.rest()
             rests.append(scene.updater._rests_s - scene.updater._uptime)
         assert rests == [60, 120, 240, 480, 960, 1920, 3840, 3840, 3840]
+
+    run(tmp_path, scenario)
+
+
+def test_a_board_that_slept_remembers_its_troubles_and_tries_again_at_few_of_its_wakes(tmp_path, monkeypatch):
+    async def scenario(scene):
+        scene.begin()
+        updater = scene.updater
+        tried = 0
+        for draw in range(256):
+            monkeypatch.setattr(picoswarm.update, "urandom", lambda _n, draw=draw: bytes((draw,)))
+            updater._rests_s = 0
+            updater.remember(4)
+            tried += updater._uptime >= updater._rests_s
+        assert tried == 16 and updater.troubles == 4
+        began = time.monotonic()
+        await updater.settle(60_000)  # a board that rests does not stay awake for it
+        assert time.monotonic() - began < 30
+        monkeypatch.setattr(picoswarm.update, "urandom", lambda _n: b"\xff")
+        updater._rests_s = 0
+        updater.remember(0)
+        assert updater._uptime >= updater._rests_s
 
     run(tmp_path, scenario)
 

@@ -46,6 +46,23 @@ def test_a_count_survives_in_a_file():
     assert Boots(FileMemory()).count == 0
 
 
+def test_who_pulls_the_plug_again_and_again_has_no_bad_boots():
+    cause = boots.was_switched_on
+    try:
+        boots.was_switched_on = lambda: True
+        for _ in range(9):
+            one = Boots(FileMemory())
+            one.begin()
+        assert one.count == 1 and not one.is_safe()
+        boots.was_switched_on = lambda: False  # it resets itself now
+        one = Boots(FileMemory())
+        one.begin()
+        assert one.count == 2
+    finally:
+        boots.was_switched_on = cause
+        os.remove("boots.dat")
+
+
 def test_safe_mode_comes_after_so_many_bad_boots_and_not_before():
     memory = kept_in_backup_memory()
     seen = []

@@ -174,6 +174,21 @@ def test_who_sleeps_in_order_had_a_good_boot():
     boot(0)
 
 
+def test_troubles_with_the_flash_outlive_a_sleep_and_no_restart():
+    class Updater:
+        ready = asyncio.Event()
+        troubles = 3
+
+    for ending, note in ((("sleep", 60_000), 3), (RESTART, 0)):
+        boot(0)
+        made = supervisor()
+        made.updater = Updater()
+        made.board.ending = ending
+        assert pass_time(made, 2) == (0, ending) and counted() == 0
+        assert Boots().note == note
+    boot(0)
+
+
 def test_safe_mode_lasts_a_quarter_of_an_hour_and_then_the_program_has_one_try():
     boot(7)
     made = supervisor(is_safe=True)

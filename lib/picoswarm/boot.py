@@ -103,8 +103,10 @@ class Boot:
         from .table import Table  # noqa: F401
 
         collect()
+        await sleep_ms(0)  # here and below: other tasks wait for a part of the start, and not for all of it
         from .discovery import Discovery
 
+        await sleep_ms(0)
         if node.parts:
             Driver = node.parts[2]
         else:
@@ -134,9 +136,13 @@ class Boot:
             engine.add_seed(id32, ip_of, port)
         services = None
         if profile.links:
-            from .services import compose
-
             try:
+                from .services import compose
+
+                await sleep_ms(0)
+                from .swarm import Swarm  # noqa: F401
+
+                await sleep_ms(0)
                 services = compose(node, self._folder, profile, identity, keyring, rng, engine, driver, reactors, name)
                 if self._allow:
                     from .steering import gate
@@ -144,7 +150,7 @@ class Boot:
                     services.swarm.manager.allow = gate(services, self._allow)
                 if keyring.serial is not None and services.rpc:
                     services.handle("keys", services.change_keys)
-            except Exception:
+            except BaseException:
                 driver._sock.close()  # or its port is taken when this is tried again
                 raise
         return self._folder, self._host, ip, engine, driver, services, named

@@ -438,7 +438,8 @@ class Swarm:
         handshake.work()
         session.fill = handshake.fill
         session.deadline = handshake.deadline
-        session.touch()
+        if not handshake.has_work:  # before that it has nothing to send
+            session.touch()
         # A message 1 that opened is let in, or at least keeps nobody waiting before the door.
         if session is self._at_door and (handshake.stage == _OPENED or handshake.reason == _BUSY):
             session.limit(self.now, _TURN_MS)

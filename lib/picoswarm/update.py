@@ -10,6 +10,7 @@ has it, and hands on what it runs itself. What fetching and verifying takes is l
 
 import sys
 from asyncio import Event, create_task
+from os import urandom
 
 from .compat import collect, const, sleep_ms, ticks_diff, ticks_ms, unload
 from .errors import Malformed
@@ -56,7 +57,8 @@ class _Held:
 class Updater:
     """See the module. `boards`: names that this board answers to: its own, its architecture, what it is for ("door").
     `root`: what stands before app_a and app_b, as "/sd/". `ready`: an Event, set once a restart would start another
-    application. `trouble`: the last reason for which an update was not taken, or nothing."""
+    application. `trouble`: the last reason for which an update was not taken, or nothing. `troubles`: with the flash, in a
+    row, up to 6: see `remember`."""
 
     def __init__(self, node, boards=(), root=""):
         self.ready = Event()
@@ -71,7 +73,8 @@ class Updater:
         self._held = None  # what runs here, while somebody asks for it
         self._asked = {}  # by id: [session, uptime when it was asked, whether it has what is fetched]
         self._is_asking = False
-        self._rests_s = self._troubles = 0  # until then nothing is begun; how often that was so
+        self.troubles = 0
+        self._rests_s = 0  # until then nothing is begun
         self._second = self._served = 0
         self._task = None
 
@@ -103,12 +106,19 @@ class Updater:
         """For a board that is about to sleep: until all peers were asked and nothing is left to fetch, or a new application
         is in place, or the time is over. What came so far stays."""
         began = ticks_ms()
-        while not self.ready.is_set() and ticks_diff(ticks_ms(), began) < timeout_ms:
+        while not self.ready.is_set() and self._uptime >= self._rests_s and ticks_diff(ticks_ms(), began) < timeout_ms:
             peers = self._peers()
             if peers and not self.fetch and len([1 for session in peers if session.id in self._asked]) == len(peers):
                 if not self._is_asking:
                     break
             await sleep_ms(_SETTLE_MS)
+
+    def remember(self, troubles):
+        """For a board that woke: the `troubles` of the life before its sleep. One wake of 2 ** troubles, by
+        chance, tries again, and the others rest; or a worn flash would be written to at each of them."""
+        self.troubles = troubles
+        if urandom(1)[0] & (1 << troubles) - 1:
+            self._rests_s = self._uptime + (_RETRY_S << troubles)
 
     def confirm(self):
         """The application that runs does well: it stays, and neighbours may have it. Raises StoreError."""
@@ -289,8 +299,8 @@ class Updater:
 
     def rest(self):
         """Nothing is begun for a while, longer each time, and then everybody is asked anew."""
-        self._rests_s = self._uptime + (_RETRY_S << self._troubles)
-        self._troubles = min(self._troubles + 1, _DOUBLED_MOST)
+        self._rests_s = self._uptime + (_RETRY_S << self.troubles)
+        self.troubles = min(self.troubles + 1, _DOUBLED_MOST)
         self._asked.clear()
 
     def leave(self):

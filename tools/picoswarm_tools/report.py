@@ -73,6 +73,7 @@ GROUPS = (
     ("picoswarm_tools.rows.cometbft", ("cometbft.",)),
     ("picoswarm_tools.rows.update", ("update.",)),
     ("picoswarm_tools.rows.emulator", ("emu.",)),
+    ("picoswarm_tools.rows.powercut", ("powercut.",)),
 )
 
 NARROWEST = 130  # columns that the table needs to be readable; a narrower terminal wraps lines

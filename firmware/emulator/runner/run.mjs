@@ -6,6 +6,7 @@
 // --id        its unique id, 8 bytes in hex
 // --plain     rp2040js's own decoder
 // --serial    the TCP port of its USB serial port; without it any that is free
+// --clock     tells its time all along, as {"time": seconds, "idle": whether it passes as that of the wall does}
 //
 // Its USB serial port and both UARTs are TCP ports of 127.0.0.1. On standard output there is a line of JSON for each thing that
 // happens: {"serial", "uart"} at first, then {"reset"}, {"cut"}, {"now"}. On standard input it takes lines:
@@ -32,12 +33,14 @@ import { Machine } from './machine.mjs';
 
 const SLICE = 100_000; // instructions between two looks at the clock and at what came in
 const MOST_LATE_NS = 50e6; // a host that is too slow makes the guest slow, and is not made up for
+const CLOCK_NS = 2e6; // between two tellings of the time
 const KEPT = 16_384; // bytes for a client that comes later
 const { values: options } = parseArgs({
   options: {
     ...Object.fromEntries(['rom', 'firmware', 'flash', 'seed', 'id', 'serial'].map((name) => [name, { type: 'string' }])),
     turbo: { type: 'boolean' },
     plain: { type: 'boolean' },
+    clock: { type: 'boolean' },
   },
 });
 
@@ -148,6 +151,15 @@ let timer = null;
 let isComing = false; // a turn
 let isOver = false;
 let isOff = false;
+let told = { at: -Infinity, isIdle: null };
+
+/** For whoever lives by this clock. */
+function tellTime(isIdle) {
+  const at = elapsed + machine.rp2040.clock.nanos;
+  if (!options.clock || (isIdle === told.isIdle && at - told.at < CLOCK_NS)) return;
+  told = { at, isIdle };
+  tell({ time: at / 1e9, idle: isIdle });
+}
 
 chip.onBegin = (busy) => {
   if (!tear || busy.number !== tear.number) return;
@@ -185,6 +197,7 @@ function cut() {
   tear = null;
   isOff = true;
   for (const port of [serial, ...uarts]) port.flush();
+  tellTime(true);
   tell({ cut: (elapsed + clock.nanos) / 1e9, instructions, operation, operations: chip.operations });
 }
 
@@ -221,6 +234,7 @@ function turn() {
   }
   if (tear?.at !== undefined) until = Math.min(until, tear.at);
   instructions += machine.run(until, Math.min(SLICE, cutAt - instructions), options.turbo);
+  tellTime(core.waiting);
   for (const port of [serial, ...uarts]) port.flush();
   if (!options.turbo && !core.waiting) origin = Math.max(origin, now - clock.nanos - MOST_LATE_NS);
   if (instructions >= cutAt || (tear?.at !== undefined && clock.nanos >= tear.at)) return cut();

@@ -1,4 +1,5 @@
-"""How many boots in a row ended badly. After `limit` of them a board starts in safe mode, without the user's program.
+"""How many boots in a row ended badly. After `limit` of them a board starts in safe mode, without the user's program. Who
+pulls the plug is no bad boot: power-on begins at 0, in a file as in memory.
 
 The count lives where a reset leaves it and flash does not wear: backup memory (`machine.mem_backup`, MicroPython 1.29), the
 RTC's memory on an ESP32, else a file. A record is five bytes, so that what memory holds after power-on is no count.
@@ -12,7 +13,7 @@ _COUNT_MOST = 200
 
 
 def encode(count, note):
-    """The record of a count, 0-200, and a note of the last reset, 0-255."""
+    """The record of a count, 0-200, and a note for the next boot, 0-255."""
     return bytes((0x70, 0x73, count, note, (0x70 + 0x73 + count + note) & 0xFF ^ 0xA5))
 
 
@@ -68,6 +69,15 @@ class FileMemory:
             pass  # a full or worn flash must not keep a board from booting
 
 
+def was_switched_on():
+    """Whether this boot is one by power, or by the reset pin, and none that somebody asked for, or the watchdog."""
+    try:
+        from machine import PWRON_RESET, reset_cause
+    except ImportError:
+        return False
+    return reset_cause() == PWRON_RESET
+
+
 def memory():
     """Where this board keeps the count."""
     try:
@@ -98,6 +108,8 @@ class Boots:
 
     def begin(self):
         """A boot begins. To be called as early as can be."""
+        if isinstance(self._kept, FileMemory) and was_switched_on():  # other memory has forgotten by then
+            self.count = self.note = 0
         self._put(min(self.count + 1, _COUNT_MOST), self.note)
 
     def is_safe(self):
@@ -114,7 +126,7 @@ class Boots:
         self._put(self.limit - 1, self.note)
 
     def say(self, note):
-        """Leave a note of why this boot ends, for the next one."""
+        """Leave a note for the next boot: how often updates were in trouble with the flash. A good boot clears it."""
         self._put(self.count, note)
 
     def _put(self, count, note):

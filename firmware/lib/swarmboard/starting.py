@@ -69,6 +69,11 @@ async def start_node(supervisor):
         from apps import follow
 
         supervisor.updater = follow(node, [settings["name"], str(settings["app"].get("kind", ""))])
+        from .boots import Boots
+
+        troubles = Boots().note  # before it slept
+        if troubles:
+            supervisor.updater.remember(troubles)
     except LocalError:
         pass  # a profile without requests
     except ImportError:

@@ -163,6 +163,8 @@ class Supervisor:
         """How this life ends now, or None."""
         if self.board.ending:
             self._prove()
+            if self.board.ending[0] == "sleep" and self.updater and self.updater.troubles:
+                self._count("say", self.updater.troubles)
             return self.board.ending
         if self._fails_in_ms is not None:
             self._fails_in_ms -= passed
@@ -180,11 +182,11 @@ class Supervisor:
             return RESTART
         return None
 
-    def _count(self, what):
+    def _count(self, what, *more):
         """Say to the count of bad boots what came of this one."""
         from .boots import Boots
 
-        getattr(Boots(limit=self._numbers["bad_boots"]), what)()
+        getattr(Boots(limit=self._numbers["bad_boots"]), what)(*more)
         forget("boots")
 
     def _prove(self):

@@ -1,5 +1,6 @@
 """`machine` of a board, as far as the firmware asks for it and the unix port lacks it: a reset ends the process."""
 
+import os
 import sys
 import time
 
@@ -12,7 +13,7 @@ WDT_RESET = 3
 
 
 def reset_cause():
-    return PWRON_RESET
+    return int(os.getenv("BOARD_RESET_CAUSE") or PWRON_RESET)
 
 
 def reset():

@@ -20,6 +20,7 @@ from ..boards import numbers_of
 from ..provision import new_network_key, save
 from ..swarm import free_ports
 from ..whole_node import Case, Deaf
+from .clock import PicoTime
 from .hub import text
 from .pico import HOST
 from .probe import BOARD, EmulatedNode, emulated_node, program
@@ -79,13 +80,13 @@ async def fill(emu: EmulatedNode, nodes: list[Node]) -> int:
     return seen["sessions"]
 
 
-async def heap(is_frozen: bool) -> Outcome:
+async def heap(is_frozen: bool, clock: PicoTime | None = None) -> Outcome:
     """The heap of a node with all its sessions, from its boot on."""
     membership = Membership(new_network_key())
     with tempfile.TemporaryDirectory(prefix="picoswarm-") as folder:
         async with (
             members(membership, Path(folder), SESSIONS) as nodes,
-            emulated_node(membership, is_frozen=is_frozen) as emu,
+            emulated_node(membership, is_frozen=is_frozen, clock=clock) as emu,
         ):
             await emu.start([f"{HOST}:{nodes[0]._driver.port}"], numbers(), own_channels(), False)
             await fill(emu, nodes)
@@ -97,11 +98,11 @@ async def heap(is_frozen: bool) -> Outcome:
             return Outcome({**emu.free, "full": seen["free"]}, emu.times, seen["sessions"], seen["stats"])
 
 
-async def times() -> Outcome:
+async def times(clock: PicoTime | None = None) -> Outcome:
     """How long its handshakes take, and for how long it holds up its other tasks meanwhile."""
     membership = Membership(new_network_key())
     with tempfile.TemporaryDirectory(prefix="picoswarm-") as folder:
-        async with members(membership, Path(folder), 1) as nodes, emulated_node(membership) as emu:
+        async with members(membership, Path(folder), 1) as nodes, emulated_node(membership, clock=clock) as emu:
             await emu.start([f"{HOST}:{nodes[0]._driver.port}"], numbers(), 0, True)
             for _ in range(HANDSHAKES):
                 await emu.ask(f"leave {nodes[0].id.hex()}")
@@ -125,12 +126,12 @@ async def gateway(membership: Membership, folder: Path) -> AsyncIterator[Gateway
         yield made
 
 
-async def sleep_cycles(count: int) -> list[dict]:
+async def sleep_cycles(count: int, clock: PicoTime | None = None) -> list[dict]:
     """What a board that sleeps tells of each of so many cycles."""
     membership = Membership(new_network_key())
     seen = []
     with tempfile.TemporaryDirectory(prefix="picoswarm-") as folder:
-        async with gateway(membership, Path(folder)) as hub, emulated_node(membership) as emu:
+        async with gateway(membership, Path(folder)) as hub, emulated_node(membership, clock=clock) as emu:
             await emu.repl.put("/lib/emu_sleep.mpy", program("emu_sleep"))
             call = f"import emu_sleep\nemu_sleep.run({numbers()!r}, ['{HOST}:{hub.config.mesh.port}'])"
             await emu.repl.put("/main.py", call.encode())

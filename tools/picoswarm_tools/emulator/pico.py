@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from .clock import PicoTime
 from .files import find
 
 HOST = "127.0.0.1"
@@ -33,10 +34,11 @@ class Pico:
         unique_id: bytes | None = None,
         serial_port: int = 0,
         is_plain: bool = False,
+        clock: PicoTime | None = None,
     ) -> None:
         """`flash`: the file of its flash chip, made where it is missing; None: forgotten at the end. `frozen`: the image
         with the library. `turbo`: waiting costs no time, for programs that talk to nobody. `seed`: random numbers that
-        repeat. `is_plain`: rp2040js's own decoder. Raises Missing."""
+        repeat. `is_plain`: rp2040js's own decoder. `clock` follows the time of this Pico. Raises Missing."""
         image = find("pico-frozen.bin" if frozen else "pico.bin")
         node = shutil.which("node") or "node"
         self._command = [node, str(find("runner") / "run.mjs"), f"--rom={find('rom.bin')}", f"--firmware={image}"]
@@ -51,6 +53,9 @@ class Pico:
             self._command.append("--plain")
         if unique_id:
             self._command.append(f"--id={unique_id.hex()}")
+        if clock:
+            self._command.append("--clock")
+        self._clock = clock
         self.serial_port = 0
         self.uart_ports: list[int] = []
         self.unique_id = ""
@@ -96,12 +101,17 @@ class Pico:
         assert self._process is not None and self._process.stdout is not None
         while line := await self._process.stdout.readline():
             facts = json.loads(line)
-            if "reset" in facts:
+            if "time" in facts:
+                assert self._clock is not None
+                self._clock.follow(facts["time"], facts["idle"])
+            elif "reset" in facts:
                 self._resets.put_nowait(facts)
             elif "cut" in facts:
                 self._cuts.put_nowait(facts)
             else:
                 self._answers.put_nowait(facts)
+        if self._clock is not None:
+            self._clock.leave()
         self._answers.put_nowait({})
 
     async def _answer(self, seconds: float = ANSWER_S) -> dict[str, Any]:

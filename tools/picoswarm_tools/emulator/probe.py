@@ -14,6 +14,7 @@ from picoswarm.store import Store
 from .. import mpy
 from ..boards import numbers_of
 from ..provision import new_network_key, save
+from .clock import PicoTime
 from .files import ARCH
 from .hub import Link, free_address
 from .pico import EmulatorError, Pico, Repl
@@ -63,11 +64,15 @@ class EmulatedNode:
 
 @contextlib.asynccontextmanager
 async def emulated_node(
-    membership: Membership, flash: Path | None = None, is_frozen: bool = True
+    membership: Membership, flash: Path | None = None, is_frozen: bool = True, clock: PicoTime | None = None
 ) -> AsyncIterator[EmulatedNode]:
     """An emulated Pico with a network key and the probe on its flash, at its REPL. With `is_frozen` false the library is on
     its file system too, and taken from there."""
-    async with Pico(flash, is_frozen) as pico, Link(pico.uart_ports[1], free_address()) as link, pico.repl() as repl:
+    async with (
+        Pico(flash, is_frozen, clock=clock) as pico,
+        Link(pico.uart_ports[1], free_address()) as link,
+        pico.repl() as repl,
+    ):
         for name, data in network_files(membership).items():
             await repl.put(f"/swarm/{name}", data)
         await repl.put("/lib/emu_probe.mpy", program("emu_probe"))

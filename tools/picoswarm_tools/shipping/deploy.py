@@ -29,7 +29,7 @@ OLDEST = (1, 25)
 _ARM = ("armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp")
 _ARCHES = ("none", "x86", "x64", "armv6", *_ARM, "xtensa", "xtensawin", "rv32imc")
 
-_PREPARE = """
+PREPARE = """
 import os
 try:
     os.mkdir({stage!r})
@@ -42,7 +42,7 @@ for name in os.listdir({stage!r}):
 # In one program: the check, the rename that decides, and the landing. What has not the right hash is thrown away. A board
 # whose first deployment was cut after its rename has no boot.py that would land it: what is left of it goes, since the list
 # of this one begins with what is there now.
-_LAND = """
+LAND = """
 import hashlib, os
 bad = 0
 for name, wanted in {wanted!r}.items():
@@ -164,7 +164,7 @@ def _stage(remote: Remote, todo: Plan, to_copy: list[File], report: progress.Rep
         listed.write_bytes(_list_of(todo).data)
         # One `cp` for each file, so that each is said when it begins.
         copies = [("fs", "cp", path, f":{STAGE}/") for path in [*paths, listed]]
-        prepare = ("exec", _PREPARE.format(stage=STAGE, keep=keep))
+        prepare = ("exec", PREPARE.format(stage=STAGE, keep=keep))
         seconds = remote.seconds + sum(len(file.data) for file in to_copy) / 1000
         remote.mpremote(prepare, *copies, is_resumed=True, seconds=seconds, on_line=on_line)
 
@@ -172,7 +172,7 @@ def _stage(remote: Remote, todo: Plan, to_copy: list[File], report: progress.Rep
 def _land(remote: Remote, todo: Plan) -> None:
     wanted = {file.staged_as: file.digest for file in todo.changed} | {"list": _list_of(todo).digest}
     landing = (payload.FIRMWARE / "landing.py").read_text()
-    found = remote.ask(landing + _LAND.format(wanted=wanted, stage=STAGE), is_resumed=True)
+    found = remote.ask(landing + LAND.format(wanted=wanted, stage=STAGE), is_resumed=True)
     if found["bad"]:
         raise Failed(f"{found['bad']} files arrived damaged and were thrown away. Nothing has changed: deploy again.")
 

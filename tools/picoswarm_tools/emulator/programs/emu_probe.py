@@ -136,7 +136,8 @@ async def main(numbers, bootstrap, own, is_minded):
         while not node.sessions():
             await asyncio.sleep_ms(10)
         await node.publish("probe/reading", b"20.5", wait_ms=2000)
-        tell(joined_ms=ticks_diff(ticks_ms(), began), free=free())
+        tell(joined_ms=ticks_diff(ticks_ms(), began), start_hold_ms=Held.most, free=free())
+        Held.most = 0
         await obey(node, tell, own)
         hearing.cancel()
         if minding:
