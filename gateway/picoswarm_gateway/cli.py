@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import signal
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -49,11 +50,12 @@ def run(config: Path | None) -> None:
     """Run the gateway until it is told to end (SIGTERM, SIGINT)."""
     found = read(config)
     from .log import set_up
+    from .state import StateError
 
     set_up(found.log.level, found.log.format)
     try:
         _runner()(_run(found))
-    except (PicoswarmError, OSError) as error:
+    except (PicoswarmError, OSError, StateError, sqlite3.Error) as error:
         raise click.ClickException(str(error)) from None
 
 

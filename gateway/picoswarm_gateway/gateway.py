@@ -11,11 +11,12 @@ long as the gateway), the events of the node (`listen`) and the other families.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import rich_click as click
 import structlog
@@ -35,7 +36,7 @@ from .operations import Operations
 from .owners import Owners
 from .profile import gateway_profile
 from .relay import Relay
-from .state import State
+from .state import State, StateError
 
 Listener = Callable[[tuple], None]
 
@@ -43,6 +44,19 @@ Listener = Callable[[tuple], None]
 def default_folder() -> Path:
     """Where the node of a gateway keeps its keys, if the configuration names no folder."""
     return Path(click.get_app_dir("picoswarm")) / "gateway"
+
+
+def held(folder: Path) -> TextIO:
+    """A folder that is this process's until the file is closed or the process ends: two gateways with one node key would end
+    each other's sessions. Raises StateError where another one has it, and OSError."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = (folder / "gateway.lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise StateError(f"{folder}: another gateway runs with this folder; each needs one of its own") from None
+    return file
 
 
 class Gateway:
@@ -70,6 +84,7 @@ class Gateway:
         self._tasks: list[asyncio.Task] = []
         self._dialings: list[Dialing] = []
         self._ending = asyncio.Event()
+        self._held: TextIO | None = None
 
     def _asked_for(self) -> list[Family]:
         """The families that have a table in the configuration. What one of them needs is imported for it alone."""
@@ -132,6 +147,7 @@ class Gateway:
 
     async def _start(self) -> None:
         allow_files(self.profile.links)
+        self._held = held(self.folder)
         await self.db.open()
         await self.node.start()
         self._started_at = time.monotonic()
@@ -161,6 +177,8 @@ class Gateway:
         await self.loops.end(self._tasks)
         await self.node.close()
         await self.db.close()
+        if self._held:
+            self._held.close()
         self.log.info("stopped")
 
     def end(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +15,14 @@ from made_bitcoin import REGTEST, MadeNode, ours
 from made_signet import FORMS, KEYS, MULTISIG, Signing, in_witness, pushes
 from mining import mine_more, twice
 from picoswarm_gateway.families.bitcoin import peers as peers_module
-from picoswarm_gateway.families.bitcoin.blocks import block_transactions
+from picoswarm_gateway.families.bitcoin.blocks import block_transactions, without_witness
 from picoswarm_gateway.families.bitcoin.chain import Chain
 from picoswarm_gateway.families.bitcoin.networks import NETWORKS, own_signet
 from picoswarm_gateway.families.bitcoin.signet import is_signed, push
 from picoswarm_gateway.families.bitcoin.table import BitcoinTable
 from picoswarm_gateway.families.bitcoin.wire import MOST_HEADERS
 from small_mesh import until
+from support import LONG
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors"
 SIGNER = FORMS["two of three keys"]
@@ -70,6 +72,19 @@ def test_keys_sign_in_their_order_and_none_counts_twice():
         assert not holds(wrong.block(REGTEST.genesis, 1)[1], challenge)
     dummy = Signing(MULTISIG, (KEYS[0], KEYS[2]), lambda legacy, _: (push(b"x") + pushes(legacy(MULTISIG)), []))
     assert not holds(dummy.block(REGTEST.genesis, 1)[1], MULTISIG)
+
+
+def test_a_coinbase_that_is_not_as_it_was_signed_raises_nothing_and_holds_only_where_it_is_not_hashed():
+    draw = random.Random(1)
+    _, raw = SIGNER.block(REGTEST.genesis, 1)
+    (true,) = block_transactions(raw)
+    for _ in range(30_000 if LONG else 300):
+        changed = bytearray(true.raw)
+        for _ in range(draw.randint(1, 3)):
+            changed[draw.randrange(len(changed))] = draw.randrange(256)
+        changed = bytes(changed[: draw.choice((len(changed), draw.randrange(len(changed))))])
+        if is_signed(raw[:80], [replace(true, raw=changed)], SIGNER.challenge):
+            assert without_witness(changed) == true.raw[:4] + true.raw[6:-38] + true.raw[-4:]
 
 
 def test_a_block_that_commits_to_no_witnesses_has_no_solution():

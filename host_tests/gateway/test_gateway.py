@@ -13,6 +13,7 @@ import pytest
 from picoswarm.failures import RequestError
 from picoswarm_gateway.families import Family, Refused
 from picoswarm_gateway.gateway import Gateway
+from picoswarm_gateway.state import StateError
 from small_mesh import until
 
 
@@ -80,3 +81,18 @@ def test_the_command_runs_until_it_is_told_to_end(mesh, tmp_path):
         assert first["event"] == "started" and len(first["id"]) == 64
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
+
+
+def test_a_second_gateway_with_the_folder_of_a_running_one_does_not_start_and_harms_it_not(mesh):
+    async def story():
+        config = mesh.config()
+        other = mesh.config()  # the same folder, another port
+        async with Gateway(config) as gateway, mesh.node("board", gateway) as node:
+            await until(node.sessions)
+            with pytest.raises(StateError, match="another gateway"):
+                await Gateway(other).start()
+            assert await node.gateway("time", 60_000)
+        async with Gateway(other):
+            pass  # once the first one has ended
+
+    asyncio.run(asyncio.wait_for(story(), 90))

@@ -53,7 +53,7 @@ def with_mailbox(folder: Path, story) -> None:
         node = SimpleNamespace(
             subscribe=lambda topics: published, session=lambda id32: None, is_revoked=revoked.__contains__, revoked=revoked
         )
-        owners = SimpleNamespace(owner=lambda box: GATEWAY)
+        owners = SimpleNamespace(owner=lambda box: GATEWAY, listen=lambda _listener: None)
         gateway = SimpleNamespace(db=state, node=node, id=GATEWAY, owners=owners, log=LOG, loops=Loops(LOG))
         mailbox = MailboxFamily(MailboxTable(bytes=100))
         await mailbox.start(gateway)

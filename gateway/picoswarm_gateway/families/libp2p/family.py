@@ -21,7 +21,7 @@ from picoswarm.peerid import parse_peer, peer_text
 from picoswarm.peerkey import encode_key
 from picoswarm.store import Store
 
-from .. import Family, Refused
+from .. import Family, Refused, Unreachable
 from ..leases import Leases
 from .boards import Boards, splice
 from .dht import Dht, content_key
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 HEAD = 6  # of what a board publishes: flags 1 | message id 4 | length of the topic 1
 REPEAT = 4
 RECENT = 4096  # publications of boards that are known again
-KEEP_S = 10.0  # between two looks at the peers that are to be connected
+EXPIRE_S = 10.0  # between two looks at what boards let end
+LOOK_S = 1.0  # until a connection that ended is noticed
 TO_ASK_S = 5.0
 BOARD_QUESTIONS = 8  # of one board at a time; it asks again before the first has its answer
 ANSWER_MOST = 400  # bytes, of what a board takes at least
@@ -60,7 +61,6 @@ class Libp2pFamily(Family):
         self._recent: dict[tuple[bytes, bytes], None] = {}
         self._open: Counter[bytes] = Counter()  # streams of boards
         self._asking: Counter[bytes] = Counter()  # questions of boards to the DHT
-        self._loops: list[asyncio.Task] = []
 
     async def start(self, gateway: Gateway) -> None:
         """See Family."""
@@ -83,15 +83,14 @@ class Libp2pFamily(Family):
         for topic in table.topics:
             self.pubsub.subscribe(topic)
         gateway.node.handle(STREAM, self._serve)
-        self._loops = [
-            gateway.loops.begin("libp2p: peers", self._keep_peers),
-            gateway.loops.begin("libp2p: leases", self._expire),
-        ]
+        self.always = list(table.peers)
+        for text in table.peers:
+            self.host.protected[address_of(text)[1]] = 1
+        self._expiring = gateway.loops.begin("libp2p: leases", self._expire)
 
     async def stop(self) -> None:
         """See Family."""
-        for task in self._loops:
-            task.cancel()
+        self._expiring.cancel()
         self.pubsub.stop()
         await self.leases.stop()
         for board in list(self.boards.hosts):
@@ -122,9 +121,12 @@ class Libp2pFamily(Family):
     async def dial(self, address: str) -> None:
         """See Family."""
         try:
-            await self.host.dial(address)
+            connection = await self.host.dial(address)
         except StreamError as error:
-            raise Refused(str(error)[:64]) from None
+            self._log.info("peer not reached", peer=address, trouble=str(error))
+            raise Unreachable(str(error)) from None
+        while connection.is_open:
+            await asyncio.sleep(LOOK_S)
 
     async def submit(self, board: bytes, what: bytes) -> bytes:
         """The verb publish: `flags 1 | message id 4 | length of the topic 1 | topic | payload`, as with MQTT. Raises
@@ -252,24 +254,11 @@ class Libp2pFamily(Family):
             await self.dht.find(peer)
         return await self.host.open_stream(peer, name)
 
-    # Loops
-
-    async def _keep_peers(self) -> None:
-        """See that there are connections to the peers of the table."""
-        for text in self._table.peers:
-            _, peer = address_of(text)
-            self.host.protected[peer] = 1
-        while True:
-            for text in self._table.peers:
-                try:
-                    await self.host.dial(text)
-                except StreamError as error:
-                    self._log.info("peer not reached", peer=text, trouble=str(error))
-            await asyncio.sleep(KEEP_S)
+    # A loop
 
     async def _expire(self) -> None:
         while True:
-            await asyncio.sleep(KEEP_S)
+            await asyncio.sleep(EXPIRE_S)
             self.leases.expire()
             await self.boards.expire()
             if self.dht:
