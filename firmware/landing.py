@@ -16,6 +16,11 @@ def land():
         names = os.listdir(READY)
     except OSError:
         return False
+    try:
+        # Cut inside a move between folders, littlefs (2.11) lists the file in neither until something is to be changed.
+        os.remove(READY + "/-")  # which is not there
+    except OSError:
+        names = os.listdir(READY)
     if "list" in names:
         with open(READY + "/list") as file:
             for line in file:

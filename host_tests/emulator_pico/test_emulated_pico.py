@@ -14,7 +14,7 @@ import pytest
 from picoswarm.membership import Membership
 from picoswarm_tools.emulator import clock
 from picoswarm_tools.emulator.clock import PicoTime
-from picoswarm_tools.emulator.cuts import try_cuts
+from picoswarm_tools.emulator.cuts import PHASES, try_cuts
 from picoswarm_tools.emulator.observe import gateway, numbers
 from picoswarm_tools.emulator.pico import HOST, Pico
 from picoswarm_tools.emulator.probe import emulated_node
@@ -22,7 +22,6 @@ from picoswarm_tools.provision import new_network_key
 
 IS_LONG = os.environ.get("PICOSWARM_LONG") == "1"
 PATIENCE_S = 300.0  # of a host that is busy; figures are of the Pico's own clock
-PHASES = ("key", "book", "update")  # a deployment does not survive each cut: docs/emulator.md
 CUTS = 100 if IS_LONG else len(PHASES)  # each takes a processor two seconds
 LONG = pytest.mark.skipif(not IS_LONG, reason="takes minutes of a processor: in `make test-long`")
 
@@ -130,7 +129,7 @@ def test_a_node_joins_a_gateway_which_hears_it_and_calls_it(tmp_path: Path, form
 
 def test_whenever_the_power_goes_the_board_comes_up_as_the_node_that_it_was_with_the_old_or_the_new(tmp_path: Path):
     seed = secrets.randbits(32)
-    trials = asyncio.run(try_cuts(tmp_path, CUTS, seed, PHASES))
+    trials = asyncio.run(try_cuts(tmp_path, CUTS, seed))
     shown = "\n".join(map(str, trials))
     assert all(trial.survived for trial in trials), f"seed {seed}\n{shown}"
     assert len(trials) == CUTS and sum(trial.inside != "" for trial in trials) * 2 >= CUTS, shown
