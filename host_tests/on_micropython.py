@@ -131,8 +131,8 @@ class Emulator:
 
 ALL = [UnixPort("micropython32", 32, "x86", BOARD_KB - MARGIN_KB)]
 ALL += [Emulator("qemu-m3", "m3", LONG), Emulator("qemu-m0", "m0", True)]
-# The files that a board gets, with modules put together: a test loads more than it needs.
-ALL.append(UnixPort("micropython32-O3", 32, "x86", 160, level=3))
+# The files that a board gets, with modules put together: a test loads more than it needs, and often has two nodes.
+ALL.append(UnixPort("micropython32-O3", 32, "x86", 192, level=3))
 if LONG:  # its big-int kernels are what boards without native code run
     ALL.append(UnixPort("micropython64", 64, "x64", 128))
 

@@ -128,7 +128,7 @@ def run(what, count, seed=1):
     malformed = 0
     before = 0
     for i in range(count):
-        if i == 100:
+        if i == 500:  # by now all modules are loaded
             before = _heap()
         each = forms(what, draw, node.reactors[0]._id if what == "rpc" else 0)
         data = draw(i // 10 % 48) if i % 10 == 9 else bytes(mutate(each[i % len(each)], draw))[:400]

@@ -1,6 +1,7 @@
 """Whole nodes in virtual time: messages arrive under loss and power cuts, sessions join a mesh, and the same seed twice."""
 
 import os
+from statistics import median
 
 import pytest
 from picoswarm_tools.sim.clock import MINUTE, SECOND
@@ -141,12 +142,12 @@ def test_a_slow_processor_joins_later_and_its_sessions_open_later():
         joined, opened = {}, {}
         while len(joined) < 6 or len(opened) < 6:
             mesh.clock.run_for(SECOND // 20)
-            assert mesh.clock.now_us < MINUTE
+            assert mesh.clock.now_us < 5 * MINUTE
             for node in nodes:
                 if node.has_joined:
                     joined.setdefault(node, mesh.clock.now_us)
                 if node.is_on and any(node.session(other) for other in mesh.nodes if other is not node):
                     opened.setdefault(node, mesh.clock.now_us)
-        seconds[key_ms] = sum(joined.values()) / 6 / SECOND, sum(opened.values()) / 6 / SECOND
+        seconds[key_ms] = median(joined.values()) / SECOND, median(opened.values()) / SECOND
     assert seconds[200.0][0] > seconds[0.0][0] + 0.4
     assert seconds[200.0][1] > seconds[0.0][1] + 0.4

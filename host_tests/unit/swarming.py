@@ -193,7 +193,7 @@ class World:
     def join(self, a, b):
         a.wants(b)
         self.run(4 * SECOND)
-        assert a.session(b) and b.session(a)
+        assert a.session(b) and b.session(a), (a.closed(), b.closed(), a.swarm.fault, b.swarm.fault)
 
     # Sockets
 

@@ -39,6 +39,8 @@ PROGRAMS = (
     "examples/*.py",
     "tools/picoswarm_tools/device/instructions.py",
 )
+# What tests import of them.
+FIRMWARE = {"swarmboard", *(path.stem for path in (ROOT / "firmware").glob("*.py"))}
 # Modules that become one file with -O3, under the name of one of them: what stays loaded together.
 BUNDLES = {
     "compat": (
@@ -170,7 +172,7 @@ def _make_small(arch: str, level: int, is_apart: bool) -> tuple[dict[str, str], 
     stubs = {path.stem: shrink.names_in_stub(path.read_text()) for path in sorted(STUBS.glob("*.pyi"))}
     numbers = profile_numbers()
     stubs["profile"] -= numbers
-    keep = shrink.names_in_programs(_texts(PROGRAMS).values()).union(shrink.runtime_names(), *stubs.values())
+    keep = shrink.names_in_programs(_texts(PROGRAMS).values())[0].union(shrink.runtime_names(), *stubs.values())
     names = shrink.name_map(modules, keep, _texts(BESIDE), shrink.rom_names())
     modules = {name: shrink.rename(text, names) for name, text in modules.items()}
     if level == 3:
@@ -247,7 +249,15 @@ def compile_library(arch: str, level: int = 0, is_apart: bool = False) -> Path:
 
 @cache
 def _translated(source: str, arch: str, level: int, shown_as: str, is_apart: bool, ages: tuple[int, ...]) -> str:
-    return shrink.translate(source, _small_library(arch, level, is_apart, ages)[1], shown_as)
+    names = _small_library(arch, level, is_apart, ages)[1]
+    if shrink.imported(source) & FIRMWARE:  # whose names nobody shortens
+        names = names.without(_own_names(ages))
+    return shrink.translate(source, names, shown_as)
+
+
+@cache
+def _own_names(_ages: tuple[int, ...]) -> set[str]:
+    return shrink.names_in_programs(_texts(PROGRAMS).values())[1]
 
 
 def translate(source: str, arch: str, level: int = 0, shown_as: str = "program", is_apart: bool = False) -> str:

@@ -61,6 +61,12 @@ class Names(dict[str, str]):
 
     arguments: frozenset[str] = frozenset()
 
+    def without(self, kept: set[str]) -> Names:
+        """The same but for names that stay."""
+        rest = Names({name: short for name, short in self.items() if name not in kept})
+        rest.arguments = self.arguments
+        return rest
+
 
 class _Reader(ast.NodeVisitor):
     """What one module says about names."""
@@ -253,9 +259,9 @@ def names_in_stub(source: str) -> set[str]:
     return found - {None}
 
 
-def names_in_programs(sources: Iterable[str]) -> set[str]:
-    """The names by which programs that are not translated may know the library: what they import, and all attributes but
-    those that one of them defines, which are its own where no stub promises them."""
+def names_in_programs(sources: Iterable[str]) -> tuple[set[str], set[str]]:
+    """(names by which programs that are not translated may know the library: what they import, and all attributes but those
+    that one of them defines; these, which are the programs' own where no stub promises them)."""
     found: set[str] = set()
     attributes: set[str] = set()
     own: set[str] = set()
@@ -266,7 +272,18 @@ def names_in_programs(sources: Iterable[str]) -> set[str]:
             (attributes if isinstance(node.ctx, ast.Load) else own).add(node.attr)
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             own.add(node.name)
-    return found | attributes - own
+    return found | attributes - own, own
+
+
+def imported(source: str) -> set[str]:
+    """The modules that a text imports, the first part of their names."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").partition(".")[0])
+    return found
 
 
 def numbers_known(modules: Mapping[str, str], numbers: Iterable[str], names: Mapping[str, str]) -> dict[str, str]:
