@@ -46,9 +46,12 @@ class _Pieces:
         while len(buf) < n:
             ask = self.height.to_bytes(8, "big") + self._at.to_bytes(4, "big") + _PIECE.to_bytes(2, "big")
             answer = await self._gateway.request("light", ask)
-            if len(answer) <= _HEAD or (self._at and int.from_bytes(answer[:8], "big") != self.height):
+            if len(answer) <= _HEAD:
                 raise NotVerified("it ends too soon")
-            self.height = int.from_bytes(answer[:8], "big")
+            height = int.from_bytes(answer[:8], "big")
+            if self.height and height != self.height:
+                raise NotVerified("it is of another height")
+            self.height = height
             buf += memoryview(answer)[_HEAD:]
             self._at += len(answer) - _HEAD
         part = bytes(memoryview(buf)[:n])
@@ -187,7 +190,6 @@ class Chain:
         answer = await self._gateway.request("query", bytes((len(path),)) + path + data)
         end = 14 + int.from_bytes(answer[12:14], "big")
         return int.from_bytes(answer[:8], "big"), int.from_bytes(answer[8:12], "big"), answer[14:end], answer[end:]
-
 
     async def proven(self, path, data):
         """(height, value) of the application's state, by a proof that was checked here against a verified header. Raises
