@@ -193,7 +193,7 @@ class Chain:
 
     async def proven(self, path, data):
         """(height, value) of the application's state, by a proof that was checked here against a verified header. Raises
-        NotVerified, also where the application gives no proof that this board knows (`simple:v`), and a RequestError."""
+        NotVerified, also where the application gives no proof that proofs.py knows, and a RequestError."""
         from .proofs import keys_of, root
 
         height, code, value, proof = await self.query(path, data)
