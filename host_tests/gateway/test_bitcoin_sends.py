@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
 from made_bitcoin import Stranger, ours
 from picoswarm_gateway.families.bitcoin import messages as m
 from picoswarm_gateway.families.bitcoin import sends as sends_module
 from picoswarm_gateway.families.bitcoin.blocks import transaction, without_witness
-from picoswarm_gateway.families.bitcoin.sends import SCHEMA, Sends, Sent
+from picoswarm_gateway.families.bitcoin.messages import WTX
+from picoswarm_gateway.families.bitcoin.sends import NAMES, SCHEMA, Sends, Sent
 from picoswarm_gateway.families.bitcoin.wire import Malformed
 from picoswarm_gateway.state import State
 from small_mesh import until
@@ -126,5 +128,28 @@ def test_transactions_that_are_none_or_that_no_proof_can_name_are_refused(tmp_pa
             await later.load(db, "regtest")
             assert list(later.all) == [transaction(WHOLE).txid], "it outlives a restart"
             await db.close()
+
+    asyncio.run(story())
+
+
+def test_peers_that_come_and_go_leave_little_behind_and_a_transaction_that_comes_twice_is_one(tmp_path):
+    async def story():
+        news = []
+        sends = Sends(SimpleNamespace(up=list), news.append)
+        db = State(tmp_path / "state.sqlite")
+        await db.open()
+        await db.adopt("bitcoin", SCHEMA)
+        await sends.load(db, "regtest")
+        sent, same = await asyncio.gather(sends.add(WHOLE, 7), sends.add(WHOLE, 7))
+        assert sent is same is sends.all[sent.transaction.txid]
+        for port in range(2 * NAMES):  # an inbound peer has another port each time
+            session = SimpleNamespace(send=lambda command, payload: True, is_outbound=False)
+            peer = SimpleNamespace(name=f"127.0.0.1:{port}", session=session, kept={})
+            sends.on_peer(peer, "wanted", [(WTX, sent.transaction.wtxid)])
+            sends.on_peer(peer, "inventory", [(WTX, sent.transaction.wtxid)])
+            sends.on_peer(peer, "down", "")
+        assert len(sent.taken) == len(sent.seen) == NAMES and not sent.probes
+        assert len(news) == 2 * NAMES and sent.encode()[1] == 255
+        await db.close()
 
     asyncio.run(story())

@@ -138,6 +138,44 @@ def test_a_node_that_was_checked_often_is_kept_with_what_its_record_says(monkeyp
     run(story())
 
 
+def test_a_pong_with_a_number_that_is_none_is_an_answer_without_it():
+    async def story():
+        ours = Discovery(key(1), own_node(key(1), HOST, 0))
+        ours.table.add(node(2), 0.0)
+        entry = ours.table.get(node(2).id)
+
+        async def answer(_node):
+            return [[], bytes(32), b"", b"\0\1"]
+
+        ours._ping = answer
+        await ours.check(entry)
+        assert entry.checks == 1 and entry.sequence == 0
+
+    run(story())
+
+
+def test_what_keeps_the_table_ends_as_a_whole():
+    async def story():
+        ours = Discovery(key(1), own_node(key(1), HOST, 0))
+
+        async def nobody():
+            pass
+
+        async def fails():
+            raise ValueError
+
+        ours.join, ours._keep_fresh = nobody, fails
+        before = asyncio.all_tasks()
+        for _ in range(3):  # as a loop of the gateway begins again what failed
+            with pytest.raises(ValueError):
+                await ours.keep()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == before
+
+    run(story())
+
+
 # The table
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from hashlib import sha256
 
 import pytest
+import structlog
 from picoswarm.multiaddr import encode_address, parse_address
 from picoswarm.peerkey import encode_key, peer_id
 from picoswarm.protobuf import decode_fields, encode_fields
+from picoswarm_gateway.families.libp2p import family
 from picoswarm_gateway.families.libp2p.dht import _believe, content_key
 from picoswarm_gateway.families.libp2p.kad import (
     ADD_PROVIDER,
@@ -22,6 +25,8 @@ from picoswarm_gateway.families.libp2p.kad import (
     decode_answer,
     encode_question,
 )
+from picoswarm_gateway.families.libp2p.table import Libp2pTable
+from picoswarm_gateway.loops import Loops
 
 PUBLIC, PRIVATE = "/ip4/8.8.8.8/tcp/4001", "/ip4/192.168.1.1/tcp/80"
 
@@ -136,3 +141,33 @@ def test_the_key_of_a_cid_is_its_multihash():
     assert content_key("QmdfTbBqBPQ7VNxZEYEj14VmRuZBkqFbiwReogJgS1zR1n")[:2] == b"\x12\x20"  # an empty folder
     for wrong in ("", "b", "bafk", "bbbb", "Qm", "k51", "b" + "a" * 400, "bäö"):
         assert content_key(wrong) is None
+
+
+def test_leases_end_in_time_while_providers_are_told_slowly(monkeypatch):
+    monkeypatch.setattr(family, "EXPIRE_S", 0.001)
+
+    async def story():
+        looked = asyncio.Event()
+        looks = []
+
+        class Leases:
+            def expire(self):
+                looks.append(1)
+                if len(looks) == 3:
+                    looked.set()
+
+        class Slow:
+            async def expire(self):
+                pass
+
+            async def provide_again(self):
+                await asyncio.Event().wait()
+
+        ours = family.Libp2pFamily(Libp2pTable())
+        ours.leases, ours.boards, ours.dht = Leases(), Slow(), Slow()
+        loops = Loops(structlog.get_logger())
+        tasks = ours._begin(loops)
+        await asyncio.wait_for(looked.wait(), 30)
+        await loops.end(tasks)
+
+    asyncio.run(story())

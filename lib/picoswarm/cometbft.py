@@ -46,9 +46,12 @@ class _Pieces:
         while len(buf) < n:
             ask = self.height.to_bytes(8, "big") + self._at.to_bytes(4, "big") + _PIECE.to_bytes(2, "big")
             answer = await self._gateway.request("light", ask)
-            if len(answer) <= _HEAD or (self._at and int.from_bytes(answer[:8], "big") != self.height):
+            if len(answer) <= _HEAD:
                 raise NotVerified("it ends too soon")
-            self.height = int.from_bytes(answer[:8], "big")
+            height = int.from_bytes(answer[:8], "big")
+            if self.height and height != self.height:
+                raise NotVerified("it is of another height")
+            self.height = height
             buf += memoryview(answer)[_HEAD:]
             self._at += len(answer) - _HEAD
         part = bytes(memoryview(buf)[:n])
@@ -188,10 +191,9 @@ class Chain:
         end = 14 + int.from_bytes(answer[12:14], "big")
         return int.from_bytes(answer[:8], "big"), int.from_bytes(answer[8:12], "big"), answer[14:end], answer[end:]
 
-
     async def proven(self, path, data):
         """(height, value) of the application's state, by a proof that was checked here against a verified header. Raises
-        NotVerified, also where the application gives no proof that this board knows (`simple:v`), and a RequestError."""
+        NotVerified, also where the application gives no proof that proofs.py knows, and a RequestError."""
         from .proofs import keys_of, root
 
         height, code, value, proof = await self.query(path, data)

@@ -29,6 +29,7 @@ AGAIN_S = 600.0  # it is announced again, while no block has it
 SETTLE_S = 2.0  # after a handshake; btcd passes over what is announced in the first moment
 BURIED = 100  # blocks over the one that has it: then it is forgotten
 GIVEN_UP = 4032  # blocks without it
+NAMES = 255  # of peers that are remembered of one; no board is told of more
 
 UNKNOWN, WAITING, TAKEN, SEEN, MINED = range(5)  # what a board is told
 
@@ -84,6 +85,8 @@ class Sends:
             sent = Sent(found, height)
             sql = "INSERT OR REPLACE INTO bitcoin_sent VALUES (?, ?, ?, ?)"
             await self._db.write(sql, (self._name, found.txid, raw, height))
+            if found.txid in self.all:  # it came twice at a time
+                return self.all[found.txid]
             self._keep(sent)
             self.tick()
         return sent
@@ -103,6 +106,8 @@ class Sends:
         elif kind == "down":
             for sent in self.all.values():
                 sent.announced.pop(peer.name, None)
+                if not peer.session.is_outbound:  # the next time it has another port
+                    sent.probes.pop(peer.name, None)
         elif kind == "inventory":
             for what, hash32 in value:
                 if what in (TX, WTX) and hash32 in self._by_hash:
@@ -118,7 +123,7 @@ class Sends:
                 self._note_seen(self._by_hash[found.wtxid], peer)
 
     def _note_seen(self, sent: Sent, peer: Peer) -> None:
-        if peer.name not in sent.seen:
+        if peer.name not in sent.seen and len(sent.seen) < NAMES:
             sent.seen.add(peer.name)
             self._on_news(sent)
 
@@ -141,7 +146,7 @@ class Sends:
             is_whole = what == WTX or what & WITNESS_FLAG  # who asks by the old kind does not know witnesses (BIP144)
             peer.session.send("tx", sent.transaction.raw if is_whole else without_witness(sent.transaction.raw))
             sent.probes[peer.name] = (0, time.monotonic())
-            if peer.name not in sent.taken:
+            if peer.name not in sent.taken and len(sent.taken) < NAMES:
                 sent.taken.add(peer.name)
                 self._on_news(sent)
         if missing:

@@ -102,7 +102,13 @@ class Discovery(asyncio.DatagramProtocol):
         self._takes_strangers = False
         await self.join()
         self._takes_strangers = True
-        await asyncio.gather(self._keep_fresh(), self._keep_checking(False), self._keep_checking(True))
+        jobs = (self._keep_fresh(), self._keep_checking(False), self._keep_checking(True))
+        tasks = [asyncio.create_task(job) for job in jobs]
+        try:
+            await asyncio.gather(*tasks)
+        finally:  # where one failed, all begin again
+            for task in tasks:
+                task.cancel()
 
     async def _keep_fresh(self) -> None:
         while True:
@@ -125,7 +131,9 @@ class Discovery(asyncio.DatagramProtocol):
         self.table.checked(entry, pong is not None, time.monotonic())
         if pong is None:
             return
-        told = rlp.integer(pong[3]) if len(pong) > 3 and isinstance(pong[3], bytes) and len(pong[3]) <= 8 else 0
+        told = 0
+        with suppress(Malformed, IndexError):  # older nodes tell no number
+            told = rlp.integer(pong[3])
         if told > entry.sequence and (record := await self.ask_record(entry.node)):
             entry.sequence = max(told, record.sequence)
             if (record.node.ip, record.node.udp) == (entry.node.ip, entry.node.udp):

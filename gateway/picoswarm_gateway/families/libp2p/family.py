@@ -33,6 +33,7 @@ from .table import Libp2pTable, endpoint
 
 if TYPE_CHECKING:
     from ...gateway import Gateway
+    from ...loops import Loops
 
 HEAD = 6  # of what a board publishes: flags 1 | message id 4 | length of the topic 1
 REPEAT = 4
@@ -86,11 +87,11 @@ class Libp2pFamily(Family):
         self.always = list(table.peers)
         for text in table.peers:
             self.host.protected[address_of(text)[1]] = 1
-        self._expiring = gateway.loops.begin("libp2p: leases", self._expire)
+        self._loops = self._begin(gateway.loops)
 
     async def stop(self) -> None:
         """See Family."""
-        self._expiring.cancel()
+        await self._gateway.loops.end(self._loops)
         self.pubsub.stop()
         await self.leases.stop()
         for board in list(self.boards.hosts):
@@ -254,15 +255,23 @@ class Libp2pFamily(Family):
             await self.dht.find(peer)
         return await self.host.open_stream(peer, name)
 
-    # A loop
+    # Loops
+
+    def _begin(self, loops: Loops) -> list[asyncio.Task[None]]:
+        """What is told again takes long, and holds up no lease."""
+        runs = {"libp2p: leases": self._expire, "libp2p: provided": self._provide_again}
+        return [loops.begin(name, run) for name, run in runs.items()]
 
     async def _expire(self) -> None:
         while True:
             await asyncio.sleep(EXPIRE_S)
             self.leases.expire()
             await self.boards.expire()
-            if self.dht:
-                await self.dht.provide_again()
+
+    async def _provide_again(self) -> None:
+        while self.dht:
+            await asyncio.sleep(EXPIRE_S)
+            await self.dht.provide_again()
 
 
 def _same(topic: str, other: str) -> bool:
