@@ -8,15 +8,18 @@ from hashlib import sha256
 
 import pytest
 import structlog
+from picoswarm.failures import StreamError
 from picoswarm.multiaddr import encode_address, parse_address
 from picoswarm.peerkey import encode_key, peer_id
 from picoswarm.protobuf import decode_fields, encode_fields
-from picoswarm_gateway.families.libp2p import family
+from picoswarm_gateway.families.libp2p import dht, family
 from picoswarm_gateway.families.libp2p.dht import _believe, content_key
 from picoswarm_gateway.families.libp2p.kad import (
     ADD_PROVIDER,
     ASKED_MOST,
     AT_ONCE,
+    FIND_NODE,
+    GET_PROVIDERS,
     HEARD_MOST,
     NEAREST,
     Answer,
@@ -141,6 +144,32 @@ def test_the_key_of_a_cid_is_its_multihash():
     assert content_key("QmdfTbBqBPQ7VNxZEYEj14VmRuZBkqFbiwReogJgS1zR1n")[:2] == b"\x12\x20"  # an empty folder
     for wrong in ("", "b", "bafk", "bbbb", "Qm", "k51", "b" + "a" * 400, "bäö"):
         assert content_key(wrong) is None
+
+
+def test_answers_that_are_kept_keep_nobody_from_asking(monkeypatch):
+    monkeypatch.setattr(dht, "ANSWERS", 3 * dht.LOOKUPS)
+
+    async def story():
+        ours = dht.Dht(None, "/ipfs/kad/1.0.0")
+
+        async def found(key):
+            return [key]
+
+        for i in range(4 * dht.LOOKUPS):
+            assert await ours._once(FIND_NODE, bytes((i,)), found)
+        assert len(ours._lookups) == 3 * dht.LOOKUPS
+
+        async def endless(_key):
+            await asyncio.Event().wait()
+
+        under_way = [asyncio.create_task(ours._once(GET_PROVIDERS, bytes((i,)), endless)) for i in range(dht.LOOKUPS)]
+        await asyncio.sleep(0)
+        with pytest.raises(StreamError, match="too many"):
+            await ours._once(FIND_NODE, b"one more", found)
+        for task in (*under_way, *ours._lookups.values()):
+            task.cancel()
+
+    asyncio.run(story())
 
 
 def test_leases_end_in_time_while_providers_are_told_slowly(monkeypatch):

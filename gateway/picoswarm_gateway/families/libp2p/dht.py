@@ -37,7 +37,8 @@ from .messages import Frames
 
 ASK_S, WALK_S = 10.0, 30.0  # for one peer, and for a lookup
 KEPT_S = 60.0  # what was found is told again without a lookup
-LOOKUPS = 64  # that are under way, or kept
+LOOKUPS = 64  # that are under way
+ANSWERS = 1024  # that are kept
 TELLERS = 3  # peers that told of an address of a peer: enough, as one may be wrong
 ASKED = 32  # peers at a time, of all lookups
 SERVERS = 256  # peers that answered lately
@@ -145,8 +146,10 @@ class Dht:
     async def _once(self, kind: int, key: bytes, lookup: Callable[[bytes], Coroutine[Any, Any, Any]]) -> Any:
         task = self._lookups.get((kind, key))
         if task is None:
-            if len(self._lookups) >= LOOKUPS:
+            if sum(not each.done() for each in self._lookups.values()) >= LOOKUPS:
                 raise StreamError("too many lookups", 3)
+            if len(self._lookups) >= ANSWERS:
+                del self._lookups[next(what for what, each in self._lookups.items() if each.done())]
             task = self._lookups[kind, key] = asyncio.create_task(lookup(key))
             task.add_done_callback(partial(self._done, (kind, key)))
         return await asyncio.shield(task)
