@@ -359,6 +359,8 @@ def test_a_board_that_slept_remembers_its_troubles_and_tries_again_at_few_of_its
         updater._rests_s = 0
         updater.remember(0)
         assert updater._uptime >= updater._rests_s
+        updater.remember(200)
+        assert updater.troubles == 6
 
     run(tmp_path, scenario)
 

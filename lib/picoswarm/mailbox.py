@@ -16,6 +16,7 @@ _ORIGIN = const(6)  # in an answer: number 4 | more 1 | kind 1 | origin 32 | age
 _AGE = const(38)
 _DATA = const(42)
 _ID = const(32)  # an answer that is no mail: the gateway that has more
+_MOVES = const(12)  # from gateway to gateway without any mail: a box has four places beside the first
 
 # `topic`: None for a letter, which `origin` put here itself. `age`: seconds.
 Mail = namedtuple("Mail", ("topic", "payload", "origin", "age"))
@@ -51,8 +52,10 @@ class letters:  # noqa: N801  (a call, to who uses it)
 
     async def __anext__(self):
         answer = await self._take()
+        moves = _MOVES
         while len(answer) < _DATA:
-            if not answer and self._place is None:
+            moves -= 1
+            if not moves or not answer and self._place is None:
                 raise StopAsyncIteration
             self._place = answer if len(answer) == _ID and self._place is None else None  # and then the first one again
             self._number = bytes(_NUMBER)

@@ -150,4 +150,5 @@ async def _finish(updater, fetch):
         store.write(app, state.encode())
         updater.read_state()
         updater.trouble = ""
+        updater.troubles = 0
         updater.ready.set()

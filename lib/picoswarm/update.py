@@ -116,7 +116,7 @@ class Updater:
     def remember(self, troubles):
         """For a board that woke: the `troubles` of the life before its sleep. One wake of 2 ** troubles, by
         chance, tries again, and the others rest; or a worn flash would be written to at each of them."""
-        self.troubles = troubles
+        self.troubles = troubles = min(troubles, _DOUBLED_MOST)
         if urandom(1)[0] & (1 << troubles) - 1:
             self._rests_s = self._uptime + (_RETRY_S << troubles)
 
