@@ -39,8 +39,6 @@ PROGRAMS = (
     "examples/*.py",
     "tools/picoswarm_tools/device/instructions.py",
 )
-# What tests import of them.
-FIRMWARE = {"swarmboard", *(path.stem for path in (ROOT / "firmware").glob("*.py"))}
 # Modules that become one file with -O3, under the name of one of them: what stays loaded together.
 BUNDLES = {
     "compat": (
@@ -250,7 +248,7 @@ def compile_library(arch: str, level: int = 0, is_apart: bool = False) -> Path:
 @cache
 def _translated(source: str, arch: str, level: int, shown_as: str, is_apart: bool, ages: tuple[int, ...]) -> str:
     names = _small_library(arch, level, is_apart, ages)[1]
-    if shrink.imported(source) & FIRMWARE:  # whose names nobody shortens
+    if "swarmboard" in shrink.imported(source):  # a test of the firmware, whose names nobody shortens
         names = names.without(_own_names(ages))
     return shrink.translate(source, names, shown_as)
 
