@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 from made_bitcoin import REGTEST, MadeNode, a_block, coinbase, encode_filter, ours
 from mining import twice
+from picoswarm_gateway.families.bitcoin import fetching as fetching_module
 from picoswarm_gateway.families.bitcoin import peers as peers_module
 from picoswarm_gateway.families.bitcoin.chain import Chain
 from picoswarm_gateway.families.bitcoin.filters import may_have
@@ -133,4 +134,14 @@ def test_strangers_of_one_network_count_as_one(monkeypatch):
             await until(lambda: paid == [3])
             assert we.follower.fetching.spared == 0
 
+    asyncio.run(story())
+
+
+def test_a_block_that_comes_upon_too_many_others_is_given_up_and_counted(monkeypatch):
+    async def story():
+        async with watching(TRUE, None) as (we, _nodes, _paid):  # which wants four blocks
+            fetching = we.follower.fetching
+            assert fetching.given_up == 1 and len(fetching._wanted) <= 3
+
+    monkeypatch.setattr(fetching_module, "WAITING", 3)
     asyncio.run(story())

@@ -15,24 +15,10 @@ from picoswarm.failures import StreamError
 from picoswarm.yamux import PROTOCOL, SLOW, WINDOW
 from picoswarm_tools.libp2p.pairs import Ours
 from small_mesh import until
+from two_hosts import connected, run
 
 DATA, UPDATE, PING, AWAY = range(4)
 SYN, ACK, FIN, RST = 1, 2, 4, 8
-
-
-async def connected(one: Ours, other: Ours):
-    """(the connection as `one` has it, as `other` has it)."""
-    connection = await one.host.dial(other.host.address_texts()[0])
-    await until(lambda: other.host.connections)
-    return connection, other.host.connections[0]
-
-
-def run(story):
-    async def both():
-        async with Ours() as one, Ours() as other:
-            await story(one, other)
-
-    asyncio.run(both())
 
 
 def test_a_thousand_streams_one_after_the_other_leave_nothing_behind():

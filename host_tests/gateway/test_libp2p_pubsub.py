@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from picoswarm_gateway.families.libp2p import pubsub
 from picoswarm_tools.libp2p.pairs import TOPIC, Ours
 from small_mesh import until
-
-
-async def connected(one: Ours, other: Ours):
-    """(the connection as `one` has it, as `other` has it)."""
-    connection = await one.host.dial(other.host.address_texts()[0])
-    await until(lambda: other.host.connections)
-    return connection, other.host.connections[0]
-
-
-def run(story):
-    async def both():
-        async with Ours() as one, Ours() as other:
-            await story(one, other)
-
-    asyncio.run(both())
+from two_hosts import connected, run
 
 
 def knows(one: Ours, other: Ours) -> bool:

@@ -129,6 +129,7 @@ class BitcoinFamily(Family):
             "weighed": self.follower.weighed,
             "blocks": self.follower.fetching.count,
             "blocks_spared": self.follower.fetching.spared,
+            "blocks_given_up": self.follower.fetching.given_up,
             "transactions": len(self.sends.all),
             "leases": len(self.leases),
             "counts": {**self.counts, **self.peers.counts, **self.leases.counts},

@@ -28,12 +28,13 @@ Told = dict[Peer, bytes | None]  # filters, by who was asked
 
 class Fetching:
     """See the module. `on_block(block, transactions)`: a block that `want` had asked for. `scripts()`: all that blocks are
-    looked at for; None: whole blocks are wanted. `count`: blocks that came; `spared`: those that filters spared us."""
+    looked at for; None: whole blocks are wanted. `count`: blocks that came; `spared`: those that filters spared us;
+    `given_up`: those that nobody gave, or that came upon too many others."""
 
     def __init__(self, chain: Chain, peers: Peers) -> None:
         self.on_block: OnBlock = lambda block, transactions: None
         self.scripts: Callable[[], set[bytes] | None] = lambda: None
-        self.count = self.spared = self.lies = 0
+        self.count = self.spared = self.lies = self.given_up = 0
         self._chain = chain
         self._peers = peers
         self._wanted: dict[bytes, int] = {}  # tries, by block
@@ -43,8 +44,10 @@ class Fetching:
 
     def want(self, hash32: bytes) -> None:
         """A block is to be fetched, and `on_block` told of it."""
-        if len(self._wanted) < WAITING:
-            self._wanted.setdefault(hash32, 0)
+        if hash32 not in self._wanted and len(self._wanted) >= WAITING:
+            self.given_up += 1
+            return
+        self._wanted.setdefault(hash32, 0)
 
     def tick(self, now: float) -> None:
         """Once a second: ask for what is wanted."""
@@ -54,7 +57,9 @@ class Fetching:
             if hash32 in self._asked or hash32 in self._filters:
                 continue
             block = self._chain.find(hash32)
-            if block is None or not self._chain.is_best(hash32) or self._wanted[hash32] > TRIES:
+            is_best = block is not None and self._chain.is_best(hash32)
+            if not is_best or self._wanted[hash32] > TRIES:
+                self.given_up += is_best
                 self._forget(hash32)
                 continue
             able = [peer for peer in self._peers.up() if peer.height >= block.height and serves_blocks(peer)]
