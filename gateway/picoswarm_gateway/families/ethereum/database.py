@@ -115,5 +115,6 @@ class Database:
                     node = read_enode(url)
                 except Malformed:
                     continue
-                age = wall - int(pong)
-                self._known[node.key] = Known(node, now - (age if age >= 0 else FUTURE_S), int(fails), int(sequence))
+                age = wall - int(pong)  # which was rounded
+                age = max(age, 0.0) if age > -1 else FUTURE_S
+                self._known[node.key] = Known(node, now - age, int(fails), int(sequence))
