@@ -33,6 +33,8 @@ HEADLINES = (
     "lookup.bytes.mean",
     "lookup.discv4.bytes",
     "lookup.mainline.bytes",
+    "publish.sent",
+    "publish.due",
     "publish.delivery",
     "publish.seconds.p99",
     "request.answered",
