@@ -111,7 +111,8 @@ def tell_failed(run: Run, name: str) -> None:
     """How to see it again."""
     again = "" if run.seed is None else f" --seed {run.seed}"
     errors.print(
-        f"[red]{len(run.failed)} of {len(run.verdicts)} expectations missed[/red]; again: picoswarm sim {name}{again}"
+        f"[red]{len(run.failed)} of {len(run.verdicts)} expectations missed[/red]; again: picoswarm sim {name}{again}",
+        soft_wrap=True,  # a line to copy
     )
 
 
