@@ -8,8 +8,8 @@ measured first, and when the processes started.
 How many sessions twelve nodes make of the four that each may have is chance, and a message goes over each of them. So
 what is compared are means, of meshes of processes and of SEEDS runs here. Chance is, too, whether a mesh is one piece by
 then: in 30 s the first five nodes may have taken all their sessions among themselves. Where it is not, few messages have
-anywhere to go. So counts are of the meshes that were one piece, and how many were is a figure of its own. It takes a quarter
-of an hour, in which the machine should have little else to do.
+anywhere to go. So counts are of the meshes that were one piece, and how many were is a figure of its own. It takes five
+minutes, in which the machine should have little else to do.
 
     python -m picoswarm_tools.sim.fidelity
 """
@@ -31,7 +31,7 @@ from .. import runtimes
 from ..mpy import BOARD_LEVEL, compile_library
 from ..probe import PROGRAMS
 from ..provision import Membership, new_network_key
-from ..swarm import HOST, NodeProcess, free_ports
+from ..swarm import HOST, NodeProcess, Trouble, free_ports
 from .clock import MILLISECOND, SECOND
 from .mesh import PORT
 from .network import Conditions
@@ -47,9 +47,9 @@ AFTER_S = 5
 HEAP = 400_000
 LOOPBACK = Conditions(latency_ms=0.05, jitter_ms=0.1)
 PATIENCE_S = 120
-MESHES = 8  # of processes, in each of LANES that run side by side
+MESHES = 4  # of processes, in each of LANES that run side by side
 LANES = 2
-SEEDS = 48
+SEEDS = 24
 WHOLE = 0.9  # of the messages that could come; where one node of twelve is apart, 0.83 do
 KEYS = 200
 
@@ -96,7 +96,8 @@ class _Process(NodeProcess):
 
 @asynccontextmanager
 async def _joined(folder: Path) -> AsyncIterator[tuple[list[_Process], list[float]]]:
-    """Twelve processes that have joined, and when they started, by the clock of this loop. Raises Missing, TimeoutError."""
+    """Twelve processes that have joined, and when they started, by the clock of this loop. Raises Missing, Trouble,
+    TimeoutError."""
     compile_library("x86", BOARD_LEVEL)
     folder.mkdir(parents=True)
     membership = Membership(new_network_key())
@@ -109,6 +110,8 @@ async def _joined(folder: Path) -> AsyncIterator[tuple[list[_Process], list[floa
             await node.start(known, {"bootstrap": 1} if not number else {})
             async with asyncio.timeout(PATIENCE_S):
                 while not node.id:  # to make a key takes a while; the half second counts from then on
+                    if node.trouble:
+                        raise Trouble(f"a process ended: {node.trouble}")
                     await asyncio.sleep(0.02)
             starts.append(asyncio.get_running_loop().time())
             await asyncio.sleep(APART_S)
@@ -122,7 +125,7 @@ async def _joined(folder: Path) -> AsyncIterator[tuple[list[_Process], list[floa
 
 
 async def real(folder: Path) -> list[Talk]:
-    """With processes. Raises Missing, TimeoutError."""
+    """With processes. Raises Missing, Trouble, TimeoutError."""
     lanes = [_one_after_another(folder / f"lane{number}") for number in range(LANES)]
     return [talk for talks in await asyncio.gather(*lanes) for talk in talks]
 
@@ -231,7 +234,7 @@ def _simulated(seed: int, key_ms: float, starts: list[float]) -> Talk:
 
 
 def measure() -> tuple[Counts, Counts]:
-    """(of processes, of the simulator). Raises Missing, TimeoutError."""
+    """(of processes, of the simulator). Raises Missing, Trouble, TimeoutError."""
     with tempfile.TemporaryDirectory(prefix="picoswarm-") as folder:
         key_ms = measured_key_ms()
         talks = asyncio.run(real(Path(folder)))
