@@ -99,4 +99,4 @@ def test_the_scans_of_a_table_find_what_a_board_finds(seed, step, records, wante
         assert here == board
     for at in (*range(0, len(pool), step), 5):
         for n in (8, 32):
-            assert kernels.find(pool, step, pool, at, n) == wire.find(pool, step, pool, at, n)
+            assert kernels.find(pool, len(pool), step, pool, at, n) == wire.find(pool, len(pool), step, pool, at, n)

@@ -45,11 +45,12 @@ BUNDLES = {
         *("compat", "address", "wire", "wire_viper", "cipher_viper", "field_viper", "curve_viper", "crypto", "identity"),
     ),
     # The engine in two halves: the garbage of loading one is gone before the other comes (boot.py).
-    "table": ("datagram", "counters", "budget", "tokens", "table", "revalidation", "lookup"),
+    "table": ("datagram", "budget", "tokens", "table", "revalidation", "lookup"),
     "discovery": ("requests", "agreement", "responder", "upkeep", "discovery"),
     "node": ("net", "node"),
     "swarm": (
-        *("channel", "aead_viper", "aead", "keymap", "noise", "hello", "handshake", "sealed", "lanes", "mux", "session"),
+        *("sockets", "frames_viper", "frames", "channel", "aead_viper", "aead", "keymap", "noise", "hello", "handshake"),
+        *("sealed", "lanes", "mux", "session"),
         *("door", "connmgr", "swarm", "tcp", "services"),
     ),
     "pex": ("addrbook", "pex"),

@@ -107,7 +107,7 @@ def nearest(pool: bytearray, end: int, step: int, target: bytearray, beyond: int
     return len(near)
 
 
-def find(pool: bytearray, step: int, buf: bytearray, at: int, n: int) -> int:
+def find(pool: bytearray, _end: int, step: int, buf: bytearray, at: int, n: int) -> int:
     """As `picoswarm.wire.find`."""
     wanted = buf[at : at + n]
     record = pool.find(wanted)
