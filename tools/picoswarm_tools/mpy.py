@@ -63,6 +63,7 @@ BUNDLES = {
     "keys": ("entropy", "nodekey", "keys"),
     "store": ("slots", "files", "nodedb", "membership", "store"),
 }
+HOT = ("compat", "table", "discovery")  # bundles that ask for `len` at each datagram, see order.py
 BOARD_LEVEL = 3  # mpy-cross's -O of what a board is given; the modules are bundled then
 
 # What `translate` must always be able to follow, although it has classes of its own.
@@ -175,7 +176,8 @@ def _make_small(arch: str, level: int, is_apart: bool) -> tuple[dict[str, str], 
     names = shrink.name_map(modules, keep, _texts(BESIDE), shrink.rom_names())
     modules = {name: shrink.rename(text, names) for name, text in modules.items()}
     if level == 3:
-        modules = {name: order.order_names(text) for name, text in modules.items()}
+        kept = {name: order.keep_builtins(modules[name], ("len",)) for name in HOT if name in modules}
+        modules = {name: order.order_names(text) for name, text in {**modules, **kept}.items()}
     return shrink.numbers_known(modules, numbers, names), names
 
 
