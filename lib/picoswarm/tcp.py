@@ -10,22 +10,8 @@ Nobody starts the first two again, so nothing but `stop` may end them: with a fu
 
 from asyncio import create_task
 
-from .compat import (
-    accept_tcp,
-    collect,
-    connect_tcp,
-    const,
-    forget_socket,
-    listen_tcp,
-    read_into,
-    readable,
-    sleep_ms,
-    ticks_add,
-    ticks_diff,
-    ticks_ms,
-    writable,
-    write_from,
-)
+from .compat import collect, const, forget_socket, readable, sleep_ms, ticks_add, ticks_diff, ticks_ms, writable
+from .sockets import accept_tcp, connect_tcp, listen_tcp, read_into, write_from
 
 _DIAL = const(1)  # events of the swarm
 _HANG_UP = const(2)
