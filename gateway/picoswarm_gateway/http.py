@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -15,6 +13,7 @@ from picoswarm.errors import LocalError
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .config import HttpTable
+from .tomlfile import file_of
 
 if TYPE_CHECKING:
     from .operations import Operations
@@ -30,7 +29,7 @@ def read_token(table: HttpTable) -> str:
     """What writes need; empty: nobody may write. Raises LocalError where the file cannot be read or others can read it."""
     if not table.token_file:
         return table.token
-    path = Path(os.path.expandvars(table.token_file)).expanduser()  # systemd names its folder by a variable
+    path = file_of(table.token_file)
     try:
         mode = path.stat().st_mode
         token = path.read_text("utf-8").strip()

@@ -6,6 +6,7 @@ all that no type can tell; there a field of a wrong type is None.
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -22,6 +23,11 @@ class Mistakes(Exception):
     def __init__(self, path: Path, found: list[tuple[int, str]]) -> None:
         self.found = sorted(found)
         super().__init__("\n".join(f"{path}:{line}: {text}" if line else f"{path}: {text}" for line, text in self.found))
+
+
+def file_of(text: str) -> Path:
+    """The file that a configuration names. systemd names its folder of secrets by a variable of the environment."""
+    return Path(os.path.expandvars(text)).expanduser()
 
 
 def _line(text: str, path: str) -> int:

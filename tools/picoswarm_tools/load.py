@@ -277,7 +277,8 @@ class Crowd:
         self.is_running = True
         started = time.perf_counter()
         for client in self.up:
-            client.say(self.batch)
+            if not client.transport.is_closing():
+                client.say(self.batch)
         await asyncio.sleep(seconds)
         self.is_running = False
         return self._result(time.perf_counter() - started)

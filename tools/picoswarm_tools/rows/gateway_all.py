@@ -5,7 +5,6 @@ Its peers are addresses of 127.0.0.1 where nobody listens, so it keeps dialing t
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from .. import runtimes
 from ..provision import new_network_key, save
 from ..report import Row
 from ..swarm import HOST, free_ports
-from .gateway_start import GOAL_S, start
+from .gateway_start import GOAL_S, cpu_s, start
 
 REST_S = 20.0
 GENESIS = '{"validators": [{"pub_key": {"type": "tendermint/PubKeyEd25519", "value": "%s"}, "power": "10"}]}'
@@ -47,11 +46,6 @@ def _rss(pid: int) -> int:
     return 0
 
 
-def _cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def measure() -> Iterator[Row]:
     runtimes.build_folder().mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=runtimes.build_folder()) as name:
@@ -62,9 +56,9 @@ def measure() -> Iterator[Row]:
         process.terminate()
         process.communicate(timeout=30)
         process, seconds = start(folder, more)
-        began, before = time.monotonic(), _cpu(process.pid)
+        began, before = time.monotonic(), cpu_s(process.pid)
         time.sleep(REST_S)
-        share = (_cpu(process.pid) - before) / (time.monotonic() - began)
+        share = (cpu_s(process.pid) - before) / (time.monotonic() - began)
         memory = _rss(process.pid)
         process.terminate()
         process.communicate(timeout=30)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ssl
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
+from ...tomlfile import file_of
 from .topics import RESERVED, STATUS, is_filter, is_topic, overlap, under
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -70,7 +70,7 @@ class MqttTable(msgspec.Struct, forbid_unknown_fields=True):
     client_id: str = ""  # empty: from the gateway's id
     username: str = ""
     password: str = ""
-    password_file: str = ""  # a file that holds it instead
+    password_file: str = ""  # a file that holds it instead; in paths of files $NAME is taken from the environment
     ca_file: str = ""  # mqtts: what signs the broker's certificate; empty: the system's
     cert_file: str = ""  # mqtts: an own certificate, and its key
     key_file: str = ""
@@ -88,16 +88,16 @@ class MqttTable(msgspec.Struct, forbid_unknown_fields=True):
     def secret(self) -> str | None:
         """The password, or None. Raises OSError."""
         if self.password_file:
-            return Path(self.password_file).read_text("utf-8").rstrip("\n")
+            return file_of(self.password_file).read_text("utf-8").rstrip("\n")
         return self.password or None
 
     def tls(self) -> ssl.SSLContext | None:
         """What TLS needs, or None for a connection without. Raises OSError, ssl.SSLError."""
         if not where(self.url)[2]:
             return None
-        context = ssl.create_default_context(cafile=self.ca_file or None)
+        context = ssl.create_default_context(cafile=file_of(self.ca_file) if self.ca_file else None)
         if self.cert_file:
-            context.load_cert_chain(self.cert_file, self.key_file or None)
+            context.load_cert_chain(file_of(self.cert_file), file_of(self.key_file) if self.key_file else None)
         return context
 
     def at_broker(self, rule: Rule) -> str:
@@ -128,7 +128,8 @@ class MqttTable(msgspec.Struct, forbid_unknown_fields=True):
             found.append(("mqtt.password_file", "give the password or a file of it, not both"))
         for name in ("password_file", "ca_file", "cert_file", "key_file"):
             value = getattr(self, name)
-            if value and not Path(value).is_file():
+            path = value and file_of(value)
+            if path and "$" not in str(path) and not path.is_file():  # a service has variables that a shell has not
                 found.append((f"mqtt.{name}", "there is no such file"))
         for name in ("queue_messages", "queue_bytes", "board_messages", "board_filters", "keepalive_s"):
             value = getattr(self, name)
