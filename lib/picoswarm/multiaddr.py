@@ -1,7 +1,7 @@
 """Multiaddresses: "/ip4/127.0.0.1/tcp/4001/p2p/12D3Koo..." as text, as bytes and as parts (libp2p specs, addressing).
 Pure."""
 
-from .compat import const, format_ip, parse_ip
+from .compat import MICROPYTHON, const, format_ip, parse_ip
 from .peerid import base58, parse_peer
 from .peerkey import is_peer_id
 from .protobuf import read_varint, varint
@@ -107,6 +107,11 @@ def decode_address(data):
         at += size
         if kind[0] == "p2p" and not is_peer_id(value):
             return None
+        if kind[0][:3] == "dns":
+            try:
+                str(value, "utf-8")
+            except ValueError:
+                return None
         parts.append((kind[0], value[0] << 8 | value[1] if kind[2] == 2 else value))
     return parts
 
@@ -118,8 +123,10 @@ def address_text(parts):
         out += "/" + name
         if isinstance(value, int):
             out += "/" + str(value)
-        elif name in ("ip4", "ip6"):
+        elif name == "ip4" or name == "ip6" and not MICROPYTHON:
             out += "/" + format_ip(value)
+        elif name == "ip6":
+            out += "/" + ":".join(["%x" % (value[i] << 8 | value[i + 1]) for i in range(0, 16, 2)])
         elif name == "p2p":
             out += "/" + base58(value)
         elif value:
