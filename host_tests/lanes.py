@@ -15,8 +15,10 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 
 WAITING = ("board", "emulator_pico", "gateway", "interop", "multi", "shipping")
 BY_RUNTIME = ("noalloc", "unit")
+TOGETHER = ("emulator_pico",)  # one emulated Pico takes a processor
 # Seconds of what takes longest, on two quiet cores. A file on one runtime: with its name behind "@".
 SECONDS = {
+    "emulator_pico": 120,
     "multi/test_gateways.py": 110,
     "board/test_board_life.py": 100,
     "interop/test_libp2p.py": 100,
@@ -46,9 +48,11 @@ SECONDS = {
 
 
 def group(nodeid: str) -> str:
-    """What runs in one go: a file, or a file on one runtime."""
+    """What runs in one go: a file, a file on one runtime, or a folder."""
     path, _, test = nodeid.partition("::")
     name = path.removeprefix("host_tests/")
+    if name.partition("/")[0] in TOGETHER:
+        return name.partition("/")[0]
     if name.partition("/")[0] in BY_RUNTIME:
         return f"{name}@{test.rpartition('[')[2].rstrip(']') if test.endswith(']') else 'cpython'}"
     return name

@@ -1,5 +1,5 @@
 """An emulated Pico is a board: it starts blank, keeps what it is told to keep, resets as a real one does, and its node joins
-a mesh with a gateway on this machine. One file, so that no two workers of a test run emulate at a time."""
+a mesh with a gateway on this machine. The folder is one group of lanes.py: no two workers of a run emulate at a time."""
 
 from __future__ import annotations
 
@@ -108,7 +108,8 @@ def test_the_fast_decoder_computes_what_the_plain_one_computes_in_as_many_cycles
     assert fast_us == pytest.approx(plain_us, rel=0.01)  # interrupts of the USB port come when they come
 
 
-@pytest.mark.parametrize("form", ["frozen", pytest.param("mpy", marks=LONG)])
+@LONG
+@pytest.mark.parametrize("form", ["frozen", "mpy"])
 def test_a_node_joins_a_gateway_which_hears_it_and_calls_it(tmp_path: Path, form: str):
     async def live(time: PicoTime) -> None:
         membership = Membership(new_network_key())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,16 @@ SESSIONS, CHANNELS = 3, 8
 SETTLE_S = 12.0  # what was published is kept for 10 s
 TRIES = 20  # of a request that opens a session: another may be under way
 HANDSHAKES = 5
+Log = Callable[[str], object]
+
+
+def tell(line: str) -> None:
+    """A `log` for whoever waits at a terminal."""
+    print(f"  {line}", file=sys.stderr, flush=True)
+
+
+def _hush(_line: str) -> None:
+    pass
 
 
 @dataclass
@@ -69,18 +80,19 @@ async def members(membership: Membership, folder: Path, count: int) -> AsyncIter
         yield made
 
 
-async def fill(emu: EmulatedNode, nodes: list[Node]) -> int:
+async def fill(emu: EmulatedNode, nodes: list[Node], log: Log = _hush) -> int:
     """Open a session to each node. Returns how many are open."""
     for _ in range(TRIES):
         for node in nodes:
             await emu.ask(f"meet {node.id.hex()}")
         seen = await emu.ask("heap")
+        log(f"sessions: {seen['sessions']} of {len(nodes)}, {seen['free']:,} bytes free")
         if seen["sessions"] >= len(nodes):
             break
     return seen["sessions"]
 
 
-async def heap(is_frozen: bool, clock: PicoTime | None = None) -> Outcome:
+async def heap(is_frozen: bool, clock: PicoTime | None = None, log: Log = _hush) -> Outcome:
     """The heap of a node with all its sessions, from its boot on."""
     membership = Membership(new_network_key())
     with tempfile.TemporaryDirectory(prefix="picoswarm-") as folder:
@@ -88,8 +100,8 @@ async def heap(is_frozen: bool, clock: PicoTime | None = None) -> Outcome:
             members(membership, Path(folder), SESSIONS) as nodes,
             emulated_node(membership, is_frozen=is_frozen, clock=clock) as emu,
         ):
-            await emu.start([f"{HOST}:{nodes[0]._driver.port}"], numbers(), own_channels(), False)
-            await fill(emu, nodes)
+            await emu.start([f"{HOST}:{nodes[0]._driver.port}"], numbers(), own_channels(), False, log)
+            await fill(emu, nodes, log)
             await asyncio.sleep(SETTLE_S)
             seen = await emu.ask("heap")
             for _ in range(3):  # in the most of them nobody was at the door and no lookup ran
@@ -98,13 +110,14 @@ async def heap(is_frozen: bool, clock: PicoTime | None = None) -> Outcome:
             return Outcome({**emu.free, "full": seen["free"]}, emu.times, seen["sessions"], seen["stats"])
 
 
-async def times(clock: PicoTime | None = None) -> Outcome:
+async def times(clock: PicoTime | None = None, log: Log = _hush) -> Outcome:
     """How long its handshakes take, and for how long it holds up its other tasks meanwhile."""
     membership = Membership(new_network_key())
     with tempfile.TemporaryDirectory(prefix="picoswarm-") as folder:
         async with members(membership, Path(folder), 1) as nodes, emulated_node(membership, clock=clock) as emu:
-            await emu.start([f"{HOST}:{nodes[0]._driver.port}"], numbers(), 0, True)
-            for _ in range(HANDSHAKES):
+            await emu.start([f"{HOST}:{nodes[0]._driver.port}"], numbers(), 0, True, log)
+            for i in range(HANDSHAKES):
+                log(f"handshake {i + 1} of {HANDSHAKES}")
                 await emu.ask(f"leave {nodes[0].id.hex()}")
                 for _ in range(TRIES):
                     if (await emu.ask(f"meet {nodes[0].id.hex()}"))["answered"]:
@@ -126,7 +139,7 @@ async def gateway(membership: Membership, folder: Path) -> AsyncIterator[Gateway
         yield made
 
 
-async def sleep_cycles(count: int, clock: PicoTime | None = None) -> list[dict]:
+async def sleep_cycles(count: int, clock: PicoTime | None = None, log: Log = _hush) -> list[dict]:
     """What a board that sleeps tells of each of so many cycles."""
     membership = Membership(new_network_key())
     seen = []
@@ -140,7 +153,8 @@ async def sleep_cycles(count: int, clock: PicoTime | None = None) -> list[dict]:
                 await emu.pico.was_cut()
                 emu.pico.power_on()
                 seen.append(await emu.repl.facts(600))
+                log(f"cycle {len(seen)} of {count}: {seen[-1]}")
     return seen
 
 
-__all__ = ["Outcome", "fill", "gateway", "heap", "members", "sleep_cycles", "text", "times"]
+__all__ = ["Outcome", "fill", "gateway", "heap", "members", "sleep_cycles", "tell", "text", "times"]

@@ -223,6 +223,7 @@ class Repl:
             line = await asyncio.wait_for(self.reader.readuntil(b"\n"), seconds)
             if b"\x04" in line:
                 raise EmulatorError(line.decode(errors="replace"))
+            line = line.removeprefix(b">>> ")  # of the boot before, after which the prompt came
             if line.startswith(b"{"):
                 return json.loads(line)
 

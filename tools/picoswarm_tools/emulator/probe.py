@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from picoswarm.membership import Membership
@@ -45,12 +45,20 @@ class EmulatedNode:
         self.times: dict[str, int] = {}  # ms of its clock
         self.id = b""
 
-    async def start(self, bootstrap: list[str], numbers: dict[str, int], own: int, is_minded: bool) -> None:
-        """Run the probe until the node has a session."""
+    async def start(
+        self,
+        bootstrap: list[str],
+        numbers: dict[str, int],
+        own: int,
+        is_minded: bool,
+        log: Callable[[str], object] = lambda _line: None,
+    ) -> None:
+        """Run the probe until the node has a session; each stage is told to `log`."""
         call = f"run({numbers!r}, {bootstrap!r}, {own}, {is_minded})"
         await self.repl.begin(f"import emu_probe\nemu_probe.{call}")
         for stage in ("boot", "link", "import", "start", "joined"):
             facts = await self.repl.facts(600)
+            log(f"{stage}: {facts}")
             self.free[stage] = facts.pop("free")
             if "id" in facts:
                 self.id = bytes.fromhex(facts.pop("id"))

@@ -68,9 +68,9 @@ print('\\npicoswarm:{{"bad": %d}}' % bad)
 _ROM = """
 import hashlib, vfs
 size = {size}
-rom = vfs.rom_ioctl(2, 0)
+rom = memoryview(vfs.rom_ioctl(2, 0))  # a Pico gives an object that has no length, but bytes
 print('\\npicoswarm:{{"there": %d, "digest": "%s"}}' % (
-    len(rom), "".join("%02x" % byte for byte in hashlib.sha256(memoryview(rom)[:size]).digest())))
+    len(rom), "".join("%02x" % byte for byte in hashlib.sha256(rom[:size]).digest())))
 """
 
 
