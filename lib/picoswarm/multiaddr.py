@@ -1,7 +1,7 @@
 """Multiaddresses: "/ip4/127.0.0.1/tcp/4001/p2p/12D3Koo..." as text, as bytes and as parts (libp2p specs, addressing).
 Pure."""
 
-from .compat import MICROPYTHON, const, format_ip, parse_ip
+from .compat import const, format_ip, parse_ip
 from .peerid import base58, parse_peer
 from .peerkey import is_peer_id
 from .protobuf import read_varint, varint
@@ -123,10 +123,11 @@ def address_text(parts):
         out += "/" + name
         if isinstance(value, int):
             out += "/" + str(value)
-        elif name == "ip4" or name == "ip6" and not MICROPYTHON:
-            out += "/" + format_ip(value)
-        elif name == "ip6":
-            out += "/" + ":".join(["%x" % (value[i] << 8 | value[i + 1]) for i in range(0, 16, 2)])
+        elif name in ("ip4", "ip6"):
+            try:
+                out += "/" + format_ip(value)
+            except TypeError:  # a board has IPv4 only, and shows what a peer tells all the same
+                out += "/" + ":".join(["%x" % (value[i] << 8 | value[i + 1]) for i in range(0, 16, 2)])
         elif name == "p2p":
             out += "/" + base58(value)
         elif value:
