@@ -3,6 +3,7 @@ that came and without a buffer in between, and the usual frame, a whole message,
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -19,7 +20,9 @@ TAG = 16
 LEAST = 3 + TAG
 PARTIAL_MS = 10_000
 REKEY = 1 << 20  # records
-NONCE = 12
+NONCE = Struct("<4xQ").pack  # from the number of a record
+LENGTH = Struct(">H").pack
+FRAME = Struct(">BH").pack  # what stands before a message: channel, flags and length
 GATEWAY = 2  # of the capabilities
 FIRST_OF_USERS = 32  # channels below are those of the library's reactors
 
@@ -59,9 +62,8 @@ class Cipher:
     def seal(self, plain: bytes) -> bytes:
         """The next record."""
         count = self._count
-        head = (len(plain) + TAG).to_bytes(HEAD, "big")
-        aead = self._aead or self._ready()
-        sealed = aead.encrypt((count << 32).to_bytes(NONCE, "little"), plain, head)
+        head = LENGTH(len(plain) + TAG)
+        sealed = (self._aead or self._ready()).encrypt(NONCE(count), plain, head)
         self._count = count = count + 1
         if not count % REKEY:
             self._renew()
@@ -70,8 +72,8 @@ class Cipher:
     def open(self, data: bytes, at: int, end: int) -> bytes:
         """The plaintext of the record data[at:end]. Raises InvalidTag."""
         count = self._count
-        aead = self._aead or self._ready()
-        plain = aead.decrypt((count << 32).to_bytes(NONCE, "little"), data[at + HEAD : end], data[at : at + HEAD])
+        body = at + HEAD
+        plain = (self._aead or self._ready()).decrypt(NONCE(count), data[body:end], data[at:body])
         self._count = count = count + 1
         if not count % REKEY:
             self._renew()
@@ -138,26 +140,29 @@ class HostMux(Mux):
             rows, i = self._rows, ready[0]
             queue = rows[i + QUEUE]
             if queue and not (rows[i + DONE] or rows[i + FLAGS] & UNUSUAL):
-                room = min(rows[RECORD], rows[i + CREDIT])
-                head = rows[i + FLAGS] & 0xFF0000 | WHOLE
+                credit = rows[i + CREDIT]
+                room = rows[RECORD]
+                if credit < room:
+                    room = credit
+                channel = rows[i + FLAGS] >> 16 & 0xFF
                 size = count = 0
-                plain = b""
+                parts = []
                 for data in queue:
                     n = len(data)
                     if size + n + 3 > room:
                         break
-                    plain += (head | n).to_bytes(3, "big") + data
+                    parts += FRAME(channel, WHOLE | n), data
                     size += n + 3
                     count += 1
                 if count:
                     rows[FILLED] = now
                     rows[i] += size
-                    rows[i + CREDIT] -= size
+                    rows[i + CREDIT] = credit - size
                     rows[i + ROOM] += size + count * (PLACE - 3)
                     del queue[:count]
                     if not queue:
                         ready.clear()
-                    return plain
+                    return b"".join(parts)
         return bytes(memoryview(out)[: self.fill(out, 0, len(out), now)])
 
 
@@ -201,7 +206,7 @@ class HostSession(Session):
         end = len(data)
         at = 0
         most = self.swarm.profile.record + TAG
-        opener, mux, now = self._opener, self.mux, self.swarm.now
+        take, now = self.mux.receive, self.swarm.now
         while end - at >= HEAD:
             n = data[at] << 8 | data[at + 1]
             if not LEAST <= n <= most:
@@ -210,23 +215,29 @@ class HostSession(Session):
             if stop > end:
                 break
             try:
-                plain = opener.open(data, at, stop)
+                plain = self._opener.open(data, at, stop)
             except InvalidTag:
                 return FORGED
-            reason = mux.receive(plain, 0, n - TAG, now)
+            reason = take(plain, 0, n - TAG, now)
             if reason:
                 return reason
             at = stop
+        if not at:
+            self.fill = end
+            if end and self.deadline is None and self.stage <= OPEN:
+                self.limit(now, PARTIAL_MS)
+            return -1
         if self.stage > OPEN:
-            return 0 if at else -1
-        self.data = data[at:]
-        self.fill = end - at
-        if at:
-            self.is_read = True
-            self.deadline = None
-        if self.fill and self.deadline is None:
+            return 0
+        self.is_read = True
+        self.deadline = None
+        if at < end:
+            self.data = data[at:]
             self.limit(now, PARTIAL_MS)
-        return 0 if at else -1
+        else:  # as nearly always
+            self.data = b""
+        self.fill = end - at
+        return 0
 
     def _on_message(self, channel: int, view: bytes | memoryview) -> None:
         """As Swarm.deliver, in one call. What comes is counted on the way."""
@@ -238,7 +249,9 @@ class HostSession(Session):
             counts[1] += len(view)
             swarm = self.swarm
             reactor = swarm.reactor_of[channel]
-            reason = reactor.receive(self, channel, view) if reactor in self.reactors else 0
+            if reactor not in self.reactors:
+                return
+            reason = reactor.receive(self, channel, view)
             if reason:
                 swarm.offend(self, reason)
             if reactor.is_busy:

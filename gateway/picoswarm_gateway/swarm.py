@@ -110,7 +110,9 @@ class HostSwarm(Swarm):
             self.at(now)
         if session.stage >= CLOSING:
             return
-        session.data = data = session.data + data
+        if session.data:
+            data = session.data + data
+        session.data = data
         if session.stage >= STARTED:
             n = session.receive(0)
             news = session.mux.news()

@@ -142,6 +142,7 @@ class HostLinks(Links):
         super().__init__(ip, port, record)
         self.read = memoryview(bytearray(READ))  # what came last, of any socket
         self._soon: asyncio.Handle | None = None
+        self._is_whole = False  # the next turn: whatever is due, not only what is to be sent
         self._later: asyncio.TimerHandle | None = None
 
     # Turns
@@ -151,26 +152,35 @@ class HostLinks(Links):
 
     def soon(self) -> None:
         """One turn for whatever happens in this round of the loop."""
-        if self._soon is None and self._timer is not None:
-            self._soon = asyncio.get_running_loop().call_soon(self._now)
+        self._is_whole = True
+        self._send_soon()
 
     _after = soon
+
+    def _send_soon(self) -> None:
+        """The same, where nothing is to be done but to send."""
+        if self._soon is None and self._timer is not None:
+            self._soon = asyncio.get_running_loop().call_soon(self._now)
 
     def _now(self) -> None:
         self._soon = None
         if self._timer is None:
             return
-        self.swarm.has_news = False
-        try:
-            busy = self.swarm.is_busy and self.swarm.work(ticks_ms())
-        except Exception as error:
-            self._note(error)
-            busy = False
-        self._turn()
-        if busy:
+        swarm = self.swarm
+        busy = False
+        if self._is_whole:
+            self._is_whole = swarm.has_news = False
+            try:
+                busy = swarm.is_busy and swarm.work(ticks_ms())
+            except Exception as error:
+                self._note(error)
+            self._turn()
+        else:
+            self._send_all(ticks_ms())
+        if busy or swarm.has_events:
             self.soon()
-        elif self.swarm.unsent and self._later is None:  # records that wait for more to go with them
-            self._later = asyncio.get_running_loop().call_later(self.swarm.profile.flush_ms / 1000, self._flush_later)
+        elif swarm.unsent and self._later is None:  # records that wait for more to go with them
+            self._later = asyncio.get_running_loop().call_later(swarm.profile.flush_ms / 1000, self._flush_later)
 
     def _flush_later(self) -> None:
         self._later = None
@@ -185,8 +195,7 @@ class HostLinks(Links):
                 while (event := swarm.next_event()) is not None:
                     self._take(event)
                 self._on_turn()
-                while (session := swarm.next_unsent(now)) is not None:
-                    self._send(session, now)
+                self._send_all(now)
                 if not swarm.has_events:
                     break
         except Exception as error:
@@ -289,31 +298,30 @@ class HostLinks(Links):
 
     def take(self, link: Link, data: bytes) -> None:
         """Bytes came."""
-        session = link.session
-        if session.stage == OVER:
-            return
         swarm = self.swarm
-        now = ticks_ms()
         try:
-            swarm.heard(session, data, now)
+            swarm.heard(link.session, data, ticks_ms())
         except Exception as error:
-            self._fail(session, error)
-        unsent = swarm.unsent
-        if unsent and unsent[-1] is session and session.stage == OPEN:
-            unsent.pop()
-            session.is_unsent = False
-            self._write(link, session, now)
-        if unsent or swarm.has_news or swarm.is_busy or swarm.has_events:
+            self._fail(link.session, error)
+        if swarm.has_news or swarm.is_busy or swarm.has_events:
             self.soon()
+        elif swarm.unsent:
+            self._send_soon()
 
     def _close(self, link: Link) -> None:
         self._links.pop(link.session, None)
         link.close()
 
-    def _send(self, session: HostSession, now: int) -> None:
-        link = self._links.get(session)
-        if link is not None and link.transport is not None:
-            self._write(link, session, now)
+    def _send_all(self, now: int) -> None:
+        """Write what the sessions have to send: after all that came in this round was taken, since each write may wake its
+        reader, in our place. What waits for more to go with it is on the list again."""
+        swarm = self.swarm
+        unsent, swarm.unsent = swarm.unsent, []
+        for session in unsent:
+            session.is_unsent = False
+            link = self._links.get(session)
+            if link is not None and link.transport is not None and session.stage != OVER:
+                self._write(link, session, now)
 
     def _write(self, link: Link, session: HostSession, now: int) -> None:
         """Write what the session has to send, as far as the socket takes it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from coincurve import PrivateKey
@@ -20,11 +21,13 @@ from picoswarm_gateway.gateway import Gateway
 from small_mesh import HOST, SmallMesh, free_port, until
 
 PATIENCE_S = 60.0
-MINUTE_S = 60.0
+MINUTE_S, HOUR_S = 60.0, 3600.0
 
 
 class Clock:
-    now = 1_700_000_000.0
+    """One that does not jump; where it begins means nothing."""
+
+    now = 700.0
 
     def __call__(self) -> float:
         return self.now
@@ -86,13 +89,47 @@ def test_failures_are_those_of_an_address(clock):
 
 
 def test_the_database_is_the_same_after_a_restart_and_damage_is_passed_over(clock):
-    database = Database(clock)
+    wall = Clock()
+    wall.now = 1_700_000_000.0
+    database = Database(clock, wall)
     for n in range(1, 20):
         database.keep(node(n, f"8.8.8.{n}"), n)
     database.failed(node(7).key, "8.8.8.7")
-    again = Database(clock)
-    again.load(["", "peer enode://x", "1 2 3 enode://00@1.2.3.4:5", "1 2 enode", *database.lines()])
-    assert again.lines() == database.lines() and again.fails(node(7, "8.8.8.7")) == 1
+    for each in (clock, wall):
+        each.now += MINUTE_S
+    lines = database.lines()
+    assert {line.split()[0] for line in lines} == {"1700000000"}
+    again = Database(Clock(), wall)
+    again.load(["", "peer enode://x", "1 2 3 enode://00@1.2.3.4:5", "1 2 enode", *lines])
+    assert again.lines() == lines and again.fails(node(7, "8.8.8.7")) == 1
+
+
+@pytest.mark.parametrize("jump", [-400 * EXPIRY_S, 400 * EXPIRY_S])
+def test_a_clock_that_jumps_makes_nobody_older_nor_younger(monkeypatch, jump):
+    database, real = Database(wall=lambda: time.time()), time.time
+    for n in range(1, 5):
+        database.keep(node(n))
+    database.answered(node(1).key, HOST)
+    for jumped in (jump, 0.0):
+        monkeypatch.setattr(time, "time", lambda jumped=jumped: real() + jumped)
+        database.sweep()
+        assert len(database) == len(database.seeds(30)) == len(list(database.proofs(HOUR_S))) == 4
+    again = Database()
+    again.load(database.lines())
+    assert len(again) == len(again.seeds(30)) == len(list(again.proofs(HOUR_S))) == 4
+
+
+def test_answers_that_are_yet_to_come_by_the_clock_prove_nothing_but_are_good_to_begin_with(clock):
+    """The clock was set back before a restart, as that of a computer without a battery is."""
+    database = Database(clock)
+    database.keep(node(1))
+    again = Database(clock, lambda: 0.0)
+    again.load(database.lines())
+    assert again.seeds(30) == [node(1)] and not list(again.proofs(discovery.PROOF_S))
+    again.answered(node(2).key, HOST)
+    clock.now += EXPIRY_S
+    again.sweep()
+    assert not len(again)  # it did not answer since
 
 
 def test_an_address_that_was_proven_before_a_restart_need_not_be_proven_again(clock):

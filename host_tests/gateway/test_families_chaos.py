@@ -336,6 +336,7 @@ def test_an_address_of_the_internet_comes_once_in_half_a_minute_and_a_local_one_
 
     assert comes("8.8.8.8") and not comes("8.8.8.8") and comes("8.8.4.4")
     assert comes("192.168.1.9") and comes("192.168.1.9") and comes("::1")
+    assert comes("100.64.0.9") and comes("100.64.0.9")
     now[0] += AGAIN_S
     assert comes("8.8.8.8") and door.turned_away == 1
     inside = [door.let_in(f"10.0.0.{n}") for n in range(HALF_OPEN + 1)]
@@ -353,6 +354,12 @@ def test_an_address_of_the_internet_comes_once_in_half_a_minute_and_a_local_one_
         ("224.0.0.1", "127.0.0.1", False),
         ("0.0.0.0", "127.0.0.1", False),
         ("metadata.internal", "127.0.0.1", False),
+        ("100.64.0.1", "1.1.1.1", False),  # a provider's own network, or a private overlay
+        ("100.64.0.1", "100.64.0.2", True),
+        ("2606:4700::1111", "1.1.1.1", True),
+        ("64:ff9b::c0a8:101", "1.1.1.1", False),  # 192.168.1.1 behind NAT64
+        ("2002:c0a8:101::1", "1.1.1.1", False),  # the same by 6to4
+        ("::ffff:192.168.1.1", "1.1.1.1", False),
     ],
 )
 def test_who_is_on_the_internet_cannot_have_us_dial_our_neighbors(ip, teller, believed):

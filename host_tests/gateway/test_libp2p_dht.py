@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import random
 from hashlib import sha256
+from typing import ClassVar
 
 import pytest
 import structlog
+import two_hosts
 from picoswarm.failures import StreamError
 from picoswarm.multiaddr import encode_address, parse_address
 from picoswarm.peerkey import encode_key, peer_id
 from picoswarm.protobuf import decode_fields, encode_fields
-from picoswarm_gateway.families.libp2p import dht, family
+from picoswarm_gateway.families.libp2p import dht, family, host
 from picoswarm_gateway.families.libp2p.dht import _believe, content_key
+from picoswarm_gateway.families.libp2p.dialing import ADDRESSES
 from picoswarm_gateway.families.libp2p.kad import (
     ADD_PROVIDER,
+    ADDRESSES_MOST,
     ASKED_MOST,
     AT_ONCE,
     FIND_NODE,
@@ -30,6 +34,7 @@ from picoswarm_gateway.families.libp2p.kad import (
 )
 from picoswarm_gateway.families.libp2p.table import Libp2pTable
 from picoswarm_gateway.loops import Loops
+from two_hosts import connected
 
 PUBLIC, PRIVATE = "/ip4/8.8.8.8/tcp/4001", "/ip4/192.168.1.1/tcp/80"
 
@@ -135,6 +140,71 @@ def test_a_public_peer_is_not_believed_private_addresses():
     told = answer()
     _believe(told, bytes((192, 168, 1, 7)))
     assert told == answer()
+
+
+@pytest.mark.parametrize(
+    "address", ["/ip4/100.64.0.1/tcp/80", "/ip6/64:ff9b::c0a8:101/tcp/80", "/ip6/2002:c0a8:101::/tcp/80"]
+)
+def test_a_public_peer_is_not_believed_an_address_that_leads_into_a_private_network(address):
+    told = Answer([Found(b"a", [PUBLIC, address])], [])
+    _believe(told, bytes((8, 8, 4, 4)))
+    assert told.closer == [Found(b"a", [PUBLIC])]
+    told = Answer([Found(b"a", [address])], [])
+    _believe(told, bytes((100, 64, 0, 7)))  # who tells is in such a network itself
+    assert told.closer == [Found(b"a", [address])]
+
+
+PEER = peer_id(encode_key(b"\7" * 32))
+
+
+def lies(liar: int) -> list[str]:
+    """As many addresses as an answer may have of one peer."""
+    return [f"/ip4/9.9.{liar}.{i}/tcp/4001" for i in range(ADDRESSES_MOST)]
+
+
+def test_liars_cannot_push_out_where_a_peer_was_reached():
+    async def story(one, other):
+        await connected(one, other)
+        (address,) = one.host.known[other.host.id]
+        for liar in range(20):
+            one.host.learn(other.host.id, lies(liar))
+        assert one.host.known[other.host.id][0] == address and len(one.host.known[other.host.id]) == ADDRESSES
+
+    two_hosts.run(story)
+
+
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("kind", ["find", "providers"])
+def test_an_address_that_one_tells_is_kept_where_two_lie_about_it(monkeypatch, kind, place):
+    """Whoever answers first."""
+    right = "/ip4/8.8.8.8/tcp/4001"
+
+    class Host:
+        known: ClassVar[dict] = {}
+        _proven: ClassVar[dict] = {}
+        learn = host.Host.learn
+
+        def connection(self, peer):
+            return None
+
+    async def walk(_self, _kind, _key, take):
+        told = [lies(1), lies(2)]
+        told.insert(place, [right])
+        for addresses in told:
+            found = [Found(PEER, addresses)]
+            if take(Answer(found, []) if kind == "find" else Answer([], found)):
+                break
+
+    async def story():
+        monkeypatch.setattr(dht.Dht, "_walk", walk)
+        ours = dht.Dht(Host(), "/ipfs/kad/1.0.0")
+        found = await (ours.find(PEER) if kind == "find" else ours.providers(PEER))
+        assert right in (found if kind == "find" else found[PEER])[:3]
+        assert right in Host.known[PEER]
+        for task in ours._lookups.values():
+            task.cancel()
+
+    asyncio.run(story())
 
 
 def test_the_key_of_a_cid_is_its_multihash():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from contextlib import AsyncExitStack
 
 import pytest
 from picoswarm.failures import RequestError
 from picoswarm.mailbox import hear, leave, letters
-from picoswarm_gateway.families.mailbox import MailboxTable
+from picoswarm_gateway.families.mailbox import PLACES, MailboxTable
 from picoswarm_gateway.gateway import Gateway
 from small_mesh import HOST, until
 
@@ -261,3 +262,20 @@ def test_only_gateways_say_where_mail_waits_and_a_number_of_one_gateway_means_no
             assert [mail.payload for mail in await take_all(board)] == [b"a", b"b", b"c"]
 
     asyncio.run(asyncio.wait_for(story(), 90))
+
+
+def test_gateways_that_are_gone_keep_no_live_one_from_saying_that_it_has_mail(mesh):
+    async def story():
+        async with Gateway(mesh.config()) as gateway:
+            verbs, owners = gateway.families["mailbox"].verbs, gateway.owners
+            board, *gone, live = (secrets.token_bytes(32) for _ in range(PLACES + 2))
+            owners.gateways |= set(gone)
+            for each in gone:
+                await verbs["waits"](each, board)
+            owners.gateways = {gateway.id, live}
+            await verbs["waits"](live, board)
+            none_yet = bytes(4)
+            assert await verbs["take"](board, none_yet) == live
+            assert await verbs["take"](board, none_yet) == b""
+
+    asyncio.run(asyncio.wait_for(story(), 60))

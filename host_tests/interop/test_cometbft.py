@@ -18,6 +18,8 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).resolve().parents
 from comet_chain import CometNode  # noqa: E402
 from picoswarm import RequestError  # noqa: E402
 from picoswarm.cometbft import Chain, NotVerified  # noqa: E402
+from picoswarm.profile import Profile  # noqa: E402
+from picoswarm.protobuf import decode_fields, encode_fields  # noqa: E402
 from picoswarm_gateway.families.cometbft.rpc import validators_of  # noqa: E402
 from picoswarm_gateway.families.cometbft.table import CometTable  # noqa: E402
 from picoswarm_gateway.gateway import Gateway  # noqa: E402
@@ -113,27 +115,77 @@ def test_a_value_comes_with_a_proof_that_gateway_and_board_check_against_a_verif
                 await until(lambda: family.chain.height > own.tip.height + 2)
                 await own.header()  # the tip is beyond the state that was asked for
                 assert (await own.proven("/key", b"meter0"))[1] == b"100"
-                asked = family._rpc.query
+                asked = family._queries._rpc.query
 
                 async def lies(path: str, data: bytes):
                     told = await asked(path, data)
                     told.value = b"999"
                     return told
 
-                family._rpc.query = lies
+                family._queries._rpc.query = lies
                 with pytest.raises(RequestError, match="does not fit the chain"):
                     await own.proven("/key", b"meter0")
 
-                async def trusts(told, _keys):
-                    """A gateway that passes on what it is told."""
-                    await until(lambda: family.chain.height > told.height)
-                    return True
-
-                family._is_proven = trusts
+                family._queries._is_proven = trusting(family)
                 with pytest.raises(NotVerified, match="does not fit"):
                     await own.proven("/key", b"meter0")
 
     asyncio.run(story())
+
+
+def test_a_key_that_is_not_there_is_proven_so_and_a_long_proof_comes_in_pieces(mesh):
+    """By proofs of ICS-23 which its Go library has checked."""
+
+    async def story():
+        where = f"tcp://{HOST}:{free_port()}"
+        with proving(where), CometNode(mesh.folder / "proving", proxy=where) as node:
+            async with Gateway(mesh.config(cometbft=table(node))) as gateway, mesh.node("meter", gateway) as meter:
+                family = gateway.families["cometbft"]
+                await until(lambda: family.chain.height)
+                own = Chain(await meter.gateway("cometbft", 30000), node.chain, genesis(node))
+                for n in range(40):
+                    node.ask(f'broadcast_tx_sync?tx="meter{n:02}={n}"')
+                assert (await own.submit(b"last=1"))[1] == 0
+                assert (await own.proven("/ics23", b"meter07"))[1] == b"7"
+                for key in (b"meter07x", b"a", b"z"):  # between two, before all, behind all
+                    height, value = await own.proven("/ics23", key)
+                    assert value is None and height >= own.tip.height - 1
+                proof = (await own.query("/ics23", b"meter07x"))[3]
+                assert len(proof) > Profile().request_max
+                hides = family._queries._rpc.query
+
+                async def says_it_is_not_there(path: str, data: bytes):
+                    told = await hides(path, data + b"x")
+                    operation = dict(decode_fields(decode_fields(told.proof)[0][1]))
+                    told.proof = encode_fields([(1, encode_fields([(1, operation[1]), (2, data), (3, operation[3])]))])
+                    return told
+
+                family._queries._rpc.query = says_it_is_not_there
+                family._queries._is_proven = trusting(family)
+                with pytest.raises(NotVerified, match="does not fit"):
+                    await own.proven("/ics23", b"meter07")
+                family._queries._rpc.query = hides
+                for key, wanted in (("meter07", "is 7"), ("meter07x", "is not there: proven")):
+                    said = await said_by(
+                        mesh,
+                        gateway,
+                        "cometbft_ask.py",
+                        *(node.chain, "1", hash_at(node, 1), "/ics23", key, str(free_port())),
+                        until=lambda said, wanted=wanted: wanted in said,
+                    )
+                    assert "not proven" not in said, said
+
+    asyncio.run(story())
+
+
+def trusting(family):
+    """What makes a gateway one that passes on what it is told."""
+
+    async def is_proven(told, _keys):
+        await until(lambda: family.chain.height > told.height)
+        return True
+
+    return is_proven
 
 
 @contextmanager

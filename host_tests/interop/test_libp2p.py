@@ -1,4 +1,4 @@
-"""The gateway and boards among real libp2p nodes: go-libp2p, js-libp2p, and py-libp2p with PICOSWARM_LONG=1."""
+"""The gateway and boards among real libp2p nodes: go-libp2p, js-libp2p and py-libp2p."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from picoswarm_tools import mpy, runtimes
 from picoswarm_tools.libp2p import pairs
-from picoswarm_tools.libp2p.peers import Peer, command
+from picoswarm_tools.libp2p.peers import KINDS, Peer, command
 from picoswarm_tools.provision import save
 from picoswarm_tools.swarm import free_ports
 
@@ -24,7 +24,6 @@ from picoswarm_gateway.gateway import Gateway  # noqa: E402
 from small_mesh import HOST, SmallMesh, free_port  # noqa: E402
 
 LONG = os.environ.get("PICOSWARM_LONG") == "1"
-KINDS = ("go", "js", "py") if LONG else ("go", "js")
 EXAMPLES = runtimes.ROOT / "examples"
 
 
@@ -54,12 +53,12 @@ def test_the_gateway_is_dialed(kind):
     all_of(asyncio.run(pairs.gateway_listens(kind)))
 
 
-@pytest.mark.parametrize("kind", ("go", "js"))
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_board_dials(kind):
     all_of(asyncio.run(pairs.board_dials(kind)))
 
 
-@pytest.mark.parametrize("kind", ("go", "js"))
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_board_is_dialed(kind):
     all_of(asyncio.run(pairs.board_listens(kind)))
 

@@ -1,9 +1,13 @@
 """What the nodes of one process need not work out twice is what each of them would have worked out."""
 
+from array import array
 from random import Random
 
-from picoswarm import kernels_host
-from picoswarm.crypto import X25519, run
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from picoswarm import kernels_host, wire
+from picoswarm.crypto import X25519, Hmac, run
+from picoswarm.identity import pair_key
 from picoswarm.membership import NetworkKey
 from picoswarm_tools.sim import kernels
 
@@ -39,9 +43,60 @@ def test_a_tag_that_was_seen_is_right_for_its_own_text_only():
     assert not shared.mac.check(buf, 13, len(buf), 1)
 
 
-def test_memory_of_tags_is_bounded():
+def test_memory_of_tags_is_bounded(monkeypatch):
+    monkeypatch.setattr(kernels, "TAGS", 100)
     key = kernels.remember(NetworkKey(KEY, 0))
-    for number in range(3 * kernels.TAGS):
+    pairs = kernels.PairTags(KEY[:16], 8)
+    monkeypatch.setattr(pairs, "known", {})
+    for number in range(300):
         buf = bytearray(12) + number.to_bytes(4)
         key.mac.sign(buf, 12, 16, 0)
-    assert len(key.mac._known) == kernels.TAGS
+        pairs.sign(buf, 12, 16, 0)
+    assert len(key.mac._known) == len(pairs.known) == 100
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(min_size=16, max_size=16), st.binary(max_size=8), st.binary(min_size=1, max_size=120), st.integers(0))
+def test_a_pair_tag_is_the_one_of_a_board_and_right_for_its_key_prefix_and_text_only(key, prefix, text, place):
+    board, ours, theirs = Hmac(key, 8), kernels.PairTags(bytes(16), 8), kernels.PairTags(key, 8)
+    ours.rekey(b"..." + key, 3, 16)
+    board.prefix = ours.prefix = theirs.prefix = prefix
+    buf, n = bytearray(text) + bytearray(8), len(text)
+    ours.sign(buf, 0, n, n)
+    assert board.check(buf, 0, n, n) and theirs.check(buf, 0, n, n)
+    buf[place % len(buf)] ^= 1
+    assert not theirs.check(buf, 0, n, n) and not ours.check(buf, 0, n, n)
+    buf[place % len(buf)] ^= 1
+    theirs.prefix = prefix + b"x"
+    assert not theirs.check(buf, 0, n, n)
+    ours.rekey(bytes(15) + b"x", 0, 16)
+    assert ours.check(buf, 0, n, n) == (key == bytes(15) + b"x")
+
+
+def test_both_ends_of_a_pair_have_the_pair_key_that_each_works_out_alone():
+    draws = Random(2)
+    for _ in range(20):
+        secret, a, b = (draws.randbytes(32) for _ in range(3))
+        assert (
+            kernels.shared_pair_key(secret, a, bytearray(b))
+            == pair_key(secret, a, b)
+            == kernels.shared_pair_key(secret, b, a)
+        )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from((71, 83)), st.integers(1, 300), st.integers(0, 16))
+def test_the_scans_of_a_table_find_what_a_board_finds(seed, step, records, wanted):
+    draws = Random(seed)
+    pool = bytearray(draws.randbytes(step * records))
+    for at in range(0, len(pool), step):
+        pool[at + 62] = draws.choice((0, 9, 80))
+        pool[at + 63] = draws.choice((0, 1, 1, 1, 2, 3, 5))
+    target, board, here = bytearray(draws.randbytes(8)), array("i", bytes(64)), array("i", bytes(64))
+    for beyond in (-1, 0, draws.randrange(1 << 24), (1 << 24) - 1):
+        count = wire.nearest(pool, len(pool), step, target, beyond, board, wanted)
+        assert kernels.nearest(pool, len(pool), step, target, beyond, here, wanted) == count
+        assert here == board
+    for at in (*range(0, len(pool), step), 5):
+        for n in (8, 32):
+            assert kernels.find(pool, step, pool, at, n) == wire.find(pool, step, pool, at, n)

@@ -36,19 +36,17 @@ def test_a_peer_has_two_a_second():
 class Shown:
     """A datagram in hand that shows a token."""
 
-    def __init__(self, token, ip=b"\x0a\x00\x00\x01", port=4000):
-        self.buf = b"--" + bytes(token)
-        self.token = 2
+    def __init__(self, token, ip=b"\x0a\x00\x00\x01", port=4000, id8=b"iiiiiiii"):
+        self.buf = bytearray(18) + id8 + bytes(token)
+        self.sender = 18
+        self.token = 26
         self.ip = ip
         self.port = port
 
 
-ID = b"i" * 32
-
-
 def given(tokens):
-    """The token for ID at the usual address."""
-    peer = bytearray(ID + bytes(24))
+    """The token for the usual node at the usual address."""
+    peer = bytearray(56)
     tokens.make(peer, Shown(b""))
     return peer[48:]
 
@@ -56,16 +54,16 @@ def given(tokens):
 def test_a_token_is_bound_to_id_address_and_port():
     tokens = Tokens(lambda n: bytes(range(n)), 7200)
     token = given(tokens)
-    assert tokens.is_valid(ID, 0, Shown(token)) == 2
-    assert not tokens.is_valid(ID, 0, Shown(token, port=4001))
-    assert not tokens.is_valid(ID, 0, Shown(token, ip=b"\x0a\x00\x00\x02"))
-    assert not tokens.is_valid(b"j" * 32, 0, Shown(token))
+    assert tokens.is_valid(Shown(token)) == 2
+    assert not tokens.is_valid(Shown(token, port=4001))
+    assert not tokens.is_valid(Shown(token, ip=b"\x0a\x00\x00\x02"))
+    assert not tokens.is_valid(Shown(token, id8=b"iiiiiiij"))
 
 
 def test_who_shows_no_token_has_none():
     shown = Shown(bytes(8))
     shown.token = 0
-    assert not Tokens(lambda n: bytes(range(n)), 7200).is_valid(ID, 0, shown)
+    assert not Tokens(lambda n: bytes(range(n)), 7200).is_valid(shown)
 
 
 def test_tokens_outlive_one_rotation_and_not_two():
@@ -73,11 +71,11 @@ def test_tokens_outlive_one_rotation_and_not_two():
     tokens = Tokens(lambda n: secrets.pop(), 7200)
     shown = Shown(given(tokens))
     tokens.rotate(7199)
-    assert tokens.is_valid(ID, 0, shown) == 2
+    assert tokens.is_valid(shown) == 2
     tokens.rotate(7200)
-    assert tokens.is_valid(ID, 0, shown) == 1
+    assert tokens.is_valid(shown) == 1
     tokens.rotate(14400)
-    assert not tokens.is_valid(ID, 0, shown)
+    assert not tokens.is_valid(shown)
 
 
 def test_after_a_long_sleep_no_old_token_is_good():
@@ -85,4 +83,4 @@ def test_after_a_long_sleep_no_old_token_is_good():
     tokens = Tokens(lambda n: secrets.pop(), 7200)
     shown = Shown(given(tokens))
     tokens.rotate(20000)
-    assert not tokens.is_valid(ID, 0, shown)
+    assert not tokens.is_valid(shown)

@@ -1,8 +1,8 @@
 """Proofs of values against the hash of an application's state: which lead there, and what does not."""
 
-from picoswarm.commits import varint
 from picoswarm.compat import sha256
 from picoswarm.proofs import is_known, keys_of, root
+from picoswarm.protobuf import varint
 
 RUNTIMES = ("cpython", "micropython")
 

@@ -2,9 +2,9 @@
 
 from binascii import unhexlify
 
-from picoswarm.commits import varint
 from picoswarm.compat import sha256
 from picoswarm.proofs import is_known, keys_of, root
+from picoswarm.protobuf import varint
 from picoswarm.treeproofs import root_of
 
 RUNTIMES = ("cpython", "micropython")

@@ -21,7 +21,13 @@ class Budget:
 
     def take(self, now):
         """Take one if there is one."""
-        if self.wait_ms(now):
+        level = ticks_diff(now, self._empty)
+        if level > self._full:
+            self._empty = ticks_add(now, self._interval - self._full)
+            return True
+        if level < self._interval:
+            if level < 0:
+                self._empty = now  # the clock jumped back, which gains nothing
             return False
         self._empty = ticks_add(self._empty, self._interval)
         return True

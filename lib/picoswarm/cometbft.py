@@ -24,6 +24,7 @@ _PIECE = const(384)  # bytes of an answer, within the 400 that any board takes
 _HEAD = const(12)
 _REFUSED = const(2)
 _TRIES = const(36)
+_PROOF_MOST = const(6144)  # bytes of a value, and of its proof
 _KEPT = const(40)  # height 8, hash 32
 
 
@@ -32,10 +33,14 @@ class NotVerified(PicoswarmError):
 
 
 class _Pieces:
-    """A verified block of the gateway's, read from its beginning."""
+    """What the gateway tells in pieces, read from its beginning: a verified block of its, or the answer to the question
+    `what`. `size`: of all, once something was taken."""
 
-    def __init__(self, gateway, height):
+    def __init__(self, gateway, height, verb="light", what=b""):
         self.height = height
+        self.size = 0
+        self._verb = verb
+        self._what = what
         self._gateway = gateway
         self._buf = bytearray()
         self._at = 0
@@ -45,13 +50,14 @@ class _Pieces:
         buf = self._buf
         while len(buf) < n:
             ask = self.height.to_bytes(8, "big") + self._at.to_bytes(4, "big") + _PIECE.to_bytes(2, "big")
-            answer = await self._gateway.request("light", ask)
+            answer = await self._gateway.request(self._verb, ask + self._what)
             if len(answer) <= _HEAD:
                 raise NotVerified("it ends too soon")
             height = int.from_bytes(answer[:8], "big")
             if self.height and height != self.height:
                 raise NotVerified("it is of another height")
             self.height = height
+            self.size = int.from_bytes(answer[8:12], "big")
             buf += memoryview(answer)[_HEAD:]
             self._at += len(answer) - _HEAD
         part = bytes(memoryview(buf)[:n])
@@ -185,16 +191,21 @@ class Chain:
 
     async def query(self, path, data):
         """(height, code, value, proof) of the application's state, as the gateway says; proof: the application's proof
-        operations, b"" where it gives none."""
+        operations, b"" where it gives none. Raises NotVerified where it is too long, a RequestError."""
         path = path.encode()
-        answer = await self._gateway.request("query", bytes((len(path),)) + path + data)
-        end = 14 + int.from_bytes(answer[12:14], "big")
-        return int.from_bytes(answer[:8], "big"), int.from_bytes(answer[8:12], "big"), answer[14:end], answer[end:]
+        pieces = _Pieces(self._gateway, 0, "query", bytes((len(path),)) + path + data)
+        code = await pieces.number(4)
+        n = await pieces.number(2)
+        left = pieces.size - 6 - n
+        if not 0 <= left <= _PROOF_MOST or n > _PROOF_MOST:
+            raise NotVerified("it is too long for a board")
+        return pieces.height, code, await pieces.take(n), await pieces.take(left)
 
     async def proven(self, path, data):
-        """(height, value) of the application's state, by a proof that was checked here against a verified header. Raises
-        NotVerified, also where the application gives no proof that proofs.py knows, and a RequestError."""
-        from .proofs import keys_of, root
+        """(height, value) of the application's state, by a proof that was checked here against a verified header; the value
+        is None where it was proven that the key is not there. Raises NotVerified, also where the application gives no proof
+        that proofs.py knows, and a RequestError."""
+        from .proofs import is_absence, keys_of, root
 
         height, code, value, proof = await self.query(path, data)
         if code or not proof:
@@ -208,7 +219,7 @@ class Chain:
             header = await self._verify(height, None, True)
         if root(proof, keys_of(path, data), value) != header.app_hash:
             raise NotVerified("the proof does not fit")
-        return height - 1, value
+        return height - 1, None if is_absence(proof, value) else value
 
 
 class _Following:

@@ -7,6 +7,7 @@ is a list of Ed25519 signatures of one text each. Validators of other keys canno
 from collections import namedtuple
 
 from .compat import const, sha256
+from .protobuf import decode_fields, varint
 
 _FIELDS = const(14)  # of a header
 _VERSION = const(1)
@@ -26,53 +27,9 @@ Header = namedtuple(
 )
 
 
-def varint(value):
-    """A number from 0 as Protocol Buffers write it."""
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def varint_at(data, at):
-    """(number, where it ends) of the one at data[at:]. Raises IndexError where it does not end."""
-    value = shift = 0
-    while shift < 70:
-        byte = data[at]
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, at
-        shift += 7
-    raise IndexError
-
-
-def listed(data):
-    """(number, value) of each field of a message, bytes or int, as a list; None for what is malformed."""
-    found = []
-    at = 0
-    try:
-        while at < len(data):
-            key, at = varint_at(data, at)
-            value, at = varint_at(data, at)
-            if key & 7 == 2:
-                if value > len(data) - at:
-                    return None
-                at += value
-                value = bytes(data[at - value : at])
-            elif key & 7:
-                return None
-            found.append((key >> 3, value))
-    except IndexError:
-        return None
-    return found
-
-
 def fields(data):
     """{number: value} of a message, the last of each; None for what is malformed."""
-    found = listed(data)
+    found = decode_fields(data)
     return found if found is None else dict(found)
 
 

@@ -17,7 +17,7 @@ return the size of the datagram.
 
 from .compat import const
 from .crypto import Hmac
-from .wire import copy, put_u16, same, u16
+from .wire import copy, is_repeat, put_u16, same, u16
 
 # What `Codec.open` returns is 0, or why the datagram is to be dropped: an index of counters.NAMES.
 _BAD_SIZE = const(1)
@@ -72,14 +72,14 @@ class Codec:
         self.capabilities = capabilities
         self._membership = membership
         self._own_id = own_id
-        self._seen = bytearray(4 * repeats)  # the first 4 bytes of the last accepted tags
-        self._seen_at = 0
-        self._tag = bytearray(4)
+        self._repeats = repeats
+        self._seen = bytearray(4 * repeats + 4)  # the first 4 bytes of the last accepted tags, see wire.is_repeat
         self._pair = bytearray(16)  # the key of _mac
         self._mac = Hmac(self._pair, _PAIR_TAG)
         self.sender = _SENDER
         self.ip = b""
         self.port = self.n = self.scope = self.proof = 0
+        self._flags = -1  # none was read yet
         self.buf = self.key = None
 
     def lay_out(self, buf, n):
@@ -87,7 +87,17 @@ class Codec:
         message of ours."""
         self.buf = buf
         self.n = n
-        flags = buf[_TYPE]
+        if buf[_TYPE] != self._flags:
+            self._read_type(buf[_TYPE])
+        if self.is_tagged:
+            n -= _PAIR_TAG
+        self.end = n
+        return n >= self._least
+
+    def _read_type(self, flags):
+        """What a type byte says by itself; it is remembered, because the same comes again and again. `_least`: where the
+        extension may begin at the earliest, out of reach where there is no such message."""
+        self._flags = flags
         self.type = kind = flags & 15
         self.is_full = flags & _FULL_ID
         self.is_tagged = flags & _TAGGED
@@ -95,11 +105,9 @@ class Codec:
         at += _SENDER
         self.body = at
         self.token = 0
-        if flags & _TAGGED:
-            n -= _PAIR_TAG
-        self.end = n
+        self._least = _SIZE_MAX + 1
         if kind < _PING or kind > _BEACON:
-            return False
+            return
         at += _BODY[kind]
         if kind == _PONG and flags & _IPV6:
             at += 12
@@ -110,20 +118,22 @@ class Codec:
             self.token = self.body
         elif kind == _PONG:
             self.token = self.body + (18 if flags & _IPV6 else 6)
-        if at > n:
-            return False
         if kind == _BEACON:
-            return flags & (_FULL_ID | _TAGGED) == _FULL_ID
-        return flags & _TAGGED or kind == _PONG or (kind == _PING and flags & _FULL_ID)
+            if flags & (_FULL_ID | _TAGGED) == _FULL_ID:
+                self._least = at
+        elif flags & _TAGGED or kind == _PONG or (kind == _PING and flags & _FULL_ID):
+            self._least = at
 
     def open(self, buf, n):
         """Decrypt and authenticate the datagram buf[0:n] in place. Returns 0, or why it is to be dropped: the buffer
         then holds nothing of use."""
         if n < _SIZE_MIN or n > _SIZE_MAX:
             return _BAD_SIZE
-        self.key = self._membership.find(buf[0] & 15) if buf[0] >> 4 == _VERSION else None
-        if self.key is None:
-            return _BAD_VERSION
+        self.key = self._membership.highest
+        if buf[0] != _VERSION << 4 | self.key.epoch:
+            self.key = self._membership.find(buf[0] & 15) if buf[0] >> 4 == _VERSION else None
+            if self.key is None:
+                return _BAD_VERSION
         # Junk must not buy a whole decryption, and even less a hash: one block first, and a look at it.
         if n <= _BLOCK:
             self.key.stream.xor(buf, 1, 0, buf, _TYPE, n)
@@ -137,15 +147,11 @@ class Codec:
             return _FORGED
         if same(buf, _SENDER, self._own_id, 0, self.sender_n):
             return _OWN_ID
-        copy(self._tag, 0, buf, 1, 4)
-        if self._tag in self._seen:
-            return _REPEATED
-        copy(self._seen, self._seen_at, buf, 1, 4)
-        self._seen_at = (self._seen_at + 4) % len(self._seen)
-        return 0
+        return _REPEATED if is_repeat(buf, self._repeats, self._seen) else 0
 
     def pair_with(self, pair, at):
-        """Take the 16-byte pair key pair[at:]. Made ready once, it serves the question and its answer."""
+        """Take the 16-byte pair key pair[at:] for the present network key. Made ready once, it serves the question and its
+        answer."""
         if not same(self._pair, 0, pair, at, 16):
             copy(self._pair, 0, pair, at, 16)
             self._mac.rekey(self._pair, 0, 16)

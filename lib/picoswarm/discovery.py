@@ -70,6 +70,7 @@ _LOOPBACK = const(1)
 _GLOBAL = const(3)
 _FRESH = const(4)  # times 4 s: an entry proven since then is not doubted for one lost answer
 _EVENTS = const(32)
+_LOW_PORTS = const(1024)  # see address.is_open_port: a datagram comes from no such port
 
 
 class Discovery:
@@ -166,21 +167,23 @@ class Discovery:
     def receive(self, buf, n, ip, port, now):
         """Take in the datagram buf[0:n], decrypting it in place, from ip (4 or 16 bytes): port. True: a member sent it."""
         # Few names: a call frame above 11 words is taken from the heap, which costs more than what happens in it.
-        self._advance(now)
+        if now != self.now:
+            self._advance(now)
         self.counts[_RECEIVED] += 1
         self.counts[_BYTES_RECEIVED] += n
         d = self.codec
-        d.ip = unwrap(ip)
+        d.ip = ip = unwrap(ip)
         d.port = port
-        d.scope = scope(d.ip)
-        if d.scope == _INVALID or not is_open_port(port):
+        d.scope = ip = scope(ip)
+        if ip == _INVALID or port <= _LOW_PORTS:
             return self.count(_BAD_SOURCE)
         n = d.open(buf, n)
         if n:
             return self.count(n)
-        if d.type & 1 == 0:
+        n = d.type
+        if n & 1 == 0:
             self._on_answer()
-        elif d.type != _BEACON:
+        elif n != _BEACON:
             self.responder.on_request()
         elif self.responder.take_other():
             self.upkeep.on_beacon(d)
@@ -335,7 +338,8 @@ class Discovery:
             if not table.is_at(record, self.codec):
                 return self._move(record)
             table.credit(record, self.uptime, 0 if is_inbound else 1)
-            self.revalidation.forget(record)
+            if record in self.revalidation.suspects:
+                self.revalidation.forget(record)
         elif is_inbound and not self.upkeep.is_ready:
             return False
         elif table.admit(record, self.codec, self.uptime):
@@ -539,9 +543,10 @@ class Discovery:
         self.now = now
         if passed > 0:
             passed += self._uptime_ms
-            self.uptime += passed // 1000
             self._uptime_ms = passed % 1000
-            self.tokens.rotate(self.uptime)
+            if passed >= 1000:
+                self.uptime += passed // 1000
+                self.tokens.rotate(self.uptime)
 
     def work(self):
         """One slice of public-key work. True while more can be done at once; an answer that waits is to be sent first."""

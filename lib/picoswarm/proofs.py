@@ -1,10 +1,11 @@
-"""What an application of CometBFT answers, proven: its proof operations lead from a key and its value up a Merkle tree
-to the hash of the application's state, which the next header holds. Known are `simple:v` (CometBFT crypto/merkle),
-and those of treeproofs.py. Loaded when somebody asks for a proof. Pure.
+"""What an application of CometBFT answers, proven: its proof operations lead from a key and its value, or from a key that is
+not there, up a Merkle tree to the hash of the application's state, which the next header holds. Known are `simple:v`
+(CometBFT crypto/merkle), and those of treeproofs.py. Loaded when somebody asks for a proof. Pure.
 """
 
-from .commits import fields, listed, varint
+from .commits import fields
 from .compat import const, sha256
+from .protobuf import decode_fields, varint
 
 _HASH = const(32)
 _TOTAL = const(1)  # fields of a proof
@@ -23,7 +24,7 @@ def keys_of(path, data):
 
 def is_known(proof):
     """Whether a proof is of operations that `root` can follow."""
-    operations = listed(proof)
+    operations = decode_fields(proof)
     for _, data in operations or ():
         op = _message(data)
         if op is None or (op.get(1) != _SIMPLE and op.get(1) not in _TREES):
@@ -31,10 +32,17 @@ def is_known(proof):
     return bool(operations)
 
 
+def is_absence(proof, value):
+    """Whether a proof with that value is one that the key is not there: trees of ICS-23 have no empty values."""
+    operations = decode_fields(proof)
+    op = _message(operations[0][1]) if operations else None
+    return not value and op is not None and op.get(1) in _TREES
+
+
 def root(proof, keys, value):
-    """The hash of the state to which a proof, operations one after another as bytes, leads from a value; None where it is
-    not one of these keys."""
-    operations = listed(proof)
+    """The hash of the state to which a proof, operations one after another as bytes, leads from a value, or from the absence
+    of one (`is_absence`); None where it is not one of these keys."""
+    operations = decode_fields(proof)
     if not operations or len(operations) != len(keys):
         return None
     for i in range(len(keys)):
@@ -58,7 +66,7 @@ def root(proof, keys, value):
 def _simple_root(data, key, value):
     inner = _message(data)
     parts = inner and inner.get(2)
-    parts = listed(parts) if isinstance(parts, bytes) else None
+    parts = decode_fields(parts) if isinstance(parts, bytes) else None
     if not parts:
         return None
     digest = sha256(value).digest()

@@ -94,7 +94,7 @@ class Responder:
             return node.count(_UNTAGGED)
         if not self.take_other():
             return
-        d.proof = node.tokens.is_valid(d.buf, d.sender, d)
+        d.proof = node.tokens.is_valid(d)
         if not d.proof and not is_ping:
             return node.count(_WRONG_TOKEN)
         if d.is_tagged and node.agreements.defer(d, node.now, node.site.is_onlink(d.ip)):
@@ -117,7 +117,7 @@ class Responder:
         """The sender is who it says it is. Is it where it says? `is_paid`: the budget was asked before the agreement."""
         node = self._node
         d = node.codec
-        d.proof = node.tokens.is_valid(node.table.pool, record, d)
+        d.proof = node.tokens.is_valid(d)
         if not is_paid:
             if d.proof or node.table.is_proven(record, d, node.uptime):
                 is_paid = self._take_proven(record)

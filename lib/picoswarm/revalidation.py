@@ -17,7 +17,7 @@ class Revalidation:
     def __init__(self, profile, rng, now):
         self._rng = rng
         self._interval_ms = profile.revalidate_s * 1000
-        self._records = [_NEVER] * _SUSPECTS
+        self.suspects = [_NEVER] * _SUSPECTS
         self._due = [0] * _SUSPECTS
         self._plan(now)
 
@@ -30,16 +30,16 @@ class Revalidation:
         """The next turn."""
         best = self._next
         for i in range(_SUSPECTS):
-            if self._records[i] >= 0 and ticks_diff(self._due[i], best) < 0:
+            if self.suspects[i] >= 0 and ticks_diff(self._due[i], best) < 0:
                 best = self._due[i]
         return best
 
     def run(self, table, now, uptime):
         """The record to ping now, or -1. Called until it gives -1."""
         for i in range(_SUSPECTS):
-            record = self._records[i]
+            record = self.suspects[i]
             if record >= 0 and ticks_diff(now, self._due[i]) >= 0:
-                self._records[i] = _NEVER
+                self.suspects[i] = _NEVER
                 return record
         if ticks_diff(now, self._next) < 0:
             return -1
@@ -49,11 +49,11 @@ class Revalidation:
     def suspect(self, record, misses, now):
         """Ask this entry soon: it left `misses` pings (0-3) in a row unanswered."""
         self.forget(record)
-        slot = self._records.index(_NEVER) if _NEVER in self._records else 0
-        self._records[slot] = record
+        slot = self.suspects.index(_NEVER) if _NEVER in self.suspects else 0
+        self.suspects[slot] = record
         self._due[slot] = ticks_add(now, _REPEAT_MS << max(0, misses - 1))
 
     def forget(self, record):
         """The record answered, or is gone."""
-        if record in self._records:
-            self._records[self._records.index(record)] = _NEVER
+        if record in self.suspects:
+            self.suspects[self.suspects.index(record)] = _NEVER

@@ -94,7 +94,7 @@ class Table:
 
     def find(self, buf, at, n):
         """The record of the id buf[at:at+n], n = 8 or 32."""
-        return find(self.pool, self.step, buf, at, n)
+        return find(self.pool, len(self.pool), self.step, buf, at, n)
 
     def closest(self, target, found, n, beyond=-1):
         """Put the records of the `n` live entries closest to the 8-byte prefix `target` in the array `found` ("i"), the
@@ -234,10 +234,16 @@ class Table:
         """The node proved its endpoint anew, by `answers` (0 or 1) answers: credit +1 for one, at most 80; it is not
         missing."""
         pool = self.pool
-        credit = pool[record + _CREDIT]
-        pool[record + _CREDIT] = min(credit + answers, _CREDIT_MAX) if credit else _FIRST_CREDIT
-        pool[record + _STATE] &= 0xFF ^ _MISSES
-        self.touch(record, uptime)
+        put_u16(pool, record + _USED, uptime >> 2 & 0xFFFF)
+        record += _CREDIT
+        credit = pool[record] + answers
+        if credit == answers:
+            credit = _FIRST_CREDIT
+        if credit <= _CREDIT_MAX:
+            pool[record] = credit
+        record += 1
+        if pool[record] & _MISSES:
+            pool[record] &= 0xFF ^ _MISSES
 
     def miss(self, record):
         """A ping stayed unanswered: credit divided by 3. Returns how many in a row, or 0 when nothing is left of the

@@ -7,7 +7,7 @@ is assigned to.
 from .compat import KERNELS
 
 if KERNELS == "viper":
-    from .wire_viper import copy, find, frame, nearest, put_u16, same, u16  # noqa: F401
+    from .wire_viper import copy, find, frame, is_repeat, nearest, put_u16, same, u16  # noqa: F401
 else:
 
     def copy(to, at, source, start, n):
@@ -28,14 +28,29 @@ else:
         """Whether a[at:at+n] equals b[start:start+n]. For public bytes: it stops at the first difference."""
         return a[at : at + n] == b[start : start + n]
 
-    def find(pool, step, buf, at, n):
-        """The offset of the record in use (of the table's `pool`, each of `step` bytes) whose id begins as buf[at:at+n], or
-        -1."""
+    def find(pool, end, step, buf, at, n):
+        """The offset of the record in use (of the table's `pool`, to `end`, each of `step` bytes) whose id begins as
+        buf[at:at+n], or -1."""
         wanted = bytes(buf[at : at + n])
         record = pool.find(wanted)
         while record >= 0 and (record % step or not pool[record + 63]):
             record = pool.find(wanted, record + 1)
         return record
+
+    def is_repeat(buf, n, seen):
+        """Whether the first four bytes of the tag at buf[1:] are among the last `n` such, which `seen`, 4 * (n + 1) bytes,
+        holds behind the number of the latest; if not, they take the place of the oldest."""
+        tag = bytes(buf[1:5])
+        at = seen.find(tag, 4)
+        while at & 3 and at > 0:
+            at = seen.find(tag, at + 1)
+        if at > 0:
+            return True
+        if n:
+            i = int.from_bytes(seen[:4], "little") % n + 1
+            seen[:4] = i.to_bytes(4, "little")
+            seen[4 * i : 4 * i + 4] = tag
+        return False
 
     def nearest(pool, end, step, target, beyond, found, n):
         """Put the offsets of the `n` live entries of the table's `pool` (to `end`, each of `step` bytes) nearest to the

@@ -88,21 +88,39 @@ def put_u16(buf: ptr8, at: int, value: int):  # noqa: F821
 
 
 @micropython.viper
-def find(pool, step: int, buf: ptr8, at: int, n: int) -> int:  # noqa: F821
+def find(pool: ptr8, end: int, step: int, buf: ptr8, at: int, n: int) -> int:  # noqa: F821
     """The offset of the record in use whose id begins as buf[at:at+n], or -1."""
-    record = 0
-    p = int(ptr8(pool))  # noqa: F821
-    end = p + int(len(pool))
-    while p < end:
-        if ptr8(p)[63]:  # noqa: F821
-            i = 0
-            while i < n and ptr8(p)[i] == buf[at + i]:  # noqa: F821
-                i += 1
-            if i == n:
-                return record
-        p += step
-        record += step
+    start = int(pool)
+    end += start
+    buf = ptr8(int(buf) + at)  # noqa: F821
+    first = buf[0]
+    while int(pool) < end:
+        if pool[0] == first and pool[63]:
+            at = 1
+            while at < n and pool[at] == buf[at]:
+                at += 1
+            if at == n:
+                return int(pool) - start
+        pool = ptr8(int(pool) + step)  # noqa: F821
     return -1
+
+
+@micropython.viper
+def is_repeat(buf: ptr8, n: int, seen: ptr32) -> bool:  # noqa: F821
+    """Whether the tag buf[1:5] is among the last `n` ones, in seen[1 : n + 1]; if not, it takes the place of the oldest."""
+    tag = ((buf[4] << 8 | buf[3]) << 8 | buf[2]) << 8 | buf[1]
+    i = n
+    while i:
+        if seen[i] == tag:
+            return True
+        i -= 1
+    if n:
+        i = seen[0] + 1
+        if i > n:
+            i = 1
+        seen[0] = i
+        seen[i] = tag
+    return False
 
 
 @micropython.viper

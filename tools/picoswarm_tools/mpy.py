@@ -56,7 +56,7 @@ BUNDLES = {
     "pubsub": ("pubsub", "rpc", "logstats"),
     # What a libp2p connection needs, and what its set-up needs before.
     "p2pstreams": ("yamux", "p2plink", "p2pstreams"),
-    "multistream": ("protobuf", "p2pcipher", "multistream"),
+    "multistream": ("p2pcipher", "multistream"),
     "p2pdial": ("p2psetup", "p2pdial"),
     # Of the start, and gone after it. Each module leaves its name and path behind, which no collection frees.
     "keys": ("entropy", "nodekey", "keys"),

@@ -144,12 +144,14 @@ class MailboxFamily(Family):
 
     async def _waits(self, board: bytes, what: bytes) -> bytes:
         """`waits`: ids of boxes. Another gateway has mail for boxes that stand here."""
-        if board not in self._gateway.owners.gateways:
+        gateways = self._gateway.owners.gateways
+        if board not in gateways:
             raise Refused("only gateways say where mail waits")
         if not what or len(what) % ID:
             raise Refused("malformed")
         for at in range(0, len(what), ID):
             places = self._elsewhere.setdefault(what[at : at + ID], set())
+            places &= gateways  # one that is gone says it again when it is back
             if len(places) < PLACES:
                 places.add(board)
         while len(self._elsewhere) > NOTICES:

@@ -16,6 +16,7 @@ AGAIN_S = 30.0  # until an address of the Internet may connect once more (row E8
 REMEMBERED = 4096  # addresses
 RATE = 5_000_000  # bytes a second that are read of one connection
 IDLE_S = 0.001  # work that is not worth a rest
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class Door:
@@ -64,9 +65,19 @@ async def rest(began: float, size: int = 0) -> None:
 
 
 def is_of_the_internet(ip: str) -> bool:
-    """Whether an address is not one of this machine or of a local network."""
+    """Whether an address is not one of this machine, of a local network or of a provider's own (100.64.0.0/10, which
+    private overlays have too); nor one of IPv6 that stands for such a one of IPv4."""
     address = ipaddress.ip_address(ip.partition("%")[0])
-    return not (address.is_private or address.is_loopback or address.is_link_local)
+    if isinstance(address, ipaddress.IPv6Address) and (inner := _ipv4_in(address)):
+        return inner.is_global
+    return address.is_global
+
+
+def _ipv4_in(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Where packets to it come out (NAT64, 6to4, Teredo, or the same written as IPv6)."""
+    if address in NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
 
 
 def is_believed(ip: str, teller: str) -> bool:

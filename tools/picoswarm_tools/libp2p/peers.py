@@ -5,31 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
-from .. import runtimes
-from ..peers import golang, npm, sources
+from ..peers import golang, npm, pip
 
 KINDS = ("go", "js", "py")
 ANSWER_S = 60.0  # on a loaded machine
-_PY = runtimes.ROOT / "host_tests" / "interop" / "peers" / "py" / "libp2p"
-
-
-def python_folder() -> Path:
-    """The environment of py-libp2p. Raises Missing."""
-    path = Path(str(sources.kept("go", "libp2p")).rsplit("libp2p-go", 1)[0]) / "libp2p-py-0.8.1"
-    return path
-
-
-def bring_python() -> None:
-    """Make the environment of py-libp2p: 130 MB, with a C compiler and the headers of GMP. Raises CalledProcessError."""
-    path = python_folder()
-    if not (path / ".installed").is_file():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(path)], check=True)
-        subprocess.run([str(path / "bin" / "pip"), "install", "-q", "-r", str(_PY / "requirements.txt")], check=True)
-        (path / ".installed").touch()
 
 
 def command(kind: str) -> list[str]:
@@ -38,9 +19,7 @@ def command(kind: str) -> list[str]:
         return [str(golang.binary("libp2p"))]
     if kind == "js":
         return npm.command("libp2p", "peer.mjs")
-    if not (python_folder() / ".installed").is_file():
-        raise runtimes.Missing("py-libp2p is not installed: run `python -m picoswarm_tools.peers py-libp2p`")
-    return [str(python_folder() / "bin" / "python"), str(_PY / "peer.py")]
+    return pip.command("libp2p", "peer.py")
 
 
 class Peer:

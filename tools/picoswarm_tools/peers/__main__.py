@@ -11,8 +11,7 @@ from collections.abc import Callable
 from functools import partial
 
 from .. import runtimes
-from ..libp2p.peers import bring_python
-from . import alternatives, golang, knots, npm, sources
+from . import alternatives, golang, knots, npm, pip, sources
 
 Bring = Callable[[], object]
 
@@ -20,7 +19,9 @@ Bring = Callable[[], object]
 def full_nodes() -> dict[str, Bring]:
     """What brings each full node, by name."""
     found: dict[str, Bring] = {f"{name} (Go)": partial(golang.bring, name) for name in sources.names("go")}
-    return found | {f"{name} (npm)": partial(npm.bring, name) for name in sources.names("js")} | {"knots": knots.bring}
+    found |= {f"{name} (npm)": partial(npm.bring, name) for name in sources.names("js")}
+    found |= {f"{name} (pip)": partial(pip.bring, name) for name in sources.names("py")}
+    return found | {"knots": knots.bring}
 
 
 def _unless_there(find: Bring, bring: Bring) -> None:
@@ -38,7 +39,6 @@ def others() -> dict[str, Bring]:
         "microdot": partial(_unless_there, alternatives.microdot, alternatives.bring_microdot),
         "umqtt.simple": partial(_unless_there, alternatives.umqtt, alternatives.bring_umqtt),
         "mqtt_as": alternatives.mqtt_as,
-        "py-libp2p": bring_python,
     }
 
 

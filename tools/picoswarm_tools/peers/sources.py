@@ -12,8 +12,9 @@ MAKE = "run `make full-nodes`"
 
 
 def names(kind: str) -> list[str]:
-    """The full nodes of a kind, `go` or `js`, that this checkout has sources of."""
-    return sorted(path.parent.name for path in _root(kind).glob("*/" + {"go": "go.mod", "js": "package.json"}[kind]))
+    """The full nodes of a kind, `go`, `js` or `py`, that this checkout has sources of."""
+    of_kind = {"go": "go.mod", "js": "package.json", "py": "requirements.txt"}[kind]
+    return sorted(path.parent.name for path in _root(kind).glob(f"*/{of_kind}"))
 
 
 def folder(kind: str, name: str) -> Path:
@@ -30,8 +31,12 @@ def kept(kind: str, name: str) -> Path:
     for path in sorted(folder(kind, name).rglob("*")):
         if path.is_file() and "node_modules" not in path.parts:
             digest.update(path.name.encode() + path.read_bytes())
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "picoswarm" / "peers"
-    return cache / f"{name}-{kind}-{digest.hexdigest()[:16]}"
+    return cache() / f"{name}-{kind}-{digest.hexdigest()[:16]}"
+
+
+def cache() -> Path:
+    """The user's folder for what is kept."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "picoswarm" / "peers"
 
 
 def _root(kind: str) -> Path:

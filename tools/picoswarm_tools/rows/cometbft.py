@@ -58,7 +58,7 @@ print(json.dumps([cost, votes, made]))
 PROOF = """
 import gc, json
 from instructions import start, stop
-from picoswarm.commits import varint
+from picoswarm.protobuf import varint
 from picoswarm.proofs import root
 
 def field(number, value):

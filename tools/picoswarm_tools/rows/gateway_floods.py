@@ -1,16 +1,19 @@
 """Strangers flood a gateway's node; what its members have of it. All are processes of this machine, so the flood takes
-processor time from the members too, and a p99 says as much of that as of the gateway."""
+processor time from the members too: their p99 is also taken while the same flood goes elsewhere, to sockets of this machine
+that nobody reads. What is above that is the gateway's doing."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from picoswarm.store import Store
 
 from ..flood import Askers
 from ..report import Row
+from ..swarm import HOST
 from .gateway import Server, client, ended, node
 
 MEMBERS = 20
@@ -32,6 +36,7 @@ WHAT = {
     "drips": "1,000 slow writers",
     "datagrams": "20,000 datagrams a second",
 }
+BACKLOG = 1024
 MB = 1 << 20
 
 
@@ -40,10 +45,12 @@ class Flood:
     """What came of one. `quiet`, `busy`, `after`: what the members that `pace` tell (load.py)."""
 
     quiet: dict
+    elsewhere: dict
     busy: dict
     after: dict
     loss: float  # of questions over UDP
     grown: int  # bytes of memory
+    share: float  # of a processor that the gateway took, its members' part with it
     recovery_s: float  # until no socket of a stranger was left, or nobody waited for longer
 
     @property
@@ -55,6 +62,11 @@ class Flood:
     def late(self) -> float:
         """The slowest hundredth, against the time before."""
         return self.busy["p99_ms"] / self.quiet["p99_ms"]
+
+    @property
+    def late_elsewhere(self) -> float:
+        """The same while the flood went elsewhere."""
+        return self.elsewhere["p99_ms"] / self.quiet["p99_ms"]
 
 
 def files(server: Server) -> int:
@@ -69,10 +81,25 @@ def pace(crowd: subprocess.Popen, seconds: float) -> dict:
     return json.loads(crowd.stdout.readline())
 
 
+@contextmanager
+def nobody() -> Iterator[int]:
+    """A port that takes connections and datagrams, which nobody reads."""
+    with socket.create_server((HOST, 0), backlog=BACKLOG) as listening, socket.socket(type=socket.SOCK_DGRAM) as sock:
+        port = listening.getsockname()[1]
+        sock.bind((HOST, port))
+        yield port
+
+
+def strangers(kind: str, port: int, seconds: float, count: int) -> subprocess.Popen:
+    """A flood of this kind."""
+    return subprocess.Popen([sys.executable, "-m", "picoswarm_tools.flood", kind, str(port), str(seconds), str(count)])
+
+
 async def during(
     server: Server,
     crowd: subprocess.Popen,
-    command: list[str],
+    flood: Callable[[int, float], subprocess.Popen],
+    port: int,
     seconds: float,
     beside: float,
     askers: Askers,
@@ -81,15 +108,18 @@ async def during(
     """Before, while and after."""
     async with askers:
         quiet = await asyncio.to_thread(pace, crowd, beside)
-        before, files_before = server.rss(), files(server)
-        with ended(subprocess.Popen(command)):
+        with nobody() as other, ended(flood(other, beside)):
+            elsewhere = await asyncio.to_thread(pace, crowd, beside)
+        before, files_before, cpu_s = server.rss(), files(server), server.cpu_s()
+        with ended(flood(port, seconds)):
             busy, loss = await asyncio.gather(asyncio.to_thread(pace, crowd, seconds), askers.loss(seconds))
-            grown = server.rss() - before
+            grown, share = server.rss() - before, (server.cpu_s() - cpu_s) / seconds
         ended_at = time.monotonic()
         while files(server) > files_before and time.monotonic() < ended_at + patience_s:
             await asyncio.sleep(0.05)
         recovery_s = time.monotonic() - ended_at
-        return Flood(quiet, busy, await asyncio.to_thread(pace, crowd, beside), loss, grown, recovery_s)
+        after = await asyncio.to_thread(pace, crowd, beside)
+        return Flood(quiet, elsewhere, busy, after, loss, grown, share, recovery_s)
 
 
 def run(folder: Path, kind: str, count: int, seconds: float, beside: float, patience_s: float = RECOVERY_S) -> Flood:
@@ -98,9 +128,12 @@ def run(folder: Path, kind: str, count: int, seconds: float, beside: float, pati
         crowd.stdout.readline()
         _, _, port, node_id = known
         membership = load_membership(Store(str(folder)))
-        command = [sys.executable, "-m", "picoswarm_tools.flood", kind, str(port), str(seconds), str(count)]
         askers = Askers(membership, bytes.fromhex(node_id), port)
-        return asyncio.run(during(server, crowd, command, seconds, beside, askers, patience_s))
+
+        def flood(where: int, how_long: float) -> subprocess.Popen:
+            return strangers(kind, where, how_long, count)
+
+        return asyncio.run(during(server, crowd, flood, port, seconds, beside, askers, patience_s))
 
 
 def measure() -> Iterator[Row]:
@@ -112,6 +145,9 @@ def measure() -> Iterator[Row]:
             row, what = f"gateway.flood.{kind}.", WHAT[kind]
             yield Row(row + "lost", f"sessions lost: {what}", flood.lost, "", 0, method=method)
             yield Row(row + "p99", f"p99 against before: {what}", flood.late, "x", 2.0, "lower", False, method)
+            elsewhere = f"the same while they flood others: {WHAT[kind]}"
+            yield Row(row + "p99_elsewhere", elsewhere, flood.late_elsewhere, "x", gate=False, method=method)
             yield Row(row + "udp_loss", f"questions without an answer: {what}", flood.loss * 100, "%", 5.0, method=method)
             yield Row(row + "memory", f"memory taken: {what}", flood.grown / MB, "MB", 32, method=method)
+            yield Row(row + "cpu", f"of one processor: {WHAT[kind]}", flood.share * 100, "%", method=method)
             yield Row(row + "recovery", f"until all is as before: {what}", flood.recovery_s, "s", 10, method=method)

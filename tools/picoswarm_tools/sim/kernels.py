@@ -1,18 +1,30 @@
 """Kernels for many nodes in one process: what one node has worked out, the others need not work out again.
 
-Both ends of a pair come to the same shared secret, and hundreds of nodes take in the same broadcast. `remember` has each of
-these done once in a process. The bytes are the same; only the time is not.
+Both ends of a pair come to the same shared secret, who takes in a datagram checks the tags that its sender has just made,
+and hundreds of nodes take in the same broadcast. `remember` has each of these done once in a process, and the two scans of
+a table done by CPython's own loops. The bytes are the same; only the time is not.
 """
 
 from __future__ import annotations
 
-from picoswarm import kernels_host
+from array import array
+from bisect import bisect_left
+from hashlib import sha256
+from struct import Struct
+
+from picoswarm import agreement, datagram, kernels_host, table
 from picoswarm.crypto import Hmac
+from picoswarm.identity import pair_key
 from picoswarm.membership import NetworkKey
 
 KEYS = 1 << 14  # private keys that stay loaded
 SECRETS = 1 << 14
-TAGS = 1 << 10
+TAGS = 1 << 14  # more than ten thousand nodes that join have under way
+
+_BLOCK = 64  # of SHA-256
+_INNER = bytes(x ^ 0x36 for x in range(256))
+_OUTER = bytes(x ^ 0x5C for x in range(256))
+_STATE, _CREDIT = 63, 62  # of a record (lib/picoswarm/table.py)
 
 
 class _Tags(Hmac):
@@ -27,18 +39,95 @@ class _Tags(Hmac):
         self._note(bytes(buf[at : at + self.size]), bytes(buf[start:end]))
 
     def check(self, buf: bytearray, start: int, end: int, at: int) -> bool:
-        tag, text = bytes(buf[at : at + self.size]), bytes(buf[start:end])
-        if self._known.get(tag) == text:
+        tag = bytes(buf[at : at + self.size])
+        if self._known.get(tag) == buf[start:end]:
             return True
         is_right: bool = super().check(buf, start, end, at)
         if is_right:
-            self._note(tag, text)
+            self._note(tag, bytes(buf[start:end]))
         return is_right
 
     def _note(self, tag: bytes, text: bytes) -> None:
         self._known[tag] = text
         if len(self._known) > TAGS:
             del self._known[next(iter(self._known))]
+
+
+class PairTags:
+    """The HMAC of a node's pair tags, which is under another key each time. What one end made, the other finds right by
+    looking it up."""
+
+    known: dict[bytes, bytes] = {}  # key, prefix and text -> tag; of the whole process
+
+    def __init__(self, key: bytes, size: int) -> None:
+        self.size = size
+        self.prefix = b""
+        self._key = bytes(key)
+
+    def rekey(self, buf: bytearray, at: int, n: int) -> None:
+        """Take the key buf[at:at+n]."""
+        self._key = bytes(buf[at : at + n])
+
+    def sign(self, buf: bytearray, start: int, end: int, at: int) -> None:
+        """Write the tag of prefix || buf[start:end] to buf[at:at+size]."""
+        known = self.known
+        known[b"".join((self._key, self.prefix, buf[start:end]))] = tag = self._tag(buf[start:end])
+        if len(known) > TAGS:
+            del known[next(iter(known))]
+        buf[at : at + self.size] = tag
+
+    def check(self, buf: bytearray, start: int, end: int, at: int) -> bool:
+        """Whether buf[at:at+size] is what `sign` would write."""
+        tag = self.known.get(b"".join((self._key, self.prefix, buf[start:end])))
+        return (self._tag(buf[start:end]) if tag is None else tag) == buf[at : at + self.size]
+
+    def _tag(self, text: bytearray) -> bytes:
+        key = self._key.ljust(_BLOCK, b"\0")
+        inner = sha256(b"".join((key.translate(_INNER), self.prefix, text))).digest()
+        return sha256(key.translate(_OUTER) + inner).digest()[: self.size]
+
+
+_heads: dict[tuple[int, int], Struct] = {}  # (records, step) -> the first 8 bytes of each
+
+
+def nearest(pool: bytearray, end: int, step: int, target: bytearray, beyond: int, found: array[int], n: int) -> int:
+    """As `picoswarm.wire.nearest`."""
+    count = end // step
+    heads = _heads.get((count, step))
+    if heads is None:
+        heads = _heads[count, step] = Struct(">" + f"Q{step - 8}x" * count)
+    wanted = int.from_bytes(target[:8])
+    records = zip(heads.unpack_from(pool), range(count), pool[_STATE:end:step], pool[_CREDIT:end:step], strict=True)
+    near = [(head ^ wanted) << 16 | i for head, i, state, credit in records if credit and state & 15 == 1]
+    near.sort()
+    first = bisect_left(near, beyond + 1 << 56) if beyond >= 0 else 0  # 40 bits of the distance, and 16
+    near = near[first : first + n]
+    for i, each in enumerate(near):
+        found[i] = (each & 0xFFFF) * step
+    return len(near)
+
+
+def find(pool: bytearray, step: int, buf: bytearray, at: int, n: int) -> int:
+    """As `picoswarm.wire.find`."""
+    wanted = buf[at : at + n]
+    record = pool.find(wanted)
+    while record >= 0 and (record % step or not pool[record + _STATE]):
+        record = pool.find(wanted, record + 1)
+    return record
+
+
+_pair_keys: dict[tuple[bytes, bytes], bytes] = {}  # (shared secret, the lower id) -> pair key
+
+
+def shared_pair_key(shared32: bytes, id_a: bytes, id_b: bytes) -> bytes:
+    """As `picoswarm.identity.pair_key`, for both ends at once: the secret tells the pair."""
+    pair = shared32, min(bytes(id_a), bytes(id_b))
+    key: bytes | None = _pair_keys.pop(pair, None)
+    if key is None:
+        key = _pair_keys[pair] = pair_key(shared32, id_a, id_b)
+        if len(_pair_keys) > SECRETS:
+            del _pair_keys[next(iter(_pair_keys))]
+    return key
 
 
 class SharedAgreements(kernels_host.KeyAgreements):  # type: ignore[misc]
@@ -77,9 +166,12 @@ class SharedAgreements(kernels_host.KeyAgreements):  # type: ignore[misc]
 
 
 def remember(key: NetworkKey) -> NetworkKey:
-    """The network key that all nodes of a simulation hold, as one object that remembers. Key agreements of this process are
-    remembered from now on, too."""
+    """The network key that all nodes of a simulation hold, as one object that remembers. From now on this process remembers
+    key agreements and pair tags, too."""
     key.mac = _Tags(key.mac)
+    datagram.Hmac = PairTags
+    agreement.pair_key = shared_pair_key
+    table.nearest, table.find = nearest, find
     if not isinstance(kernels_host.agreements, SharedAgreements):
         kernels_host.agreements = SharedAgreements()
     return key

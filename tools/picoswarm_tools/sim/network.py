@@ -156,10 +156,10 @@ class Network:
         self.routes: dict[tuple[str, str], float] = {}  # (region, region) -> ms on top, both ways round
         self._seed = seed
         self._routers: dict[bytes, Lan] = {}  # outside IP -> the LAN behind it
-        self._latency = stream(seed, "latency")
-        self._loss = stream(seed, "loss")
-        self._duplicate = stream(seed, "duplicate")
-        self._reorder = stream(seed, "reorder")
+        self._draw_latency = stream(seed, "latency").random
+        self._draw_loss = stream(seed, "loss").random
+        self._draw_duplicate = stream(seed, "duplicate").random
+        self._draw_reorder = stream(seed, "reorder").random
 
     def add_lan(
         self,
@@ -290,21 +290,22 @@ class Network:
             copies = self._cross(crossed.conditions, copies)
         if not copies:
             self._note(Fate.LOST, parcel.seen, parcel.to, parcel.datagram)
+        clock = self.clock
         for delay_ms in copies:
-            self.clock.after(round(delay_ms * MILLISECOND), arrive, parcel, segment)
+            clock.at(clock.now_us + round(delay_ms * MILLISECOND), arrive, parcel, segment)
 
     def _cross(self, conditions: Conditions, copies: list[float]) -> list[float]:
         out = []
         for delay_ms in copies:
-            lost = self._loss.random() < conditions.loss
-            twice = self._duplicate.random() < conditions.duplicate
-            held_ms = conditions.reorder_ms if self._reorder.random() < conditions.reorder else 0.0
-            jitter_ms = conditions.jitter_ms * self._latency.random()
+            lost = self._draw_loss() < conditions.loss
+            twice = self._draw_duplicate() < conditions.duplicate
+            held_ms = conditions.reorder_ms if self._draw_reorder() < conditions.reorder else 0.0
+            jitter_ms = conditions.jitter_ms * self._draw_latency()
             if lost:
                 continue
             out.append(delay_ms + conditions.latency_ms + jitter_ms + held_ms)
             if twice:
-                out.append(delay_ms + conditions.latency_ms + conditions.jitter_ms * self._duplicate.random())
+                out.append(delay_ms + conditions.latency_ms + conditions.jitter_ms * self._draw_duplicate())
         return out
 
     def _enter(self, parcel: Parcel, lan: Lan) -> None:
@@ -327,7 +328,7 @@ class Network:
             target.received_n += 1
             target.received_bytes += len(datagram)
             self._note(Fate.DELIVERED, seen, to, datagram)
-            target.receive(datagram, *seen)
+            target.receive(datagram, seen[0], seen[1])
 
     def _note(self, fate: Fate, source: Address, to: Address, datagram: bytes) -> None:
         self.fates[fate] += 1

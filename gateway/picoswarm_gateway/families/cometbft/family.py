@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from picoswarm.commits import merkle, read_header
-from picoswarm.proofs import is_known, keys_of, root
 
 from .. import Family, Refused
 from ..leases import Leases
@@ -28,7 +27,8 @@ from .follower import UNKNOWN, Follower
 from .messages import MEMPOOL
 from .peer import Peer
 from .proto import Malformed
-from .rpc import NotFound, Queried, Rpc, RpcError, TxResult
+from .queries import Queries
+from .rpc import NotFound, Rpc, RpcError, TxResult
 from .switch import Switch
 from .table import CometTable
 
@@ -43,7 +43,6 @@ BOARD_MESSAGES = 8
 BOARD_FILTERS = 4
 PIECE_MAX = 4096
 BROUGHT = 16  # older blocks
-VALUE_MAX = 0xFFFF
 
 
 class CometFamily(Family):
@@ -78,6 +77,7 @@ class CometFamily(Family):
         secret = kept_secret(gateway.folder / "cometbft.key", lambda: Ed25519PrivateKey.generate().private_bytes_raw())
         key = Ed25519PrivateKey.from_private_bytes(secret)
         self._switch = Switch(self._table, key, log, lambda: self.chain.height)
+        self._queries = Queries(self._rpc, lambda: self.chain, self._verified, self._complain)
         self.leases = Leases(gateway.node.request, BOARD_MESSAGES, BOARD_FILTERS, lambda pattern: None)
         await self._follower.start(self._switch, gateway.db)
         self._nodes = Nodes(gateway.db, self.name, self._table.chain)
@@ -264,34 +264,9 @@ class CometFamily(Family):
             self._follower.watched[digest] = told
         return told
 
-    async def _is_proven(self, told: Queried, keys: tuple[bytes, ...]) -> bool:
-        """Whether the next header has the state to which the proof leads, or nobody here can tell."""
-        end = asyncio.get_running_loop().time() + COMMITTED_S
-        while self.chain.height <= told.height and (left := end - asyncio.get_running_loop().time()) > 0:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._verified.wait(), min(LOOK_S, left))
-        after = self.chain.blocks.get(told.height + 1)
-        if after is None or not is_known(told.proof):
-            return True
-        return root(told.proof, keys, told.value) == after.header.app_hash
+    async def _query(self, board: bytes, what: bytes) -> bytes:
+        """See Queries.tell."""
+        return await self._queries.tell(board, what, PIECE_MAX)
 
-    async def _query(self, _board: bytes, what: bytes) -> bytes:
-        """`length 1 | path | data` -> `height 8 | code 4 | length 2 | value | proof operations`. A proof comes once the
-        header that it leads to is verified."""
-        if self._rpc is None:
-            raise Refused("this gateway has no RPC to ask")
-        size = what[0] if what else 0
-        try:
-            path, data = what[1 : 1 + size].decode(), what[1 + size :]
-            told = await self._rpc.query(path, data)
-        except UnicodeDecodeError:
-            raise Refused("the path is no text") from None
-        except RpcError as error:
-            raise Refused(str(error)[:64]) from None
-        if len(told.value) > VALUE_MAX:
-            raise Refused("the value is too long for a board")
-        if told.proof and not await self._is_proven(told, keys_of(path, data)):
-            self.trouble = f"the RPC tells a state after block {told.height} that its chain does not have"
-            raise Refused("its proof does not fit the chain")
-        head = told.height.to_bytes(8, "big") + told.code.to_bytes(4, "big") + len(told.value).to_bytes(2, "big")
-        return head + told.value + told.proof
+    def _complain(self, trouble: str) -> None:
+        self.trouble = trouble

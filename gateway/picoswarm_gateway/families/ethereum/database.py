@@ -1,5 +1,6 @@
 """What is known of nodes over a restart: when each answered last, how often it failed since, and which record it has (rows
-D29-D33). Times are seconds of the wall clock, as they have to outlive the process.
+D29-D33). Times are of a clock that does not jump; only what is kept over a restart has those of the wall clock, whose jumps
+meanwhile change nothing, and one before a restart little.
 
 Nothing is forgotten before somebody answered in this run, so that a long power cut does not wipe what is needed after it.
 """
@@ -18,6 +19,7 @@ from .rlp import Malformed
 EXPIRY_S = 86_400.0  # since a node's last answer
 SEED_S = 5 * 86_400.0  # within which one is good to begin with
 SWEEP_S = 3600.0
+FUTURE_S = 43_200.0  # age of an answer that is yet to come by the wall clock: too old for a proof, good enough to begin with
 MOST = 900
 LINE = re.compile(r"(\d{1,12}) (\d{1,4}) (\d{1,20}) (enode://\S+)")
 
@@ -35,8 +37,9 @@ class Known:
 class Database:
     """See the module."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time) -> None:
         self._clock = clock
+        self._wall = wall
         self._known: dict[bytes, Known] = {}  # by public key; who was kept last stands last
         self._swept: float | None = None  # None: nobody answered yet
 
@@ -78,7 +81,7 @@ class Database:
     def sweep(self) -> None:
         """Forget who did not answer for a day; once an hour, and an hour after the first answer of this run."""
         now = self._clock()
-        if self._swept is not None and not 0 <= now - self._swept < SWEEP_S:
+        if self._swept is not None and now - self._swept >= SWEEP_S:
             self._swept = now
             self._known = {key: each for key, each in self._known.items() if now - each.pong < EXPIRY_S}
 
@@ -92,15 +95,19 @@ class Database:
         """(key, ip, seconds since its answer) of who has proven its address within that time."""
         now = self._clock()
         for each in self._known.values():
-            if 0 <= now - each.pong < within_s:
+            if now - each.pong < within_s:
                 yield each.node.key, each.node.ip, now - each.pong
 
     def lines(self) -> list[str]:
         """To be kept: "answer failures sequence enode"."""
-        return [f"{int(each.pong)} {each.fails} {each.sequence} {each.node.enode}" for each in self._known.values()]
+        ahead = self._wall() - self._clock()
+        return [
+            f"{round(each.pong + ahead)} {each.fails} {each.sequence} {each.node.enode}" for each in self._known.values()
+        ]
 
     def load(self, lines: Iterable[str]) -> None:
         """What `lines` gave; what cannot be is passed over."""
+        now, wall = self._clock(), self._wall()
         for line in lines:
             if found := LINE.fullmatch(line):
                 pong, fails, sequence, url = found.groups()
@@ -108,4 +115,6 @@ class Database:
                     node = read_enode(url)
                 except Malformed:
                     continue
-                self._known[node.key] = Known(node, float(pong), int(fails), int(sequence))
+                age = wall - int(pong)  # which was rounded
+                age = max(age, 0.0) if age > -1 else FUTURE_S
+                self._known[node.key] = Known(node, now - age, int(fails), int(sequence))

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..strangers import is_of_the_internet
 from .record import Node
 
 BUCKETS = 17
@@ -41,9 +42,9 @@ def distance(one: bytes, other: bytes) -> int:
 
 def network_of(ip: str) -> str:
     """The /24 of an address, /48 of IPv6; empty for one that is not of the Internet, which is not counted."""
-    address = ipaddress.ip_address(ip)
-    if address.is_loopback or address.is_private or address.is_link_local:
+    if not is_of_the_internet(ip):
         return ""
+    address = ipaddress.ip_address(ip)
     return str(ipaddress.ip_network((ip, 24 if address.version == 4 else 48), strict=False))
 
 

@@ -19,7 +19,8 @@ from picoswarm.failures import StreamError
 from picoswarm.peerid import parse_peer
 from picoswarm.protobuf import read_varint
 
-from .dialing import address_of
+from ..strangers import is_of_the_internet
+from .dialing import address_of, in_turn
 from .host import Host
 from .kad import (
     ADD_PROVIDER,
@@ -83,40 +84,36 @@ class Dht:
         return await self._once(FIND_NODE, peer, self._find)
 
     async def _find(self, peer: bytes) -> list[str]:
-        addresses: dict[str, None] = {}
-        told = 0
+        told: list[list[str]] = []  # by each who tells
 
         def take(answer: Answer) -> bool:
-            nonlocal told
-            for found in answer.closer:
-                if found.peer == peer and found.addresses:
-                    addresses.update(dict.fromkeys(found.addresses))
-                    told += 1
-            return told >= TELLERS or self._host.connection(peer) is not None
+            told.extend([found.addresses for found in answer.closer if found.peer == peer and found.addresses][:1])
+            return len(told) >= TELLERS or self._host.connection(peer) is not None
 
         await self._walk(FIND_NODE, peer, take)
-        if addresses:
-            self._host.learn(peer, list(addresses))
-        return list(addresses)
+        if not told:
+            return []
+        self._host.learn(peer, in_turn(told))
+        return self._host.known[peer]
 
     async def providers(self, key: bytes) -> dict[bytes, list[str]]:
         """Up to 20 peers that say they have what a key names, with addresses of some. Raises StreamError."""
         return await self._once(GET_PROVIDERS, key, self._providers)
 
     async def _providers(self, key: bytes) -> dict[bytes, list[str]]:
-        found: dict[bytes, list[str]] = {}
+        told: dict[bytes, list[list[str]]] = {}  # by each who tells
 
         def take(answer: Answer) -> bool:
             for each in answer.providers:
-                if each.addresses or each.peer not in found:
-                    found[each.peer] = each.addresses
-            return len(found) >= NEAREST
+                told.setdefault(each.peer, []).append(each.addresses)
+            return len(told) >= NEAREST
 
         await self._walk(GET_PROVIDERS, key, take)
+        found = {peer: in_turn(lists) for peer, lists in list(told.items())[:NEAREST]}
         for peer, addresses in found.items():
             if addresses:
                 self._host.learn(peer, addresses)
-        return dict(list(found.items())[:NEAREST])
+        return found
 
     async def provide(self, key: bytes, provider: Host) -> int:
         """Tell the peers nearest to a key that a host of ours has what it names, and again each 22 h. Returns how many heard
@@ -228,7 +225,7 @@ class Dht:
 def _believe(answer: Answer, ip: bytes) -> None:
     """Forget private addresses, and names, which may stand for such, in what somebody told who has a public one: nobody out
     there shall have us dial our own network."""
-    if not ipaddress.ip_address(ip).is_private:
+    if is_of_the_internet(str(ipaddress.ip_address(ip))):
         for found in (*answer.closer, *answer.providers):
             found.addresses[:] = [each for each in found.addresses if _is_public(each)]
 

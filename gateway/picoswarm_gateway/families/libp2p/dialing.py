@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import itertools
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from picoswarm.failures import StreamError
 from picoswarm.multiaddr import parse_address, tcp_address
 from picoswarm.peerid import peer_text
+
+from ..strangers import is_of_the_internet
 
 FIRST_S, MOST_S = 5.0, 300.0  # before an address that failed is tried again
 PUBLIC_S, PRIVATE_S = 0.25, 0.03  # between two addresses
@@ -50,7 +53,14 @@ def address_of(text: str) -> tuple[Address, bytes | None] | None:
     ip = ipaddress.ip_address(found[0])
     if ip.is_unspecified or ip.is_multicast or ip.version == 6 and ip.is_link_local:
         return None
-    return Address(str(ip), found[1], ip.is_private, ip.version), found[2]
+    return Address(str(ip), found[1], not is_of_the_internet(str(ip)), ip.version), found[2]
+
+
+def in_turn(lists: Iterable[Iterable[str]]) -> list[str]:
+    """The first of each, then the second of each, and so on; none twice. Of many, whoever told the most gets no more room
+    than another."""
+    rounds = itertools.zip_longest(*lists)
+    return list(dict.fromkeys(each for each in itertools.chain.from_iterable(rounds) if each))
 
 
 def rank(addresses: list[Address]) -> list[tuple[float, Address]]:
@@ -89,11 +99,15 @@ class Backoff:
 
 
 class Dialer:
-    """Dials peers: all callers for one peer share one dial. `connect(ip, port, peer, ms)` makes a connection."""
+    """Dials peers: all callers for one peer share one dial. `connect(ip, port, peer, ms)` makes a connection; `reached` is
+    told where a peer was found to be."""
 
-    def __init__(self, connect: Callable[[str, int, bytes | None, int], Awaitable[Any]]) -> None:
+    def __init__(
+        self, connect: Callable[[str, int, bytes | None, int], Awaitable[Any]], reached: Callable[[bytes, Address], None]
+    ) -> None:
         self.backoff = Backoff()
         self._connect = connect
+        self._reached = reached
         self._running: dict[bytes, asyncio.Task] = {}
         self._places = asyncio.Semaphore(DIALS)
 
@@ -138,10 +152,12 @@ class Dialer:
         async with places, self._places:
             try:
                 async with asyncio.timeout(ms / 1000):
-                    return await self._connect(await self._resolve(address), address.port, peer, ms)
+                    connection = await self._connect(await self._resolve(address), address.port, peer, ms)
             except (StreamError, OSError, TimeoutError) as error:
                 self.backoff.failed(peer, address)
                 raise error if isinstance(error, StreamError) else StreamError(f"no connection: {error!r}", 3) from error
+            self._reached(peer, address)
+            return connection
 
     async def _resolve(self, address: Address) -> str:
         if ":" in address.host or address.host[:1].isdecimal():

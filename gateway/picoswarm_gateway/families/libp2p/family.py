@@ -8,7 +8,6 @@ verbs      publish, subscribe: topics of pubsub; peers: who is connected; lend: 
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -25,7 +24,7 @@ from .. import Family, Refused, Unreachable
 from ..leases import Leases
 from .boards import Boards, splice
 from .dht import Dht, content_key
-from .dialing import address_of
+from .dialing import address_of, in_turn
 from .host import Host
 from .messages import Message
 from .pubsub import PubSub
@@ -282,8 +281,8 @@ def _lines(peers: dict[bytes, list[str]]) -> bytes:
     """Multiaddresses with newlines between them, as many as a board takes; of each peer the first ones first."""
     lines, size = [], 0
     rows = [[f"{address}/p2p/{peer_text(peer)}" for address in addresses] for peer, addresses in peers.items()]
-    for each in itertools.chain.from_iterable(itertools.zip_longest(*rows)):
-        if each and size + len(each) < ANSWER_MOST:
+    for each in in_turn(rows):
+        if size + len(each) < ANSWER_MOST:
             lines.append(each)
             size += len(each) + 1
     return "\n".join(lines).encode()

@@ -19,7 +19,7 @@ from picoswarm.p2pstreams import Connection, P2pStream
 from picoswarm.peerid import parse_peer, peer_text
 from picoswarm.peerkey import peer_id
 
-from .dialing import Address, Dialer, address_of
+from .dialing import ADDRESSES, Address, Dialer, address_of, in_turn
 from .keys import verify
 
 SET_UP_MS = 10_000
@@ -28,6 +28,7 @@ PER_IP = 8  # connections from one address, loopback exempt
 GRACE_S = 60.0  # a young connection is not let go
 SILENCE_S = 10.0  # between two rounds of letting go
 KNOWN = 4096  # peers whose addresses are kept
+PROVEN = 8  # addresses of a peer that are kept whatever others tell
 
 OnConnection = Callable[[Connection], None]
 
@@ -53,7 +54,8 @@ class Host(Libp2p):
         self.values: Counter[bytes] = Counter()
         self.known: dict[bytes, list[str]] = {}  # addresses of peers, as texts without the peer
         self.id = peer_id(self.public_key)
-        self.dialer = Dialer(self._connect)
+        self._proven: dict[bytes, list[str]] = {}  # those of them where it was, the last one first
+        self.dialer = Dialer(self._connect, self._reached)
         self.on_connected: list[OnConnection] = []
         self.on_lost: list[OnConnection] = []
         self.port = 0
@@ -102,11 +104,20 @@ class Host(Libp2p):
         return max(mine, key=lambda each: (len(each.link.streams), self._since.get(each, 0.0)), default=None)
 
     def learn(self, peer: bytes, addresses: list[str]) -> None:
-        """Where a peer may be. Of too many the peers known longest are forgotten."""
-        mine = self.known.pop(peer, [])
-        self.known[peer] = (addresses + [each for each in mine if each not in addresses])[:32]
+        """Where a peer may be: first where it was, then in turn what is told now and what was told before. Of too many
+        addresses the last ones are forgotten, of too many peers those known longest."""
+        proven = self._proven.get(peer, [])
+        told = in_turn((addresses, self.known.pop(peer, [])))
+        self.known[peer] = list(dict.fromkeys([*proven, *told]))[:ADDRESSES]
         while len(self.known) > KNOWN:
-            del self.known[next(iter(self.known))]
+            oldest = next(iter(self.known))
+            del self.known[oldest]
+            self._proven.pop(oldest, None)
+
+    def _reached(self, peer: bytes, address: Address) -> None:
+        others = [each for each in self._proven.get(peer, []) if each != address.text]
+        self._proven[peer] = [address.text, *others][:PROVEN]
+        self.learn(peer, [])
 
     def _is_own(self, address: Address) -> bool:
         return self.port == address.port and any(text.startswith(address.text) for text in self.address_texts())

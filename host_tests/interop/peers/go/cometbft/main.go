@@ -1,5 +1,7 @@
 // A key-value application that proves what it answers: ABCI on a socket, for `cometbft node --proxy_app tcp://...`. A
-// transaction is name=value. Its hash is the Merkle root of the names in order, each with the hash of its value.
+// transaction is name=value. Its hash is the Merkle root of the names in order, each with the hash of its value. The path
+// /key gives proofs of CometBFT's own kind; /ics23 those of the Cosmos SDK's, also that a name is not there, each checked by
+// ics23's own library before it goes out.
 package main
 
 import (
@@ -16,6 +18,7 @@ import (
 	"github.com/cometbft/cometbft/crypto/merkle"
 	"github.com/cometbft/cometbft/crypto/tmhash"
 	"github.com/cometbft/cometbft/proto/tendermint/crypto"
+	ics23 "github.com/cosmos/ics23/go"
 )
 
 type store struct {
@@ -70,6 +73,13 @@ func (s *store) FinalizeBlock(_ context.Context, request *types.RequestFinalizeB
 func (s *store) Query(_ context.Context, request *types.RequestQuery) (*types.ResponseQuery, error) {
 	answer := &types.ResponseQuery{Key: request.Data, Height: s.height}
 	value, found := s.values[string(request.Data)]
+	if request.Path == "/ics23" {
+		answer.Value = value
+		proof, err := s.commitment(string(request.Data)).Marshal()
+		op := crypto.ProofOp{Type: "ics23:simple", Key: request.Data, Data: proof}
+		answer.ProofOps = &crypto.ProofOps{Ops: []crypto.ProofOp{op}}
+		return answer, err
+	}
 	if !found {
 		answer.Log = "does not exist"
 		return answer, nil
@@ -81,6 +91,59 @@ func (s *store) Query(_ context.Context, request *types.RequestQuery) (*types.Re
 		answer.ProofOps = &crypto.ProofOps{Ops: []crypto.ProofOp{op}}
 	}
 	return answer, nil
+}
+
+// A proof that a name has its value or, where there is none, stands between its neighbors.
+func (s *store) commitment(name string) *ics23.CommitmentProof {
+	root, proofs := s.tree()
+	if value, found := s.values[name]; found {
+		proof := &ics23.CommitmentProof{Proof: &ics23.CommitmentProof_Exist{Exist: s.exists(name, proofs)}}
+		if !ics23.VerifyMembership(ics23.TendermintSpec, root, proof, []byte(name), value) {
+			panic("no proof")
+		}
+		return proof
+	}
+	absent := &ics23.NonExistenceProof{Key: []byte(name)}
+	left, right := "", ""
+	for other := range s.values {
+		if other < name && other > left {
+			left = other
+		}
+		if other > name && (right == "" || other < right) {
+			right = other
+		}
+	}
+	if left != "" {
+		absent.Left = s.exists(left, proofs)
+	}
+	if right != "" {
+		absent.Right = s.exists(right, proofs)
+	}
+	proof := &ics23.CommitmentProof{Proof: &ics23.CommitmentProof_Nonexist{Nonexist: absent}}
+	if !ics23.VerifyNonMembership(ics23.TendermintSpec, root, proof, []byte(name)) {
+		panic("no proof")
+	}
+	return proof
+}
+
+func (s *store) exists(name string, proofs map[string]*merkle.Proof) *ics23.ExistenceProof {
+	proof := proofs[name]
+	steps := make([]*ics23.InnerOp, len(proof.Aunts))
+	index, total := proof.Index, proof.Total
+	for i := len(steps) - 1; i >= 0; i-- { // from the root, where the left side has the largest power of two below the size
+		half := int64(1)
+		for half*2 < total {
+			half *= 2
+		}
+		steps[i] = &ics23.InnerOp{Hash: ics23.HashOp_SHA256, Prefix: []byte{1}}
+		if index < half {
+			steps[i].Suffix, total = proof.Aunts[i], half
+		} else {
+			steps[i].Prefix, index, total = append([]byte{1}, proof.Aunts[i]...), index-half, total-half
+		}
+	}
+	leaf := ics23.TendermintSpec.LeafSpec
+	return &ics23.ExistenceProof{Key: []byte(name), Value: s.values[name], Leaf: leaf, Path: steps}
 }
 
 func main() {
