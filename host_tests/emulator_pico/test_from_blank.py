@@ -30,6 +30,7 @@ from picoswarm_tools.swarm import free_ports
 
 RUN = "from picoswarm_tools.cli import main; main()"
 LONG = pytest.mark.skipif(os.environ.get("PICOSWARM_LONG") != "1", reason="takes minutes: in `make test-long`")
+TIMES = 20
 PATIENCE_S = 900.0  # of a host that is busy
 
 
@@ -137,6 +138,25 @@ def test_each_documented_command_is_one_of_its_own_and_the_mesh_message_comes(tm
                 seen = json.load(answer)
         with urllib.request.urlopen(f"http://{HOST}:{http_port}/api/nodes", timeout=60) as answer:
             assert "desk" in [node.get("name") for node in json.load(answer)]
+
+
+@LONG
+def test_twenty_deployments_and_as_many_resets_each_leave_the_newest_program(tmp_path: Path):
+    app = tmp_path / "app.py"
+
+    async def live() -> None:
+        async with Pico(tmp_path / "flash") as pico:
+            for release in range(TIMES):
+                app.write_text(f"RELEASE = {release}\n\n\nasync def main(board):\n    pass\n")
+                port = f"socket://{HOST}:{pico.serial_port}"
+                done = await told("deploy", "RPI_PICO_EMU", port, "--app", app, "--timeout", PATIENCE_S, "--json")
+                assert done["changed"] == ["/app.py"] or (release == 0 and "/app.py" in done["changed"])
+                async with pico.repl() as repl:
+                    await repl.begin("import machine\nmachine.reset()")
+                    await repl.enter()
+                    assert await repl.run("from app import RELEASE\nprint(RELEASE)") == f"{release}\n"
+
+    asyncio.run(live())
 
 
 @LONG
