@@ -25,7 +25,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import log
+from . import families, log
 from .families.update.bundle import LONGEST, Refused
 from .http import EVENTS
 from .known import KnownNode
@@ -146,6 +146,7 @@ class Api:
             Route("/api/history", self._history, methods=get),
             Route("/api/log", self._log, methods=get),
             Route("/api/trace", self._trace, methods=get),
+            Route("/api/find", self._find, methods=get),
             Route(EVENTS, self._events, methods=get),
             Route("/api/updates", self._updates, methods=get),
             Route("/api/updates", self._put_update, methods=post),
@@ -201,6 +202,16 @@ class Api:
         node = self._node(request.query_params.get("node", ""))
         self._allow_asking(request)
         return Json(await _told(self._ops.nodes.trace(node)))
+
+    async def _find(self, request: Request) -> Response:
+        family = self._gateway.families.get("libp2p")
+        if family is None:
+            raise Refusal(404, "this gateway has no family libp2p; see libp2p.enabled")
+        self._allow_asking(request)
+        try:
+            return Json(await family.look_up(request.query_params.get("what", "")))
+        except families.Refused as error:
+            raise Refusal(400, str(error)) from None
 
     async def _events(self, request: Request) -> Response:
         from sse_starlette import EventSourceResponse

@@ -1,4 +1,4 @@
-"""`picoswarm nodes|ping|trace|log|export`: what a running gateway knows, on the command line, by its HTTP API.
+"""`picoswarm nodes|ping|trace|find|log|export`: what a running gateway knows or finds out, by its HTTP API.
 
 Each takes `--url` and `--json`, those that make the gateway send something `--token` too. Exit status: 0 done, 1 there is no
 such node or it does not answer, 2 a mistake in the command, 3 no gateway answers at the address.
@@ -136,6 +136,24 @@ def _print_trace(found: dict[str, Any]) -> None:
     click.echo("nearest by lookup:")
     for peer in found["nearest"]:
         click.echo(f"  {peer['distance']:3} bits  {peer['id'][:12]}  {peer['ip']}:{peer['port']}  {peer['name']}")
+
+
+@_command()
+@click.argument("what")
+@_json
+async def find(client: Client, what: str, as_json: bool) -> None:
+    """Find WHAT in the DHT of libp2p: where a peer id is, or who has what a CID names."""
+    told = await client.get("/api/find", what=what)
+    if as_json:
+        click.echo(json.dumps(told))
+    else:
+        for row in told["found"]:
+            for address in row["addresses"] or [""]:
+                click.echo(clean(f"{address}/p2p/{row['peer']}"))
+    if not told["found"]:
+        if not as_json:
+            click.echo("nobody tells where it is" if told["kind"] == "peer" else "nobody has it", err=True)
+        sys.exit(FAILED)
 
 
 @_command()

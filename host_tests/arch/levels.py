@@ -5,11 +5,13 @@ A new module is added here first: the import test fails for one that has no plac
 
 LEVELS = (
     # 0: the runtime, the errors, the numbers
-    ("compat_unix", "compat_host", "compat", "errors", "failures", "reasons", "profile"),
+    ("compat_unix", "compat_host", "compat", "sockets", "errors", "failures", "reasons", "profile"),
     # 1: bytes and cryptography
     (
         "wire_viper",
         "wire",
+        "frames_viper",
+        "frames",
         "address",
         "cipher_viper",
         "cipher_int",
@@ -113,6 +115,7 @@ LEVELS = (
         "waiting",
         "steering",
         "services",
+        "composing",
         "asking",
         "gatewayinbox",
         "bitcoin",

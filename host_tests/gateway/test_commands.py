@@ -66,6 +66,11 @@ def test_trace_and_log_ask_one_node(mesh):
     assert call(mesh, "log").exit_code == 0
 
 
+def test_find_says_that_there_is_no_family_libp2p(mesh):
+    shown = call(mesh, "find", "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA")
+    assert shown.exit_code == 1 and "libp2p.enabled" in shown.output
+
+
 def test_export_writes_to_a_file(mesh, tmp_path):
     path = tmp_path / "mesh.json"
     assert call(mesh, "export", "-o", str(path)).exit_code == 0

@@ -17,6 +17,7 @@ from picoswarm_gateway.families.ethereum.family import EthereumFamily
 from picoswarm_gateway.families.ethereum.kademlia import BUCKET_NET, SIZE, Table
 from picoswarm_gateway.families.ethereum.keys import public_bytes
 from picoswarm_gateway.families.ethereum.record import Node
+from picoswarm_gateway.families.ethereum.table import EthereumTable
 from picoswarm_gateway.gateway import Gateway
 from small_mesh import HOST, SmallMesh, free_port, until
 
@@ -48,6 +49,19 @@ def node(n: int, ip: str = HOST) -> Node:
 
 def run(story) -> None:
     asyncio.run(asyncio.wait_for(story, PATIENCE_S))
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["enode://…@…:30303", "enode://00@1.2.3.4:5", f"enode://{'0' * 128}@1.2.3.4:5", "enr:", "enr:-abc", "http://1.2.3.4"],
+)
+def test_the_configuration_says_which_node_cannot_be_read(url):
+    good = node(1, "8.8.8.8").enode
+    found: list[tuple[str, str]] = []
+    EthereumTable(network=1, genesis="0" * 64, bootnodes=[good]).check(found)
+    assert not found
+    EthereumTable(network=1, genesis="0" * 64, bootnodes=[good, url]).check(found)
+    assert [key for key, _ in found] == ["ethereum.bootnodes"] and found[0][1].startswith("the 2. ")
 
 
 # The database

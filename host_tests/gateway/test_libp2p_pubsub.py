@@ -34,6 +34,19 @@ def test_topics_that_a_peer_tells_before_there_is_a_stream_to_it_are_known():
     run(story)
 
 
+def test_what_waits_for_a_peer_that_does_not_read_is_bounded_in_bytes():
+    async def story(one, other):
+        await connected(one, other)
+        await talk(one, other)
+        other.host.connections[0].reader.cancel()
+        for _ in range(60):
+            one.pubsub.publish(TOPIC, bytes(500_000))
+        assert one.pubsub._queues[other.host.id].held < pubsub.QUEUE_MOST + 600_000
+        assert one.pubsub.router.counts["unsent"] > 40
+
+    run(story)
+
+
 def test_a_stream_that_the_peer_resets_is_opened_again(monkeypatch):
     monkeypatch.setattr(pubsub, "AGAIN_S", 0.05)
 

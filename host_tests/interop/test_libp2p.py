@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from picoswarm_tools import mpy, runtimes
+from picoswarm_tools.cli import main
 from picoswarm_tools.libp2p import pairs
 from picoswarm_tools.libp2p.peers import KINDS, Peer, command
 from picoswarm_tools.provision import save
@@ -19,6 +21,7 @@ from picoswarm_tools.swarm import free_ports
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "gateway"))
 from picoswarm.failures import RequestError, StreamError  # noqa: E402
 from picoswarm.p2pgateway import Peers  # noqa: E402
+from picoswarm_gateway.config import HttpTable  # noqa: E402
 from picoswarm_gateway.families.libp2p.table import Libp2pTable  # noqa: E402
 from picoswarm_gateway.gateway import Gateway  # noqa: E402
 from small_mesh import HOST, SmallMesh, free_port  # noqa: E402
@@ -156,7 +159,7 @@ def test_boards_find_peers_and_content_in_a_dht_of_go_nodes_and_are_found_there(
                     while len((await server.do("table"))["peers"]) < 2:
                         await asyncio.sleep(0.2)
             table = Libp2pTable(enabled=True, listen=f"{HOST}:{free_port()}", peers=[servers[0].address], boards=HOST)
-            gateway = await stack.enter_async_context(Gateway(mesh.config(libp2p=table)))
+            gateway = await stack.enter_async_context(Gateway(mesh.config(libp2p=table, http=HttpTable(port=0))))
             node = await stack.enter_async_context(mesh.node("board", gateway))
             through = Peers(node, await node.gateway("libp2p", 30000))
             host = gateway.families["libp2p"].host
@@ -172,6 +175,17 @@ def test_boards_find_peers_and_content_in_a_dht_of_go_nodes_and_are_found_there(
             assert servers[-1].address in await through.providers(content)
             with pytest.raises(RequestError, match="lend first"):
                 await through.provide(content)
+
+            async def find(what: str, status: int = 0) -> str:
+                url = f"http://{HOST}:{gateway.operations.http.port}"
+                done = await asyncio.to_thread(CliRunner().invoke, main, ["find", what, "--url", url])
+                assert done.exit_code == status, done.output
+                return done.output
+
+            assert f"{target.address}\n" in await find(target.id)
+            assert f"{servers[-1].address}\n" in await find(content)
+            assert "nobody tells" in await find(pairs.Ours().host.peer_id, 1)
+            assert "neither a peer id nor a CID" in await find("nonsense", 1)
             node.handle("/board/1.0.0", echo)
             (address,) = await through.serve("/board/1.0.0")
             own = address.rpartition("/")[2]

@@ -50,6 +50,9 @@ class FakeSwarm:
     def work(self, now):
         return False
 
+    def prepare(self):
+        return False
+
     def next_event(self):
         self._fail("next_event")
         return self.events.pop(0) if self.events else None

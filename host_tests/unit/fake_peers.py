@@ -2,8 +2,9 @@
 queued arrives with `settle`, unless its peer is slow or cut off."""
 
 from picoswarm.compat import ticks_add, ticks_diff
+from picoswarm.counters import names
 from picoswarm.profile import Profile
-from picoswarm.pubsub import PUBSUB_COUNTS, PubSub
+from picoswarm.pubsub import PubSub
 from picoswarm.topics import subscribe, unsubscribe
 
 LONGEST = 512
@@ -221,7 +222,7 @@ def payloads(node):
 
 def counted(node, name):
     """One of the counters of a publishing node."""
-    return node.reactors[0].counts[PUBSUB_COUNTS.split().index(name)]
+    return node.reactors[0].counts[names("pubsub").split().index(name)]
 
 
 def say(world, end, data):

@@ -2,7 +2,7 @@
 
 from datagram_vectors import MESSAGES, NETWORK_KEY, PAIR, REFUSED
 from forms import seal
-from picoswarm.counters import NAMES
+from picoswarm.counters import names
 from picoswarm.datagram import Codec
 from picoswarm.membership import Membership, NetworkKey
 from support import unhex
@@ -34,4 +34,4 @@ def test_every_good_datagram_opens_and_is_made_again():
 def test_every_bad_datagram_is_refused_for_its_reason():
     for why, data in REFUSED:
         data = bytearray(unhex(data))
-        assert NAMES.split()[codec().open(data, len(data))] == "drop_" + why
+        assert names("discovery").split()[codec().open(data, len(data))] == "drop_" + why

@@ -2,6 +2,7 @@
 
 from keywork import KeyWork
 from picoswarm.compat import ticks_add, ticks_diff
+from picoswarm.handshake import Handshake, Reception
 from picoswarm.hello import Hello
 from picoswarm.membership import Membership, NetworkKey
 from picoswarm.noise import Noise
@@ -51,6 +52,48 @@ def test_keys_are_new_each_time():
         talk(a, b)
         keys |= {a.send_key, a.receive_key}
     assert len(keys) == 4
+
+
+def _prepared(rng):
+    """What a node has that had time for the key of its next set-up, and that key's public half."""
+    reception = Reception()
+    while reception.prepare(rng):
+        pass
+    assert not reception.prepare(rng)
+    return reception, reception.ahead[1].result
+
+
+def test_a_key_prepared_ahead_is_that_of_one_set_up_and_of_no_other():
+    rng = Draws(91)
+    reception, public = _prepared(rng)
+    a = Handshake(A, KEY, rng, HELLO, True, reception, B.id, 0)
+    first = said(a)
+    assert first[3:35] == public and reception.ahead is None
+    b = responder()
+    answered = answer(b, first)
+    hear(b, answer(a, answered))
+    said(b)
+    are_joined(a, b)
+    again = Handshake(A, KEY, rng, HELLO, True, reception, B.id, 0)
+    assert said(again)[3:35] != public
+
+
+def test_who_answers_takes_the_key_prepared_ahead_once_message_1_has_opened():
+    reception, public = _prepared(Draws(92))
+    b = responder(reception=reception)
+    assert answer(b, b"\x11\0\x30" + bytes(48)) == b"" and b.reason == _FORGED and reception.ahead
+    a, b = initiator(dialed=B.id), responder(reception=reception)
+    turns = talk(a, b)
+    are_joined(a, b)
+    assert turns[1][2:34] == public and reception.ahead is None
+
+
+def test_a_challenged_set_up_has_another_key_than_the_one_before():
+    reception, public = _prepared(Draws(93))
+    a = Handshake(A, KEY, Draws(94), HELLO, True, reception, B.id, 0)
+    assert said(a)[3:35] == public
+    once_more = answer(a, b"\0\x10" + bytes(16))
+    assert len(once_more) == 50 and once_more[2:34] != public
 
 
 def test_messages_may_come_byte_by_byte():

@@ -64,6 +64,8 @@ def test_addresses_come_back_as_text_and_as_bytes():
         assert encode_address(parts) == unhex(data)
         assert decode_address(unhex(data)) == parts
         assert address_text(parts) == text
+    six = decode_address(unhex("2920010db8" + "00" * 11 + "01" + "060fa1"))
+    assert address_text(six) in ("/ip6/2001:db8::1/tcp/4001", "/ip6/2001:db8:0:0:0:0:0:1/tcp/4001")  # the latter on a board
     text = "/ip4/10.0.0.7/tcp/4001/p2p/" + _INLINE
     parts = parse_address(text)
     assert address_text(decode_address(encode_address(parts))) == text
@@ -83,6 +85,7 @@ def test_malformed_addresses_are_refused():
     whole = encode_address(parse_address("/ip4/1.2.3.4/tcp/80"))
     for cut in (1, 3, 6, 7):
         assert decode_address(whole[:cut]) is None
+    assert decode_address(b"\x36\2\xff\xff\6\0\1") is None  # the name of a host that is no text
     assert decode_address(b"\xa5\x03\xff\xff\xff\xff\x7f") is None and decode_address(b"\x7f") is None
 
 

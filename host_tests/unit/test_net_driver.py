@@ -82,6 +82,65 @@ def test_work_is_sliced_and_others_run_between_slices():
     drive(scenario, FakeSocket())
 
 
+def _hold(ms):
+    until = ticks_add(ticks_ms(), ms)
+    while ticks_diff(until, ticks_ms()) > 0:
+        pass
+
+
+def test_work_comes_to_a_turn_of_its_own_after_a_tick_that_took_long():
+    seen = []
+
+    async def scenario(driver, engine):
+        def tick(now):
+            seen.append("tick")
+            engine.due = None
+            _hold(10)
+
+        def work():
+            seen.append("work")
+            engine.work_n = 0
+            return False
+
+        async def other():
+            while "work" not in seen:
+                seen.append("other")
+                await sleep_ms(0)
+
+        await settle()
+        engine.tick = tick
+        engine.work = work
+        engine.due = ticks_ms()
+        driver.turn()
+        await other()
+        assert "other" in seen[seen.index("tick") : seen.index("work")]
+        await settle()
+        assert driver.faults == 0
+
+    drive(scenario, FakeSocket())
+
+
+def test_others_come_to_their_turn_between_datagrams_that_take_long():
+    sock = FakeSocket()
+    seen = []
+
+    async def scenario(driver, engine):
+        def receive(*_datagram):
+            seen.append("datagram")
+            _hold(10)
+
+        engine.receive = receive
+        sock.inbox = [b"x"] * 4
+        while seen.count("datagram") < 4:
+            seen.append("other")
+            await sleep_ms(0)
+        assert driver.faults == 0
+        for i in range(len(seen) - 1):
+            assert seen[i : i + 2] != ["datagram", "datagram"]
+
+    drive(scenario, sock)
+
+
 def test_overdue_engine_does_not_hold_the_loop():
     async def scenario(driver, engine):
         engine.tick = lambda now: engine.ticked.append(now)

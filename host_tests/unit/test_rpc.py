@@ -2,9 +2,10 @@
 
 from fake_peers import World
 from picoswarm.compat import ticks_add
+from picoswarm.counters import names
 from picoswarm.errors import LocalError
 from picoswarm.profile import Profile
-from picoswarm.rpc import RPC_COUNTS, Rpc
+from picoswarm.rpc import Rpc
 from support import raises
 
 RUNTIMES = ("cpython", "micropython", "board")
@@ -49,7 +50,7 @@ def event(node):
 
 
 def counted(node, name):
-    return node.reactors[0].counts[RPC_COUNTS.split().index(name)]
+    return node.reactors[0].counts[names("rpc").split().index(name)]
 
 
 def test_a_call_reaches_its_method_and_the_answer_the_caller():

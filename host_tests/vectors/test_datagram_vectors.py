@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from forms import seal
-from picoswarm.counters import NAMES
+from picoswarm.counters import names
 from picoswarm.datagram import Codec
 from picoswarm.membership import Membership, NetworkKey
 from vectors import make_datagram
@@ -45,4 +45,4 @@ def test_a_good_vector_opens_and_is_made_again(vector):
 @pytest.mark.parametrize("vector", BAD["refused"], ids=lambda v: v["name"])
 def test_a_bad_vector_is_refused_for_its_reason(vector):
     data = bytearray.fromhex(vector["datagram"])
-    assert NAMES.split()[codec().open(data, len(data))] == "drop_" + vector["why"]
+    assert names("discovery").split()[codec().open(data, len(data))] == "drop_" + vector["why"]

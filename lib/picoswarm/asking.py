@@ -93,24 +93,32 @@ def _answers(services):
     return services.answers
 
 
-async def read_log(services, id32, position, ms):
+def bind(node, name):
+    """`read_log` or `read_stats` of a node. Raises AttributeError for any other name."""
+    call = {"read_log": read_log, "read_stats": read_stats}.get(name)
+    if call is None:
+        raise AttributeError(name)
+    return lambda *arguments, **named: call(node._sessions(), *arguments, **named)
+
+
+async def read_log(services, id32, position=0, timeout_ms=10000):
     """(text, the position behind it) of the peer's log from a position on. Raises a RequestError."""
-    session = await services.session(id32, ms)
-    answer = await _answers(services).ask(session, _LOG, b"\0" + position.to_bytes(4, "big"), ms)
+    session = await services.session(id32, timeout_ms)
+    answer = await _answers(services).ask(session, _LOG, b"\0" + position.to_bytes(4, "big"), timeout_ms)
     text, end = _text(answer)
     return text, ticks_add(_position(answer), end - _TEXT)
 
 
-async def read_stats(services, id32, ms):
+async def read_stats(services, id32, timeout_ms=10000):
     """The counters of a peer, by name. Raises a RequestError."""
-    session = await services.session(id32, ms)
+    session = await services.session(id32, timeout_ms)
     values = {}
     section = 0
     while section < 256:
-        names = (await _answers(services).ask(session, _STATS, bytes((1, section)), ms))[2:]
+        names = (await _answers(services).ask(session, _STATS, bytes((1, section)), timeout_ms))[2:]
         if not names:
             break
-        counts = (await _answers(services).ask(session, _STATS, bytes((0, section)), ms))[2:]
+        counts = (await _answers(services).ask(session, _STATS, bytes((0, section)), timeout_ms))[2:]
         at = 0
         for name in str(names, "utf-8").split():
             value = shift = 0

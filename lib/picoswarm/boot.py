@@ -137,12 +137,15 @@ class Boot:
         services = None
         if profile.links:
             try:
-                from .services import compose
+                from .services import Services  # noqa: F401
 
                 await sleep_ms(0)
                 from .swarm import Swarm  # noqa: F401
 
                 await sleep_ms(0)
+                from .composing import compose
+
+                unload([name for name in sys.modules if name != "picoswarm.composing"])
                 services = compose(node, self._folder, profile, identity, keyring, rng, engine, driver, reactors, name)
                 if self._allow:
                     from .steering import gate

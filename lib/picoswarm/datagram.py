@@ -19,7 +19,7 @@ from .compat import const
 from .crypto import Hmac
 from .wire import copy, is_repeat, put_u16, same, u16
 
-# What `Codec.open` returns is 0, or why the datagram is to be dropped: an index of counters.NAMES.
+# What `Codec.open` returns is 0, or why the datagram is to be dropped: an index of counters.py.
 _BAD_SIZE = const(1)
 _BAD_VERSION = const(2)
 _IMPLAUSIBLE = const(3)

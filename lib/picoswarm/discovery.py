@@ -11,7 +11,6 @@ It never raises on what a peer sent: a datagram that is not right is dropped and
 from .address import Site, is_open_port, may_name, scope, unwrap
 from .agreement import Agreements, Deferred
 from .compat import const, ticks_add, ticks_diff
-from .counters import NAMES
 from .datagram import Codec, encode_beacon
 from .identity import is_valid_id
 from .lookup import Lookup
@@ -30,7 +29,7 @@ LOOKUP_DONE = 3  # (LOOKUP_DONE, lookup)
 ALONE = 4  # (ALONE,): no live node is known; seeds may be added again
 OUTSIDE = 5  # (OUTSIDE, ip or None, port): the predicted outside address changed
 
-# Indices of counters.NAMES.
+# Indices of counters.py.
 _RECEIVED = const(0)
 _BAD_SOURCE = const(7)
 _WRONG_TAG = const(9)
@@ -153,8 +152,10 @@ class Discovery:
 
     def stats(self):
         """Counters and gauges by name."""
+        from .counters import names
+
         values = {}
-        for name in NAMES.split():
+        for name in names("discovery").split():
             values[name] = self.counts[len(values)]
         values["uptime"] = self.uptime
         values["entries"] = self.table.entries

@@ -128,8 +128,13 @@ class Gateway:
         self._rests.pop(id32, None)
 
 
+def bind(node, name):
+    """`Node.gateway` of a node."""
+    return lambda family, timeout_ms=10000: find(node, node._sessions(), node._discovery.table, family, timeout_ms)
+
+
 async def find(node, services, table, family, ms):
-    """See `Node.gateway`."""
+    """A family of the mesh's gateways ("mqtt"), as a Gateway. Raises Unreachable where no gateway with it answers."""
     found = Gateway(node, services, table, family)
     await found.ask("gateway", b"", ms, _FIND)
     if family == "bitcoin":

@@ -2,6 +2,7 @@
 (docs/protocol.md 4). Pure."""
 
 from .compat import const, ticks_add, ticks_diff
+from .crypto import X25519
 from .hello import decode, refusal
 from .noise import Noise
 from .wire import copy, put_u16, same, u16
@@ -35,14 +36,22 @@ _FAILED = const(3)
 
 
 class Reception:
-    """What the inbound handshakes of a node know of each other. `is_full`, its owner says: 0 there is a place, 1 for a visit
-    only, 2 for nobody."""
+    """What the handshakes of a node know of each other. `is_full`, its owner says: 0 there is a place, 1 for a visit only, 2
+    for nobody."""
 
     def __init__(self):
         self.is_full = 0
         self.unfinished = []  # when the last few opened that came to no end
+        self.ahead = None  # an ephemeral key that no handshake has yet, with the job of its public half
         self._seen = bytearray(_SEEN)
         self._at = 0
+
+    def prepare(self, rng):
+        """One slice of work for the handshake that is to come, while there is nothing else to do. True: there is more."""
+        if self.ahead is None:
+            private = rng(32)
+            self.ahead = private, X25519(private)
+        return self.ahead[1].step()
 
     def judge(self, buf, at, now, is_challenged, is_visit):
         """What to do about a message 1 that opened and has its ephemeral key at buf[at:at+32]: 0 go on, -1 challenge it, or
@@ -177,6 +186,9 @@ class Handshake:
                 out[0] = byte0
             if turn == 0:
                 noise = Noise(identity, rng(32), b"picoswarm/1" + bytes((byte0,)) + challenge, keys.psk, is_initiator)
+            if not is_read and turn < 2 and reception and reception.ahead:  # the message has an ephemeral key
+                noise.ephemeral, noise.job = reception.ahead
+                reception.ahead = None
             yield from noise.message(out, at + 2, end, text)
             if noise.end < 0:
                 return self.fail(_FORGED)

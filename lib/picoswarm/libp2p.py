@@ -6,7 +6,8 @@ The node key is the identity. What a set-up needs is loaded for it and forgotten
 import sys
 from asyncio import create_task
 
-from .compat import accept_tcp, collect, connect_tcp, const, forget_socket, listen_tcp, readable, sleep_ms, ticks_ms, unload
+from .compat import collect, const, forget_socket, readable, sleep_ms, ticks_ms, unload
+from .sockets import accept_tcp, connect_tcp, listen_tcp
 
 _TICK_MS = const(5000)
 _PAUSE_MS = const(20)

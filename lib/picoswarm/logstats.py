@@ -20,8 +20,8 @@ class LogStats(Reactor):
     `on_answer(peer, channel, view)`, unless None, gets the answers to the node's own questions."""
 
     def __init__(self, log_bytes, sources, now):
-        """`log_bytes`: how much of the log is kept; 0: none. `sources`: pairs of names, one text, and of numbers from 0 on,
-        whatever gives them one after another; empty: no counters."""
+        """`log_bytes`: how much of the log is kept; 0: none. `sources`: pairs of a part of a node, or of names in one text
+        (see counters.py), and of numbers from 0 on, whatever gives them one after another; empty: no counters."""
         self.channels = (Channel(_LOG, 1, 2, 512, 5 + _CHUNK),) if log_bytes else ()
         if sources:
             self.channels += (Channel(_STATS, 1, 2, 1024, 512),)
@@ -77,9 +77,11 @@ class LogStats(Reactor):
         else:
             out = bytearray((n & 1 | _ANSWER, view[1]))
             if view[1] < len(self._sources):
-                names, counts = self._sources[view[1]]
+                part, counts = self._sources[view[1]]
                 if n & 1:
-                    out += names.encode()
+                    from .counters import names
+
+                    out += names(part).encode()
                     counts = ()
                 for n in counts:
                     while n > 127:

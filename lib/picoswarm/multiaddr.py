@@ -107,6 +107,11 @@ def decode_address(data):
         at += size
         if kind[0] == "p2p" and not is_peer_id(value):
             return None
+        if kind[0][:3] == "dns":
+            try:
+                str(value, "utf-8")
+            except ValueError:
+                return None
         parts.append((kind[0], value[0] << 8 | value[1] if kind[2] == 2 else value))
     return parts
 
@@ -119,7 +124,10 @@ def address_text(parts):
         if isinstance(value, int):
             out += "/" + str(value)
         elif name in ("ip4", "ip6"):
-            out += "/" + format_ip(value)
+            try:
+                out += "/" + format_ip(value)
+            except TypeError:  # a board has IPv4 only, and shows what a peer tells all the same
+                out += "/" + ":".join(["%x" % (value[i] << 8 | value[i + 1]) for i in range(0, 16, 2)])
         elif name == "p2p":
             out += "/" + base58(value)
         elif value:

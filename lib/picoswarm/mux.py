@@ -4,8 +4,9 @@ What is known of each channel and stream stands in the rows of lanes.py, which s
 """
 
 from .compat import const, ticks_add, ticks_diff
+from .frames import frame
 from .lanes import Lanes
-from .wire import copy, frame, put_u16, u16
+from .wire import copy, put_u16, u16
 
 _STEP = const(9)
 _CREDIT = const(1)

@@ -30,6 +30,7 @@ _TICK = const(2)
 LONGEST = 512  # bytes of a datagram
 _SHORTER = const(87)  # read while the heap is too broken up for more: PINGs and PONGs have no more than 86
 _BURST = const(32)  # datagrams sent in one turn
+_LONG_MS = const(4)  # of a turn, after which others come to theirs
 _CHECK_MS = const(10_000)  # between two looks at address and socket
 _DEAF_CHECKS = const(6)  # a minute of sending with no answer: the socket may be dead (seen on ESP32-S3)
 _FAULT_MS = const(1_000)  # pause after an exception, so that one that repeats does not eat the processor
@@ -134,12 +135,15 @@ class Driver:
         engine = self.engine
         buf = self.buf
         view = memoryview(buf)
-        left = 0  # datagrams to take before the next wait
+        left = held = 0  # datagrams to take before the next wait; ms that the last turn took
+        waits = False  # the work, for its next turn
         while wait_for == _TICK or not self._is_broken:
             if wait_for == _READ:
                 if not left:
                     await readable(self._sock)
                     left = DATAGRAMS
+                elif held > _LONG_MS:
+                    await sleep_ms(0)
             else:
                 await sleep_ms(ticks_diff(self._wake_at, ticks_ms()))
             self._is_turning = True
@@ -160,7 +164,10 @@ class Driver:
                         n = left = 0
                     if n:
                         engine.receive(buf, n, self._from_ip, self._from_port, began)
-                busy = engine.work()
+                # A tick that took long is a turn of its own; the work has the next one.
+                busy = waits = wait_for == _TICK and not waits and ticks_diff(ticks_ms(), began) > _LONG_MS
+                if not waits:
+                    busy = engine.work()
                 event = engine.next_event()
                 while event is not None:
                     self._on_event(event)

@@ -30,8 +30,18 @@ def _refuse(text):
 
 
 class Node:
-    """One node of a mesh. Nothing happens before `start`, or `async with`, which starts it and closes it.
+    """One node of a mesh. Nothing happens before `start`, or `async with`, which starts it and closes it. Where its profile
+    has sessions there are besides, with the arguments that stand in services.py, gateway.py, asking.py and steering.py,
 
+    node.subscribe(topics)                        messages on these topics, for `async for`
+    await node.publish(topic, payload)            to whoever hears the topic
+    await node.request(id, method, payload)       the answer of another node
+    await node.open_stream(id, protocol)          a Stream to another node
+    node.handle(name, handler)                    serves a method or a protocol
+    await node.gateway(family)                    a family of the mesh's gateways, as a Gateway
+    node.log(line)                                adds a line to the log that others can read
+    await node.read_log(id, position=0)           (text, next position) of another node's log
+    await node.read_stats(id)                     the counters of another node, by name
     await node.keep(who, is_kept=True)            who, an id or "ip:port", is a permanent peer, dialed for ever; or not
     node.protect(id, is_protected=True, value=0)  makes no room for others; else those of least value, 0-100, go first
     node.disconnect(id, reason=0)                 ends the session; False: there is none
@@ -139,61 +149,17 @@ class Node:
             _refuse("reactors are registered before the start")
         self._reactors.append(reactor)
 
-    def subscribe(self, topics, signed=False, drop_new=False):
-        """Hear the topics that match a filter ("+" stands for one level, "#" for the rest), as an async iterator of Messages
-        (topic, payload, origin, is_proven). `signed`: only those that their origin signed, or sent itself. Of more
-        than `deliveries` that wait to be fetched the oldest is dropped, with `drop_new` the newest. Raises LocalError."""
-        return self._sessions().subscribe(topics, signed, drop_new)
-
-    async def publish(self, topic, payload, signed=False, wait_ms=0):
-        """Send a message to whoever hears the topic. Returns to how many peers it went at once; it is kept for those that
-        come within 10 s, or whose queue is full: `wait_ms` waits so long for those. `signed` takes a board a second and lets
-        nodes far away believe who sent it. Raises LocalError, and StoreError where the seed to sign with cannot be read."""
-        return await self._sessions().publish(topic, payload, signed and self._folder, wait_ms)
-
-    async def request(self, id32, method, payload=b"", timeout_ms=10000):
-        """Call a method of another node and return its answer, bytes. Raises a RequestError: NoMethod, Refused,
-        HandlerFailed, Busy, TooLong, TimedOut, SessionLost, Unreachable."""
-        return await self._sessions().request(id32, method, payload, timeout_ms)
-
-    async def open_stream(self, id32, protocol, timeout_ms=10000):
-        """A Stream to another node, by the name of a protocol such as "/echo/1.0.0". Raises a RequestError."""
-        return await self._sessions().open_stream(id32, protocol, timeout_ms)
-
-    async def gateway(self, family, timeout_ms=10000):
-        """A family of the mesh's gateways ("mqtt"), as a Gateway. Raises Unreachable where no gateway with it answers."""
-        from .gateway import find
-
-        return await find(self, self._sessions(), self._discovery.table, family, timeout_ms)
-
-    def handle(self, name, handler):
-        """Serve a protocol ("/echo/1.0.0": a coroutine function of one Stream), or a method ("temperature": a function, or
-        coroutine function, of the caller's id and the payload, that returns bytes). A second handler of one name takes the
-        place of the first. What the handler of a protocol leaves unread when it returns is thrown away, unless it returns
-        its stream, which then stays open."""
-        self._sessions().handle(name, handler)
-
     def __getattr__(self, name):
-        """`keep`, `protect`, `disconnect` and `ban`, of steering.py: who does not call them has them not in memory."""
-        from .steering import bind
-
+        """What sessions are for, of services.py, and what is rarely asked for: who does not has it not in memory."""
+        if name in ("subscribe", "publish", "request", "open_stream", "handle", "log"):
+            return getattr(self._sessions(), name)
+        if name == "gateway":
+            from .gateway import bind
+        elif name[:5] == "read_":
+            from .asking import bind
+        else:
+            from .steering import bind
         return bind(self, name)
-
-    def log(self, line):
-        """Add a line to the log that other nodes can read."""
-        self._sessions().log(line)
-
-    async def read_log(self, id32, position=0, timeout_ms=10000):
-        """(text, next position): up to 251 bytes of another node's log. Raises a RequestError."""
-        from .asking import read_log
-
-        return await read_log(self._sessions(), id32, position, timeout_ms)
-
-    async def read_stats(self, id32, timeout_ms=10000):
-        """The counters of another node, by name. Raises a RequestError."""
-        from .asking import read_stats
-
-        return await read_stats(self._sessions(), id32, timeout_ms)
 
     def sessions(self):
         """The open sessions, as a list of (id, ip, is_outbound, name); ip is 0.x.y.z where it goes through a gateway."""

@@ -37,7 +37,8 @@ class Noise:
 
     def __init__(self, identity, ephemeral32, prologue, psk32, is_initiator):
         self._identity = identity
-        self._ephemeral = ephemeral32
+        self.ephemeral = ephemeral32
+        self.job = None  # of its public half, where that was begun before; what is made of it is used once
         self._psk = psk32
         self._is_initiator = is_initiator
         name = b"Noise_XX_25519_ChaChaPoly_SHA256"
@@ -53,7 +54,7 @@ class Noise:
         """The job of a key agreement."""
         if token == _RESPONDER + self._is_initiator:  # the own static key takes part
             return X25519(self._identity.static_private, their_ephemeral)
-        return X25519(self._ephemeral, their_static if token else their_ephemeral)
+        return X25519(self.ephemeral, their_static if token else their_ephemeral)
 
     def message(self, buf, at, end, payload=None):
         """A generator that does the next message and yields True between slices. With `payload` it writes the message to
@@ -71,7 +72,7 @@ class Noise:
             elif token == _PSK:
                 secret = self._psk
             elif token == _EPHEMERAL and not is_read:
-                job = X25519(self._ephemeral)
+                job = self.job or X25519(self.ephemeral)
             if job:
                 while job.step():
                     yield True

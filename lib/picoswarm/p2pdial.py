@@ -1,7 +1,8 @@
 """How a node begins a libp2p connection: from a socket to what p2pstreams.py wants. Loaded for a set-up, and forgotten."""
 
-from .compat import const, read_into, sleep_ms, ticks_add, ticks_diff, ticks_ms, writable, write_from
+from .compat import const, sleep_ms, ticks_add, ticks_diff, ticks_ms, writable
 from .p2psetup import P2pSetup
+from .sockets import read_into, write_from
 
 _LOOK_MS = const(10)
 

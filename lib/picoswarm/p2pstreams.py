@@ -8,15 +8,14 @@ from .compat import (
     collect,
     const,
     forget_socket,
-    read_into,
     readable,
     sleep_ms,
     ticks_diff,
     ticks_ms,
     writable,
-    write_from,
 )
 from .p2plink import ID, PING, PUSH, P2pLink
+from .sockets import read_into, write_from
 
 _CHUNK = const(512)
 _PAUSE_MS = const(20)

@@ -16,10 +16,7 @@ from .compat import const, sha256, ticks_add, ticks_diff
 from .identity import is_valid_id
 from .wire import copy, same
 
-# One text, taken apart when somebody asks: names of their own would cost a board four times as much.
-PUBSUB_COUNTS = """received repeated flooded bad unsigned forged unchecked overflowed sent stalled late unsent
-filters_refused unwanted"""
-
+# Indices of counters.py.
 _RECEIVED = const(0)
 _REPEATED = const(1)
 _FLOODED = const(2)  # beyond the budget of the peer
@@ -110,7 +107,7 @@ def kept(filters, most):
 
 
 class PubSub(Reactor):
-    """See the module. `counts` has the numbers of PUBSUB_COUNTS, `peers` a list for each peer: its sixth and seventh say
+    """See the module. `counts` has the numbers of counters.py, `peers` a list for each peer: its sixth and seventh say
     how often it was flooding and how often stalled."""
 
     def __init__(self, own_id, profile, rng, now, drop_new=False):

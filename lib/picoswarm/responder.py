@@ -14,7 +14,7 @@ from .compat import const
 from .datagram import beyond_of, encode_pong, put_record, start_neighbors
 from .wire import copy, same
 
-# Indices of counters.NAMES.
+# Indices of counters.py.
 _UNKNOWN = const(8)
 _WRONG_TAG = const(9)
 _WRONG_TOKEN = const(10)

@@ -21,7 +21,6 @@ _TOO_LONG = const(5)  # the answer would be
 _TIMEOUT = const(128)
 _LOST = const(129)  # the session ended
 
-RPC_COUNTS = "called timed_out lost late unasked answered turned_away unsent"
 
 _N_CALLED = const(0)
 _N_TIMED_OUT = const(1)
@@ -43,7 +42,7 @@ _RETRY_MS = const(100)
 
 class Rpc(Reactor):
     """See the module. `methods`: name by its bytes, of what this node serves. `allow(peer, method)`, unless None, says who
-    may call it. `counts` has the numbers of RPC_COUNTS."""
+    may call it. `counts` has the numbers of counters.py."""
 
     def __init__(self, profile, now):
         self.channels = (Channel(_CHANNEL, 6, 8, max(1024, profile.request_max), profile.request_max),)

@@ -1,5 +1,5 @@
 """What applications get from sessions: publish/subscribe, requests, streams (docs/architecture.md). It stands between the
-user's coroutines and the `Swarm` engine with its reactors; `Node` hands its calls to it.
+user's coroutines and the `Swarm` engine with its reactors; its first methods are those of `Node`.
 """
 
 import sys
@@ -254,13 +254,16 @@ class Services:
             _refuse("the profile of this node leaves that out")
         return reactor
 
-    def subscribe(self, text, is_signed, drop_new=False):
-        is_signed = bool(is_signed)
+    def subscribe(self, topics, signed=False, drop_new=False):
+        """Hear the topics that match a filter ("+" stands for one level, "#" for the rest), as an async iterator of Messages
+        (topic, payload, origin, is_proven). `signed`: only those that their origin signed, or sent itself. Of more
+        than `deliveries` that wait to be fetched the oldest is dropped, with `drop_new` the newest. Raises LocalError."""
+        signed = bool(signed)
         for other in self._subscriptions:
-            if other.filter == text and other.is_signed != is_signed:
+            if other.filter == topics and other.is_signed != signed:
                 _refuse("this filter cannot be subscribed to both signed and not")
-        self._topics()[0](self._served(self.pubsub), text, ticks_ms(), is_signed)
-        subscription = Subscription(self, text, is_signed, self.swarm.profile.deliveries, drop_new)
+        self._topics()[0](self._served(self.pubsub), topics, ticks_ms(), signed)
+        subscription = Subscription(self, topics, signed, self.swarm.profile.deliveries, drop_new)
         self._subscriptions.append(subscription)
         self.links.turn()
         return subscription
@@ -282,13 +285,15 @@ class Services:
             self._topics()[1](self.pubsub, subscription.filter, ticks_ms())
             self.links.turn()
 
-    async def publish(self, topic, payload, folder, wait_ms=0):
-        """See `Node.publish`; `folder`: where the seed to sign with is, or False."""
-        text = self._served(self.pubsub).compose(topic, payload, bool(folder))
-        if folder:
+    async def publish(self, topic, payload, signed=False, wait_ms=0):
+        """Send a message to whoever hears the topic. Returns to how many peers it went at once; it is kept for those that
+        come within 10 s, or whose queue is full: `wait_ms` waits so long for those. `signed` takes a board a second and lets
+        nodes far away believe who sent it. Raises LocalError, and StoreError where the seed to sign with cannot be read."""
+        text = self._served(self.pubsub).compose(topic, payload, bool(signed))
+        if signed:
             from .saves import load_seed
 
-            seed = load_seed(folder)  # which forgets what it loaded, and what was loaded behind it
+            seed = load_seed(self._node._folder)  # which forgets what it loaded, and what was loaded behind it
             from .signing import sign
 
             job = sign(text, seed)
@@ -369,10 +374,12 @@ class Services:
         except Exception as error:  # for who waits
             look.append(error)
 
-    async def request(self, id32, method, payload, ms):
+    async def request(self, id32, method, payload=b"", timeout_ms=10000):
+        """Call a method of another node and return its answer, bytes. Raises a RequestError: NoMethod, Refused,
+        HandlerFailed, Busy, TooLong, TimedOut, SessionLost, Unreachable."""
         self._served(self.rpc)
-        deadline = ticks_add(ticks_ms(), ms)
-        session = await self.session(id32, ms)
+        deadline = ticks_add(ticks_ms(), timeout_ms)
+        session = await self.session(id32, timeout_ms)
         return await self.call(session, method, payload, ticks_diff(deadline, ticks_ms()))
 
     async def call(self, session, method, payload, ms):
@@ -399,8 +406,9 @@ class Services:
             _fail(waiting[1], waiting[2])
         return waiting[2]
 
-    async def open_stream(self, id32, name, ms):
-        return self.stream(await self.session(id32, ms), name)
+    async def open_stream(self, id32, protocol, timeout_ms=10000):
+        """A Stream to another node, by the name of a protocol such as "/echo/1.0.0". Raises a RequestError."""
+        return self.stream(await self.session(id32, timeout_ms), protocol)
 
     def stream(self, session, name):
         """A Stream to the peer of an open session. Raises a RequestError."""
@@ -426,32 +434,29 @@ class Services:
         values["handler_faults"] = self.faults
         values["faults"] += self.links.faults + swarm.faults
         values["out_of_memory"] += self.links.out_of_memory
-        if self.pubsub:
-            from .pubsub import PUBSUB_COUNTS
+        for part, counter in (("pubsub", self.pubsub), ("rpc", self.rpc)):
+            if counter:
+                from .counters import names
 
-            self._add_counts(values, "pubsub_", PUBSUB_COUNTS, self.pubsub.counts)
-        if self.rpc:
-            from .rpc import RPC_COUNTS
-
-            self._add_counts(values, "rpc_", RPC_COUNTS, self.rpc.counts)
-
-    def _add_counts(self, values, prefix, names, counts):
-        for name in names.split():
-            values[prefix + name] = counts[0]
-            counts = counts[1:]
+                counts = iter(counter.counts)
+                for name in names(part).split():
+                    values[part + "_" + name] = next(counts)
 
     def last_fault(self):
         """The last exception that a turn, or a handler of the user, ended with."""
         return self.links.fault or self.swarm.fault or self.fault
 
     def log(self, line):
-        """See `Node.log`."""
+        """Add a line to the log that other nodes can read."""
         if self.logstats:
             self.logstats.write(line, ticks_ms())
             self.links.turn()
 
     def handle(self, name, handler):
-        """See `Node.handle`."""
+        """Serve a protocol ("/echo/1.0.0": a coroutine function of one Stream), or a method ("temperature": a function, or
+        coroutine function, of the caller's id and the payload, that returns bytes). A second handler of one name takes the
+        place of the first. What the handler of a protocol leaves unread when it returns is thrown away, unless it returns
+        its stream, which then stays open."""
         if name[:1] != "/":
             self._served(self.rpc).register(name)
         elif len(name.encode()) > _NAME:
@@ -603,65 +608,3 @@ class Services:
             stream.on_event(_RESET, _BYE)
         for subscription in self._subscriptions:
             subscription.offer(None, None)
-
-
-def compose(node, folder, profile, identity, membership, rng, engine, driver, reactors, name):
-    """The Services of a node that has sessions, with the reactors that its profile asks for, and those of the user. Its
-    socket is open. Raises OSError, LocalError."""
-    from .counters import NAMES
-    from .net import LONGEST
-    from .swarm import Swarm
-    from .tcp import Links
-
-    make_swarm, make_links = node.parts[:2] if node.parts else (Swarm, Links)
-    now = ticks_ms()
-    reactors = list(reactors)
-    pubsub = rpc = logstats = book = pex = None
-    sources = [(NAMES, engine.counts)]
-    if profile.pex:
-        from .addrbook import AddressBook
-        from .pex import PeerExchange
-        from .saves import load_book
-
-        book = AddressBook(profile, rng(8), rng, [identity.id])
-        load_book(folder, book)
-        pex = PeerExchange(book, rng, now)
-        reactors.append(pex)
-    if profile.pubsub:
-        from .pubsub import PUBSUB_COUNTS, PubSub
-
-        pubsub = PubSub(identity.id, profile, rng, now)
-        reactors.append(pubsub)
-        sources.append((PUBSUB_COUNTS, pubsub.counts))
-    if profile.rpc:
-        from .rpc import RPC_COUNTS, Rpc
-
-        rpc = Rpc(profile, now)
-        rpc.register("about")
-        reactors.append(rpc)
-        sources.append((RPC_COUNTS, rpc.counts))
-    if profile.logstats:
-        from .logstats import LogStats
-
-        logstats = LogStats(profile.log_bytes, sources, now)
-        reactors.append(logstats)
-    if profile.gateway and rpc:
-        from .returning import Returning
-
-        membership = Returning(membership, rpc, engine.table)
-    links = make_links(driver.ip, engine.codec.tcp_port, profile.record)
-    if len(links.out) >= LONGEST:  # one after the other, never both
-        driver.buf = links.out
-    swarm = make_swarm(profile, identity, membership, rng, now, reactors, engine, book, engine.codec.tcp_port, name)
-    if pex:
-        pex.score = swarm.manager.score
-    try:
-        links.open()
-    except OSError as error:
-        raise OSError(error.errno, "TCP port %d cannot be opened; another program may have it" % links.port)
-    services = Services(node, swarm, links, pubsub, rpc, logstats)
-    if not profile.listen:
-        from .relay import keep
-
-        create_task(keep(services))
-    return services

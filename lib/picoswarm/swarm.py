@@ -422,6 +422,13 @@ class Swarm:
                 self._finish(chosen, reason)
         return self.is_busy
 
+    def prepare(self):
+        """One slice of work for the next handshake, where `work` has nothing to do. True: there is more."""
+        try:
+            return self._reception.prepare(self.rng)
+        except MemoryError:  # a handshake makes do without
+            return False
+
     def _work_of_reactors(self):
         for reactor in self._reactors:
             try:

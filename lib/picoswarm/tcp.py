@@ -10,22 +10,8 @@ Nobody starts the first two again, so nothing but `stop` may end them: with a fu
 
 from asyncio import create_task
 
-from .compat import (
-    accept_tcp,
-    collect,
-    connect_tcp,
-    const,
-    forget_socket,
-    listen_tcp,
-    read_into,
-    readable,
-    sleep_ms,
-    ticks_add,
-    ticks_diff,
-    ticks_ms,
-    writable,
-    write_from,
-)
+from .compat import collect, const, forget_socket, readable, sleep_ms, ticks_add, ticks_diff, ticks_ms, writable
+from .sockets import accept_tcp, connect_tcp, listen_tcp, read_into, write_from
 
 _DIAL = const(1)  # events of the swarm
 _HANG_UP = const(2)
@@ -36,6 +22,7 @@ _AGAIN_MS = const(1000)  # after something failed that would fail again at once
 _EAGAIN = const(11)
 _SET_UP = const(164)  # bytes of the longest message of a handshake
 _MOST_MS = const(10_000)  # between two turns of the timer
+_LATE_MS = const(8)
 
 
 class Connection:
@@ -75,6 +62,7 @@ class Links:
         self._listener = self._timer = None
         self._wake_at = 0
         self._is_turning = False
+        self._is_wanted = False  # who called `turn` waits for one
 
     def open(self):
         """Listen. Raises OSError."""
@@ -121,6 +109,7 @@ class Links:
 
     def turn(self):
         """Have a turn soon."""
+        self._is_wanted = True
         if self._timer is not None and not self._is_turning:
             self._wake(ticks_ms())
 
@@ -142,19 +131,26 @@ class Links:
         while True:
             await sleep_ms(max(0, ticks_diff(self._wake_at, ticks_ms())))
             now = ticks_ms()
+            if ticks_diff(now, self._wake_at) > _LATE_MS:  # others had long turns: who waits for as long comes first
+                await sleep_ms(0)
+                now = ticks_ms()
             self._wake_at = ticks_add(now, _AGAIN_MS)  # unless this turn comes to its end
             self._is_turning = True
             try:
-                # Between the slices of a key agreement little is due: a look each 64 ms costs half a handshake less.
-                if not busy or (now ^ ticked) >> 6:
+                # Between the slices of a key agreement little is due: a look each 64 ms costs half a handshake less, and
+                # is a turn of its own.
+                is_due = not busy or (now ^ ticked) >> 6
+                if is_due:
                     ticked = now
                     swarm.tick(now)
-                busy = False
-                busy = swarm.work(now)
+                if not (busy and is_due):
+                    busy = False
+                    busy = swarm.work(now) or swarm.prepare()
             except Exception as error:
                 self._note(error)
             try:
-                self._turn()
+                if is_due or self._is_wanted or swarm.unsent or swarm.has_events:
+                    self._turn()
                 now = ticks_ms()
                 self._wake_at = now if busy else self._next(now)
             except Exception as error:
@@ -172,6 +168,7 @@ class Links:
         """Whatever the last input left: events, sockets to open and close, bytes to write."""
         swarm = self.swarm
         self._is_turning = True
+        self._is_wanted = False
         try:
             while True:
                 event = swarm.next_event()

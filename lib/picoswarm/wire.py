@@ -7,22 +7,12 @@ is assigned to.
 from .compat import KERNELS
 
 if KERNELS == "viper":
-    from .wire_viper import copy, find, frame, is_repeat, nearest, put_u16, same, u16  # noqa: F401
+    from .wire_viper import copy, find, is_repeat, nearest, put_u16, same, u16  # noqa: F401
 else:
 
     def copy(to, at, source, start, n):
         """Copy source[start:start+n] to to[at:at+n]."""
         to[at : at + n] = source[start : start + n]
-
-    def frame(out, at, data, head):
-        """Write the header of a mux frame, and all of `data`, to out[at:]. `head`: channel << 16 | flags << 12 | size of
-        `data`. Returns where that ends."""
-        out[at] = head >> 16
-        out[at + 1] = head >> 8 & 0xFF
-        out[at + 2] = head & 0xFF
-        at += 3
-        out[at : at + len(data)] = data
-        return at + len(data)
 
     def same(a, at, b, start, n):
         """Whether a[at:at+n] equals b[start:start+n]. For public bytes: it stops at the first difference."""

@@ -16,6 +16,7 @@ COMMANDS = {
     "deploy": ("picoswarm_tools.shipping.deploy", "deploy", "Bring library, firmware files and program onto a board."),
     "emulator": ("picoswarm_tools.emulator.command", "emulator", "Run emulated Picos, with a network to this machine."),
     "export": ("picoswarm_gateway.commands", "export", "Write the graph of a running mesh as JSON, DOT, GraphML or CSV."),
+    "find": ("picoswarm_gateway.commands", "find", "Find a libp2p peer, or who has some content, by a gateway's DHT."),
     "firmware": ("picoswarm_tools.shipping.build", "firmware", "How to build a firmware with the library frozen in."),
     "flash": ("picoswarm_tools.shipping.flash", "flash", "Put a firmware image onto a board."),
     "gateway": ("picoswarm_gateway.cli", "gateway", "Run a bridge between the mesh and the world."),

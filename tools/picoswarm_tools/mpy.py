@@ -45,11 +45,12 @@ BUNDLES = {
         *("compat", "address", "wire", "wire_viper", "cipher_viper", "field_viper", "curve_viper", "crypto", "identity"),
     ),
     # The engine in two halves: the garbage of loading one is gone before the other comes (boot.py).
-    "table": ("datagram", "counters", "budget", "tokens", "table", "revalidation", "lookup"),
+    "table": ("datagram", "budget", "tokens", "table", "revalidation", "lookup"),
     "discovery": ("requests", "agreement", "responder", "upkeep", "discovery"),
     "node": ("net", "node"),
     "swarm": (
-        *("channel", "aead_viper", "aead", "keymap", "noise", "hello", "handshake", "sealed", "lanes", "mux", "session"),
+        *("sockets", "frames_viper", "frames", "channel", "aead_viper", "aead", "keymap", "noise", "hello", "handshake"),
+        *("sealed", "lanes", "mux", "session"),
         *("door", "connmgr", "swarm", "tcp", "services"),
     ),
     "pex": ("addrbook", "pex"),
@@ -62,6 +63,7 @@ BUNDLES = {
     "keys": ("entropy", "nodekey", "keys"),
     "store": ("slots", "files", "nodedb", "membership", "store"),
 }
+HOT = ("compat", "table", "discovery")  # bundles that ask for `len` at each datagram, see order.py
 BOARD_LEVEL = 3  # mpy-cross's -O of what a board is given; the modules are bundled then
 
 # What `translate` must always be able to follow, although it has classes of its own.
@@ -174,7 +176,8 @@ def _make_small(arch: str, level: int, is_apart: bool) -> tuple[dict[str, str], 
     names = shrink.name_map(modules, keep, _texts(BESIDE), shrink.rom_names())
     modules = {name: shrink.rename(text, names) for name, text in modules.items()}
     if level == 3:
-        modules = {name: order.order_names(text) for name, text in modules.items()}
+        kept = {name: order.keep_builtins(modules[name], ("len",)) for name in HOT if name in modules}
+        modules = {name: order.order_names(text) for name, text in {**modules, **kept}.items()}
     return shrink.numbers_known(modules, numbers, names), names
 
 

@@ -31,7 +31,7 @@ _Class = tuple[str, set[str]]  # its name, the names of its bases
 # which stay as they are.
 REFLECTIVE = {
     *("__getattr__", "Profile.__init__", "Profile.__getattr__", "Profile.copy_to"),
-    *("unload", "_kept", "Node.stats"),
+    *("unload", "_kept", "Node.stats", "Node.__getattr__"),
 }
 NO_NUMBERS = '"no shorter names"'  # in profile.py
 _BY_STRING = {"getattr", "setattr", "hasattr", "delattr"}

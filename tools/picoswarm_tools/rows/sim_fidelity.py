@@ -20,8 +20,9 @@ def measure() -> Iterator[Row]:
     ):
         a, b = getattr(real, name), getattr(here, name)
         method = (
-            f"{a:,.4g} by {fidelity.NODES} 32-bit MicroPython processes over real sockets, {b:,.4g} here, by the "
-            f"same script in {fidelity.TALK_FROM_S + fidelity.TALK_S} s"
+            f"{a:,.4g} by {fidelity.NODES} 32-bit MicroPython processes over real sockets, the mean of "
+            f"{fidelity.LANES * fidelity.MESHES} meshes; {b:,.4g} here, that of {fidelity.SEEDS} seeds; by the same script "
+            f"in {fidelity.TALK_FROM_S + fidelity.TALK_S} s"
         )
         yield Row(
             f"sim.fidelity.{name}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..boards import measured
+from ..boards import MARGIN, heap_of, measured
 from .board import KB, Board
 from .exits import Failed
 
@@ -17,7 +17,9 @@ def lacks_heap(board: Board, is_frozen: bool, free: int = 0) -> bool:
     asked."""
     found = measured()
     taken = found["boards"].get(board.name)
-    return bool(taken) and not is_frozen and free < PLENTY and taken["mpy"] + found["firmware"] > board.facts["heap_bytes"]
+    if not taken or is_frozen or free >= PLENTY:
+        return False
+    return taken["mpy"] + found["firmware"] + MARGIN > heap_of(board.facts)
 
 
 def has_frozen(image: bytes) -> bool:
@@ -30,7 +32,7 @@ def advice(board: Board) -> str:
     taken = measured()["boards"][board.name]["mpy"]
     return (
         f"{board.name} has {board.facts['heap_bytes']:,} bytes of heap, and the library with its sessions takes "
-        f"{taken:,} of them as .mpy files. Choose:\n"
+        f"{taken:,} of them as .mpy files, besides firmware, network and your program. Choose:\n"
         f"  `picoswarm firmware {board.name}`: how to build a firmware with the library in it, for --image\n"
         "  --romfs: into the firmware's ROMFS partition, if it has one\n"
         "  --discovery: a node that finds others and is found, without sessions, messages or updates\n"

@@ -33,6 +33,8 @@ HEADLINES = (
     "lookup.bytes.mean",
     "lookup.discv4.bytes",
     "lookup.mainline.bytes",
+    "publish.sent",
+    "publish.due",
     "publish.delivery",
     "publish.seconds.p99",
     "request.answered",
@@ -109,7 +111,8 @@ def tell_failed(run: Run, name: str) -> None:
     """How to see it again."""
     again = "" if run.seed is None else f" --seed {run.seed}"
     errors.print(
-        f"[red]{len(run.failed)} of {len(run.verdicts)} expectations missed[/red]; again: picoswarm sim {name}{again}"
+        f"[red]{len(run.failed)} of {len(run.verdicts)} expectations missed[/red]; again: picoswarm sim {name}{again}",
+        soft_wrap=True,  # a line to copy
     )
 
 

@@ -1,8 +1,8 @@
 """Kernels for many nodes in one process: what one node has worked out, the others need not work out again.
 
 Both ends of a pair come to the same shared secret, who takes in a datagram checks the tags that its sender has just made,
-and hundreds of nodes take in the same broadcast. `remember` has each of these done once in a process, and the two scans of
-a table done by CPython's own loops. The bytes are the same; only the time is not.
+and hundreds of nodes take in the same broadcast. `remember` has each of these done once in a process, and the scan of a
+table done by CPython's own loops. The bytes are the same; only the time is not.
 """
 
 from __future__ import annotations
@@ -107,15 +107,6 @@ def nearest(pool: bytearray, end: int, step: int, target: bytearray, beyond: int
     return len(near)
 
 
-def find(pool: bytearray, step: int, buf: bytearray, at: int, n: int) -> int:
-    """As `picoswarm.wire.find`."""
-    wanted = buf[at : at + n]
-    record = pool.find(wanted)
-    while record >= 0 and (record % step or not pool[record + _STATE]):
-        record = pool.find(wanted, record + 1)
-    return record
-
-
 _pair_keys: dict[tuple[bytes, bytes], bytes] = {}  # (shared secret, the lower id) -> pair key
 
 
@@ -171,7 +162,7 @@ def remember(key: NetworkKey) -> NetworkKey:
     key.mac = _Tags(key.mac)
     datagram.Hmac = PairTags
     agreement.pair_key = shared_pair_key
-    table.nearest, table.find = nearest, find
+    table.nearest = nearest
     if not isinstance(kernels_host.agreements, SharedAgreements):
         kernels_host.agreements = SharedAgreements()
     return key

@@ -16,7 +16,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from .. import Unreachable
-from ..dialing import is_kept
+from ..places import Places
 from ..strangers import Door
 from . import messages
 from .book import Book
@@ -42,7 +42,7 @@ class Switch:
 
     def __init__(self, table: CometTable, key: Ed25519PrivateKey, log: Any, height: Callable[[], int]) -> None:
         self.id = node_id(key.public_key().public_bytes_raw()).hex()
-        self.peers: dict[str, Peer] = {}
+        self.peers: Places[Peer] = Places(lambda: self.id, table.inbound, lambda peer, why: peer.close(why))
         self.counts: Counter[str] = Counter(seen=0, refused_peers=0, malformed=0, bans=0)
         self.trouble = ""  # of the last dial
         self.arrived = asyncio.Event()  # a peer is at a new height
@@ -148,7 +148,7 @@ class Switch:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with self._door.let_in(writer.get_extra_info("peername", ("0.0.0.0",))[0]) as is_in:
-            if not is_in or self._is_full(len(self._table.peers)):
+            if not is_in or self.peers.is_full(len(self._table.peers)):
                 writer.transport.abort()
                 return
             try:
@@ -159,33 +159,25 @@ class Switch:
                 return
         if self.book.is_banned(peer.id):
             return peer.close("it is banned")
-        if self._is_full() and not self._is_trusted(peer):
+        if self.peers.is_full() and not self._is_trusted(peer):
             return peer.close("there are as many as there may be")
         await self._serve(peer)
-
-    def _is_full(self, kept: int = 0) -> bool:
-        """Of inbound peers, with places that are `kept` for those of the configuration."""
-        return sum(not peer.is_outbound for peer in self.peers.values()) >= self._table.inbound + kept
 
     def _is_trusted(self, peer: Peer) -> bool:
         return any(each.startswith(peer.id) for each in self._table.peers)
 
     async def _serve(self, peer: Peer) -> None:
-        if known := self.peers.get(peer.id):
-            if not is_kept(self.id, peer.id, peer.is_outbound, known.is_outbound):
-                return peer.close("there is a connection to it already")
-            known.close("another connection to it stays")
-        self.peers[peer.id] = peer
-        self.trouble = ""
-        self._log.info("a node of the chain", id=peer.id, moniker=peer.info.moniker, outbound=peer.is_outbound)
-        self._greet(peer)
-        try:
-            await peer.run(self._on_message)
-        finally:
-            if self.peers.get(peer.id) is peer:
-                del self.peers[peer.id]
-            self.trouble = self.trouble or peer.trouble
-            self._log.info("a node of the chain went", id=peer.id, why=peer.trouble)
+        with self.peers.held_by(peer) as is_in:
+            if not is_in:
+                return
+            self.trouble = ""
+            self._log.info("a node of the chain", id=peer.id, moniker=peer.info.moniker, outbound=peer.is_outbound)
+            self._greet(peer)
+            try:
+                await peer.run(self._on_message)
+            finally:
+                self.trouble = self.trouble or peer.trouble
+                self._log.info("a node of the chain went", id=peer.id, why=peer.trouble)
 
     def _greet(self, peer: Peer) -> None:
         peer.send(STATE, messages.new_round_step(max(1, self._height())))

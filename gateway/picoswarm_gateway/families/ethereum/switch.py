@@ -15,7 +15,7 @@ from typing import Any
 from coincurve import PrivateKey
 
 from .. import Unreachable
-from ..dialing import is_kept
+from ..places import Places
 from ..strangers import Door
 from .discovery import Discovery
 from .keys import public_bytes
@@ -46,7 +46,9 @@ class Switch:
         self, table: EthereumTable, key: PrivateKey, log: Any, on_peer: Callable[[Peer], None], on_message: OnMessage
     ) -> None:
         self.static = [node_of(url) for url in table.peers]
-        self.peers: dict[str, Peer] = {}
+        self.peers: Places[Peer] = Places(
+            lambda: self.discovery.node.key.hex(), table.inbound, lambda peer, why: peer.close(why, 5)
+        )
         self.counts: Counter[str] = Counter(refused_peers=0)
         self.trouble = ""
         self._trusted = {node_of(url).key for url in table.trusted} | {node.key for node in self.static}
@@ -121,7 +123,7 @@ class Switch:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with self._door.let_in(writer.get_extra_info("peername", ("0.0.0.0",))[0]) as is_in:
-            if not is_in or self._is_full(len(self._trusted)):
+            if not is_in or self.peers.is_full(len(self._trusted)):
                 writer.transport.abort()
                 return
             try:
@@ -130,13 +132,9 @@ class Switch:
                 self.counts["refused_peers"] += 1
                 self._log.info("a node was refused", why=str(error))
                 return
-        if self._is_full() and not self._is_trusted(peer):
+        if self.peers.is_full() and not self._is_trusted(peer):
             return peer.close("there are as many as there may be", 4)
         await self._serve(peer)
-
-    def _is_full(self, kept: int = 0) -> bool:
-        """Of inbound peers, with places that are `kept` for those of the configuration."""
-        return sum(not peer.is_outbound for peer in self.peers.values()) >= self._table.inbound + kept
 
     def _is_trusted(self, peer: Peer) -> bool:
         return peer.key in self._trusted
@@ -144,24 +142,20 @@ class Switch:
     async def _serve(self, peer: Peer) -> None:
         if self._is_banned(peer.id):
             return peer.close("it is banned", 4)
-        if known := self.peers.get(peer.id):
-            if not is_kept(self.discovery.node.key.hex(), peer.id, peer.is_outbound, known.is_outbound):
-                return peer.close("there is a connection to it already", 5)
-            known.close("another connection to it stays", 5)
-        self.trouble = ""
-        self.peers[peer.id] = peer
-        self._fork = peer.status.fork
-        self._log.info("a node of the network", client=peer.hello.client, outbound=peer.is_outbound)
-        self._on_peer(peer)
-        try:
-            await peer.run(self._on_message)
-        finally:
-            if self.peers.get(peer.id) is peer:
-                del self.peers[peer.id]
-            self.trouble = self.trouble or peer.trouble
-            if peer.is_at_fault:
-                self._ban(peer)
-            self._log.info("a node of the network went", client=peer.hello.client, why=peer.trouble)
+        with self.peers.held_by(peer) as is_in:
+            if not is_in:
+                return
+            self.trouble = ""
+            self._fork = peer.status.fork
+            self._log.info("a node of the network", client=peer.hello.client, outbound=peer.is_outbound)
+            self._on_peer(peer)
+            try:
+                await peer.run(self._on_message)
+            finally:
+                self.trouble = self.trouble or peer.trouble
+                if peer.is_at_fault:
+                    self._ban(peer)
+                self._log.info("a node of the network went", client=peer.hello.client, why=peer.trouble)
 
     def _is_banned(self, node: str) -> bool:
         return self._banned.get(node, 0.0) > asyncio.get_running_loop().time()

@@ -30,11 +30,25 @@ class EthereumTable(msgspec.Struct, forbid_unknown_fields=True):
             found.append(("ethereum.genesis", "64 hexadecimal digits"))
         for key in ("peers", "trusted", "bootnodes"):
             for i, url in enumerate(getattr(self, key) or ()):
-                if not url.startswith(("enode://", "enr:")):
-                    found.append((f"ethereum.{key}", f"the {i + 1}. is neither an enode:// nor an enr: URL"))
+                if why := _mistake(url):
+                    found.append((f"ethereum.{key}", f"the {i + 1}. {why}"))
         if not self.peers and not self.bootnodes and not self.listen:
             found.append(("ethereum.peers", "name some, or bootnodes, or let others dial by listen"))
         if not 0 <= (self.port or 0) <= 65535:
             found.append(("ethereum.port", "a port lies in 0..65535"))
         if (self.poll_s or 0) <= 0:
             found.append(("ethereum.poll_s", "more than 0"))
+
+
+def _mistake(url: str) -> str:
+    """What is wrong with the URL of a node; empty: nothing."""
+    if not url.startswith(("enode://", "enr:")):
+        return "is neither an enode:// nor an enr: URL"
+    from .record import read_enode, read_enr  # with a library for signatures, which nobody else needs
+    from .rlp import Malformed
+
+    try:
+        read_enode(url) if url.startswith("enode:") else read_enr(url).node
+    except Malformed as error:
+        return f"cannot be read: {error}"
+    return ""

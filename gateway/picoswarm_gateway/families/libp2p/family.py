@@ -205,6 +205,20 @@ class Libp2pFamily(Family):
             raise Refused("nobody could reach this board: lend first")
         return bytes((await self._asked(board, lambda dht: dht.provide(key, host)),))
 
+    async def look_up(self, what: str) -> dict[str, Any]:
+        """For who runs the gateway: where a peer is, or who has what a CID names, as multiaddresses. Raises Refused."""
+        if self.dht is None:
+            raise Refused("this gateway asks no DHT")
+        peer, key = parse_peer(what), content_key(what)
+        if peer is None and key is None:
+            raise Refused("neither a peer id nor a CID")
+        try:
+            found = {peer: await self.dht.find(peer)} if peer else await self.dht.providers(key)
+        except StreamError as error:
+            raise Refused(str(error)) from None
+        rows = [{"peer": peer_text(each), "addresses": addresses} for each, addresses in found.items()]
+        return {"kind": "peer" if peer else "content", "found": [row for row in rows if row["addresses"] or not peer]}
+
     async def _asked(self, board: bytes, ask: Callable[[Dht], Awaitable[Any]]) -> Any:
         if self.dht is None:
             raise Refused("this gateway asks no DHT")

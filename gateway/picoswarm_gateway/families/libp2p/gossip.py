@@ -23,8 +23,10 @@ BACKOFF_MOST_S = 3600
 GRAFT_AGAIN_S = 1.0  # after the end of a back-off
 IWANT_MOST = 5000  # ids that are asked of a peer in a heartbeat
 IWANT_TIMES = 3  # that a peer gets the same message
-TOPICS_MOST = 256  # of one peer
-MESSAGES_MOST = 2048  # that are kept
+TOPICS_MOST, TOPIC_LONGEST = 256, 1024  # of one peer; letters
+NUMBER_MOST = 64  # bytes of the number of a message, which has 8
+MESSAGES_MOST = 2048  # that are kept of a heartbeat
+KEPT_MOST = 16 << 20  # bytes of all that are kept
 
 
 @dataclass
@@ -49,6 +51,7 @@ class Router:
         self._deliver = deliver
         self._seen: OrderedDict[bytes, float] = OrderedDict()
         self._kept: list[dict[bytes, Message]] = [{}]  # by heartbeat, the newest first
+        self._room = KEPT_MOST // HISTORY  # bytes that may still be kept of this heartbeat
         self._backoff: dict[tuple[str, bytes], float] = {}  # until when
 
     # What the user does
@@ -112,7 +115,7 @@ class Router:
         if known is None:
             return
         for is_on, topic in rpc.subscriptions:
-            if is_on and len(known.topics) < TOPICS_MOST:
+            if is_on and len(known.topics) < TOPICS_MOST and len(topic) <= TOPIC_LONGEST:
                 known.topics.add(topic)
                 if topic in self.topics and len(self.mesh[topic]) < MESH_LOW:
                     self._fill(topic, now)
@@ -121,11 +124,12 @@ class Router:
                 self.mesh.get(topic, set()).discard(peer)
         for message in rpc.publish:
             self._take(peer, message, now)
-        for topic in rpc.graft:
+        for topic in dict.fromkeys(rpc.graft):
             self._grafted(peer, known, topic, now)
         for topic, backoff in rpc.prune:
-            self.mesh.get(topic, set()).discard(peer)
-            self._backoff[topic, peer] = now + min(backoff or BACKOFF_S, BACKOFF_MOST_S)
+            if topic in self.mesh:
+                self.mesh[topic].discard(peer)
+                self._backoff[topic, peer] = now + min(backoff or BACKOFF_S, BACKOFF_MOST_S)
         self._have(peer, known, rpc.ihave)
         wanted = [message for each in rpc.iwant if (message := self._wanted(known, each))]
         if wanted:
@@ -136,7 +140,7 @@ class Router:
             self.counts["unwanted"] += 1
         elif message.id in self._seen or message.origin == self._own:
             self.counts["repeats"] += 1
-        elif not message.is_good():
+        elif len(message.seqno) > NUMBER_MOST or not message.is_good():
             self.counts["forged"] += 1
         else:
             self._is_new(message.id, now)
@@ -154,8 +158,9 @@ class Router:
             self._seen.popitem(last=False)
 
     def _keep(self, message: Message) -> None:
-        if len(self._kept[0]) < MESSAGES_MOST:
+        if len(self._kept[0]) < MESSAGES_MOST and len(message.data) <= self._room:
             self._kept[0][message.id] = message
+            self._room -= len(message.data)
 
     def _grafted(self, peer: bytes, known: _Peer, topic: str, now: float) -> None:
         members = self.mesh.get(topic)
@@ -211,6 +216,7 @@ class Router:
                     self._prune(topic, peer, BACKOFF_S, now)
             self._gossip(topic, members)
         self._kept.insert(0, {})
+        self._room = KEPT_MOST // HISTORY
         if len(self._kept) > HISTORY:
             gone = self._kept.pop()
             for known in self.peers.values():

@@ -72,18 +72,10 @@ def _found(data: bytes) -> Found | None:
     addresses: dict[str, None] = {}
     for number, value in fields:
         parts = decode_address(value) if number == 2 and isinstance(value, bytes) else None
-        where = _reachable(parts) if parts else None
+        where = address_of(address_text(parts)) if parts else None
         if where and len(addresses) < ADDRESSES_MOST:
-            addresses[where] = None
+            addresses[where[0].text] = None
     return Found(peer, list(addresses))
-
-
-def _reachable(parts: list) -> str | None:
-    try:
-        where = address_of(address_text(parts))
-    except UnicodeDecodeError:  # the name of a host
-        return None
-    return where[0].text if where else None
 
 
 class Query:

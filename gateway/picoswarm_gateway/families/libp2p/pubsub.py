@@ -20,7 +20,7 @@ from .messages import Frames, Message, Rpc, decode_rpc, signed
 
 MESH_NAMES = ["/meshsub/1.1.0", "/meshsub/1.0.0"]
 FLOOD_NAMES = ["/floodsub/1.0.0"]
-QUEUE = 512  # Rpcs that wait for one peer: more are lost
+QUEUE, QUEUE_MOST = 512, 4 << 20  # Rpcs that wait for one peer, and their bytes: more are lost
 CHUNK = 65_536
 AGAIN_S = 1.0  # until a stream that was refused or reset is opened again; then twice as long each time
 SILENT_S = 6.0  # until a peer that opens no stream is told who we are; then twice as long each time
@@ -76,7 +76,7 @@ class PubSub:
     def _connected(self, connection: Connection) -> None:
         peer = connection.peer_id
         if peer not in self._tasks:
-            self._queues[peer] = asyncio.Queue(QUEUE)
+            self._queues[peer] = _Queue(QUEUE)
             self._tasks[peer] = asyncio.create_task(self._speak(connection))
 
     def _lost(self, connection: Connection) -> None:
@@ -93,7 +93,7 @@ class PubSub:
 
     def _send(self, peer: bytes, rpc: Rpc) -> None:
         queue = self._queues.get(peer)
-        if queue and not queue.full():
+        if queue is not None and not queue.full() and queue.held < QUEUE_MOST:
             queue.put_nowait(rpc.encode())
         else:
             self.router.counts["unsent"] += 1
@@ -103,7 +103,7 @@ class PubSub:
         peer, wait = connection.peer_id, AGAIN_S
         while connection.is_open:
             self.router.silenced(peer)
-            queue = self._queues[peer] = asyncio.Queue(QUEUE)
+            queue = self._queues[peer] = _Queue(QUEUE)
             try:
                 stream = await connection.open_stream(self._names)
                 self.router.connected(peer, stream.name in MESH_NAMES)
@@ -157,6 +157,21 @@ class PubSub:
             if found is None:
                 self.router.counts["malformed"] += 1
                 return stream.reset()
+
+
+class _Queue(asyncio.Queue[bytes]):
+    """One that knows how many bytes wait in it."""
+
+    held = 0
+
+    def _put(self, item: bytes) -> None:
+        self.held += len(item)
+        super()._put(item)
+
+    def _get(self) -> bytes:
+        item = super()._get()
+        self.held -= len(item)
+        return item
 
 
 async def _until_reset(stream: P2pStream) -> None:

@@ -175,13 +175,14 @@ function barChart(parent, title, note, rows, legend, text = show) {
     rows.forEach((row, i) => {
       const y = i * tall + 20, whole = row.parts.reduce((sum, part) => sum + part[1], 0);
       node("text", { x: 0, y: y - 5 }, svg, row.name);
-      node("text", { x: width, y: isNarrow ? y + 30 : y - 5, "text-anchor": "end" }, svg, row.limit ? `${text(whole)} of ${text(row.limit)}` : text(whole));
+      const isOver = row.limit && whole > row.limit, size = row.limit ? `${text(whole)} of ${text(row.limit)}` : text(whole);
+      node("text", { x: width, y: isNarrow ? y + 30 : y - 5, "text-anchor": "end", ...(isOver ? { style: "fill: var(--bad)" } : {}) }, svg, isOver ? `${size}: does not fit` : size);
       if (row.limit) node("rect", { x: 0, y, width: (row.limit / most) * width, height: 16, rx: 3, fill: "var(--grid)" }, svg);
       let x = 0;
-      for (const [what, size] of row.parts) {
-        const wide = (size / most) * width;
+      for (const [what, part] of row.parts) {
+        const wide = (part / most) * width;
         const bar = node("rect", { x, y, width: Math.max(0, wide - 1), height: 16, rx: 2, fill: colors[what] }, svg);
-        node("title", {}, bar, `${what}: ${text(size)}`);
+        node("title", {}, bar, `${what}: ${text(part)}`);
         x += wide;
       }
     });
