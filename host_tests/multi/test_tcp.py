@@ -3,7 +3,7 @@
 import asyncio
 
 from picoswarm import tcp
-from picoswarm.compat import sleep_ms, ticks_add
+from picoswarm.compat import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
 
 class FakeSession:
@@ -157,6 +157,30 @@ def test_the_timer_outlives_whatever_a_turn_raises():
             swarm.failures = {name: MemoryError(), "trim": MemoryError()}
             assert await _goes_on(swarm), name
         assert links.faults == 3 and links.out_of_memory == 3 and swarm.trimmed == 3
+
+    links_with(scenario)
+
+
+def test_work_gets_done_beside_a_program_that_is_slow():
+    """Of a set-up: each turn of the loop takes so long that a tick is due again."""
+
+    async def scenario(links, swarm):
+        slices = [30]
+
+        def work(now):
+            slices[0] -= 1
+            return slices[0] > 0
+
+        swarm.work = work
+        links.turn()
+        for _ in range(100):
+            end = ticks_add(ticks_ms(), 70)
+            while ticks_diff(end, ticks_ms()) > 0:
+                pass
+            await sleep_ms(0)
+            if slices[0] <= 0:
+                break
+        assert slices[0] <= 0 and swarm.ticks > 5
 
     links_with(scenario)
 

@@ -51,7 +51,8 @@ class Reception:
         if self.ahead is None:
             private = rng(32)
             self.ahead = private, X25519(private)
-        return self.ahead[1].step()
+        job = self.ahead[1]
+        return job.result is None and job.step()
 
     def judge(self, buf, at, now, is_challenged, is_visit):
         """What to do about a message 1 that opened and has its ephemeral key at buf[at:at+32]: 0 go on, -1 challenge it, or

@@ -81,7 +81,10 @@ class LogStats(Reactor):
                 if n & 1:
                     from .counters import names
 
-                    out += names(part).encode()
+                    try:
+                        out += names(part).encode()
+                    except MemoryError:
+                        return 0  # this node's trouble, not its peer's, which asks again
                     counts = ()
                 for n in counts:
                     while n > 127:

@@ -23,6 +23,7 @@ _EAGAIN = const(11)
 _SET_UP = const(164)  # bytes of the longest message of a handshake
 _MOST_MS = const(10_000)  # between two turns of the timer
 _LATE_MS = const(8)
+_LONG_MS = const(4)  # a tick as long as that is a turn of its own
 
 
 class Connection:
@@ -126,24 +127,25 @@ class Links:
     async def _run(self):
         """The timer: ticks, slices of public-key work, and whatever else a turn does."""
         swarm = self.swarm
-        busy = False
+        busy = waits = False  # the work: there is more of it; it waits for its next turn
         ticked = 0
         while True:
             await sleep_ms(max(0, ticks_diff(self._wake_at, ticks_ms())))
             now = ticks_ms()
-            if ticks_diff(now, self._wake_at) > _LATE_MS:  # others had long turns: who waits for as long comes first
+            if not busy and ticks_diff(now, self._wake_at) > _LATE_MS:  # others had long turns: who waits comes first
                 await sleep_ms(0)
                 now = ticks_ms()
             self._wake_at = ticks_add(now, _AGAIN_MS)  # unless this turn comes to its end
             self._is_turning = True
             try:
-                # Between the slices of a key agreement little is due: a look each 64 ms costs half a handshake less, and
-                # is a turn of its own.
+                # Between the slices of a key agreement little is due: a look each 64 ms costs half a handshake less. One
+                # that took long is a turn of its own; the work has the next one.
                 is_due = not busy or (now ^ ticked) >> 6
                 if is_due:
                     ticked = now
                     swarm.tick(now)
-                if not (busy and is_due):
+                waits = busy and not waits and ticks_diff(ticks_ms(), now) > _LONG_MS
+                if not waits:
                     busy = False
                     busy = swarm.work(now) or swarm.prepare()
             except Exception as error:

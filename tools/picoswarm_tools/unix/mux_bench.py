@@ -9,9 +9,10 @@ import gc
 import sys
 
 from picoswarm.channel import Channel
-from picoswarm.compat import connect_tcp, read_into, readable, ticks_ms, writable
+from picoswarm.compat import readable, ticks_ms, writable
 from picoswarm.mux import Mux
 from picoswarm.profile import Profile
+from picoswarm.sockets import connect_tcp, read_into
 from picoswarm.wire import copy
 
 

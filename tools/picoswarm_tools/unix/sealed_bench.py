@@ -6,10 +6,11 @@ import asyncio
 import sys
 
 from picoswarm.channel import Channel
-from picoswarm.compat import accept_tcp, connect_tcp, listen_tcp, read_into, readable, ticks_ms, writable
+from picoswarm.compat import readable, ticks_ms, writable
 from picoswarm.mux import Mux
 from picoswarm.profile import Profile
 from picoswarm.sealed import Sealed
+from picoswarm.sockets import accept_tcp, connect_tcp, listen_tcp, read_into
 from picoswarm.wire import copy
 
 CHANNEL = 40

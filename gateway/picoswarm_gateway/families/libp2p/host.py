@@ -11,13 +11,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from picoswarm.compat import accept_tcp, connect_tcp, parse_ip, readable
+from picoswarm.compat import parse_ip, readable
 from picoswarm.failures import StreamError
 from picoswarm.libp2p import Libp2p
 from picoswarm.multiaddr import encode_address, parse_address
 from picoswarm.p2pstreams import Connection, P2pStream
 from picoswarm.peerid import parse_peer, peer_text
 from picoswarm.peerkey import peer_id
+from picoswarm.sockets import accept_tcp, connect_tcp
 
 from .dialing import ADDRESSES, Address, Dialer, address_of, in_turn
 from .keys import verify
