@@ -88,10 +88,10 @@ mpy: setup micropython ## the device library as small .mpy files in build/mpy/$A
 	@$(VENV)/python -m picoswarm_tools.mpy --arch $(or $(ARCH),armv6m) -O 3
 
 board-memory: setup micropython ## measure boards/measured.json anew (minutes), then the pages that show it
-	@$(VENV)/python -m picoswarm_tools.boards --measure
+	@$(VENV)/python -m picoswarm_tools.board_pages --measure
 
 docs: setup ## pages and files that are generated: docs/boards.md, README's tables, package.json, docs/gateway.md's
-	@$(VENV)/python -m picoswarm_tools.boards && $(VENV)/python -m picoswarm_tools.package && $(VENV)/python -m picoswarm_tools.manual && $(VENV)/python -m picoswarm_tools.sim.manual
+	@$(VENV)/python -m picoswarm_tools.board_pages && $(VENV)/python -m picoswarm_tools.package && $(VENV)/python -m picoswarm_tools.manual && $(VENV)/python -m picoswarm_tools.sim.manual
 
 clean: ## remove build/ (the cache in ~/.cache/picoswarm stays)
 	@rm -rf build

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from mpremote.mip import _install_package
-from picoswarm_tools import boards, package
+from picoswarm_tools import board_pages, boards, package
 from picoswarm_tools.runtimes import run_micropython
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -130,8 +130,8 @@ def test_package_json_lists_every_module_of_the_library():
 
 
 def test_the_board_tables_are_what_the_data_say():
-    assert (ROOT / "docs" / "boards.md").read_text() == boards.page(), "run `make docs`"
-    assert (ROOT / "README.md").read_text() == boards.readme(), "run `make docs`"
+    assert (ROOT / "docs" / "boards.md").read_text() == board_pages.page(), "run `make docs`"
+    assert (ROOT / "README.md").read_text() == board_pages.readme(), "run `make docs`"
     assert set(boards.measured()["boards"]) == {board["board"] for board in boards.boards()}, "run `make board-memory`"
 
 
@@ -174,4 +174,4 @@ def test_a_flash_map_fits_the_flash_and_nothing_lies_over_another(board):
     assert end == board["flash_kb"] * 1024
     assert board["flash_map"][-1]["what"] == "file system"
     assert ("esptool_chip" in board) != ("uf2_family" in board)
-    assert board["tested_level"] in boards.LEVELS
+    assert board["tested_level"] in board_pages.LEVELS

@@ -17,7 +17,7 @@ from pathlib import Path
 from picoswarm.membership import Membership
 from picoswarm.store import Store
 from picoswarm_tools import boards, mpy, runtimes
-from picoswarm_tools.provision import save
+from picoswarm_tools.keyfolder import save
 
 sys.path.insert(0, str(runtimes.ROOT / "firmware" / "lib"))
 from swarmboard import improv  # noqa: E402

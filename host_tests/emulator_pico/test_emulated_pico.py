@@ -18,7 +18,7 @@ from picoswarm_tools.emulator.cuts import PHASES, try_cuts
 from picoswarm_tools.emulator.observe import gateway, numbers
 from picoswarm_tools.emulator.pico import HOST, Pico
 from picoswarm_tools.emulator.probe import emulated_node
-from picoswarm_tools.provision import new_network_key
+from picoswarm_tools.keyfolder import new_network_key
 
 IS_LONG = os.environ.get("PICOSWARM_LONG") == "1"
 PATIENCE_S = 300.0  # of a host that is busy; figures are of the Pico's own clock

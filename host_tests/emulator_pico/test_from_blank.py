@@ -18,7 +18,7 @@ from picoswarm_tools.emulator.clock import PicoTime
 from picoswarm_tools.emulator.hub import Link, free_address
 from picoswarm_tools.emulator.observe import gateway
 from picoswarm_tools.emulator.pico import HOST, Pico
-from picoswarm_tools.provision import load
+from picoswarm_tools.keyfolder import load
 
 RUN = "from picoswarm_tools.cli import main; main()"
 LONG = pytest.mark.skipif(os.environ.get("PICOSWARM_LONG") != "1", reason="takes minutes: in `make test-long`")

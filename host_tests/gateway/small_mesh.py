@@ -10,7 +10,7 @@ from picoswarm import Node
 from picoswarm.membership import Membership
 from picoswarm.store import Store
 from picoswarm_gateway.config import Config, HttpTable, MeshTable
-from picoswarm_tools.provision import new_network_key, save
+from picoswarm_tools.keyfolder import new_network_key, save
 from picoswarm_tools.swarm import HOST, free_ports
 
 PATIENCE_S = 30.0  # wall clock, for a state that comes within a second or two on a machine at rest

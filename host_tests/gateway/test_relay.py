@@ -21,7 +21,7 @@ from picoswarm.store import Store
 from picoswarm_gateway.node import HostNode
 from picoswarm_gateway.profile import gateway_profile
 from picoswarm_gateway.relay import Limits, Relay
-from picoswarm_tools.provision import new_network_key, save
+from picoswarm_tools.keyfolder import new_network_key, save
 from picoswarm_tools.swarm import HOST, free_ports
 
 TRIMMED, LOST, FORGED = 17, 20, 21  # see reasons.py

@@ -20,7 +20,7 @@ from picoswarm_gateway.families.bitcoin.table import BitcoinTable
 from picoswarm_gateway.families.bitcoin.wire import text
 from picoswarm_gateway.gateway import Gateway
 from picoswarm_tools import mpy, runtimes
-from picoswarm_tools.provision import save
+from picoswarm_tools.keyfolder import save
 from small_mesh import HOST, SmallMesh, free_port, until
 from support import LONG
 from talking import Process

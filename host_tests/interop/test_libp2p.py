@@ -13,9 +13,9 @@ import pytest
 from click.testing import CliRunner
 from picoswarm_tools import mpy, runtimes
 from picoswarm_tools.cli import main
+from picoswarm_tools.keyfolder import save
 from picoswarm_tools.libp2p import pairs
 from picoswarm_tools.libp2p.peers import KINDS, Peer, command
-from picoswarm_tools.provision import save
 from picoswarm_tools.swarm import free_ports
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "gateway"))

@@ -13,7 +13,7 @@ from picoswarm.membership import Membership
 from picoswarm.store import Store
 from picoswarm_gateway.profile import gateway_profile
 from picoswarm_tools import mpy, runtimes
-from picoswarm_tools.provision import new_network_key, save
+from picoswarm_tools.keyfolder import new_network_key, save
 from picoswarm_tools.swarm import HOST, NodeProcess, free_ports, knows_nearest
 
 HEAP = 205_312  # of a Raspberry Pi Pico W, whose heap also holds what the demo program and its reports take

@@ -6,7 +6,7 @@ import asyncio
 
 from picoswarm import Node, identity, net
 from picoswarm.keys import load_membership
-from picoswarm_tools.provision import new_network_key, rotated, save
+from picoswarm_tools.keyfolder import new_network_key, rotated, save
 from picoswarm_tools.swarm import HOST, Membership, Store
 
 

@@ -14,7 +14,7 @@ from mesh import HEAP, Mesh, needs_micropython
 from picoswarm_gateway.families.mqtt.table import MqttTable
 from picoswarm_gateway.gateway import Gateway
 from picoswarm_tools import mpy, runtimes
-from picoswarm_tools.provision import save
+from picoswarm_tools.keyfolder import save
 from picoswarm_tools.swarm import Store, free_ports
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "gateway"))

@@ -14,7 +14,7 @@ from picoswarm.slots import NETWORK, OPERATOR
 from picoswarm.store import Store
 from picoswarm_gateway import keychange
 from picoswarm_gateway.keychange import NobodyThere, Operator, Refused, create_operator, run_change
-from picoswarm_tools.provision import new_network_key, save
+from picoswarm_tools.keyfolder import new_network_key, save
 from picoswarm_tools.swarm import HOST, free_ports
 
 

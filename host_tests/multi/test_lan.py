@@ -20,7 +20,7 @@ from picoswarm.membership import Membership
 from picoswarm.store import Store
 from picoswarm_tools import mpy, runtimes
 from picoswarm_tools.demo import FAST
-from picoswarm_tools.provision import new_network_key, save
+from picoswarm_tools.keyfolder import new_network_key, save
 from picoswarm_tools.swarm import NODE_PROGRAM
 
 FIRST_PROGRAM = runtimes.ROOT / "examples" / "first_node.py"

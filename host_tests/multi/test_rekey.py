@@ -13,7 +13,7 @@ from mesh import Mesh, needs_micropython
 from picoswarm.slots import OPERATOR
 from picoswarm.store import Store
 from picoswarm_gateway.keychange import create_operator
-from picoswarm_tools.provision import load, save
+from picoswarm_tools.keyfolder import load, save
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from mesh import HEAP, needs_micropython
 from picoswarm.membership import Membership
 from picoswarm.store import Store
 from picoswarm_tools import mpy, runtimes
-from picoswarm_tools.provision import new_network_key, save
+from picoswarm_tools.keyfolder import new_network_key, save
 from picoswarm_tools.swarm import HOST, free_ports
 from talking import Process
 

@@ -14,7 +14,7 @@ from picoswarm import Node, Profile
 from picoswarm.failures import HandlerFailed, NoMethod, RequestError, StreamError, TimedOut, TooLong, Unreachable
 from picoswarm.membership import Membership
 from picoswarm.store import Store
-from picoswarm_tools.provision import new_network_key, save
+from picoswarm_tools.keyfolder import new_network_key, save
 from picoswarm_tools.swarm import HOST, free_ports
 
 FAST = {"start_ms": 0, "revalidate_s": 1}

@@ -11,8 +11,8 @@ from forms import encode_beacon, encode_ping
 from mesh import HEAP, needs_micropython
 from picoswarm.datagram import Codec
 from picoswarm.membership import Membership
+from picoswarm_tools.keyfolder import new_network_key
 from picoswarm_tools.probe import Probe
-from picoswarm_tools.provision import new_network_key
 from picoswarm_tools.swarm import HOST
 
 COUNT = 100_000 if os.environ.get("PICOSWARM_LONG") == "1" else 4_000

@@ -17,7 +17,8 @@ from picoswarm.store import Store
 from picoswarm_gateway.keychange import OPERATOR_SEED, Operator
 from picoswarm_tools import runtimes
 from picoswarm_tools.cli import main
-from picoswarm_tools.provision import new_network_key, provision, save
+from picoswarm_tools.keyfolder import new_network_key, save
+from picoswarm_tools.provision import provision
 
 
 def run(*arguments: object) -> Result:

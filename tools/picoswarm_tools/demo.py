@@ -22,6 +22,7 @@ from typing import Any
 
 import rich_click as click
 from picoswarm.errors import PicoswarmError
+from picoswarm.membership import Membership
 from picoswarm.store import Store
 from picoswarm_gateway.config import Config, HttpTable, MeshTable
 from picoswarm_gateway.families.mqtt.table import MqttTable, Rule
@@ -31,7 +32,7 @@ from rich.console import Console
 
 from . import mpy, runtimes
 from .broker import Broker, Ear
-from .provision import Membership, new_network_key, save
+from .keyfolder import new_network_key, save
 from .swarm import HOST, NodeProcess, Trouble, board_heap, free_ports, knows_nearest
 
 # The demo profile: a dead node is noticed in seconds instead of minutes.

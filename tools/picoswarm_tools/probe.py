@@ -23,7 +23,7 @@ from picoswarm.slots import IDENTITY
 from picoswarm.store import Store
 
 from . import mpy, runtimes
-from .provision import new_network_key, save
+from .keyfolder import new_network_key, save
 from .swarm import HOST, free_ports
 
 PROGRAMS = Path(__file__).with_name("unix")

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from picoswarm.membership import Membership
 from picoswarm.store import Store
 from picoswarm_gateway.config import Config, HttpTable, LogTable, MeshTable
 from picoswarm_gateway.families.mqtt.table import MqttTable, Rule
@@ -20,7 +21,7 @@ from picoswarm_gateway.log import set_up
 from . import browser, mpy, runtimes
 from .broker import Broker
 from .demo import FAST
-from .provision import Membership, new_network_key, save
+from .keyfolder import new_network_key, save
 from .smallpng import shrink
 from .swarm import HOST, NodeProcess, board_heap, free_ports
 

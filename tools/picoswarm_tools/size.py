@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from . import boards, mpy, native, probe, runtimes
-from .provision import new_network_key, save
+from .keyfolder import new_network_key, save
 from .qemu import QemuError
 from .rows.discovery_device import bare_interpreter
 from .swarm import free_ports

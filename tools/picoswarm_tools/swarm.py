@@ -20,7 +20,7 @@ from picoswarm.membership import Membership
 from picoswarm.store import Store
 
 from . import mpy, runtimes
-from .provision import save
+from .keyfolder import save
 
 HOST = "127.0.0.1"
 # Below the numbers that systems give to outgoing connections: such a connection could take a free port before its user does.

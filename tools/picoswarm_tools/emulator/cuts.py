@@ -15,7 +15,7 @@ from pathlib import Path
 from picoswarm.membership import Membership
 
 from .. import mpy
-from ..provision import new_network_key
+from ..keyfolder import new_network_key
 from ..runtimes import ROOT
 from ..shipping import deploy
 from .files import ARCH

@@ -7,9 +7,10 @@ import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from picoswarm.membership import Membership
+
 from .. import mpy
 from ..boards import numbers_of
-from ..provision import Membership
 from ..runtimes import ROOT
 from ..swarm import NodeProcess, Trouble
 from .files import ARCH, find

@@ -18,7 +18,7 @@ from picoswarm_gateway.config import Config, HttpTable, MeshTable
 from picoswarm_gateway.gateway import Gateway
 
 from ..boards import numbers_of
-from ..provision import new_network_key, save
+from ..keyfolder import new_network_key, save
 from ..swarm import free_ports
 from ..whole_node import Case, Deaf
 from .clock import PicoTime

@@ -13,7 +13,7 @@ from picoswarm.store import Store
 
 from .. import mpy
 from ..boards import numbers_of
-from ..provision import new_network_key, save
+from ..keyfolder import new_network_key, save
 from .clock import PicoTime
 from .files import ARCH
 from .hub import Link, free_address

@@ -27,8 +27,8 @@ from picoswarm.store import Store
 
 from .. import mpy, peers, runtimes
 from ..boards import boards, numbers_of
+from ..keyfolder import new_network_key, save
 from ..probe import PROGRAMS, Ended
-from ..provision import new_network_key, save
 from ..report import Row
 from ..swarm import HOST, free_ports
 

@@ -15,7 +15,7 @@ from picoswarm.membership import Membership
 from picoswarm.store import Store
 
 from .. import runtimes
-from ..provision import new_network_key, save
+from ..keyfolder import new_network_key, save
 from ..report import Row
 from ..swarm import HOST, free_ports
 from .gateway_start import GOAL_S, cpu_s, start

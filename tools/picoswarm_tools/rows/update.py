@@ -19,7 +19,7 @@ from picoswarm.store import Store
 from picoswarm_gateway.families.update import bundle
 
 from .. import mpy, runtimes
-from ..provision import new_network_key, save
+from ..keyfolder import new_network_key, save
 from ..report import Row
 from ..swarm import HOST, free_ports
 

@@ -123,7 +123,8 @@ def up(
 
     Exit status: 0 the board is on its network, 1 failed or refused, 2 wrong usage, 3 no device, 4 timeout.
     """
-    from ..provision import Wants, dry_folder, to_board, wifi_settings, write_folder
+    from ..keyfolder import Wants, dry_folder, write_folder
+    from ..provision import to_board, wifi_settings
 
     steps: dict[str, Any] = {}
     say = (lambda *_: None) if as_json else click.echo

@@ -27,10 +27,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from picoswarm.membership import Membership
+
 from .. import runtimes
+from ..keyfolder import new_network_key
 from ..mpy import BOARD_LEVEL, compile_library
 from ..probe import PROGRAMS
-from ..provision import Membership, new_network_key
 from ..swarm import HOST, NodeProcess, Trouble, free_ports
 from .clock import MILLISECOND, SECOND
 from .mesh import PORT
