@@ -7,7 +7,7 @@ import socket
 
 import pytest
 from picoswarm import LocalError, Node, boot, net, node
-from picoswarm_tools.demo import FAST
+from picoswarm_tools.demo.mesh import FAST
 from picoswarm_tools.swarm import HOST, free_ports
 
 NETWORK = bytes(range(32))

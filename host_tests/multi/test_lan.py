@@ -19,7 +19,7 @@ from mesh import needs_micropython
 from picoswarm.membership import Membership
 from picoswarm.store import Store
 from picoswarm_tools import mpy, runtimes
-from picoswarm_tools.demo import FAST
+from picoswarm_tools.demo.mesh import FAST
 from picoswarm_tools.keyfolder import new_network_key, save
 from picoswarm_tools.swarm import NODE_PROGRAM
 

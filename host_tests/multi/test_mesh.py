@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from mesh import SLACK, WALL_S, Mesh, cpu_seconds
-from picoswarm_tools.demo import FAST
+from picoswarm_tools.demo.mesh import FAST
 
 
 def test_twelve_nodes_know_their_eight_nearest(tmp_path, record_property):

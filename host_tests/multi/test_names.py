@@ -9,7 +9,7 @@ from mesh import Mesh
 from picoswarm import LocalError, Node, names, net
 from picoswarm.membership import Membership, NetworkKey
 from picoswarm_gateway.profile import gateway_profile
-from picoswarm_tools.demo import FAST
+from picoswarm_tools.demo.mesh import FAST
 from picoswarm_tools.swarm import HOST, free_ports
 
 KEY = bytes(range(32))

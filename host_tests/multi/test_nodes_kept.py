@@ -6,7 +6,7 @@ import asyncio
 
 from picoswarm import Node, Profile, net, node
 from picoswarm.keys import load_nodes
-from picoswarm_tools.demo import FAST
+from picoswarm_tools.demo.mesh import FAST
 from picoswarm_tools.keyfolder import new_network_key, save
 from picoswarm_tools.swarm import HOST, Membership, Store, free_ports
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from picoswarm.crypto import run
 from picoswarm.nodekey import Create
-from picoswarm_tools.demo import FAST
+from picoswarm_tools.demo.mesh import FAST
 from picoswarm_tools.sim import stream
 from picoswarm_tools.sim.clock import DAY, HOUR, MILLISECOND, MINUTE, SECOND
 from picoswarm_tools.sim.measure import Exchanges, Trace

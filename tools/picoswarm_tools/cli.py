@@ -11,7 +11,7 @@ import rich_click as click
 COMMANDS = {
     "boards": ("picoswarm_tools.shipping.boards", "boards", "List the boards, and what each was tested on."),
     "doctor": ("picoswarm_tools.shipping.doctor", "doctor", "Find boards, and say what each needs next."),
-    "demo": ("picoswarm_tools.demo", "demo", "Run a mesh of real MicroPython nodes on this machine."),
+    "demo": ("picoswarm_tools.demo.command", "demo", "Run a mesh of real MicroPython nodes on this machine."),
     "checklist": ("picoswarm_tools.shipping.checklist", "checklist", "Try a real board, and print a table of what worked."),
     "deploy": ("picoswarm_tools.shipping.deploy", "deploy", "Bring library, firmware files and program onto a board."),
     "emulator": ("picoswarm_tools.emulator.command", "emulator", "Run emulated Picos, with a network to this machine."),

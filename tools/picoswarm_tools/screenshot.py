@@ -20,7 +20,7 @@ from picoswarm_gateway.log import set_up
 
 from . import browser, mpy, runtimes
 from .broker import Broker
-from .demo import FAST
+from .demo.mesh import FAST
 from .keyfolder import new_network_key, save
 from .smallpng import shrink
 from .swarm import HOST, NodeProcess, board_heap, free_ports

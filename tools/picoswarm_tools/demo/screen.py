@@ -18,8 +18,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from .demo import HELP, Demo, what
-from .swarm import HOST, NodeProcess
+from ..swarm import HOST, NodeProcess
+from .mesh import HELP, Demo, what
 
 SHOWN_EVERY_S = 0.5
 FIND_EVERY_S = 2.0

@@ -1,39 +1,29 @@
-"""`picoswarm demo`: a mesh on this machine, seen live: a gateway with its dashboard, an MQTT broker, and real MicroPython
-nodes with sensors, all on 127.0.0.1.
+"""The mesh of the demo: a gateway with its dashboard, an MQTT broker, and real MicroPython nodes with sensors, all on
+127.0.0.1.
 
-Everything shown, and the JSON line at the end, comes from the nodes' own statistics and from an MQTT client that hears
-the readings through the broker. On a terminal it is a table (demo_screen.py), elsewhere a line every second.
+What it tells of itself comes from the nodes' own statistics and from an MQTT client that hears the readings through the
+broker.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import secrets
-import shutil
-import signal
-import sys
-import tempfile
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-import rich_click as click
-from picoswarm.errors import PicoswarmError
 from picoswarm.membership import Membership
 from picoswarm.store import Store
 from picoswarm_gateway.config import Config, HttpTable, MeshTable
 from picoswarm_gateway.families.mqtt.table import MqttTable, Rule
 from picoswarm_gateway.gateway import Gateway
-from picoswarm_gateway.log import set_up
-from rich.console import Console
 
-from . import mpy, runtimes
-from .broker import Broker, Ear
-from .keyfolder import new_network_key, save
-from .swarm import HOST, NodeProcess, Trouble, board_heap, free_ports, knows_nearest
+from ..broker import Broker, Ear
+from ..keyfolder import new_network_key, save
+from ..swarm import HOST, NodeProcess, Trouble, board_heap, free_ports, knows_nearest
 
 # The demo profile: a dead node is noticed in seconds instead of minutes.
 FAST = {"revalidate_s": 1, "refresh_min_s": 8, "refresh_max_s": 15, "bootstrap_ping_s": 5}
@@ -100,7 +90,7 @@ class Demo:
             for name, port in zip(names, self.ports[1:], strict=True)
         ]
         if picos:
-            from .emulator.demo import EmulatedProcess
+            from ..emulator.demo import EmulatedProcess
 
             self.nodes += [
                 EmulatedProcess(f"pico{i}", folder / f"pico{i}", membership, board_heap("RPI_PICO_EMU"))
@@ -308,64 +298,3 @@ def choose_http_port(wanted: int | None, spare: int) -> int:
                 "--http (make: HTTP=), or none for any that is free."
             ) from None
         return spare
-
-
-async def run(demo: Demo, seconds: float | None, console: Console) -> dict:
-    """One demo, from the first node to the summary; every process that it started has ended when this returns."""
-    from . import demo_screen
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, demo.end)
-    try:
-        await demo.start()
-        if seconds is not None:
-            demo.end_at = min(demo.end_at, time.monotonic() + seconds)
-        demo_screen.introduce(demo, console)
-        await demo_screen.show(demo, console)
-        for trouble in demo.troubles():
-            console.print(trouble, style="red", highlight=False, soft_wrap=True)
-        return demo.summary()
-    finally:
-        await demo.stop()
-
-
-@click.command()
-@click.option("--nodes", default=8, show_default=True, type=click.IntRange(1, 64), help="MicroPython nodes.")
-@click.option(
-    "--seconds",
-    type=click.FloatRange(1),
-    help="How long the mesh runs.  [default: on a terminal until Ctrl-C, elsewhere 30]",
-)
-@click.option("--board", default="RPI_PICO_W", show_default=True, help="Whose heap the nodes have: a folder of boards/.")
-@click.option(
-    "--picos", default=0, type=click.IntRange(0, 4), help="Emulated Picos besides, with real firmware.  [default: none]"
-)
-@click.option("--port", type=click.IntRange(1025, 65535 - 65), help="First port of the nodes; by default any that are free.")
-@click.option("--http", type=click.IntRange(1025, 65535), help=f"The dashboard's port.  [default: {HTTP_PORT}, or any]")
-def demo(nodes: int, seconds: float | None, board: str, picos: int, port: int | None, http: int | None) -> None:
-    """Run a mesh of real MicroPython nodes on this machine, with a gateway, and watch it in browser, terminal and MQTT.
-
-    Ends with one line of JSON. Exit status: 0 every node joined and at most 1 % of the readings were lost on their way to
-    MQTT; 1 not so, or a part of it ended or could not be started.
-    """
-    console = Console()
-    if seconds is None and not console.is_terminal:
-        seconds = 30.0
-    folder = Path(tempfile.mkdtemp(prefix="picoswarm-demo-"))
-    try:
-        runtimes.find("micropython")
-        mesh = Demo(nodes, board, port, http, folder, picos)
-        console.print("[dim]precompiling the library for the nodes[/dim]")
-        mpy.compile_library("x86", mpy.BOARD_LEVEL)
-        with (folder / "gateway.log").open("w") as log:
-            set_up("info", "json", log)
-            summary = asyncio.run(run(mesh, seconds, console))
-    except (Trouble, runtimes.Missing, mpy.CompileError, PicoswarmError, OSError) as trouble:
-        raise click.ClickException(str(trouble)) from None
-    except KeyboardInterrupt:
-        raise click.Abort from None
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    print(json.dumps(summary), flush=True)
-    sys.exit(0 if summary["ok"] else 1)

@@ -1,0 +1,1 @@
+"""`picoswarm demo`: a mesh of real MicroPython nodes on this machine, with gateway and broker."""
