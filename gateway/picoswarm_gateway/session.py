@@ -105,11 +105,6 @@ class HostMux(Mux):
         """Whether there is nothing to send, now or later, and no event."""
         return not (self._ready or self._marks & (READY | TOLD))
 
-    def news(self) -> int:
-        """After a record came: 0 nothing to do, 1 something is to be sent, now or later, 2 there are events."""
-        marks = self._marks
-        return 2 if marks & TOLD else 1 if self._ready or marks & READY else 0
-
     def receive(self, buf: bytes, at: int, end: int, now: int) -> int:
         """See Mux.receive. A whole message is handed on as bytes, which cost less than a view of them."""
         self._heard = now
@@ -145,16 +140,16 @@ class HostMux(Mux):
                 if credit < room:
                     room = credit
                 channel = rows[i + FLAGS] >> 16 & 0xFF
-                size = count = 0
-                parts = []
+                count = 0
+                plain = b""
                 for data in queue:
                     n = len(data)
-                    if size + n + 3 > room:
+                    if len(plain) + n + 3 > room:
                         break
-                    parts += FRAME(channel, WHOLE | n), data
-                    size += n + 3
+                    plain += FRAME(channel, WHOLE | n) + data
                     count += 1
                 if count:
+                    size = len(plain)
                     rows[FILLED] = now
                     rows[i] += size
                     rows[i + CREDIT] = credit - size
@@ -162,7 +157,7 @@ class HostMux(Mux):
                     del queue[:count]
                     if not queue:
                         ready.clear()
-                    return b"".join(parts)
+                    return plain
         return bytes(memoryview(out)[: self.fill(out, 0, len(out), now)])
 
 
@@ -201,7 +196,8 @@ class HostSession(Session):
             self._opener.rest()
 
     def receive(self, n: int) -> int:
-        """Take the records in `data`; see Session.receive."""
+        """Take the records in `data`; see Session.receive. -1 too where records came after which the swarm has nothing to
+        look at, as nearly always."""
         data = self.data
         end = len(data)
         at = 0
@@ -237,27 +233,33 @@ class HostSession(Session):
         else:  # as nearly always
             self.data = b""
         self.fill = end - at
-        return 0
+        mux = self.mux
+        if mux._marks & TOLD or self.stage != OPEN or self.swarm.parked:
+            return 0
+        if not self.is_unsent and (mux._ready or mux._marks & READY):
+            self.touch()
+        return -1
 
     def _on_message(self, channel: int, view: bytes | memoryview) -> None:
-        """As Swarm.deliver, in one call. What comes is counted on the way."""
-        if self.stage <= OPEN:
-            counts = self.heard.get(channel)
-            if counts is None:
-                counts = self.heard[channel] = [0, 0]
-            counts[0] += 1
-            counts[1] += len(view)
-            swarm = self.swarm
-            reactor = swarm.reactor_of[channel]
-            if reactor not in self.reactors:
-                return
-            reason = reactor.receive(self, channel, view)
-            if reason:
-                swarm.offend(self, reason)
-            if reactor.is_busy:
-                swarm.is_busy = True
-            if channel < FIRST_OF_USERS:
-                swarm.has_news = True
+        """As Swarm.deliver, in one call; the mux lets nothing through but what a reactor of this session listed. What comes
+        is counted on the way."""
+        if self.stage > OPEN:
+            return
+        try:
+            counts = self.heard[channel]
+        except KeyError:
+            counts = self.heard[channel] = [0, 0]
+        counts[0] += 1
+        counts[1] += len(view)
+        swarm = self.swarm
+        reactor = swarm.reactor_of[channel]
+        reason = reactor.receive(self, channel, view)
+        if reason:
+            swarm.offend(self, reason)
+        if reactor.is_busy:
+            swarm.is_busy = True
+        if channel < FIRST_OF_USERS:
+            swarm.has_news = True
 
     def try_send(self, channel: int, data: bytes) -> bool:
         """As in Session and Mux, in one call for the usual message."""

@@ -75,6 +75,8 @@ class HostSwarm(Swarm):
         super().__init__(*arguments)
         self.sessions = Sessions()
         self.reactor_of = self._by_channel
+        self.events = self._events
+        self.parked = self._parked
         self.has_news = False  # the library's own reactors heard something, of which their owner may want to know
         self._reception = WideReception()
         self._mere: dict[HostSession, int] = {}  # when they came, the oldest first
@@ -115,11 +117,8 @@ class HostSwarm(Swarm):
         session.data = data
         if session.stage >= STARTED:
             n = session.receive(0)
-            news = session.mux.news()
-            if n or news > 1 or session.stage != OPEN or self._parked:
+            if n >= 0:
                 self._take(session, n)
-            elif news and not session.is_unsent:  # as nearly always
-                session.touch()
             return
         # Of a handshake, as many as its buffer takes; what follows it waits.
         handshake = session.handshake
@@ -177,7 +176,7 @@ class HostSwarm(Swarm):
         reason = session.mux.tick(now)
         if reason:
             self.end(session, reason)
-        elif session.mux.news():
+        elif not session.mux.is_done():
             session.touch()
 
     def find(self, buf: bytes, at: int) -> HostSession | None:

@@ -46,7 +46,17 @@ class Link(asyncio.Protocol):
         self.links.connected(self)
 
     def data_received(self, data: bytes) -> None:
-        self.links.take(self, data)
+        """Bytes came."""
+        links = self.links
+        swarm = links.swarm
+        try:
+            swarm.heard(self.session, data, ticks_ms())
+        except Exception as error:
+            links._fail(self.session, error)
+        if swarm.has_news or swarm.is_busy or swarm.events:
+            links.soon()
+        elif swarm.unsent:
+            links.send_soon()
 
     def connection_lost(self, error: Exception | None) -> None:
         self.links.ended(self)
@@ -77,7 +87,7 @@ class BufferedLink(Link, asyncio.BufferedProtocol):
         return self.links.read
 
     def buffer_updated(self, n: int) -> None:
-        self.links.take(self, bytes(self.links.read[:n]))
+        self.data_received(bytes(self.links.read[:n]))
 
 
 class StreamLink(Link):
@@ -98,7 +108,7 @@ class StreamLink(Link):
             self.links.connected(self)
         try:
             while data := await self._pipe.stream.read(EARLY_MOST):
-                self.links.take(self, data)
+                self.data_received(data)
         except StreamError:
             pass
         self.links.ended(self)
@@ -153,11 +163,11 @@ class HostLinks(Links):
     def soon(self) -> None:
         """One turn for whatever happens in this round of the loop."""
         self._is_whole = True
-        self._send_soon()
+        self.send_soon()
 
     _after = soon
 
-    def _send_soon(self) -> None:
+    def send_soon(self) -> None:
         """The same, where nothing is to be done but to send."""
         if self._soon is None and self._timer is not None:
             self._soon = asyncio.get_running_loop().call_soon(self._now)
@@ -296,41 +306,39 @@ class HostLinks(Links):
             self.swarm.lost(link.session, ticks_ms())
             self.soon()
 
-    def take(self, link: Link, data: bytes) -> None:
-        """Bytes came."""
-        swarm = self.swarm
-        try:
-            swarm.heard(link.session, data, ticks_ms())
-        except Exception as error:
-            self._fail(link.session, error)
-        if swarm.has_news or swarm.is_busy or swarm.has_events:
-            self.soon()
-        elif swarm.unsent:
-            self._send_soon()
-
     def _close(self, link: Link) -> None:
         self._links.pop(link.session, None)
         link.close()
 
     def _send_all(self, now: int) -> None:
         """Write what the sessions have to send: after all that came in this round was taken, since each write may wake its
-        reader, in our place. What waits for more to go with it is on the list again."""
+        reader, in our place. What waits for more to go with it is on the list again. An error ends the session that it is
+        about; the others are served."""
         swarm = self.swarm
+        links = self._links
         unsent, swarm.unsent = swarm.unsent, []
         for session in unsent:
             session.is_unsent = False
-            link = self._links.get(session)
-            if link is not None and link.transport is not None and session.stage != OVER:
-                self._write(link, session, now)
+            link = links.get(session)
+            try:
+                if link is not None and link.transport is not None and session.stage != OVER:
+                    self._write(link, session, now)
+            except Exception as error:
+                self._cut(session, error)
 
     def _write(self, link: Link, session: HostSession, now: int) -> None:
         """Write what the session has to send, as far as the socket takes it."""
+        while not link.is_full and (data := session.to_send(self.out, now)):
+            link.transport.write(data)
+            if session.stage == OPEN and session.mux.is_done():  # as nearly always
+                return
+        if not link.is_full:
+            self.swarm.sent(session, now)
+
+    def _cut(self, session: HostSession, error: Exception) -> None:
+        """Writing failed, see Links; where even the end of the session fails, its socket goes all the same."""
         try:
-            while not link.is_full and (data := session.to_send(self.out, now)):
-                link.transport.write(data)
-                if session.stage == OPEN and session.mux.is_done():  # as nearly always
-                    return
-            if not link.is_full:
-                self.swarm.sent(session, now)
-        except Exception as error:
-            self._cut(session, error)
+            super()._cut(session, error)
+        except Exception as another:
+            self._note(another)
+            self._links[session].transport.abort()

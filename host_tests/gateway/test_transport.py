@@ -189,6 +189,33 @@ def test_a_reactor_that_raises_costs_that_session_only(play):
     play(story)
 
 
+def test_an_error_while_sending_costs_that_session_only(play):
+    async def story(at: Gate) -> None:
+        await at.join()
+        (broken,) = at.talker.peers
+        second, third = await at.join(), await at.join()
+        lost = at.swarm.lost
+
+        def fail(session: object, now: int) -> None:
+            at.swarm.lost = lost
+            raise ValueError("the end of a session")
+
+        def send(out: bytearray, now: int) -> bytes:
+            raise ValueError("what it has to send")
+
+        at.swarm.lost = fail  # the end of it fails too, once
+        broken.to_send = send
+        for peer in at.talker.peers:  # all three have something to send in one round
+            peer.try_send(CHANNEL, b"text")
+        at.links.turn()
+        await until(lambda: len(at.talker.peers) == 2 and broken not in at.links._links)
+        assert str(at.links.fault) == "the end of a session"
+        await until(lambda: second.times and third.times)  # what was for them came
+        await at.echo(second)
+
+    play(story)
+
+
 def test_a_dial_that_nobody_takes_fails(play):
     async def story(at: Gate) -> None:
         link = at.swarm.manager.want(bytes(31) + b"\1", IP, free_port(), ticks_ms())
