@@ -13,6 +13,7 @@ from picoswarm.membership import NetworkKey
 from picoswarm.node import Events
 
 from .driver import HostDriver
+from .pubsub import HostPubSub
 from .swarm import HostSwarm
 from .transport import HostLinks
 
@@ -26,7 +27,7 @@ _PREFIX = 16  # bytes of a revoked id that are known
 class HostNode(Node):
     """A Node whose sessions take less of a computer's time each; what is said on the wire is the same."""
 
-    parts = (HostSwarm, HostLinks, HostDriver)
+    parts = (HostSwarm, HostLinks, HostDriver, HostPubSub)
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)

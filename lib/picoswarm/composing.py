@@ -29,6 +29,8 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
     if profile.pubsub:
         from .pubsub import PubSub
 
+        if node.parts:
+            PubSub = node.parts[3]
         pubsub = PubSub(identity.id, profile, rng, now)
         reactors.append(pubsub)
         sources.append(("pubsub", pubsub.counts))

@@ -47,7 +47,6 @@ _LONGEST = const(64)  # topic, filter
 _SIGNATURE = const(64)
 _KEPT_MS = const(10000)
 _RETRY_MS = const(25)  # where a queue was full
-_LOOK_MS = const(250)  # while messages are kept
 
 # What is known of a peer, a list
 _PEER = const(0)
@@ -215,6 +214,8 @@ class PubSub(Reactor):
                 peer.try_send(_CHANNEL, bytes((_REFUSED, n >> 8, n & 0xFF)))
             state[_TOLD] = told[:n]
             self._offer(state, range(len(self._kept)))
+            if state[_OWED]:
+                self._due = ticks_add(self.now, _RETRY_MS)
         elif kind == _REFUSED:
             self.counts[_FILTERS_REFUSED] += 1
         return 0
@@ -289,7 +290,7 @@ class PubSub(Reactor):
         self._kept[slot] = text
         self._since[slot] = self.now
         if self._due is None:
-            self._due = ticks_add(self.now, _LOOK_MS)
+            self._due = ticks_add(self.now, _KEPT_MS)
         count = 0
         for state in self.peers.values():
             if state is source:
@@ -370,12 +371,15 @@ class PubSub(Reactor):
         if self._due is None or ticks_diff(now, self._due) < 0:
             return
         self._due = None
-        for slot in range(len(self._kept)):
+        slot = self._newest
+        for _ in self._kept:  # the oldest first: it is due next
+            slot = (slot + 1) % len(self._kept)
             if self._kept[slot] is None:
                 continue
             if not 0 <= ticks_diff(now, self._since[slot]) < _KEPT_MS:
                 self._drop(slot)
-            self._due = ticks_add(now, _LOOK_MS)
+            elif self._due is None:
+                self._due = ticks_add(self._since[slot], _KEPT_MS)
         for state in self.peers.values():
             self._offer(state, ())
             if state[_OWED]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from picoswarm.session import GREETING, Session
 from picoswarm_gateway.profile import gateway_profile
+from picoswarm_gateway.pubsub import HostPubSub
 from picoswarm_gateway.swarm import EARLY_MOST, HostSwarm
 
 from .swarm_node import SwarmNode
@@ -33,6 +34,7 @@ class GatewayNode(SwarmNode):
     """See the module."""
 
     make_swarm = VirtualSwarm
+    make_pubsub = HostPubSub
 
     def room(self, session: Session) -> int:
         return EARLY_MOST

@@ -11,7 +11,9 @@ from array import array
 from bisect import bisect_left
 from hashlib import sha256
 from struct import Struct
+from typing import Any, Generic, TypeVar
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from picoswarm import agreement, datagram, kernels_host, table
 from picoswarm.crypto import Hmac
 from picoswarm.identity import pair_key
@@ -27,16 +29,50 @@ _OUTER = bytes(x ^ 0x5C for x in range(256))
 _STATE, _CREDIT = 63, 62  # of a record (lib/picoswarm/table.py)
 
 
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Recent(Generic[Key, Value]):
+    """What was put here or asked for last: `most` entries at least, twice as many at most. Those that were not wanted for so
+    long go together, which costs nothing; to let the oldest one go each time, a dict has to look for it."""
+
+    __slots__ = ("_most", "_new", "_old")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._new: dict[Key, Value] = {}
+        self._old: dict[Key, Value] = {}
+
+    def get(self, key: Key) -> Value | None:
+        """The value of a key, or None."""
+        value = self._new.get(key)
+        if value is None:
+            value = self._old.get(key)
+            if value is not None:
+                self.put(key, value)
+        return value
+
+    def put(self, key: Key, value: Value) -> None:
+        """Remember it."""
+        new = self._new
+        new[key] = value
+        if len(new) > self._most:
+            self._old = new
+            self._new = {}
+
+
 class _Tags(Hmac):
     """An HMAC that knows the last tags which it made or found right."""
 
     def __init__(self, mac: Hmac) -> None:
         vars(self).update(vars(mac))
-        self._known: dict[bytes, bytes] = {}  # tag -> text
+        self._known: Recent[bytes, bytes] = Recent(TAGS)  # tag -> text
 
     def sign(self, buf: bytearray, start: int, end: int, at: int) -> None:
-        super().sign(buf, start, end, at)
-        self._note(bytes(buf[at : at + self.size]), bytes(buf[start:end]))
+        text = bytes(buf[start:end])
+        buf[at : at + self.size] = tag = self.digest(text)[: self.size]
+        self._known.put(tag, text)
 
     def check(self, buf: bytearray, start: int, end: int, at: int) -> bool:
         tag = bytes(buf[at : at + self.size])
@@ -44,20 +80,15 @@ class _Tags(Hmac):
             return True
         is_right: bool = super().check(buf, start, end, at)
         if is_right:
-            self._note(tag, bytes(buf[start:end]))
+            self._known.put(tag, bytes(buf[start:end]))
         return is_right
-
-    def _note(self, tag: bytes, text: bytes) -> None:
-        self._known[tag] = text
-        if len(self._known) > TAGS:
-            del self._known[next(iter(self._known))]
 
 
 class PairTags:
     """The HMAC of a node's pair tags, which is under another key each time. What one end made, the other finds right by
     looking it up."""
 
-    known: dict[bytes, bytes] = {}  # key, prefix and text -> tag; of the whole process
+    known: Recent[bytes, bytes] = Recent(TAGS)  # key, prefix and text -> tag; of the whole process
 
     def __init__(self, key: bytes, size: int) -> None:
         self.size = size
@@ -70,11 +101,9 @@ class PairTags:
 
     def sign(self, buf: bytearray, start: int, end: int, at: int) -> None:
         """Write the tag of prefix || buf[start:end] to buf[at:at+size]."""
-        known = self.known
-        known[b"".join((self._key, self.prefix, buf[start:end]))] = tag = self._tag(buf[start:end])
-        if len(known) > TAGS:
-            del known[next(iter(known))]
-        buf[at : at + self.size] = tag
+        text = buf[start:end]
+        buf[at : at + self.size] = tag = self._tag(text)
+        self.known.put(b"".join((self._key, self.prefix, text)), tag)
 
     def check(self, buf: bytearray, start: int, end: int, at: int) -> bool:
         """Whether buf[at:at+size] is what `sign` would write."""
@@ -107,17 +136,16 @@ def nearest(pool: bytearray, end: int, step: int, target: bytearray, beyond: int
     return len(near)
 
 
-_pair_keys: dict[tuple[bytes, bytes], bytes] = {}  # (shared secret, the lower id) -> pair key
+_pair_keys: Recent[tuple[bytes, bytes], bytes] = Recent(SECRETS)  # (shared secret, the lower id) -> pair key
 
 
 def shared_pair_key(shared32: bytes, id_a: bytes, id_b: bytes) -> bytes:
     """As `picoswarm.identity.pair_key`, for both ends at once: the secret tells the pair."""
     pair = shared32, min(bytes(id_a), bytes(id_b))
-    key: bytes | None = _pair_keys.pop(pair, None)
+    key = _pair_keys.get(pair)
     if key is None:
-        key = _pair_keys[pair] = pair_key(shared32, id_a, id_b)
-        if len(_pair_keys) > SECRETS:
-            del _pair_keys[next(iter(_pair_keys))]
+        key = pair_key(shared32, id_a, id_b)
+        _pair_keys.put(pair, key)
     return key
 
 
@@ -127,8 +155,16 @@ class SharedAgreements(kernels_host.KeyAgreements):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__(KEYS)
         self.count = 0
-        self._publics: dict[bytes, bytes] = {}  # private -> public
-        self._secrets: dict[tuple[bytes, bytes], bytes] = {}  # two public keys -> their shared secret
+        self._keys: Recent[bytes, Any] = Recent(KEYS)  # private -> loaded
+        self._publics: Recent[bytes, bytes] = Recent(KEYS)  # private -> public
+        self._secrets: Recent[tuple[bytes, bytes], bytes] = Recent(SECRETS)  # two public keys -> their shared secret
+
+    def private(self, private32: bytes) -> Any:
+        key = self._keys.get(private32)
+        if key is None:
+            key = X25519PrivateKey.from_private_bytes(private32)
+            self._keys.put(private32, key)
+        return key
 
     def public(self, private32: bytes) -> bytes:
         self.count += 1
@@ -138,21 +174,18 @@ class SharedAgreements(kernels_host.KeyAgreements):  # type: ignore[misc]
         self.count += 1
         public = self._public(private32)
         pair = (public, u32) if public < u32 else (u32, public)
-        secret: bytes | None = self._secrets.get(pair)
+        secret = self._secrets.get(pair)
         if secret is None:
             secret = super().exchange(private32, u32)
             if secret is not None:
-                self._secrets[pair] = secret
-                if len(self._secrets) > SECRETS:
-                    del self._secrets[next(iter(self._secrets))]
+                self._secrets.put(pair, secret)
         return secret
 
     def _public(self, private32: bytes) -> bytes:
         public = self._publics.get(private32)
         if public is None:
-            public = self._publics[private32] = super().public(private32)
-            if len(self._publics) > KEYS:
-                del self._publics[next(iter(self._publics))]
+            public = super().public(private32)
+            self._publics.put(private32, public)
         return public
 
 

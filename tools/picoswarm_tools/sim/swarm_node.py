@@ -82,6 +82,7 @@ class SwarmNode(Node):
 
     engine: Discovery | None
     make_swarm: type[Swarm] = Swarm
+    make_pubsub: type[PubSub] = PubSub
 
     def __init__(self, mesh: SwarmMesh, *arguments: Any, **options: Any) -> None:
         super().__init__(mesh, *arguments, **options)
@@ -114,7 +115,7 @@ class SwarmNode(Node):
             pex = PeerExchange(book, rng, now)
             reactors.append(pex)
         if self.profile.pubsub:
-            self.pubsub = PubSub(self.id, self.profile, rng, now)
+            self.pubsub = self.make_pubsub(self.id, self.profile, rng, now)
             reactors.append(self.pubsub)
             for text in self.filters:
                 subscribe(self.pubsub, text, now)
@@ -262,11 +263,12 @@ class SwarmNode(Node):
         now = self.now
         swarm = self.swarm
         swarm.tick(now)
-        before = agreements()
-        swarm.work(now)
-        if spent := (agreements() - before) * self.key_us:
-            self._worked_us = self.occupy(spent)
-            self.clock.at(self._worked_us, self._worked, swarm)
+        if swarm.is_busy:
+            before = agreements()
+            swarm.work(now)
+            if spent := (agreements() - before) * self.key_us:
+                self._worked_us = self.occupy(spent)
+                self.clock.at(self._worked_us, self._worked, swarm)
         self.swarm_turn()
 
     def _worked(self, swarm: Swarm) -> None:

@@ -69,6 +69,7 @@ class End:
         self.is_open = True
         self._under_way: deque[_Segment] = deque()
         self._timer: Timer | None = None
+        self._due_us: int | None = None  # when the oldest segment is late; the timer is not set anew for each
         self._tries = 0  # time-outs in a row
         self._behind = 0  # segments that arrived behind a missing one; -1: it was sent again for that
 
@@ -109,10 +110,25 @@ class End:
             self.wire.clock.after(way_us, self._arrive, segment)
 
     def _arm(self) -> None:
-        self.wire.clock.cancel(self._timer)
-        self._timer = None
-        if self._under_way:
-            self._timer = self.wire.clock.after((RTO_MS << self._tries) * MILLISECOND, self._time_out)
+        if not self._under_way:
+            self._due_us = None
+            return
+        clock = self.wire.clock
+        self._due_us = due_us = clock.now_us + (RTO_MS << self._tries) * MILLISECOND
+        timer = self._timer
+        if timer is None or timer.action is None or timer.at_us > due_us:
+            clock.cancel(timer)
+            self._timer = clock.at(due_us, self._look)
+
+    def _look(self) -> None:
+        """Something may have been late by now."""
+        clock, due_us = self.wire.clock, self._due_us
+        if due_us is None:
+            return
+        if clock.now_us < due_us:
+            self._timer = clock.at(due_us, self._look)
+        else:
+            self._time_out()
 
     def _arrive(self, segment: _Segment) -> None:
         other = self.other
