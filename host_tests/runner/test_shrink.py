@@ -127,7 +127,7 @@ def report_of(modules: Mapping[str, str], names: Mapping[str, str], folder: Path
 
 
 def renamed(modules: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
-    return {name: shrink.rename(text, names) for name, text in modules.items()}
+    return {name: shrink.shorten(text, names) for name, text in modules.items()}
 
 
 # Folding
@@ -189,7 +189,7 @@ def test_folded_code_computes_the_same():
 def test_a_renamed_package_does_the_same(tmp_path):
     names = shrink.name_map(PACKAGE, KEEP)
     assert report_of(renamed(PACKAGE, names), names, tmp_path) == report_of(PACKAGE, {}, tmp_path)
-    assert {"Counter", "advance", "make_tuple", "scale", "closures", "outer", "system", "_heads"} <= names.keys()
+    assert {"Counter", "advance", "make_tuple", "scale", "closures", "system", "_heads"} <= names.keys()
 
 
 def test_what_others_use_by_name_stays():
@@ -208,11 +208,11 @@ def test_line_numbers_stay():
 def test_names_that_never_meet_share_a_short_one_and_others_do_not():
     names = shrink.name_map(PACKAGE, KEEP)
     assert len(set(names.values())) < len(names) * 2 // 3
-    for group in (("_heads", "_tails", "_own", "look"), ("outer", "inner", "add", "more"), ("step_size", "parse")):
+    for group in (("_heads", "_tails", "_own", "look"), ("Counter", "Doubled", "enlarge", "report"), ("step_size", "parse")):
         assert len({names[name] for name in group}) == len(group)
 
 
-@pytest.mark.parametrize("pair", [("_heads", "_tails"), ("outer", "inner"), ("Counter", "Doubled"), ("advance", "parse")])
+@pytest.mark.parametrize("pair", [("_heads", "_tails"), ("Counter", "Doubled"), ("advance", "parse")])
 def test_a_map_that_confuses_two_names_would_be_noticed(pair, tmp_path):
     names = shrink.name_map(PACKAGE, KEEP)
     names[pair[1]] = names[pair[0]]
@@ -234,9 +234,39 @@ def test_a_class_has_the_attributes_of_its_base_in_another_module():
         shrink.name_map({"low": PACKAGE["low"], "other": text, "last": last}, KEEP)
 
 
+def test_arguments_have_short_names_of_their_own_in_each_function():
+    text = renamed(PACKAGE, shrink.name_map(PACKAGE, KEEP))["high"]
+    outer, failing = (node for node in ast.parse(text).body if getattr(node, "args", None) and node.args.args)
+    assert failing.args.args[0].arg == "aA"
+    inner = next(node for node in ast.walk(outer) if node is not outer and isinstance(node, ast.FunctionDef))
+    mentioned = {node.id for node in ast.walk(outer) if isinstance(node, ast.Name)}
+    assert len({outer.args.args[0].arg, inner.name, inner.args.args[0].arg, *("outer", "add", "more")}) == 6
+    assert {"inner", "item"} & mentioned == set() and "trouble" in text, "no argument, and no cost"
+
+
+def test_an_argument_is_no_attribute_of_the_same_name():
+    text = "class Box:\n    def __init__(self, size):\n        self.size = size\n\n"
+    text += "    def size_of(self, box):\n        return box.size\n"
+    names = shrink.name_map({"a": text}, [*KEEP, "Box"], promised=[("__init__", "size")])
+    space: dict = {}
+    exec(shrink.shorten(text, names), space)
+    box = space["Box"](size=5)
+    assert "size" in names and "size" not in vars(box)
+    assert getattr(space["Box"](1), names["size_of"])(box) == 5
+
+
+def test_an_argument_that_calls_name_stays():
+    text = "def scale(number, by):\n    return number * by\n\n\ndef other(by):\n    return scale(by, by=2)\n"
+    short = shrink.shorten(text, shrink.name_map({"a": text}, KEEP))
+    assert "(aA, by)" in short and "by=2" in short, short
+    assert "(by):" not in short, "of another function"
+
+
 def test_a_short_name_is_none_that_the_sources_use():
-    names = shrink.name_map({"a": "def f(long_name, aA):\n    return long_name + ROM\n"}, KEEP, rom=("ROM", "FREE"))
-    assert set(names.values()) == {"FREE", "aB"}, names
+    text = "def long_name(longer_name, aA):\n    return longer_name + ROM\n"
+    names = shrink.name_map({"a": text}, KEEP, rom=("ROM", "FREE"))
+    assert set(names.values()) == {"FREE"}, names
+    assert "def FREE(FREE, aB)" in shrink.shorten(text, names)
 
 
 def test_the_same_sources_give_the_same_map():
@@ -303,9 +333,11 @@ def test_a_program_follows_the_library_and_its_variables_stay():
 def test_a_class_beside_the_library_shares_nothing_with_its_base():
     text = "class Strange(Counter):\n    def __init__(self):\n        self._tails = 1\n"
     names = shrink.name_map(PACKAGE, KEEP, {"beside.py": text})
-    assert names["_tails"] not in {names[name] for name in ("advance", "parse", "step_size")}
+    assert names["_tails"] not in {names[name] for name in ("advance", "parse", "step_size", "value")}
     alone = shrink.name_map(PACKAGE, KEEP)
-    assert alone["_tails"] in {alone[name] for name in ("advance", "parse", "step_size")}, "nothing to be told apart"
+    assert alone["_tails"] in {alone[name] for name in ("advance", "parse", "step_size", "value")}, (
+        "nothing to be told apart"
+    )
 
 
 @pytest.mark.parametrize(
@@ -474,12 +506,35 @@ def test_no_class_and_no_function_of_the_small_library_confuses_names(small):
                 defaults = [each for each in [*node.args.defaults, *node.args.kw_defaults] if each]  # read outside of it
                 outside = {id(each) for default in defaults for each in ast.walk(default)}
                 names_in = [each for each in fold.live(node) if isinstance(each, ast.Name) and id(each) not in outside]
-                mentioned = {each.id for each in names_in}
-                mentioned |= {each.arg for each in fold.live(node) if isinstance(each, ast.arg)}
+                stored = {each.id for each in names_in if not isinstance(each.ctx, ast.Load)}
+                stored |= {each.arg for each in fold.live(node) if isinstance(each, ast.arg)}
+                mentioned = {each.id for each in names_in} - stored
             for same in shorts.values():
                 assert len(same & mentioned) < 2, (path.name, node.name, same & mentioned)
                 checked += bool(same & mentioned)
     assert checked > 1000
+
+
+def _variables_and_globals(function: ast.AST) -> list[str]:
+    """The names that stand in a function, always in the same order, but attributes and keywords."""
+    outside = [*function.decorator_list, *function.args.defaults, *filter(None, function.args.kw_defaults)]
+    not_here = {part for each in outside for part in ast.walk(each)}
+    nodes = [node for node in fold.live(function) if isinstance(node, (ast.Name, ast.arg)) and node not in not_here]
+    return [getattr(node, "id", getattr(node, "arg", "")) for node in nodes]
+
+
+@pytest.mark.parametrize("arch", ["armv6m", "bytecode"])
+def test_in_no_function_of_the_small_library_two_names_become_one(arch):
+    known, (texts, _) = fold.known_on(arch), mpy.small_library(arch)
+    functions, shorter = (ast.FunctionDef, ast.AsyncFunctionDef), 0
+    for path in sorted(mpy.LIBRARY.glob("*.py")):
+        trees = [ast.parse(text) for text in (fold.fold(path.read_text(), known), texts.get(path.stem, ""))]
+        pairs = zip(*([node for node in fold.live(tree) if isinstance(node, functions)] for tree in trees), strict=False)
+        for long, short in pairs:
+            both = list(zip(_variables_and_globals(long), _variables_and_globals(short), strict=True))
+            assert len(set(both)) == len({name for name, _ in both}) == len({name for _, name in both}), (path.stem, both)
+            shorter += sum(len(name) > len(after) for name, after in set(both))
+    assert shorter > 1000
 
 
 def test_bundles_are_of_modules_that_exist_each_in_one():

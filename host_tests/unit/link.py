@@ -166,7 +166,6 @@ class Puppet:
         """Open a datagram for this puppet; the codec describes it, `buf` holds it. Returns the codec's verdict."""
         self.buf[: len(data)] = data
         self.codec._seen = bytearray(4)  # a puppet may hear a thing twice
-        self.codec._seen_at = 0
         return self.codec.open(self.buf, len(data))
 
     def befriend(self, node, pair):

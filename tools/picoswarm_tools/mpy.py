@@ -173,8 +173,10 @@ def _make_small(arch: str, level: int, is_apart: bool) -> tuple[dict[str, str], 
     numbers = profile_numbers()
     stubs["profile"] -= numbers
     keep = shrink.names_in_programs(_texts(PROGRAMS).values())[0].union(shrink.runtime_names(), *stubs.values())
-    names = shrink.name_map(modules, keep, _texts(BESIDE), shrink.rom_names())
-    modules = {name: shrink.rename(text, names) for name, text in modules.items()}
+    promised = set().union(*(shrink.arguments_in_stub(path.read_text()) for path in STUBS.glob("*.pyi")))
+    promised |= shrink.keywords_in_programs(_texts(PROGRAMS).values())
+    names = shrink.name_map(modules, keep, _texts(BESIDE), shrink.rom_names(), promised)
+    modules = {name: shrink.shorten(text, names) for name, text in modules.items()}
     if level == 3:
         kept = {name: order.keep_builtins(modules[name], ("len",)) for name in HOT if name in modules}
         modules = {name: order.order_names(text) for name, text in {**modules, **kept}.items()}
@@ -193,12 +195,12 @@ def _small_library(arch: str, level: int, is_apart: bool, _ages: tuple[int, ...]
     made, fingerprint = build_folder() / "mpy" / f"{what}.json", _fingerprint()
     with _alone(what):
         with suppress(OSError, ValueError, KeyError):
-            modules, known, arguments = json.loads(made.read_text())[fingerprint]
+            modules, known, arguments, keywords = json.loads(made.read_text())[fingerprint]
             names = shrink.Names(known)
-            names.arguments = frozenset(arguments)
+            names.arguments, names.keywords = frozenset(arguments), frozenset(map(tuple, keywords))
             return modules, names
         modules, names = _make_small(arch, level, is_apart)
-        _put(made, json.dumps({fingerprint: [modules, names, sorted(names.arguments)]}))
+        _put(made, json.dumps({fingerprint: [modules, names, sorted(names.arguments), sorted(names.keywords)]}))
         return modules, names
 
 

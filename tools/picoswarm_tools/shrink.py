@@ -2,9 +2,12 @@
 
 One map for the whole library gives each name a short one, at every place where it stands, and every line stays where it was.
 The map holds only names that the library itself defines, and none of: the public API (typings/), what MicroPython defines,
-keywords of calls, and words that stand in a string. The numbers of a profile are many, and shortened all the same:
-`numbers_known` tells `Profile` both names of each. Two names get the same short one where they cannot meet: no function
-mentions both as variables, and no class has both as attributes. `name_map` refuses what it cannot see through.
+and words that stand in a string. The numbers of a profile are many, and shortened all the same: `numbers_known` tells
+`Profile` both names of each. Two names get the same short one where they cannot meet: no function mentions both, and no
+class has both as attributes. `name_map` refuses what it cannot see through.
+
+Variables and arguments are another matter: each function has its own, and they get short names in the function alone,
+whatever the same word means elsewhere. Arguments that the public API promises, or that a call names, stay.
 
 Code beside the library that uses internal names, such as unit tests, goes through `translate`.
 """
@@ -22,9 +25,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache
 
-from .fold import Edits
+from .fold import Edits, live
 from .runtimes import run_micropython
 
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _Class = tuple[str, set[str]]  # its name, the names of its bases
 
 # Functions that take names which are computed, but safe: of modules, of a profile's numbers, or from strings of the library,
@@ -57,14 +61,17 @@ class Refused(Exception):
 
 
 class Names(dict[str, str]):
-    """Short names by long ones. `arguments`: those of long ones by which a call could say which argument it means."""
+    """Short names by long ones. `arguments`: names of arguments that are short somewhere; `keywords`: those that stay, as
+    (function, argument), "" for every function; `spare`: short names of arguments, in the order of their use."""
 
     arguments: frozenset[str] = frozenset()
+    keywords: frozenset[tuple[str, str]] = frozenset()
+    spare: tuple[str, ...] = ()
 
     def without(self, kept: set[str]) -> Names:
         """The same but for names that stay."""
         rest = Names({name: short for name, short in self.items() if name not in kept})
-        rest.arguments = self.arguments
+        rest.arguments, rest.keywords, rest.spare = self.arguments, self.keywords, self.spare
         return rest
 
 
@@ -77,21 +84,27 @@ class _Reader(ast.NodeVisitor):
         self.classes: dict[str, set[str]] = {}  # attributes of each class and of its objects
         self.assigned: set[str] = set()  # attributes of objects other than self
         self.arguments: set[str] = set()
+        self.keywords: set[tuple[str, str]] = set()  # by which calls name arguments, with what is called
         self.kept: set[str] = set()  # by reason of what the module does with them
         self.bases: set[tuple[str, str, str]] = set()  # (class here, module, class there that it is derived from)
-        self.units: list[set[str]] = [set()]  # variables that one function, one class body or the module's top mentions
+        self.units: list[set[str]] = [set()]  # what one function, one class body or the module's top mentions, but variables
         self.imported: dict[str, str] = {}
         self._path: list[str] = []  # classes and functions around
         self._depth = 0  # functions around
         self._class: set[str] | None = None  # attributes of the innermost class
         self._in_class = False  # at the level of its body
-        self.visit(ast.parse(source))
+        self._variables: set[str] = set()  # of the function around
+        tree = ast.parse(source)
+        self._globals = _globals(tree)
+        self.visit(tree)
 
     def refuse(self, node: ast.AST, why: str) -> None:
         raise Refused(f"{self.module}, line {node.lineno}: {why}")
 
     def _bind(self, name: str) -> None:
-        """A name that becomes visible beyond its function, or that MicroPython stores with it."""
+        """A name that becomes visible beyond its function."""
+        if name in self._variables:
+            return
         self.units[-1].add(name)
         self.defined.add(name)
         if self._in_class:
@@ -108,10 +121,12 @@ class _Reader(ast.NodeVisitor):
         self._in_class = False
         if is_outermost:
             self.units.append(set())
+            self._variables = variables(node, self._globals)
         for part in [*_arguments(node.args), *node.body]:
             self.visit(part)
         if is_outermost:
             self.units.insert(0, self.units.pop())
+            self._variables = set()
         self._path.pop()
         self._depth -= 1
         self._in_class = was_in_class
@@ -141,14 +156,16 @@ class _Reader(ast.NodeVisitor):
         self._in_class = was_in_class
 
     def visit_arg(self, node: ast.arg) -> None:
-        self.units[-1].add(node.arg)
-        self.defined.add(node.arg)
         self.arguments.add(node.arg)
+        if node.arg not in self._variables:
+            self.units[-1].add(node.arg)
+            self.defined.add(node.arg)
 
     def visit_Name(self, node: ast.Name) -> None:
         if isinstance(node.ctx, ast.Store) and not self._depth:
             self._bind(node.id)
-        self.units[-1].add(node.id)
+        if node.id not in self._variables:
+            self.units[-1].add(node.id)
 
     def visit_Assign(self, node: ast.Assign) -> None:
         if isinstance(node.value, ast.Call) and getattr(node.value.func, "id", "") == "const":
@@ -161,7 +178,8 @@ class _Reader(ast.NodeVisitor):
     visit_Nonlocal = visit_Global
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
-        self.units[-1].add(node.name or "")
+        if node.name not in self._variables:
+            self.units[-1].add(node.name or "")
         self.generic_visit(node)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
@@ -192,7 +210,7 @@ class _Reader(ast.NodeVisitor):
                 self.defined.add(alias.asname)
 
     def visit_Call(self, node: ast.Call) -> None:
-        self.kept |= {keyword.arg for keyword in node.keywords if keyword.arg}
+        self.keywords |= _keywords(node)
         called = getattr(node.func, "id", "")
         by_string = called in _BY_STRING and not isinstance(node.args[1], ast.Constant)
         if (by_string or called in _OPAQUE) and ".".join(self._path) not in REFLECTIVE:
@@ -221,6 +239,42 @@ class _Reader(ast.NodeVisitor):
 def _arguments(arguments: ast.arguments) -> list[ast.arg]:
     every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
     return [argument for argument in every if argument]
+
+
+def _globals(tree: ast.Module) -> set[str]:
+    """The names that a module binds at its top."""
+    found: set[str] = set()
+    for node in live(tree, (*_FUNCTIONS, ast.ClassDef, ast.Lambda)):
+        if isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, ast.alias):
+            found.add(node.asname or node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+    return found
+
+
+def variables(function: ast.AST, outside: set[str]) -> set[str]:
+    """The names that mean a variable or an argument wherever a function mentions them, with those of functions inside it.
+    `outside`: the names of its module."""
+    found, other, is_one = set(), set(), True
+    for node in ast.walk(function):
+        if isinstance(node, ast.arg):
+            found.add(node.arg)
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            found.add(node.id)
+        elif isinstance(node, ast.ExceptHandler):
+            found.add(node.name or "")
+        elif isinstance(node, (ast.Global, ast.ClassDef)):
+            other.update(getattr(node, "names", ()))
+            other.update(each.id for each in ast.walk(node) if isinstance(each, ast.Name))
+        elif isinstance(node, ast.alias):
+            other.add(node.asname or node.name)
+        elif isinstance(node, (*_FUNCTIONS, ast.Lambda)) and node is not function:
+            is_one = False
+            found.add(getattr(node, "name", ""))
+    # What is a variable of a function inside may be something else outside of that.
+    return found - other - (set() if is_one else outside | set(dir(builtins))) - {""}
 
 
 def _ask(program: str) -> list[str]:
@@ -252,11 +306,17 @@ def runtime_names() -> frozenset[str]:
 
 
 def names_in_stub(source: str) -> set[str]:
-    """The names that a type stub promises: of classes, functions, arguments and values."""
+    """The names that a type stub promises: of classes, functions and values."""
     found = set()
     for node in ast.walk(ast.parse(source)):
-        found |= {getattr(node, field, None) for field in ("name", "arg", "id", "attr", "asname")}
+        found |= {getattr(node, field, None) for field in ("name", "id", "attr", "asname")}
     return found - {None}
+
+
+def arguments_in_stub(source: str) -> set[tuple[str, str]]:
+    """(function, argument) that a type stub promises."""
+    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, _FUNCTIONS)]
+    return {(function.name, argument.arg) for function in functions for argument in _arguments(function.args)}
 
 
 def names_in_programs(sources: Iterable[str]) -> tuple[set[str], set[str]]:
@@ -273,6 +333,29 @@ def names_in_programs(sources: Iterable[str]) -> tuple[set[str], set[str]]:
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             own.add(node.name)
     return found | attributes - own, own
+
+
+def _keywords(call: ast.Call) -> set[tuple[str, str]]:
+    """(what is called, argument) for each argument that a call names."""
+    called = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    return {(called, keyword.arg) for keyword in call.keywords if keyword.arg}
+
+
+def keywords_in_programs(sources: Iterable[str]) -> set[tuple[str, str]]:
+    """The same for all calls of programs."""
+    nodes = itertools.chain.from_iterable(ast.walk(ast.parse(source)) for source in sources)
+    return set().union(*(_keywords(node) for node in nodes if isinstance(node, ast.Call)))
+
+
+def _defined(tree: ast.AST) -> set[str]:
+    """The functions and classes of a text."""
+    return {node.name for node in ast.walk(tree) if isinstance(node, (*_FUNCTIONS, ast.ClassDef))}
+
+
+def _kept_arguments(called: set[tuple[str, str]], known: set[str]) -> frozenset[tuple[str, str]]:
+    """(function, argument) that stay for what is called: what is not `known` may be any function by another name."""
+    classes = {("__init__", argument) for _, argument in called}
+    return frozenset(called | classes | {("", argument) for name, argument in called if name not in known})
 
 
 def imported(source: str) -> set[str]:
@@ -299,18 +382,23 @@ def short_names() -> Iterable[str]:
 
 
 def name_map(
-    modules: Mapping[str, str], keep: Iterable[str], beside: Mapping[str, str] | None = None, rom: Iterable[str] = ()
+    modules: Mapping[str, str],
+    keep: Iterable[str],
+    beside: Mapping[str, str] | None = None,
+    rom: Iterable[str] = (),
+    promised: Iterable[tuple[str, str]] = (),
 ) -> Names:
     """Short names for what `modules` (source texts by module name, folded) define; the same for the same arguments.
 
     `keep`: names that stay. `beside`: source texts by file name that `translate` must be able to follow. `rom`: names to
-    give away first, which a board has already. Raises Refused.
+    give away first, which a board has already. `promised`: (function, argument) that stay. Raises Refused.
     """
     readers = [_Reader(name, source) for name, source in sorted(modules.items())]
     _inherit({reader.module: reader for reader in readers})
     ours = set().union(*(reader.defined for reader in readers))
     ours -= set(keep).union(*(reader.kept for reader in readers))
     arguments = frozenset().union(*(reader.arguments for reader in readers))
+    called = set(promised).union(*(reader.keywords for reader in readers))
     groups = [group for reader in readers for group in (*reader.classes.values(), *reader.units)]
     trees = {name: ast.parse(source) for name, source in (beside or {}).items()}
     seen = {name: _seen_from_outside(tree, name) for name, tree in trees.items()}
@@ -324,7 +412,8 @@ def name_map(
             for home in homes[base]:
                 attributes = attributes | seen[home][0]
         groups.append(attributes)
-        ours -= keywords & arguments | strings
+        called |= keywords
+        ours -= strings
     ours = {name for name in ours if not (name.startswith("__") and name.endswith("__"))}
     _check(readers, ours)
     groups = [group & ours for group in groups]
@@ -337,6 +426,9 @@ def name_map(
     shorts = [short for short in (*rom, *short_names()) if short not in taken]
     names = Names()
     names.arguments = arguments
+    known = set().union(*map(_defined, trees.values()), *(_defined(ast.parse(text)) for text in modules.values()))
+    names.keywords = _kept_arguments(called, known)
+    names.spare = tuple(shorts)
     for name in sorted(ours, key=lambda name: (-uses[name], name)):
         near = {names.get(other) for other in others[name]}
         names[name] = next(short for short in shorts if short not in near)
@@ -415,6 +507,61 @@ def rename(source: str, names: Mapping[str, str]) -> str:
     return "".join(lines)
 
 
+def _characters(line: str, at: int) -> int:
+    """The character at which a byte of a line begins."""
+    return len(line.encode()[:at].decode())
+
+
+def _places(source: str, names: Names) -> Iterable[tuple[set[tuple[int, int]], dict[str, str]]]:
+    """(places, names there by name) of the variables of each function that is in no other one."""
+    tree, lines, tokens = ast.parse(source), list(io.StringIO(source)), list(_tokens(source))
+    outside = _globals(tree)
+    for function in live(tree, _FUNCTIONS):
+        if not isinstance(function, _FUNCTIONS):
+            continue
+        own = variables(function, outside)
+        inside = list(ast.walk(function))
+        before = [*function.args.defaults, *filter(None, function.args.kw_defaults), *filter(None, [function.returns])]
+        before += [each.annotation for each in _arguments(function.args) if each.annotation]
+        elsewhere = {part for each in before for part in ast.walk(each)}
+        others = {node.id for node in inside if isinstance(node, ast.Name) and (node.id not in own or node in elsewhere)}
+        others |= {alias.asname or alias.name for alias in inside if isinstance(alias, ast.alias)}
+        taken = {names.get(name, name) for name in others}
+        free = (short for short in names.spare if short not in taken)
+        inner = {each.name for each in inside if isinstance(each, _FUNCTIONS)}
+        kept = {"self"} | {argument for name, argument in names.keywords if name in ("", *inner)}
+        # Of variables that are no arguments nothing is left in bytecode.
+        stored = [
+            getattr(node, "arg", getattr(node, "name", "")) for node in inside if isinstance(node, (ast.arg, *_FUNCTIONS))
+        ]
+        given = {name: next(free) for name in dict.fromkeys(stored) if name in own - kept}
+        parts = [
+            node for node in inside if isinstance(node, ast.keyword) or node in elsewhere and isinstance(node, ast.Name)
+        ]
+        not_here = {(node.lineno, _characters(lines[node.lineno - 1], node.col_offset)) for node in parts}
+        start, end = (function.lineno, function.col_offset), (function.end_lineno, function.end_col_offset)
+        places = set()
+        for last, token in itertools.pairwise(tokens):
+            is_name = last.string == "def" and last.start[0] == function.lineno
+            if token.string in own and start <= token.start <= end and last.string != "." and not is_name:
+                places.add(token.start)
+        yield places - not_here, given
+
+
+def shorten(source: str, names: Names) -> str:
+    """A module of the library under `names`, with short arguments in each of its functions."""
+    given = {place: own for places, own in _places(source, names) for place in places}
+    lines = list(io.StringIO(source))
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.keyword) and node.arg]
+    keywords = {(node.lineno, _characters(lines[node.lineno - 1], node.col_offset)) for node in calls}
+    for token in reversed(list(_tokens(source))):
+        here = given.get(token.start, {} if token.start in keywords else names)
+        if token.type == tokenize.NAME and token.string in here:
+            row, start, end = token.start[0] - 1, token.start[1], token.end[1]
+            lines[row] = lines[row][:start] + here[token.string] + lines[row][end:]
+    return "".join(lines)
+
+
 # Code beside the library
 
 
@@ -428,8 +575,8 @@ def _class_level(tree: ast.AST) -> Iterable[tuple[ast.AST, str]]:
                 yield from ((target, target.id) for target in node.targets if isinstance(target, ast.Name))
 
 
-def _seen_from_outside(tree: ast.AST, shown_as: str) -> tuple[set[str], set[str], set[str]]:
-    """(attributes that a text gives to objects, names that it uses as keywords, names that it uses from strings)."""
+def _seen_from_outside(tree: ast.AST, shown_as: str) -> tuple[set[str], set[tuple[str, str]], set[str]]:
+    """(attributes that a text gives to objects, (what is called, argument that it names), names from strings)."""
     attributes, keywords, strings = {name for _, name in _class_level(tree)}, set(), set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
@@ -437,7 +584,7 @@ def _seen_from_outside(tree: ast.AST, shown_as: str) -> tuple[set[str], set[str]
         elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Profile":
             continue  # which knows its numbers by both names
         elif isinstance(node, ast.Call):
-            keywords |= {keyword.arg for keyword in node.keywords if keyword.arg}
+            keywords |= _keywords(node)
             if getattr(node.func, "id", "") in _BY_STRING:
                 if not isinstance(node.args[1], ast.Constant):
                     raise Refused(f"{shown_as}, line {node.lineno}: {node.func.id}() may use any name: write the name out")
@@ -450,15 +597,16 @@ def translate(source: str, names: Names, shown_as: str = "program") -> str:
     variables stay. Raises Refused, which names it as `shown_as`."""
     tree, edits = ast.parse(source), Edits(source)
     attributes, keywords, strings = _seen_from_outside(tree, shown_as)
-    kept = keywords & names.arguments | strings
+    kept = {argument for name, argument in names.keywords if not name}
+    lost = {argument for _, argument in keywords - names.keywords if argument in names.arguments - kept}
     by_short = defaultdict(list)
     for name in sorted(attributes & names.keys()):
         by_short[names[name]].append(name)
     for short, same in by_short.items():
         if len(same) > 1:
             raise Refused(f"{shown_as}: {' and '.join(same)} would both be {short}: name this text in mpy.BESIDE")
-    if kept & names.keys() or attributes & set(names.values()):
-        strange = sorted(kept & names.keys() | attributes & set(names.values()))
+    strange = sorted(lost | strings & names.keys() | attributes & set(names.values()))
+    if strange:
         raise Refused(f"{shown_as}: {strange} are keywords, strings or short names here: name this text in mpy.BESIDE")
     for node, name in _class_level(tree):
         if name in names and isinstance(node, ast.Name):
