@@ -201,7 +201,7 @@ class Driver:
             now = ticks_ms()
             held = ticks_diff(now, began)
             if self.pace:
-                self.pace.ended(wait_for, held, now)
+                self.pace.ended(wait_for, began, now)
             if held > self.hold_ms:
                 self.hold_ms = held
             # The timer runs when there is work, when the engine wants to be called, or for the next check.

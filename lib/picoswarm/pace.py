@@ -10,10 +10,12 @@ _RECENT_MS = const(10)
 
 
 class Pace:
-    """`while pace.waits(who, now): await sleep_ms(0)` before a turn, `pace.ended(who, ms, now)` after it."""
+    """`while pace.waits(who, now): await sleep_ms(0)` before a turn, `pace.ended(who, began, now)` after it. `most`: bytes
+    of garbage after which MicroPython collects, or -1: when the heap is full."""
 
     _last = _next = 0  # who had the last long turn; who waits since, before all others
     _at = 0
+    most = -1
 
     def waits(self, who, now):
         """Whether others come first: somebody else's long turn has just ended, in which turns of others became due."""
@@ -24,24 +26,22 @@ class Pace:
             self._next = who
         return self._next > 0
 
-    def ended(self, who, ms, now):
-        """A turn of `ms` is over."""
-        if ms > _LONG_MS:
+    def ended(self, who, began, now):
+        """A turn is over. Returns whether it took long."""
+        is_long = ticks_diff(now, began) > _LONG_MS
+        if is_long:
             self._last = who
             self._at = now
+        return is_long
 
     def sweep(self, who):
         """Collect the garbage, where there is half as much as makes MicroPython do so by itself, in anyone's turn. True: it
         did, and that was a turn."""
-        most = threshold()
+        most = self.most
         if most < 0:
             return False
         began = ticks_ms()
         threshold(most >> 1)
-        try:
-            object()  # each allocation looks
-        finally:
-            threshold(most)
-        now = ticks_ms()
-        self.ended(who, ticks_diff(now, began), now)
-        return now == self._at
+        object()  # each allocation looks
+        threshold(most)
+        return self.ended(who, began, ticks_ms())

@@ -10,7 +10,18 @@ Nobody starts the first two again, so nothing but `stop` may end them: with a fu
 
 from asyncio import create_task
 
-from .compat import collect, const, forget_socket, readable, sleep_ms, ticks_add, ticks_diff, ticks_ms, writable
+from .compat import (
+    collect,
+    const,
+    forget_socket,
+    readable,
+    sleep_ms,
+    threshold,
+    ticks_add,
+    ticks_diff,
+    ticks_ms,
+    writable,
+)
 from .pace import LINKS, READER, Pace
 from .sockets import accept_tcp, connect_tcp, listen_tcp, read_into, write_from
 
@@ -79,6 +90,7 @@ class Links:
         self._on_event = on_event
         self._on_turn = on_turn
         self._wake_at = ticks_ms()
+        self.pace.most = threshold()
         self._timer = create_task(self._run())
         self._listener = create_task(self._listen())
 
@@ -162,8 +174,7 @@ class Links:
                 self._wake_at = now if busy else self._next(now)
             except Exception as error:
                 self._note(error)
-            now = ticks_ms()
-            pace.ended(LINKS, ticks_diff(now, began), now)
+            pace.ended(LINKS, began, ticks_ms())
             self._is_turning = False
 
     def _next(self, now):
@@ -306,8 +317,7 @@ class Links:
                 await sleep_ms(0)
                 began = ticks_ms()
             n = self._receive(link)
-            now = ticks_ms()
-            self.pace.ended(READER, ticks_diff(now, began), now)
+            self.pace.ended(READER, began, ticks_ms())
             if n < 1:
                 left = 0
             if n < 0:
