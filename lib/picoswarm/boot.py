@@ -17,7 +17,8 @@ _before.remove(__name__)
 
 _LOOPBACK = const(127)
 _LOCAL_BROADCAST = b"\x7f\xff\xff\xff"
-_GARBAGE = const(16384)  # bytes between two collections, at most
+_GARBAGE = const(16384)  # bytes between two collections of a start, at most
+_PLENTY = const(65536)  # bytes
 
 
 def _parse(text, port):
@@ -91,7 +92,8 @@ class Boot:
         that are given by name). May be called again where it failed. `reactors`: those of the user."""
         # What lives long then stands together, and large blocks stay to be had: the smaller the heap, the more that needs.
         # Only MicroPython counts in bytes.
-        if hasattr(gc, "mem_alloc") and gc.threshold() < 0:
+        is_free = hasattr(gc, "mem_alloc") and gc.threshold() < 0
+        if is_free:
             gc.threshold(min(_GARBAGE, gc.mem_free() >> 3))
         if self._keys is None:
             stays = [name for name in sys.modules if name not in self._goes]
@@ -156,6 +158,10 @@ class Boot:
             except BaseException:
                 driver._sock.close()  # or its port is taken when this is tried again
                 raise
+        if is_free:
+            # From here on it goes at half of that (pace.py), and what lives long is there already.
+            free = gc.mem_free()
+            gc.threshold(min(_GARBAGE << 2, free >> (1 if free > _PLENTY else 2)))
         return self._folder, self._host, ip, engine, driver, services, named
 
     async def _take_keys(self):

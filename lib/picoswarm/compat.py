@@ -58,6 +58,7 @@ def unload(before):
 if MICROPYTHON:
     import gc
     from gc import mem_alloc as heap_used  # bytes allocated on the MicroPython heap
+    from gc import threshold  # bytes of garbage after which it is collected, -1: when the heap is full
 
     try:
         from asyncio import core, sleep_ms  # the latter lets other tasks run for so many milliseconds; 0: those ready now
@@ -148,6 +149,7 @@ if not MICROPYTHON:
         readable,
         sleep_ms,
         sockaddr,
+        threshold,
         writable,
     )
 elif sys.platform in ("linux", "darwin"):

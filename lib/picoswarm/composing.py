@@ -51,6 +51,7 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
 
         membership = Returning(membership, rpc, engine.table)
     links = make_links(driver.ip, engine.codec.tcp_port, profile.record)
+    driver.pace = links.pace
     if len(links.out) >= LONGEST:  # one after the other, never both
         driver.buf = links.out
     swarm = make_swarm(profile, identity, membership, rng, now, reactors, engine, book, engine.codec.tcp_port, name)

@@ -51,6 +51,7 @@ class Reception:
         if self.ahead is None:
             private = rng(32)
             self.ahead = private, X25519(private)
+            return True
         job = self.ahead[1]
         return job.result is None and job.step()
 

@@ -42,6 +42,8 @@ class Driver:
     """Runs one datagram engine on one UDP socket, which it replaces when it fails. Who calls the engine from outside then
     calls `turn`."""
 
+    pace = None  # that of the sessions, see pace.py
+
     def __init__(self, ip, port, heard, open_socket=open_udp):
         """`ip`: the address to bind, all zeros for every interface. `heard`: bytes of the longest datagram that is read."""
         self.port = port
@@ -146,6 +148,8 @@ class Driver:
                     await sleep_ms(0)
             else:
                 await sleep_ms(ticks_diff(self._wake_at, ticks_ms()))
+            while self.pace and self.pace.waits(wait_for, ticks_ms()):
+                await sleep_ms(0)
             self._is_turning = True
             began = ticks_ms()
             busy = False
@@ -196,6 +200,8 @@ class Driver:
             self._is_turning = False
             now = ticks_ms()
             held = ticks_diff(now, began)
+            if self.pace:
+                self.pace.ended(wait_for, began, now)
             if held > self.hold_ms:
                 self.hold_ms = held
             # The timer runs when there is work, when the engine wants to be called, or for the next check.

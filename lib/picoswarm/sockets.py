@@ -5,6 +5,8 @@ from .compat import FILES
 if FILES == "host":
     from .compat_host import accept_tcp, connect_tcp, listen_tcp, read_into, write_from  # noqa: F401
 else:
+    import socket  # in a function it would be looked for in the file system each time
+
     from .compat import from_sockaddr, sockaddr
 
     def _tcp(sock):
@@ -18,8 +20,6 @@ else:
 
     def listen_tcp(ip, port):
         """A non-blocking listening socket. Raises OSError."""
-        import socket
-
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -38,8 +38,6 @@ else:
 
     def connect_tcp(ip, port):
         """A socket on its way to ip:port; it is connected when it takes bytes. Raises OSError."""
-        import socket
-
         sock = _tcp(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
         try:
             sock.connect(sockaddr(sock, ip, port))

@@ -423,7 +423,11 @@ class Swarm:
         return self.is_busy
 
     def prepare(self):
-        """One slice of work for the next handshake, where `work` has nothing to do. True: there is more."""
+        """One slice of work for the next handshake, where `work` has nothing to do, and none is under way, whose next
+        message it would keep waiting. True: there is more."""
+        for session in self.sessions:
+            if session.stage == _GREETING:
+                return False
         try:
             return self._reception.prepare(self.rng)
         except MemoryError:  # a handshake makes do without

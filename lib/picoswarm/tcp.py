@@ -10,7 +10,19 @@ Nobody starts the first two again, so nothing but `stop` may end them: with a fu
 
 from asyncio import create_task
 
-from .compat import collect, const, forget_socket, readable, sleep_ms, ticks_add, ticks_diff, ticks_ms, writable
+from .compat import (
+    collect,
+    const,
+    forget_socket,
+    readable,
+    sleep_ms,
+    threshold,
+    ticks_add,
+    ticks_diff,
+    ticks_ms,
+    writable,
+)
+from .pace import LINKS, READER, Pace
 from .sockets import accept_tcp, connect_tcp, listen_tcp, read_into, write_from
 
 _DIAL = const(1)  # events of the swarm
@@ -52,6 +64,7 @@ class Links:
         """`ip`, `port`: where to listen, port 0 for not at all. `record`: bytes of the longest plaintext of a record."""
         self.port = port
         self.swarm = None
+        self.pace = Pace()
         self.out_of_memory = 0  # turns cut short because the heap was full
         self.faults = 0  # turns cut short by any other exception: a bug, kept in `fault`
         self.fault = None
@@ -77,6 +90,7 @@ class Links:
         self._on_event = on_event
         self._on_turn = on_turn
         self._wake_at = ticks_ms()
+        self.pace.most = threshold()
         self._timer = create_task(self._run())
         self._listener = create_task(self._listen())
 
@@ -127,14 +141,17 @@ class Links:
     async def _run(self):
         """The timer: ticks, slices of public-key work, and whatever else a turn does."""
         swarm = self.swarm
+        pace = self.pace
         busy = waits = False  # the work: there is more of it; it waits for its next turn
         ticked = 0
         while True:
             await sleep_ms(max(0, ticks_diff(self._wake_at, ticks_ms())))
-            now = ticks_ms()
-            if not busy and ticks_diff(now, self._wake_at) > _LATE_MS:  # others had long turns: who waits comes first
+            if pace.sweep(LINKS) or not busy and ticks_diff(ticks_ms(), self._wake_at) > _LATE_MS:
+                await sleep_ms(0)  # that was a long turn, or others had one: who waits comes first
+            began = now = ticks_ms()
+            while pace.waits(LINKS, now):
                 await sleep_ms(0)
-                now = ticks_ms()
+                began = now = ticks_ms()
             self._wake_at = ticks_add(now, _AGAIN_MS)  # unless this turn comes to its end
             self._is_turning = True
             try:
@@ -157,6 +174,7 @@ class Links:
                 self._wake_at = now if busy else self._next(now)
             except Exception as error:
                 self._note(error)
+            pace.ended(LINKS, began, ticks_ms())
             self._is_turning = False
 
     def _next(self, now):
@@ -294,7 +312,12 @@ class Links:
                     return self._after()
                 left = _READS
             left -= 1
+            began = ticks_ms()
+            while self.pace.waits(READER, began):
+                await sleep_ms(0)
+                began = ticks_ms()
             n = self._receive(link)
+            self.pace.ended(READER, began, ticks_ms())
             if n < 1:
                 left = 0
             if n < 0:

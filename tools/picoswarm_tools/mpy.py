@@ -49,8 +49,8 @@ BUNDLES = {
     "discovery": ("requests", "agreement", "responder", "upkeep", "discovery"),
     "node": ("net", "node"),
     "swarm": (
-        *("sockets", "frames_viper", "frames", "channel", "aead_viper", "aead", "keymap", "noise", "hello", "handshake"),
-        *("sealed", "lanes", "mux", "session"),
+        *("sockets", "pace", "frames_viper", "frames", "channel", "aead_viper", "aead", "keymap", "noise", "hello"),
+        *("handshake", "sealed", "lanes", "mux", "session"),
         *("door", "connmgr", "swarm", "tcp", "services"),
     ),
     "pex": ("addrbook", "pex"),

@@ -1,5 +1,6 @@
 """What only the start of a board needs: the node from its settings, the program from its slot."""
 
+import gc
 import sys
 from asyncio import sleep_ms
 
@@ -42,6 +43,7 @@ async def start_node(supervisor):
     while not (station.wifi and station.is_up()):
         await sleep_ms(_WAIT_MS)
     board.log("network: this board is %s" % station.address()[0])
+    gc.threshold(-1)  # the node knows how often is right for it; what boot.py asks for takes a tenth of the time
     while True:
         node = Node(
             FOLDER,

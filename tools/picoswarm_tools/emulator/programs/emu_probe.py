@@ -9,6 +9,7 @@ serial port:
 """
 
 import gc
+from time import ticks_diff, ticks_ms
 
 
 def free():
@@ -19,7 +20,7 @@ def free():
 
 def link_up(seconds=30):
     """Bring PPP up. Returns (the link, own address). Raises OSError."""
-    from time import sleep_ms, ticks_diff, ticks_ms
+    from time import sleep_ms
 
     from machine import UART
     from network import PPP
@@ -44,7 +45,6 @@ class Held:
 
 async def mind():
     from asyncio import sleep_ms
-    from time import ticks_diff, ticks_ms
 
     while True:
         before = ticks_ms()
@@ -56,8 +56,6 @@ async def mind():
 
 def allow(stage, id32, ip):
     """Note when a dial begins, and when its node is proven."""
-    from time import ticks_diff, ticks_ms
-
     if stage == "dial":
         Held.begun[ip] = ticks_ms()
     elif stage == "secured" and ip in Held.begun:
@@ -100,7 +98,6 @@ async def main(numbers, bootstrap, own, is_minded):
     import asyncio
     import json
     from binascii import hexlify
-    from time import ticks_diff, ticks_ms
 
     def tell(**facts):
         print(json.dumps(facts))
@@ -137,6 +134,7 @@ async def main(numbers, bootstrap, own, is_minded):
             await asyncio.sleep_ms(10)
         await node.publish("probe/reading", b"20.5", wait_ms=2000)
         tell(joined_ms=ticks_diff(ticks_ms(), began), start_hold_ms=Held.most, free=free())
+        await asyncio.sleep_ms(50)  # what `tell` took is over
         Held.most = 0
         await obey(node, tell, own)
         hearing.cancel()

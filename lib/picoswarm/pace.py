@@ -1,0 +1,47 @@
+"""How the tasks of a node share the loop: a turn that takes long is followed by those of others, not by another long
+one, and garbage is collected in a turn of its own (docs/rationale.md). With sessions only."""
+
+from .compat import const, threshold, ticks_diff, ticks_ms
+
+LINKS = const(3)  # who has turns: the driver's reader is 1 and its timer 2, see net.py
+READER = const(4)
+_LONG_MS = const(4)
+_RECENT_MS = const(10)
+
+
+class Pace:
+    """`while pace.waits(who, now): await sleep_ms(0)` before a turn, `pace.ended(who, began, now)` after it. `most`: bytes
+    of garbage after which MicroPython collects, or -1: when the heap is full."""
+
+    _last = _next = 0  # who had the last long turn; who waits since, before all others
+    _at = 0
+    most = -1
+
+    def waits(self, who, now):
+        """Whether others come first: somebody else's long turn has just ended, in which turns of others became due."""
+        if not 0 <= ticks_diff(now, self._at) <= _RECENT_MS or self._next == who:
+            self._next = 0
+            return False
+        if not self._next and self._last != who:
+            self._next = who
+        return self._next > 0
+
+    def ended(self, who, began, now):
+        """A turn is over. Returns whether it took long."""
+        is_long = ticks_diff(now, began) > _LONG_MS
+        if is_long:
+            self._last = who
+            self._at = now
+        return is_long
+
+    def sweep(self, who):
+        """Collect the garbage, where there is half as much as makes MicroPython do so by itself, in anyone's turn. True: it
+        did, and that was a turn."""
+        most = self.most
+        if most < 0:
+            return False
+        began = ticks_ms()
+        threshold(most >> 1)
+        object()  # each allocation looks
+        threshold(most)
+        return self.ended(who, began, ticks_ms())
