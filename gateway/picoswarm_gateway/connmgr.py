@@ -4,6 +4,8 @@ apart from those that are dialed, by id, so that no event looks at all of them."
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from picoswarm import connmgr
 from picoswarm.compat import ticks_diff
@@ -18,12 +20,14 @@ class HostManager(ConnManager):
         super().__init__(*arguments)
         self.settled: dict[bytes, Link] = {}
         self._ips: Counter[bytes] = Counter()  # of those
+        self._below = 0  # how many of those lead down
 
     def _settle(self, link: Link) -> None:
         if not (link.is_outbound or link.is_permanent or link.id in self.settled):
             self.links.remove(link)
             self.settled[link.id] = link
             self._ips[link.ip] += 1
+            self._below += self._is_down(link)
             self.apart += 1
 
     def recall(self, link: Link | None) -> None:
@@ -33,8 +37,12 @@ class HostManager(ConnManager):
             self._ips[link.ip] -= 1
             if not self._ips[link.ip]:
                 del self._ips[link.ip]
+            self._below -= self._is_down(link)
             self.apart -= 1
             self.links.append(link)
+
+    def _is_down(self, link: Link) -> bool:
+        return link.port > 0 and link.id < self._id
 
     def _at(self, ip: bytes, port: int) -> Link | None:
         """The one with this address."""
@@ -78,10 +86,24 @@ class HostManager(ConnManager):
         self.recall(link)
         super().closed(link, reason, now)
 
+    def fits(self, link: Link | None, is_outbound: bool, is_wish: bool, now: int) -> int:
+        fits = super().fits(link, is_outbound, is_wish, now)
+        return fits & ~connmgr._DOWN if self._below and is_outbound and not is_wish else fits
+
+    def _has_spare(self, link: Link, is_free: bool) -> bool:
+        with self._all():
+            return super()._has_spare(link, is_free)
+
     def worst(self, now: int, is_forced: bool, is_visit: bool = False) -> Link | None:
+        with self._all():
+            return super().worst(now, is_forced, is_visit)
+
+    @contextmanager
+    def _all(self) -> Iterator[None]:
+        """Have the settled ones among `links`."""
         few, self.links = self.links, [*self.links, *self.settled.values()]
         try:
-            return super().worst(now, is_forced, is_visit)
+            yield
         finally:
             self.links = few
 

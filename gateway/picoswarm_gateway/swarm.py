@@ -35,14 +35,14 @@ class WideReception(Reception):
         super().__init__()
         self._known: dict[bytes, None] = {}
 
-    def judge(self, buf: bytearray, at: int, now: int, is_challenged: bool, is_visit: bool) -> int:
+    def judge(self, buf: bytearray, at: int, now: int, is_challenged: bool, purpose: int) -> int:
         ephemeral = bytes(buf[at : at + 32])
         if ephemeral in self._known:
             return REASONS["replayed"]
         self._known[ephemeral] = None
         if len(self._known) > EPHEMERALS:
             del self._known[next(iter(self._known))]
-        if self.is_full > is_visit:
+        if self.is_full >> purpose & 1:
             return REASONS["busy"]
         unfinished = self.unfinished
         while unfinished and not (0 <= ticks_diff(now, unfinished[0]) < UNFINISHED_MS and len(unfinished) < EPHEMERALS):

@@ -16,6 +16,7 @@ from linking import (
     BUSY,
     BYE,
     CANCELED,
+    DOWN,
     DUPLICATE,
     ESTABLISHED,
     FORGED,
@@ -28,11 +29,12 @@ from linking import (
     PENDING,
     SLOW,
     TRIMMED,
+    VISIT,
     id_of,
     lan,
 )
 from picoswarm.compat import ticks_add, ticks_diff
-from picoswarm.connmgr import ConnManager, Link
+from picoswarm.connmgr import ConnManager, Link, head
 from picoswarm.profile import Profile
 
 IDS = 9
@@ -55,9 +57,9 @@ class Swarm:
         self.announced: dict[bytes, Link] = {}
         self.done: Counter[str] = Counter()
 
-    def pick(self, now):
+    def pick(self, now, below):
         i = self.chance.randrange(IDS)
-        return id_of(i), lan(i), 5000
+        return None if below and head(id_of(i), 0) >= below else (id_of(i), lan(i), 5000)
 
     def check(self) -> None:
         manager = self.manager
@@ -125,11 +127,12 @@ class Swarm:
 
     def enter(self, i: int, old_answers: bool) -> int:
         link = Link(id_of(i), lan(i), 5000, False)
+        link.purpose = self.chance.choice((0, 0, VISIT, DOWN))
         self.sockets.add(link)
         inbound = sum(not (other.is_outbound or other.is_permanent) for other in self.announced.values())
         is_stranger = i != PERMANENT and link.id not in self.announced
         verdict = self.prove(link, link.id, old_answers)
-        if is_stranger and inbound >= PROFILE.inbound:
+        if is_stranger and not link.purpose and inbound >= PROFILE.inbound:
             assert verdict in (BUSY, 8)
         return verdict
 

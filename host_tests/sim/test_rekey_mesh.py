@@ -178,6 +178,8 @@ def test_who_slept_through_a_revocation_gets_the_new_key_from_a_gateway_and_serv
     lost, sleeper = world.nodes[5], world.nodes[9]
 
     async def scenario():
+        sleeper.want(world.gateway)  # which brings back only whom it knew
+        await asyncio.sleep(5)
         sleeper.power_off()
         if not has_book:
             sleeper._book_file = b""

@@ -8,6 +8,7 @@ from picoswarm_tools.sim.clock import MINUTE, SECOND
 from picoswarm_tools.sim.delivery import Delivery
 from picoswarm_tools.sim.mesh import BOOTSTRAP
 from picoswarm_tools.sim.network import Conditions
+from picoswarm_tools.sim.newcomers import Newcomers
 from picoswarm_tools.sim.swarm_node import SwarmMesh, time_to_one_piece
 from picoswarm_tools.sim.visits import Visits
 
@@ -39,7 +40,8 @@ def test_nodes_whose_links_are_all_taken_reach_each_other_and_stay_one_mesh(node
     for run in runs:
         run.run(minutes=10 if LONG else 3)
         assert set(run.pieces) == {1} and min(run.links) > 3
-        assert run.opened < 2.2 * run.asked + nodes  # both ends of a session for each, and hardly any others
+        # Both ends of a session for each, and few others: some visits end a way down, which is then sought anew.
+        assert run.opened < 2.6 * run.asked + nodes
     assert sum(run.ends["answered"] for run in runs) >= 0.99 * sum(run.asked for run in runs), [run.ends for run in runs]
 
 
@@ -53,6 +55,29 @@ def test_without_loss_everything_arrives():
 def test_sessions_join_a_mesh_of_boards_to_one_piece(nodes):
     for seed in range(1, 11 if LONG else 3):
         assert time_to_one_piece(nodes, seed, 10 * MINUTE) <= 5 * MINUTE, seed
+
+
+@pytest.mark.parametrize("links", [2, 3, 4])
+def test_small_meshes_with_few_links_are_one_piece_and_take_newcomers_in_at_once(links):
+    """swarm.first: without ways down a third of these stood in pieces, and newcomers waited for a minute and more."""
+    waits = []
+    for seed in range(1, 101 if LONG else 7):
+        run = Newcomers(seed, links)
+        run.run((60, 120))
+        assert len(run.pieces[120]) == 1, (seed, run.pieces)
+        waits += run.waits_s
+    assert sorted(waits)[len(waits) * 19 // 20] <= 10, sorted(waits)[-8:]
+
+
+def test_a_mesh_of_boards_with_two_links_each_comes_to_rest():
+    """Room for one is made by another's link, but the ids of a node's links only fall: this comes to an end."""
+    run = Newcomers(6, 2)
+    run.run((60,))
+    events = []
+    for node in run.mesh.nodes:
+        node.on_swarm_event = lambda _node, event: events.append(event)
+    run.run((300,))
+    assert run.pieces[300] == [len(run.mesh.nodes)] and len(events) <= 4
 
 
 def test_boards_with_two_links_are_joined_by_one_node_that_has_more():

@@ -1,12 +1,13 @@
 """Domain helpers for the tests of links, door, address book and peer exchange."""
 
 from picoswarm.compat import ticks_add, ticks_diff
-from picoswarm.connmgr import ConnManager, Link
+from picoswarm.connmgr import ConnManager, Link, head
 from picoswarm.profile import Profile
 
 DISCONNECTED, FAILING, CANCELED, PENDING, ESTABLISHED = range(5)
 KEEP, ASK_OLD = -1, -2
 NO_ANSWER = -1
+VISIT, DOWN = 1, 2  # purposes of a link
 BYE, BUSY, INCOMPATIBLE = 0, 1, 2
 SELF, USELESS, DUPLICATE, WRONG_ID, BANNED = 4, 5, 6, 7, 8
 TRIMMED, GATED, SLOW, LOST, FORGED = 17, 18, 19, 20, 21
@@ -54,12 +55,16 @@ class Owner:
         self.candidates = list(candidates)
         self.manager.pick = self._pick
 
-    def _pick(self, now):
-        """Each candidate (id, ip, port) in turn."""
-        if not self.candidates:
+    def _pick(self, now, below):
+        """Each candidate (id, ip, port) in turn; for a way down the one nearest below, or each of those below in turn."""
+        found = [each for each in self.candidates if not below or head(each[0], 0) < abs(below)]
+        if not found:
             return None
-        self.candidates.append(self.candidates.pop(0))
-        return self.candidates[-1]
+        if below > 0:
+            return max(found)
+        self.candidates.remove(found[0])
+        self.candidates.append(found[0])
+        return found[0]
 
     def links(self):
         """All of them."""

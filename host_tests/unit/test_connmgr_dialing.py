@@ -18,6 +18,7 @@ from linking import (
     SECOND,
     SELF,
     USELESS,
+    VISIT,
     WRONG_ID,
     Owner,
     id_of,
@@ -216,6 +217,7 @@ def test_a_refusal_is_no_failure():
 def test_a_busy_peer_is_left_alone_for_minutes_and_an_incompatible_one_for_an_hour():
     for reason, least, most in ((BUSY, 5, 7), (INCOMPATIBLE, 60, 62)):
         owner = Owner(lan_nodes(1, 1))
+        owner.enter(id_of(60), lan(60))  # its way down
         owner.fail(owner.dial(), reason)
         waited = owner.waited(lambda: owner.dial(within=120 * MINUTE))
         assert least * MINUTE <= waited <= most * MINUTE
@@ -320,7 +322,7 @@ def test_a_wanted_peer_that_is_busy_is_dialed_again_while_somebody_waits():
     """Whether it said so or closed after message 1: then it can be nothing else but a wrong key."""
     owner = Owner()
     link = owner.manager.want(id_of(50), lan(50), 5000, owner.now)
-    assert link.is_visit
+    assert link.purpose == VISIT
     for reason in (NO_ANSWER, BUSY, NO_ANSWER, NO_ANSWER, NO_ANSWER):
         assert owner.dial(within=3 * SECOND) is link
         owner.fail(link, reason)
@@ -339,7 +341,7 @@ def test_a_candidate_that_is_busy_is_not_waited_for():
     owner = Owner(lan_nodes(1, 1))
     link = owner.dial()
     owner.fail(link, BUSY)
-    assert not link.is_visit and not owner.manager.links
+    assert link.purpose != VISIT and not owner.manager.links
 
 
 def test_a_wanted_peer_that_waits_for_its_next_try_is_dialed_at_once():
@@ -385,6 +387,7 @@ def test_connected_dialing_and_waiting_peers_are_no_candidates():
 def test_an_address_that_turned_out_to_be_this_node_is_never_dialed_again():
     """T24, A20."""
     owner = Owner([(id_of(1), lan(1), 5000)])
+    owner.enter(id_of(60), lan(60))
     owner.fail(owner.dial(), SELF)
     assert owner.dial(within=180 * MINUTE) is None
     assert owner.manager.want(id_of(2), lan(1), 5000, owner.now).reason == SELF
@@ -436,6 +439,7 @@ def test_beyond_the_lan_candidates_of_other_networks_come_first():
     crowd = [(id_of(i), world(i, network=7), 5000) for i in range(1, 7)]
     other = (id_of(60), world(60), 5000)
     owner = Owner(crowd[:3] + [other] + crowd[3:])
+    owner.enter(id_of(61), lan(61))  # its way down
     owner.connect()
     assert owner.dial().id == other[0]
     owner = Owner(crowd)

@@ -5,17 +5,21 @@ from linking import (
     BANNED,
     BUSY,
     DISCONNECTED,
+    DOWN,
     DUPLICATE,
     ESTABLISHED,
     GATED,
     KEEP,
     LOST,
     MINUTE,
+    NO_ANSWER,
     OWN,
     PENDING,
     SECOND,
     SELF,
+    SLOW,
     TRIMMED,
+    VISIT,
     Owner,
     id_of,
     lan,
@@ -381,7 +385,7 @@ def visit(owner, i):
     """A visitor is proven. Returns its link, the verdict, and the link that makes room for it."""
     assert owner.manager.may_enter(lan(i), True, owner.now)
     link = Link(id_of(i), lan(i), 5000, False)
-    link.is_visit = True
+    link.purpose = VISIT
     verdict = owner.manager.established(link, link.id, owner.now)
     rival = owner.manager.rival
     if rival:
@@ -447,3 +451,219 @@ def test_no_more_links_than_the_profile_says():
         _, verdict = owner.enter(id_of(100 + i), lan(100 + i))
         assert verdict in (KEEP, BUSY)
         assert sum(link.state == ESTABLISHED for link in owner.links()) <= 4
+
+
+# Ways down: links to smaller ids, which join a mesh to one piece
+
+
+def way_down(owner, id32, ip):
+    """A node whose way down this one shall be is proven. Returns the verdict, and the link that makes room for it."""
+    link = Link(id32, ip, 5000, False)
+    link.purpose = DOWN
+    verdict = owner.manager.established(link, id32, owner.now)
+    rival = owner.manager.rival
+    if rival:
+        owner.close(rival, TRIMMED)
+    return verdict, rival
+
+
+def above(i):
+    """An id above the own one, the higher the greater `i` is."""
+    return bytes((0x90 + i,)) + bytes(31)
+
+
+def full_of(*ids, **more):
+    """An owner whose links are all taken, by inbound ones of these ids."""
+    owner = Owner(links=len(ids), inbound=len(ids) - 1, outbound=1, reserved=0, **more)
+    for i, id32 in enumerate(ids):
+        link = Link(id32, lan(100 + i), 5000, False)
+        link.purpose = VISIT
+        assert owner.manager.established(link, id32, owner.now) == KEEP
+    return owner
+
+
+def test_a_full_node_has_one_place_for_the_nearest_above_at_first_that_of_the_link_to_the_highest():
+    owner = full_of(above(5), above(9), above(7))
+    verdict, rival = way_down(owner, above(2), lan(1))
+    assert verdict == KEEP and rival.id == above(9)
+    assert way_down(owner, above(3), lan(2))[0] == BUSY  # a nearer one is there
+    verdict, rival = way_down(owner, above(1), lan(3))
+    assert verdict == KEEP and rival.id == above(2)
+
+
+def test_members_that_chose_ids_just_above_a_node_get_one_place_of_it():
+    """However often they come, and however they come back."""
+    owner = full_of(above(5), above(9), above(7))
+    near = [OWN[:9] + bytes((i,)) + bytes(22) for i in range(40, 0, -1)]
+    for i, id32 in enumerate(near):
+        way_down(owner, id32, lan(i))
+        for purpose in (0, VISIT):
+            link = Link(id32, lan(i), 5000, False)
+            link.purpose = purpose
+            if owner.manager.established(link, id32, owner.now) == KEEP:
+                owner.close(owner.manager.rival, DUPLICATE)
+    assert sorted(link.id for link in owner.links()) == [near[-1], above(5), above(7)]
+
+
+def test_members_that_chose_ids_just_above_a_node_take_none_of_the_places_that_it_dials_for():
+    owner = Owner(links=4, inbound=2, outbound=2)
+    for i in (70, 71):
+        assert owner.enter(OWN[:9] + bytes((i,)) + bytes(22), lan(i))[1] == KEEP
+    for i in range(40, 0, -1):
+        way_down(owner, OWN[:9] + bytes((i,)) + bytes(22), lan(i))
+    assert len(owner.links()) == 3  # as many as may come in, and one
+    owner.candidates = [(above(3), lan(63), 5000)]
+    owner.connect()
+
+
+def test_members_with_ids_below_get_one_place_of_a_full_node_and_who_takes_no_connections_none():
+    owner = full_of(above(5), above(9), above(7))
+    for i in range(1, 20):
+        link = Link(id_of(i), lan(i), 0, False)
+        link.purpose = DOWN
+        assert owner.manager.established(link, link.id, owner.now) == BUSY
+        way_down(owner, id_of(20 + i), lan(20 + i))
+    assert sorted(link.id for link in owner.links()) == [id_of(21), above(5), above(7)]
+
+
+def test_a_way_down_for_another_is_let_go_for_a_visit_like_any_other_link():
+    owner = full_of(above(5), above(9), above(7))
+    for link in owner.links():
+        link.purpose = 0
+    owner.wait(MINUTE)
+    assert way_down(owner, above(1), lan(1))[0] == KEEP
+    owner.wait(10 * SECOND)
+    assert visit(owner, 40)[2].id == above(1)
+
+
+def test_a_way_down_that_was_silent_and_comes_back_has_its_place_again():
+    owner = Owner([(id_of(1), lan(1), 5000)], links=4, inbound=1, outbound=2)
+    down = owner.connect()
+    owner.enter(id_of(2), lan(2))
+    owner.wait(20 * SECOND)
+    link, verdict = owner.enter(id_of(1), lan(1))
+    assert down.purpose == DOWN and verdict == ASK_OLD
+    owner.close(down, LOST)
+    assert owner.manager.established(link, link.id, owner.now) == KEEP
+
+
+def test_a_node_with_one_link_neither_has_a_way_down_nor_is_one():
+    owner = Owner([(above(4), lan(9), 5000)], links=1)
+    assert owner.connect().purpose == 0
+    assert owner.manager.crowd(lan(50), owner.now) == 7  # no handshake is worked for in vain
+    owner.candidates += lan_nodes(1, 3)
+    assert owner.dial(within=30 * MINUTE) is None
+    assert owner.manager.crowd(lan(50), owner.now) == 5
+    assert way_down(owner, above(1), lan(1)) == (BUSY, None)
+    assert full_of(above(1), above(2)).manager.crowd(lan(50), 5000) == 3
+
+
+def test_room_for_ways_down_comes_to_an_end():
+    """However many come, in whatever order: at each change the links are to smaller ids."""
+    owner = full_of(above(60), above(61), above(62))
+    changes = 0
+    for i in (50, 40, 45, 30, 55, 20, 58, 35, 19):
+        before = sorted(link.id for link in owner.links())
+        verdict, rival = way_down(owner, above(i), lan(i))
+        if verdict == KEEP and rival:
+            changes += 1
+            assert sorted(link.id for link in owner.links()) < before
+    assert changes == 5 and sorted(link.id for link in owner.links()) == [above(19), above(60), above(61)]
+
+
+def test_no_way_down_ends_a_link_that_is_used_protected_or_permanent_or_the_own_way_down():
+    owner = full_of(id_of(3), above(9))
+    assert way_down(owner, above(2), lan(1))[1].id == above(9)
+    owner = full_of(id_of(3), above(9))
+    owner.manager.values[above(9)] = PROTECTED
+    assert way_down(owner, above(2), lan(1)) == (BUSY, None)
+    del owner.manager.values[above(9)]
+    owner.manager.in_use = lambda link: link.id == above(9)
+    assert way_down(owner, above(2), lan(1)) == (BUSY, None)
+    owner.manager.in_use = None
+    owner.links()[1].is_permanent = 1
+    assert way_down(owner, above(2), lan(1)) == (BUSY, None)
+
+
+def test_of_two_links_to_smaller_ids_one_makes_room_for_who_comes_from_above():
+    owner = full_of(id_of(3), id_of(4))
+    verdict, rival = way_down(owner, above(2), lan(1))
+    assert verdict == KEEP and rival.id == id_of(4)
+
+
+def test_the_least_node_finds_room_where_nobody_below_is_and_nowhere_else():
+    assert way_down(full_of(above(1), above(2)), id_of(1), lan(1))[1].id == above(2)
+    assert way_down(full_of(id_of(5), above(2)), id_of(1), lan(1)) == (BUSY, None)
+
+
+def test_a_node_whose_links_all_lead_up_dials_down_and_gives_the_highest_for_it():
+    owner = full_of(above(1), above(2))
+    owner.candidates = [(above(3), lan(3), 5000)]
+    assert owner.dial(within=MINUTE) is None  # all places are taken
+    owner.candidates += lan_nodes(1, 1)
+    link = owner.dial(within=MINUTE)
+    assert link.id == id_of(1) and link.purpose == DOWN
+    assert owner.manager.established(link, link.id, owner.now) == KEEP and owner.manager.rival.id == above(2)
+    owner.close(owner.manager.rival, TRIMMED)
+    owner.candidates = lan_nodes(4, 4)
+    assert sorted(each.id for each in owner.links()) == [id_of(1), above(1)]
+    assert not owner.manager.fits(None, True, False, owner.now)  # it has what it needs
+
+
+def test_a_busy_way_down_is_tried_again_within_a_minute_and_the_next_one_below_before():
+    owner = Owner(lan_nodes(1, 4), links=2, inbound=1, outbound=1)
+    owner.enter(above(1), lan(200))
+    tried = []
+    for _ in range(4):
+        link = owner.dial(within=20 * SECOND)
+        owner.fail(link, BUSY)
+        tried.append(link.id)
+    assert sorted(tried) == [id_of(1), id_of(2), id_of(3), id_of(4)]
+    assert owner.waited(owner.dial) <= MINUTE + 20 * SECOND
+
+
+def test_who_has_no_answer_three_times_is_left_alone_for_a_minute_however_many_there_are():
+    """What was said of each is remembered, or the same ones would be dialed all the time."""
+    owner = Owner(lan_nodes(1, 20))
+    owner.enter(above(1), lan(200))
+    dials = {}
+    end = owner.now + 10 * MINUTE
+    while owner.now < end:
+        link = owner.dial(within=end - owner.now)
+        if link:
+            dials[link.id] = dials.get(link.id, 0) + 1
+            owner.fail(link, NO_ANSWER)
+    assert len(dials) > 6 and max(dials.values()) <= 3 * 10 and sum(dials.values()) <= 150
+
+
+def test_a_door_that_was_taken_is_tried_again_at_once():
+    owner = Owner(lan_nodes(1, 1))
+    for _ in range(3):
+        assert owner.waited(lambda: owner.fail(owner.dial(), NO_ANSWER)) <= 6 * SECOND
+    assert MINUTE - SECOND <= owner.waited(owner.dial) <= 2 * MINUTE + 20 * SECOND
+
+
+def test_nodes_below_that_do_not_answer_keep_nobody_from_his_other_dials():
+    for reason in (LOST, SLOW):
+        owner = Owner(lan_nodes(1, 12))
+        owner.enter(above(1), lan(200))
+        for _ in range(12):
+            link = owner.dial(within=MINUTE)
+            assert link.purpose == DOWN
+            assert owner.waited(lambda link=link: owner.fail(link, reason)) <= 20 * SECOND
+        wish = owner.manager.want(above(2), lan(100), 5000, owner.now)
+        assert owner.dial(within=4 * SECOND) is wish  # the brake is for who is cut off
+
+
+def test_one_below_that_does_not_answer_is_not_dialed_all_the_time():
+    for reason in (LOST, SLOW, NO_ANSWER, TRIMMED):
+        owner = Owner(lan_nodes(1, 1))
+        owner.enter(above(1), lan(200))
+        dials = 0
+        end = owner.now + 60 * MINUTE
+        while owner.now < end:
+            link = owner.dial(within=end - owner.now)
+            if link:
+                owner.fail(link, reason)
+                dials += 1
+        assert dials <= (180 if reason == NO_ANSWER else 60), reason

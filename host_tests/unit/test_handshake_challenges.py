@@ -119,17 +119,17 @@ def test_a_full_node_closes_after_message_1_and_works_no_further():
     assert len(talk(initiator(), responder(reception=reception))) == 3  # and nobody is suspected of silence
 
 
-def test_who_is_waited_for_says_so_and_is_let_in_where_only_a_visit_is():
-    for is_full, is_visit in ((0, False), (0, True), (1, False), (1, True), (2, True)):
+def test_who_is_waited_for_or_looks_for_a_way_down_says_so_and_is_let_in_where_others_are_not():
+    for is_full, purpose in ((0, 0), (0, 1), (1, 0), (1, 1), (3, 1), (3, 2), (5, 1), (7, 2), (0, 2), (0, 3), (1, 3)):
         reception = Reception()
         reception.is_full = is_full
         a, b = initiator(), responder(reception=reception)
-        a.is_visit = is_visit
+        a.purpose = purpose
         first = said(a)
-        assert len(first) == 51 + is_visit
+        assert len(first) == 51 + (purpose > 0)
         second = answer(b, first)
-        assert b.is_visit == is_visit
-        if is_full <= is_visit:
+        assert b.purpose == purpose % 3  # there is no third one
+        if not is_full >> purpose % 3 & 1:
             answer(b, answer(a, second))
             assert a.stage == b.stage == 2
         else:

@@ -47,12 +47,12 @@ def test_set_ups_pass_over_the_wire_as_written():
             draws += [unhex(CHALLENGE), ephemeral]
         a = initiator(hello=unhex(hello_a), rng=Draws(0, [unhex(text) for text in EPHEMERALS_A]))
         b = responder(hello=unhex(hello_b), rng=Draws(0, draws), keys=Membership(KEY), reception=reception)
-        a.is_visit = wire[0][2:6] == "0031"
+        a.purpose = wire[0][2:6] == "0031"
         data = said(a)
         for turn in range(len(wire)):
             assert data == unhex(wire[turn]), turn
             data = answer((b, a)[turn & 1], data)
-        assert b.is_visit == a.is_visit
+        assert b.purpose == a.purpose
         assert a.send_key == b.receive_key == unhex(key_a) and b.send_key == a.receive_key == unhex(key_b)
 
 

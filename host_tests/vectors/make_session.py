@@ -77,7 +77,7 @@ class SetUp:
     hello_a: bytes
     hello_b: bytes
     challenged: bool
-    visit: bool = False
+    purpose: int = 0  # 1 a visit, 2 a way down
     wire: list[tuple[str, bytes]] = field(default_factory=list)
     keys: tuple[bytes, bytes] = (b"", b"")
 
@@ -89,7 +89,7 @@ class SetUp:
         e = public(ephemeral)
         state.mix_hash(e)
         state.mix_key(e)
-        return state, e + state.encrypt(b"\1" if self.visit else b"")
+        return state, e + state.encrypt(bytes((self.purpose,)) if self.purpose else b"")
 
     def run(self) -> SetUp:
         def send(sender: str, data: bytes, before: bytes = b"") -> None:
@@ -196,8 +196,9 @@ SET_UPS = [
         hello(capabilities=8, seen=SEEN6, fixed=0b111, name=b"responder", own=b"\x28\x29"),
         challenged=True,
     ),
-    SetUp("a visit, challenged", hello(), hello(name=b"kitchen"), challenged=True, visit=True),
-    SetUp("a visit", hello(), hello(), challenged=False, visit=True),
+    SetUp("a visit, challenged", hello(), hello(name=b"kitchen"), challenged=True, purpose=1),
+    SetUp("a visit", hello(), hello(), challenged=False, purpose=1),
+    SetUp("a way down", hello(), hello(), challenged=False, purpose=2),
 ]
 RECORDS = [
     (0, b"first"),
@@ -225,7 +226,7 @@ def session_module(set_ups: list[SetUp]) -> str:
     lines.append(f"EPHEMERALS_A = {json.dumps([e.hex() for e in EPHEMERALS_A])}")
     lines += [f'EPHEMERAL_B = "{EPHEMERAL_B.hex()}"', f'CHALLENGE = "{CHALLENGE.hex()}"']
     lines.append("SET_UPS = (  # HELLO of A, of B, what passes over TCP in turns, the keys that A and B send under")
-    for each in set_ups[::2]:  # what a board's heap holds
+    for each in set_ups[:4:2]:  # what a board's heap holds
         lines.append(
             f"    (  # {each.name}\n" + f'        "{each.hello_a.hex()}",\n        "{each.hello_b.hex()}",\n        ('
         )
@@ -286,7 +287,7 @@ def build() -> dict[Path, str]:
         "set_ups": [
             {
                 "name": each.name,
-                "visit": each.visit,
+                "purpose": each.purpose,
                 "initiator_hello": each.hello_a.hex(),
                 "responder_hello": each.hello_b.hex(),
                 "wire": [{"sender": sender, "bytes": data.hex()} for sender, data in each.wire],

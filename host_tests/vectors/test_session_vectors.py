@@ -86,14 +86,14 @@ def test_a_whole_set_up_passes_over_the_wire_as_written(vector):
         None,
         0,
     )
-    a.is_visit = vector["visit"]
+    a.purpose = vector["purpose"]
     data = said(a)
     for turn, message in enumerate(vector["wire"]):
         assert message["sender"] == ("initiator", "responder")[turn & 1]
         assert data.hex() == message["bytes"]
         data = answer((b, a)[turn & 1], data)
     assert a.stage == b.stage == 2 and a.reason == b.reason == 0
-    assert b.is_visit == vector["visit"]
+    assert b.purpose == vector["purpose"]
     assert a.send_key.hex() == b.receive_key.hex() == vector["initiator_sends_under"]
     assert b.send_key.hex() == a.receive_key.hex() == vector["responder_sends_under"]
 

@@ -14,12 +14,13 @@ A `Link` is one connection, wished, dialed or established. Its `state`:
                                     wants what others do joins in. One that is not in `links` (any more) cannot be had
                                     now, see `reason`. `cancel(link)` undoes it
     next_dial(now)                  the link to dial now, or None; `tick` and `next_dial` have to do at `next_time(now)`
-    pick, allow, in_use             set by the owner: pick(now) -> a candidate (id, ip, port) or None;
+    pick, allow, in_use             set by the owner: pick(now, below) -> a candidate (id, ip, port) or None: anyone where
+                                    `below` is 0, else the one with the greatest head(id) less than that;
                                     allow("dial", "accept" or "secured", id or None, ip) -> bool, or None;
                                     in_use(link) -> whether somebody uses it now, or None
     may_accept(ip)                  whether an inbound socket may stay at all
     may_enter(ip, is_visit, now)    whether there is a place for whoever sent a message 1 that opened (else: close);
-                                    crowd(ip, now): 0 there is, 1 for a visit only, 2 for nobody
+                                    crowd(ip, now): for which purposes there is none, a bit each
     established(link, id, now)      the session is proven; an inbound one comes as Link(id, ip, listen port, False).
                                     -1: kept. `rival` and `rival_reason` are those of this call: a link to close first, or
                                     None.
@@ -31,7 +32,8 @@ A `Link` is one connection, wished, dialed or established. Its `state`:
     unanswered(link)                how many of those -1 there were in a row, 0 to 2
     score(id, ip, points)           a peer broke a rule; True: it is banned from now on. `offence(reason)` gives points
     values                          set by the owner: what a peer is worth, by id: 0-100, and 128 more where it is protected
-    fits(link, is_outbound, is_wish, now)  whether there is a place for one more link, as `established` would say
+    fits(link, is_outbound, is_wish, now)  whether there is a place for one more link, as `established` would say. For an
+                                    outbound one, no wish: 1 there is, 2 any place may be taken for a way down, 3 both
     worst(now, is_forced, is_visit) the link to let go when there are too many, or the memory is short; or None
     links, ends                     all of them; how many ended, by reason
 
@@ -40,7 +42,7 @@ So whoever was announced to reactors after -1 is taken back after `closed`, once
 
 from .address import group, is_open_port, scope
 from .compat import const, ticks_add, ticks_diff
-from .wire import copy, same
+from .wire import copy, same, u16
 
 _DISCONNECTED = const(0)
 _FAILING = const(1)
@@ -65,6 +67,7 @@ _GATED = const(18)
 _SLOW = const(19)
 _LOST = const(20)
 _REASONS = const(24)
+_FULL = const(0x20002)  # busy, trimmed
 _LASTING = const(0x401AC)  # incompatible, downgrade, useless, wrong_id, banned, gated: will be so in an hour, too
 # Points by reason, from `malformed` on, for what only a peer that breaks the rules does (row B27).
 _POINTS = b"\x32\x32\x64\x32\x32\0\0\0\0\0\x14"
@@ -74,7 +77,7 @@ _GLOBAL = const(3)  # see address.scope
 
 _START_MS = const(3000)  # at random before each dial (row T21)
 _NOBODY_MS = const(10000)  # before candidates are looked for again
-_ALONE_MS = const(1000)  # and by who has no link and knows nobody: it is about to join
+_ALONE_MS = const(1000)  # and by who has no link
 _BACK_OFF_S = const(5)
 _TRIES_MAX = const(18)  # 5 + 18 * 18 s is beyond the longest wait
 _BACK_OFF_MAX_S = const(300)
@@ -88,6 +91,11 @@ _YOUNG_MS = const(10000)
 _PROTECTED = const(128)
 _DAY_MS = const(86400000)  # ages beyond are not told apart
 _SELVES = const(4)
+
+# What a link is for. The ways down join a mesh to one piece: they lead from every node to the one with the smallest id.
+_VISIT = const(1)  # somebody, here or there, waited for it
+_DOWN = const(2)  # who dialed it had no link to a node with a smaller id, or none at all
+
 _NO_ANSWERS = const(3)
 
 # A note on a node: id 8 | IP 8 (zeros: none) | ban 1 and rest 1 (minutes left) | score 1 | handshakes without an answer 1
@@ -114,6 +122,11 @@ def duplicate(own_id, peer_id, old_is_outbound, old_ms, new_is_outbound):
     return _KEEP if new_is_outbound == (own_id < peer_id) else _DUPLICATE
 
 
+def head(buf, at):
+    """The first 24 bits of an id, by which nodes below are told from others; one more, so that it is never 0."""
+    return (u16(buf, at) << 8 | buf[at + 2]) + 1
+
+
 def offence(reason):
     """Points, at most 100, for a peer whose session had to be closed for `reason`."""
     reason -= _FIRST_OFFENCE
@@ -122,12 +135,11 @@ def offence(reason):
 
 class Link:
     """One connection. `id` 32 bytes or None, `ip` unwrapped, `port` the TCP port that the peer listens at; `reason`: why
-    it ended; `is_permanent` 0, 1, or 2: given by its address alone; `is_visit`: somebody, here or there, waited for it. One
-    through a gateway has an address that is none, 0.x.y.z with the first bytes of the peer's id, and port 0."""
+    it ended; `is_permanent` 0, 1, or 2: given by its address alone; `purpose` 0, 1: a visit, or 2: a way down. One through
+    a gateway has an address that is none, 0.x.y.z with the first bytes of the peer's id, and port 0."""
 
     # What most links keep as it is takes no memory of theirs.
-    is_visit = False
-    is_permanent = reason = tries = callers = 0
+    purpose = is_permanent = reason = tries = callers = 0
 
     def __init__(self, id32, ip, port, is_outbound):
         self.id = id32
@@ -242,7 +254,7 @@ class ConnManager:
             self.links.append(link)
         if link.state <= _FAILING:
             link.at = self._soon(now)
-            link.is_visit = True
+            link.purpose = _VISIT
         link.callers += 1
         return link
 
@@ -280,7 +292,8 @@ class ConnManager:
         if self.is_banned(id32, ip):
             return _BANNED
         note = self._find_note(id32, ip) if draw else -1
-        if note >= 0 and self._notes[note + _REST]:
+        rest = note >= 0 and self._notes[note + _REST]
+        if rest and (link.purpose != _DOWN or rest <= _REDIAL_MIN or rest > _BUSY_MIN):
             return _BUSY
         return 0 if self.allow is None or self.allow("dial", id32, ip) else _GATED
 
@@ -294,17 +307,26 @@ class ConnManager:
                     link.state = _PENDING
                     return link
                 link.at = ticks_add(now, _AGAIN_MS if link.callers else _MINUTE_MS)
-        if not self.pick or ticks_diff(now, self._pick_at) < 0 or not self.fits(None, True, False, now):
+        if not self.pick or ticks_diff(now, self._pick_at) < 0:
             return None
-        self._pick_at = self._soon(ticks_add(now, _NOBODY_MS))
+        fits = self.fits(None, True, False, now)
+        if not fits:
+            return None
+        is_alone = not (self.links or self.apart)
+        self._pick_at = self._soon(ticks_add(now, _ALONE_MS if is_alone else _NOBODY_MS))
+        below = fits & _DOWN and head(self._id, 0)
         for draw in range(1, _DRAWS + 1):
-            found = self.pick(now)
-            if found is None:
-                if not self.links:
-                    self._pick_at = self._soon(ticks_add(now, _ALONE_MS))
+            found = self.pick(now, below)
+            if below and not found and fits > _DOWN:  # nobody below will do
+                below = 0
+                found = self.pick(now, 0)
+            if not found:
                 break
             link = Link(found[0], found[1], found[2], True)
-            if not self._refusal(link, draw):
+            if link.id and (below or is_alone and self._links > 1):
+                link.purpose = _DOWN
+            below = below and head(link.id, 0)
+            if not self._refusal(link, _DRAWS if below else draw) and (not below or self.fits(link, True, True, now)):
                 self._pick_at = self._soon(now)
                 link.callers = 1
                 link.state = _PENDING
@@ -315,23 +337,31 @@ class ConnManager:
     def failed(self, link, reason, now):
         """See the module. What the other side refused, and what was cancelled, is no failure."""
         is_busy = reason == _NO_ANSWER or reason == _BUSY
+        note = -1
         if reason == _NO_ANSWER:
             reason = _BUSY
-            note = self._note(link.id, link.ip) + _UNANSWERED
-            self._notes[note] += 1
-            if self._notes[note] >= _NO_ANSWERS:
-                self._notes[note] = 0
+            note = self._note(link.id, link.ip)
+            self._notes[note + _UNANSWERED] += 1
+            if self._notes[note + _UNANSWERED] >= _NO_ANSWERS:
+                self._notes[note + _UNANSWERED] = 0
                 reason = _LOST
         if reason == _SELF and not link.is_permanent:  # who leads our own words back to us takes no permanent peer away
             self._selves = (self._selves + [(link.ip, link.port)])[-_SELVES:]
         elif reason == _WRONG_ID and link.is_permanent == 2:
             link.id = None  # another board stands there now
         elif link.is_outbound and link.state == _PENDING and (reason == _LOST or reason == _SLOW):
-            self._failures = min(self._failures + 1, _BRAKE)
-            self._brake = ticks_add(now, _BRAKE_MS)
+            if link.purpose != _DOWN or len(self.links) + self.apart < 2:  # who has others is not cut off by this one
+                self._failures = min(self._failures + 1, _BRAKE)
+                self._brake = ticks_add(now, _BRAKE_MS)
         callers = link.callers
         self._end(link, _FAILING, reason, now)
-        if is_busy and link.is_visit and callers and link not in self.links:  # somebody waits: there may be a place soon
+        if link.purpose == _DOWN:
+            if reason == _BUSY:
+                if note >= 0:  # its door was taken
+                    self._notes[note + _REST] = 0
+            elif self.links or self.apart:
+                self._pick_at = ticks_add(self._pick_at, _NOBODY_MS)
+        elif is_busy and link.purpose and callers and link not in self.links:  # somebody waits: there may be a place soon
             link.callers = callers
             link.state = _DISCONNECTED
             link.at = ticks_add(now, _AGAIN_MS + 4 * self._rng(1)[0])
@@ -352,9 +382,10 @@ class ConnManager:
         link.callers = 0
         if link.is_outbound:
             self._pick_at = self._soon(now)
-            rest = _HOUR if _LASTING >> reason & 1 else _REDIAL_MIN if reason == _LOST else _BUSY_MIN
-            note = self._note(link.id, link.ip) + _REST
-            self._notes[note] = max(self._notes[note], rest)
+            rest = _HOUR if _LASTING >> reason & 1 else _BUSY_MIN
+            if reason == _LOST or link.purpose == _DOWN and rest == _BUSY_MIN:
+                rest = _REDIAL_MIN - (_FULL >> reason & 1)
+            self._notes[self._note(link.id, link.ip) + _REST] = rest
         if not is_dropped:
             wait = min(_BACK_OFF_MAX_S, _BACK_OFF_S + link.tries * link.tries) * 1000 >> 8
             link.tries = min(link.tries + 1, _TRIES_MAX)
@@ -382,29 +413,71 @@ class ConnManager:
 
     def crowd(self, ip, now):
         """See the module."""
-        return 0 if self.may_enter(ip) else 1 if self.may_enter(ip, True, now) else 2
+        if self.may_enter(ip):
+            return 0
+        return 1 | (not self.may_enter(ip, True, now)) << 1 | (self._links < 2) << 2
 
     def fits(self, link, is_outbound, is_wish, now):
         """Whether there is a place for one more link, `link` itself not counted. A wish may take that of another, the
         `rival`."""
         outbound = permanent = 0
+        down = _DOWN if self._links > 1 else 0
         links = inbound = self.apart
         for each in self.links:
             if each is not link and each.state > _FAILING:
                 links += 1
+                if each.port and each.id and each.id < self._id:
+                    down = 0
                 if each.is_permanent:
                     permanent += 1
                 elif each.is_outbound:
                     outbound += 1
                 else:
                     inbound += 1
+        is_free = links < self._links
         if is_wish:
-            self.rival = None if links < self._links else self.worst(now, False, link is None or link.is_visit)
+            self.rival = None
             self.rival_reason = _TRIMMED
-            return links < self._links or self.rival is not None
-        if links >= self._links:
+            if link and link.purpose == _DOWN:
+                if is_free and (is_outbound or link.callers or inbound < self._inbound):
+                    return True
+                return self._has_spare(link, is_free)
+            if not is_free:
+                self.rival = self.worst(now, False, link is None or link.purpose == _VISIT)
+            return is_free or self.rival is not None
+        if is_outbound:
+            return down | (is_free and outbound + max(0, permanent - self._reserved) < self._outbound)
+        return is_free and inbound < self._inbound
+
+    def _has_spare(self, link, is_free):
+        """Whether a node with all places taken (`is_free`: but for those that it dials for) has one for `link`, a way down
+        from here or to here. It has one for who is above, which goes to nearer and nearer ones, and one for who is below
+        if it has no link down; at first that of the link to the highest id."""
+        own = self._id
+        is_above = link.id > own
+        worst = None
+        ups = []
+        below = 0
+        for each in self.links:
+            if each is not link and each.state == _ESTABLISHED:
+                if each.id < own:
+                    below += each.port > 0
+                elif is_above and each.purpose == _DOWN and not each.is_outbound:
+                    ups.append(each)
+        if self._links < 2 or not is_above and (below or not link.port):
             return False
-        return outbound + max(0, permanent - self._reserved) < self._outbound if is_outbound else inbound < self._inbound
+        if is_free and not ups:
+            return True
+        for each in ups or self.links:
+            if each is not link and each.state == _ESTABLISHED and (worst is None or each.id > worst.id):
+                is_only = below == 1 and each.port and each.id < own
+                if not (is_only or each.is_permanent or self.in_use and self.in_use(each)):
+                    if self.values.get(each.id, 0) < _PROTECTED:
+                        worst = each
+        if worst and own < worst.id < link.id:
+            worst = None
+        self.rival = worst
+        return worst is not None
 
     def established(self, link, id32, now):
         """See the module."""
@@ -443,7 +516,7 @@ class ConnManager:
             return _BANNED
         if self.allow and not self.allow("secured", id32, link.ip):
             return _GATED
-        is_wish = link.is_permanent + link.callers + link.is_visit > 0
+        is_wish = link.is_permanent + link.callers + link.purpose > 0
         for other in self.links:
             if other is not link and other.id == id32:
                 is_wish |= other.is_permanent > 0
@@ -451,6 +524,7 @@ class ConnManager:
                     self.rival = other
                     self.rival_reason = _DUPLICATE
                     link.callers += 1  # it takes the place of the old one, whichever side that was dialed from
+                    link.purpose = max(link.purpose, other.purpose)
                     if (not scope(other.ip)) != (not scope(link.ip)):  # the one through a gateway gives way
                         return _ASK_OLD if scope(other.ip) else _KEEP
                     return duplicate(self._id, id32, other.is_outbound, ticks_diff(now, other.at), link.is_outbound)
@@ -474,17 +548,18 @@ class ConnManager:
             value = self.values.get(link.id, 0)
             if link.state == _ESTABLISHED and value < _PROTECTED:
                 age = ticks_diff(now, link.at)
-                rank = link.is_permanent << 28 | value << 20 | (not link.is_visit) << 19
+                is_visitor = link.purpose == _VISIT
+                rank = link.is_permanent << 28 | value << 20 | (not is_visitor) << 19
                 rank |= link.is_outbound << 18 | min(age, _DAY_MS) >> 9
-                visits += link.is_visit and age < _MINUTE_MS
+                visits += is_visitor and age < _MINUTE_MS
                 if is_forced or (
-                    age >= (_VISIT_MS if link.is_visit else _YOUNG_MS if is_visit else _MINUTE_MS)
+                    age >= (_VISIT_MS if is_visitor else _YOUNG_MS if is_visit else _MINUTE_MS)
                     and not (link.is_permanent or self.in_use and self.in_use(link))
                 ):
                     if worst is None or rank < least:
                         worst = link
                         least = rank
-        return None if is_visit and visits and worst and not worst.is_visit else worst
+        return None if is_visit and visits and worst and worst.purpose != _VISIT else worst
 
     # Notes
 
@@ -503,7 +578,7 @@ class ConnManager:
         if best < 0:
             best = least = 0x3FFFFFFF
             for at in range(0, len(notes), _NOTE):
-                weight = notes[at + _BAN] << 16 | notes[at + _SCORE] << 8 | notes[at + _REST]
+                weight = notes[at + _BAN] << 16 | notes[at + _SCORE] << 8 | notes[at + _REST] + notes[at + _UNANSWERED]
                 if weight < least:
                     best = at
                     least = weight

@@ -12,7 +12,6 @@ _SIZES = b"\x30\x60\x40"  # of messages 1 to 3 without the HELLO in the last two
 _HELLO = const(64)
 _BUFFER = const(164)
 _CHALLENGE = const(16)
-_VISIT = b"\1"  # the payload of a message 1
 _OPENS_MS = const(2000)  # from the socket, or from the challenge, to message 1
 _ANSWERS_MS = const(5000)  # to the next message
 _UNFINISHED_MS = const(60000)
@@ -36,8 +35,8 @@ _FAILED = const(3)
 
 
 class Reception:
-    """What the handshakes of a node know of each other. `is_full`, its owner says: 0 there is a place, 1 for a visit only, 2
-    for nobody."""
+    """What the handshakes of a node know of each other. `is_full`, its owner says: a bit for each purpose that there
+    is no place for."""
 
     def __init__(self):
         self.is_full = 0
@@ -55,7 +54,7 @@ class Reception:
         job = self.ahead[1]
         return job.result is None and job.step()
 
-    def judge(self, buf, at, now, is_challenged, is_visit):
+    def judge(self, buf, at, now, is_challenged, purpose):
         """What to do about a message 1 that opened and has its ephemeral key at buf[at:at+32]: 0 go on, -1 challenge it, or
         a reason to close."""
         seen = self._seen
@@ -64,7 +63,7 @@ class Reception:
                 return _REPLAYED
         copy(seen, self._at, buf, at, 4)
         self._at = (self._at + 4) % _SEEN
-        if self.is_full > is_visit:
+        if self.is_full >> purpose & 1:
             return _BUSY
         unfinished = self.unfinished
         while unfinished and not (0 <= ticks_diff(now, unfinished[0]) < _UNFINISHED_MS and len(unfinished) < _KEPT):
@@ -92,7 +91,7 @@ class Handshake:
         self.deadline = ticks_add(now, _ANSWERS_MS if is_initiator else _OPENS_MS)
         self.peer_id = self.hello = self.send_key = self.receive_key = self.epoch = None
         self.has_work = is_initiator
-        self.is_visit = False  # the initiator: whether somebody waits for this session; the responder hears it
+        self.purpose = 0  # the initiator: what this session is for, see connmgr.py; the responder hears it
         self._now = now
         self._out = b""
         self._job = self._run(identity, keys, rng, hello, is_initiator, reception, dialed_id)
@@ -183,7 +182,7 @@ class Handshake:
                     if keys is None:
                         return self.fail(_EPOCH)
             else:
-                text = hello if turn else _VISIT if self.is_visit else b""
+                text = hello if turn else bytes((self.purpose,)) if self.purpose else b""
                 out = bytearray(at + 2 + _SIZES[turn] + len(text))
                 out[0] = byte0
             if turn == 0:
@@ -202,8 +201,8 @@ class Handshake:
                 self._consume(end, _ANSWERS_MS)
             else:
                 opened = self._now
-                self.is_visit = noise.end > noise.at and buf[noise.at] & 1 > 0
-                verdict = reception.judge(buf, at + 2, opened, challenge, self.is_visit)
+                self.purpose = (buf[noise.at] & 3) % 3 if noise.end > noise.at else 0
+                verdict = reception.judge(buf, at + 2, opened, challenge, self.purpose)
                 if verdict > 0:
                     return self.fail(verdict)
                 self._consume(end, _OPENS_MS if verdict else _ANSWERS_MS)

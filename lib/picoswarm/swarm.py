@@ -10,7 +10,7 @@ peers only that take part in one of its channels (row T15).
 """
 
 from .compat import collect, const, ticks_add, ticks_diff
-from .connmgr import ConnManager, Link, offence
+from .connmgr import ConnManager, Link, head, offence
 from .door import Door
 from .handshake import Handshake, Reception
 from .hello import Hello
@@ -346,29 +346,32 @@ class Swarm:
 
     # Whom to dial
 
-    def _pick(self, now):
-        """Somebody to dial: of the address book, or a live node of the table, from a random place on. (id, ip, TCP port), or
-        None."""
-        book = self.book
+    def _pick(self, now, below):
+        """Somebody to dial: of the address book, or a live node of the table; or, where `below` is not 0, the live node
+        with the greatest id whose head is less than that. (id, ip, TCP port), or None."""
         draw = self.rng(1)[0]
         anchors = self._discovery.anchors
-        if anchors and draw < _ANCHOR and self._discovery.uptime > _ALONE_S:
+        if anchors and not below and draw < _ANCHOR and self._discovery.uptime > _ALONE_S:
             anchor = anchors[draw % len(anchors)]
             if anchor.is_missing and not anchor.left:  # it answers no datagrams, as when the network key changed meanwhile
                 return anchor.id, anchor.ip, anchor.port
-        if book and draw & 1:
-            found = book.pick(_NEW_PERCENT, self._discovery.uptime)
+        if self.book and not below and draw & 1:
+            found = self.book.pick(_NEW_PERCENT, self._discovery.uptime)
             if found:
                 return found
         table = self._discovery.table
-        count = len(table.pool) // table.step
-        first = u16(self.rng(2), 0)
-        for i in range(count):
-            record = (first + i) % count * table.step
-            port = u16(table.pool, record + _TCP)
-            if port and table.is_live(record) and self.find(table.pool, record) is None:
-                return bytes(table.pool[record : record + 32]), table.ip(record), port
-        return None
+        pool = table.pool
+        mask = 0 if below else head(self.rng(3), 0)
+        best = greatest = -1
+        for record in range(0, len(pool), table.step):
+            rank = head(pool, record)
+            if not below or rank < below:
+                rank ^= mask
+                if rank > greatest and u16(pool, record + _TCP):
+                    if table.is_live(record) and self.find(pool, record) is None:
+                        best = record
+                        greatest = rank
+        return None if best < 0 else (bytes(pool[best : best + 32]), table.ip(best), u16(pool, best + _TCP))
 
     def find(self, buf, at):
         """The session whose peer has the id buf[at:at+32], or None."""
@@ -392,7 +395,7 @@ class Swarm:
         session.handshake = handshake = Handshake(
             self._identity, keys, self.rng, hello.encode(), session.is_outbound, self._reception, dialed_id, self.now
         )
-        handshake.is_visit = link is not None and link.is_visit
+        handshake.purpose = link.purpose if link else 0
         session.buf = handshake.buf
         session.deadline = handshake.deadline
         session.stage = _GREETING
@@ -503,7 +506,7 @@ class Swarm:
         if not session.is_outbound:
             self._leave_door(session)
             session.link = Link(session.id, session.ip, hello.port if hello and session.port else 0, False)
-            session.link.is_visit = handshake.is_visit
+            session.link.purpose = handshake.purpose
         if not reason:
             return self._admit(session)
         if session.is_outbound:

@@ -15,6 +15,7 @@ from ..report import Row
 from ..sim.clock import MINUTE, SECOND
 from ..sim.delivery import Delivery
 from ..sim.fork import futures
+from ..sim.newcomers import figures
 from ..sim.swarm_node import time_to_one_piece
 from ..sim.visits import Visits
 
@@ -47,6 +48,20 @@ def measure(minutes: int = 30, seeds: int = 2) -> Iterator[Row]:
         yield Row(f"swarm.one_piece.{nodes}", f"sessions join {nodes} nodes to one piece", median, "s, median", method=how)
         yield Row(f"swarm.one_piece.{nodes}.max", "the same, at most", worst, "s", 300, method=how)
     yield from measure_visits()
+    yield from measure_newcomers()
+
+
+def measure_newcomers() -> Iterator[Row]:
+    """Small meshes of boards with few links."""
+    halves = [lambda seeds=seeds: figures(seeds) for seeds in (range(1, 51), range(51, 101))]
+    runs = list(futures(halves, 2))  # type: ignore[arg-type]
+    waits = sorted(wait for run in runs for wait in run[0])
+    how = "100 meshes of 5-16 boards with 2-4 links, seeds 1-100; key agreements of 0-200 ms"
+    yield Row("swarm.first.p99", "99 % of nodes have a session after", waits[len(waits) * 99 // 100], "s", 10, method=how)
+    yield Row("swarm.first.median", "half of them", waits[len(waits) // 2], "s", method=how)
+    for place, (seconds, goal) in enumerate(((60, None), (120, 0))):
+        apart = sum(run[1][place] for run in runs)
+        yield Row(f"swarm.first.pieces.{seconds}", f"meshes in pieces after {seconds} s", apart, "of 100", goal, method=how)
 
 
 def _visit(nodes: int, seed: int) -> tuple[int, int, list[int], int, int]:
