@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from functools import partial
 from typing import Any
 
-from picoswarm import swarm
+from picoswarm import addrbook, swarm
+from picoswarm.addrbook import AddressBook
 from picoswarm.compat import ticks_add, ticks_diff
 from picoswarm.handshake import Reception
 from picoswarm.missed import look_for
@@ -24,6 +26,7 @@ UNFINISHED_MS = 60_000
 SLICE_S = 0.005  # of handshakes in one turn
 EARLY_MOST = 65536  # bytes that may come before a session is taken up
 LOOK_MS = 50  # between two looks at a part of the sessions
+PLACE_OF_ID = addrbook._ID  # in a record of the address book
 PARTS = 20  # so that each is looked at once a second
 
 
@@ -53,6 +56,14 @@ class WideReception(Reception):
         return 0
 
 
+def place_in(book: AddressBook, id32: bytes) -> int:
+    """AddressBook.find for a book of a thousand records."""
+    at = book.pool.find(id32)
+    while at >= 0 and (at % book.step != PLACE_OF_ID or not book.pool[at - PLACE_OF_ID]):
+        at = book.pool.find(id32, at + 1)
+    return at - PLACE_OF_ID if at >= 0 else -1
+
+
 class Sessions(dict):
     """A list of sessions, in the order in which they came, that finds each of them at once."""
 
@@ -74,6 +85,8 @@ class HostSwarm(Swarm):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.sessions = Sessions()
+        if self.book:
+            self.book.find = partial(place_in, self.book)
         self.reactor_of = self._by_channel
         self.events = self._events
         self.parked = self._parked
@@ -194,7 +207,7 @@ class HostSwarm(Swarm):
         until = time.perf_counter() + SLICE_S
         while self._due and time.perf_counter() < until:
             session = self._due.popleft()
-            while session.stage == GREETING and session.handshake.has_work:
+            if session.stage == GREETING and session.handshake.has_work:
                 try:
                     self._work_on(session)
                 except Exception as error:
@@ -203,15 +216,17 @@ class HostSwarm(Swarm):
         return self.is_busy
 
     def _work_on(self, session: HostSession) -> None:
+        """All that can be done without the peer."""
         handshake = session.handshake
         is_mere = session in self._mere
         if is_mere:
             self._reception.is_full = self.manager.crowd(session.ip, self.now)
-        handshake.work()
+        while handshake.work():
+            pass
         session.fill = handshake.fill
         session.deadline = handshake.deadline
         session.touch()
-        if is_mere and (handshake.stage == swarm._OPENED or handshake.reason == REASONS["busy"]):
+        if is_mere and (handshake.stage in (swarm._OPENED, swarm._DONE) or handshake.reason == REASONS["busy"]):
             del self._mere[session]
             self._door.forgive(session.ip)
         if handshake.stage == swarm._FAILED:

@@ -91,8 +91,8 @@ class Hmac:
         if at < 0 or not 0 <= n <= _BLOCK or at + n > len(buf):
             raise ValueError("hmac: key")
         key = bytes(buf[at : at + n]).ljust(_BLOCK, b"\0")
-        self._inner = _sha256(key.translate(_INNER))  # each message goes on from here
-        self._outer = _sha256(key.translate(_OUTER))
+        self._inner = key.translate(_INNER)  # to hash a block again costs less than a copy of what has hashed it
+        self._outer = key.translate(_OUTER)
 
     def sign(self, buf, start, end, at):
         """Write the tag of prefix || buf[start:end] to buf[at:at+size]. Raises ValueError for a range outside the buffer."""
@@ -110,11 +110,8 @@ class Hmac:
 
     def digest(self, data):
         """The whole tag of prefix || data (any buffer), 32 bytes."""
-        inner = self._inner.copy()
-        inner.update(b"".join((self.prefix, data)))
-        outer = self._outer.copy()
-        outer.update(inner.digest())
-        return outer.digest()
+        inner = _sha256(b"".join((self._inner, self.prefix, data))).digest()
+        return _sha256(self._outer + inner).digest()
 
 
 def poly1305(key, data):
@@ -157,7 +154,7 @@ class KeyAgreements:
             return None
 
 
-agreements = KeyAgreements(4)  # the node's own, which is always in use, and those of the last handshakes
+agreements = KeyAgreements(32)  # the node's own, which is always in use, and those of the handshakes under way
 
 
 class X25519:
