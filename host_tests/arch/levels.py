@@ -114,6 +114,7 @@ LEVELS = (
         "about",
         "waiting",
         "steering",
+        "streams",
         "services",
         "composing",
         "asking",

@@ -41,6 +41,7 @@ REPEATED = {
     "swarm": [
         *(("tcp", name, name) for name in ("DIAL", "HANG_UP")),
         *(("services", name, name) for name in ("OPENED", "CLOSED", "STREAM")),
+        ("streams", "CLOSED", "CLOSED"),
     ],
     "handshake": [*(("swarm", name, name) for name in ("OPENED", "DONE", "FAILED")), ("tcp", "SET_UP", "BUFFER")],
     "lanes": [
@@ -85,6 +86,7 @@ def test_reasons_have_one_number_everywhere():
 
 def test_the_events_of_a_stream_follow_those_of_the_mux():
     """swarm.py adds the same number to each kind."""
-    lanes, services = constants("lanes"), constants("services")
+    lanes = constants("lanes")
     shift = constants("swarm")["STREAM"] - lanes["_STREAM"]
-    assert services["_RESET"] == lanes["_RESET_EVENT"] + shift
+    for module in ("services", "streams"):
+        assert constants(module)["_RESET"] == lanes["_RESET_EVENT"] + shift

@@ -16,8 +16,8 @@ from picoswarm.compat import ticks_add, ticks_ms
 from picoswarm.failures import SessionLost, StreamError, Unreachable
 from picoswarm.membership import Membership
 from picoswarm.reasons import name
-from picoswarm.services import Stream
 from picoswarm.store import Store
+from picoswarm.streams import Stream
 from picoswarm_gateway.node import HostNode
 from picoswarm_gateway.profile import gateway_profile
 from picoswarm_gateway.relay import Limits, Relay

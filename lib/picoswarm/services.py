@@ -1,5 +1,5 @@
 """What applications get from sessions: publish/subscribe, requests, streams (docs/architecture.md). It stands between the
-user's coroutines and the `Swarm` engine with its reactors; its first methods are those of `Node`.
+user's coroutines and the `Swarm` engine with its reactors; its first methods are those of `Node`. Streams are in streams.py.
 """
 
 import sys
@@ -32,7 +32,6 @@ _ESTABLISHED = const(4)  # state of a link, see connmgr.py
 _RETRY_MS = const(50)
 _DIRECT_MS = const(4000)  # after that a gateway is asked too: each dial waits up to 3 s
 _NO_PORT_MS = const(400)  # and after that, where nobody can dial
-_CHUNK = const(256)
 _NAME = const(60)  # bytes of the name of a stream, see mux.py
 _STREAM_PRIORITY = const(5)
 
@@ -49,122 +48,6 @@ def _fail(status, text=""):
     from .failures import request_error
 
     raise request_error(status, text)
-
-
-class Stream:
-    """Bytes both ways between two nodes, under the name of a protocol. Its methods raise StreamError once the other side, or
-    the connection, has given it up."""
-
-    def __init__(self, services, session, channel, name):
-        self.peer = session.id
-        self.name = name
-        self._services = services
-        self._session = session
-        self._channel = channel
-        self._changed = Event()
-        self._is_ended = self._is_closed = False  # nothing more comes; nothing more is sent
-        self._is_left = False  # nobody reads any more
-        self._is_over = False  # its id may be another stream's by now: there is nothing to read
-        self._reason = -1  # why it was given up
-
-    def _check(self):
-        if self._reason >= 0:
-            from .failures import StreamError
-
-            raise StreamError("the stream was given up, reason %d" % self._reason, self._reason)
-
-    def on_event(self, kind, extra):
-        """The mux has news, or (CLOSED) the session ended: what came before can still be read."""
-        if kind == _RESET or kind == _CLOSED:
-            self._reason = extra
-            self._is_over |= kind == _RESET
-        elif kind == _RESET - 1:
-            self._is_ended = True
-        self._settle()
-        self._changed.set()
-
-    def _is_alive(self):
-        return self._reason < 0 and not self._is_over
-
-    def _settle(self):
-        """Both halves have ended, and all is read: nobody asks for this stream any more."""
-        if self._is_left and self._is_alive():
-            out = bytearray(_CHUNK)
-            while self._session.mux.read(self._channel, out, 0, _CHUNK):
-                self._services.touch(self._session)
-        if self._is_ended and self._is_closed and self._is_alive() and not self._session.mux.readable(self._channel):
-            self._is_over = True
-            self._services.forget(self._session, self._channel)
-
-    def take(self, out):
-        """Move what is there to `out`, as much as fits. Returns how many bytes."""
-        count = self._session.mux.read(self._channel, out, 0, len(out)) if not self._is_over else 0
-        if count:
-            self._settle()
-            self._services.touch(self._session)
-        return count
-
-    async def read(self, n=_CHUNK):
-        """The bytes that are there, 1 to `n`, once there are some; b"" at the end. What came before a
-        connection ended can still be read."""
-        out = bytearray(n)
-        while True:
-            count = self.take(out)
-            if count:
-                return bytes(out[:count])
-            if self._is_over or not self._is_ended:
-                self._check()
-            if self._is_ended:
-                return b""
-            self._changed.clear()
-            await self._changed.wait()
-
-    async def write(self, data):
-        """Send bytes. It returns when the last of them stand in the queue, which waits for the peer to read."""
-        for at in range(0, len(data), _CHUNK):
-            chunk = bytes(data[at : at + _CHUNK])
-            while True:
-                self._check()
-                if self._is_closed:
-                    _refuse("the stream is closed")
-                if self._session.try_send(self._channel, chunk):
-                    break
-                self._changed.clear()
-                await self._changed.wait()
-            self._services.touch(self._session)
-
-    def close(self):
-        """Send no more; reading goes on until the other side does the same."""
-        if self._reason < 0 and not self._is_closed:
-            self._is_closed = True
-            self._session.mux.close(self._channel)
-            self._services.touch(self._session)
-            self._settle()
-            self._changed.set()
-
-    def leave(self):
-        """Send no more, and throw away what still comes."""
-        self._is_left = True
-        self.close()
-        self._settle()
-
-    def reset(self, reason=_BYE):
-        """Give the stream up, both ways."""
-        if self._is_alive():
-            self._reason = reason
-            self._is_over = True
-            self._changed.set()
-            self._session.mux.reset(self._channel, reason)
-            self._services.forget(self._session, self._channel)
-
-    async def __aenter__(self):
-        return self
-
-    async def __aexit__(self, kind, *rest):
-        if kind is None:
-            self.leave()
-        else:
-            self.reset()
 
 
 class Subscription:
@@ -415,8 +298,14 @@ class Services:
         channel = session.mux.open(name.encode(), _STREAM_PRIORITY)
         if not channel:
             _fail(_BUSY, "as many streams as there may be")
-        stream = self._streams[session, channel] = Stream(self, session, channel, name)
+        stream = self._add_stream(session, channel, name)
         self.touch(session)
+        return stream
+
+    def _add_stream(self, session, channel, name):
+        from .streams import Stream
+
+        stream = self._streams[session, channel] = Stream(self, session, channel, name)
         return stream
 
     def sessions(self):
@@ -515,8 +404,10 @@ class Services:
             if handler is None:
                 session.mux.reset(event[2], _STREAM_REASON)
             else:
-                stream = self._streams[session, event[2]] = Stream(self, session, event[2], name)
-                create_task(self._serve_stream(handler, stream))
+                try:
+                    create_task(self._serve_stream(handler, self._add_stream(session, event[2], name)))
+                except MemoryError as error:
+                    self._note(error, session)
             session.touch()
         else:
             stream = self._streams.get((session, event[2]))

@@ -34,6 +34,7 @@ from .swarm import free_ports
 LEVEL = 3
 HEAP_KB = 900
 SERVICES = ("pex", "pubsub", "rpc", "logstats")
+STREAMS = "streams"  # loaded with the first one
 ERRORS = "failures"  # whoever asks others catches them
 PROGRAM = "session_parts"
 
@@ -53,7 +54,8 @@ class Part:
 
 def _modules(profile: Profile) -> list[str]:
     """What a running node of this profile has loaded, by its bundles."""
-    sessions = ["swarm", *(name for name in SERVICES if getattr(profile, name)), ERRORS] if profile.links else []
+    services = [name for name in SERVICES if getattr(profile, name)]
+    sessions = ["swarm", *services, STREAMS, ERRORS] if profile.links else []
     return ["node", "table", "discovery", *sessions]
 
 
@@ -106,6 +108,7 @@ def predict(numbers: Mapping[str, int], is_frozen: bool = False, has_native: boo
     if profile.links:
         parts.append(Part("code: sessions", found["code swarm"]))
         parts += [Part(f"code: {name}", found[f"code {name}"]) for name in SERVICES if f"code {name}" in found]
+        parts.append(Part("code: streams, once there is one", found[f"code {STREAMS}"]))
         parts.append(Part("code: errors of requests", found[f"code {ERRORS}"]))
     if has_native and not is_frozen:
         code = native.native_bytes_with_sessions() if profile.links else native.native_bytes()

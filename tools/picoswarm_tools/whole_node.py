@@ -41,6 +41,7 @@ class Case:
     what: str
     numbers: dict[str, int]
     channels: int  # of each session
+    with_stream: bool = True  # there was one: what streams need is loaded with the first
 
     @property
     def profile(self) -> Profile:
@@ -61,7 +62,7 @@ class Case:
 def cases() -> dict[str, Case]:
     return {
         "full": Case("default profile, 4 sessions of 8 channels", {}, 8),
-        "leaf": Case("leaf profile, 1 session of 4 channels", numbers_of("leaf"), 4),
+        "leaf": Case("leaf profile, 1 session of 4 channels, no stream yet", numbers_of("leaf"), 4, False),
     }
 
 
@@ -89,9 +90,14 @@ async def _members(node: Probe, stack: AsyncExitStack, case: Case, sessions: int
         await stack.enter_async_context(member)
         if i < sessions:
             member.handle("probe", lambda caller, payload: payload)
+            member.handle("/probe/1", _read)
         member._discovery.add_bootstrap(bytes((127, 0, 0, 1)), node.port, bytes.fromhex(node.born["id"]))
         members.append(member)
     return members
+
+
+async def _read(stream: object) -> None:
+    """The other side of a stream: what comes is thrown away when this returns."""
 
 
 async def _open(node: Probe, members: list[Node]) -> None:
@@ -114,6 +120,8 @@ async def _observe(case: Case, sessions: int, is_frozen: bool, others: int, comb
             members = await _members(node, stack, case, sessions, others)
             try:
                 await _open(node, members[:sessions])
+                if case.with_stream and sessions:
+                    await node.ask(f"stream {members[0].id.hex()}")
                 await asyncio.sleep(0 if comb else SETTLE_S)
             except TimeoutError:
                 if not comb:

@@ -7,8 +7,9 @@ from .gateway import Gateway
 from .libp2p import Libp2p
 from .membership import Membership
 from .profile import Profile
-from .services import Stream, Subscription
+from .services import Subscription
 from .store import Store
+from .streams import Stream
 
 PORT: int
 

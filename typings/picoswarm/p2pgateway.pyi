@@ -1,6 +1,6 @@
 from .gateway import Gateway
 from .node import Node
-from .services import Stream
+from .streams import Stream
 
 class Peers:
     """Libp2p peers, reached and being reached through a gateway (docs/libp2p.md)."""

@@ -24,7 +24,8 @@ GOALS_KB = {"full.mpy": 128, "full.frozen": 64, "leaf.mpy": 76, "leaf.frozen": 3
 GOAL_SESSION = 2.8 * KB
 GOAL_PIECE = 2 * KB
 SMALLEST_COMB, LARGEST_COMB, STEP = 896, 4096, 128  # bytes of the free pieces that are tried
-OTHERS = ("addrbook", "pex", "pubsub", "rpc", "logstats", "topics", "failures")  # loaded with sessions, or by using them
+# Loaded with sessions, or by using them.
+OTHERS = ("addrbook", "pex", "pubsub", "rpc", "logstats", "topics", "streams", "failures")
 COSTS = """
 import gc, json
 import asyncio.stream

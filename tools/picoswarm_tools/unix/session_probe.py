@@ -2,6 +2,7 @@
 # Its user adds own=N channels that nobody speaks on. It uses each service once. Says what it costs, one JSON object a line,
 # and obeys on standard input:
 #   meet ID ...  a request to each of these nodes, which opens a session where there is none
+#   stream ID    opens a stream to this node, and closes it
 #   heap         what the library and the node hold after two collections; the channels of each open session
 #   comb N       from now on no free piece of the heap is longer than N bytes
 #   wanted       the largest piece that was not to be had, in bytes, turns of the driver that wanted memory, and sessions
@@ -120,6 +121,9 @@ async def main(folder, port, *numbers):
                 return
             if words[0] == "meet":
                 tell(answered=await meet(node, words[1:]))
+            elif words[0] == "stream":
+                async with await node.open_stream(unhexlify(words[1]), "/probe/1") as stream:
+                    tell(stream=stream.name)
             elif words[0] == "heap":
                 served = services.swarm._by_channel
                 channels = []
