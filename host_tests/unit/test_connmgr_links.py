@@ -553,6 +553,7 @@ def test_a_node_with_one_link_neither_has_a_way_down_nor_is_one():
     assert owner.manager.crowd(lan(50), owner.now) == 7  # no handshake is worked for in vain
     owner.candidates += lan_nodes(1, 3)
     assert owner.dial(within=30 * MINUTE) is None
+    assert not owner.manager.fits(None, True, False, owner.now)  # and it wakes up for none
     assert owner.manager.crowd(lan(50), owner.now) == 5
     assert way_down(owner, above(1), lan(1)) == (BUSY, None)
     assert full_of(above(1), above(2)).manager.crowd(lan(50), 5000) == 3
@@ -634,6 +635,18 @@ def test_who_has_no_answer_three_times_is_left_alone_for_a_minute_however_many_t
             dials[link.id] = dials.get(link.id, 0) + 1
             owner.fail(link, NO_ANSWER)
     assert len(dials) > 6 and max(dials.values()) <= 3 * 10 and sum(dials.values()) <= 150
+
+
+def test_who_does_not_answer_is_not_forgotten_for_what_matters_no_more():
+    owner = Owner(lan_nodes(1, 1))
+    owner.enter(above(1), lan(200))
+    for i in range(16):
+        owner.manager.score(id_of(100 + i), lan(100 + i), 1)
+    owner.wait(5 * MINUTE)
+    for i in range(3):
+        owner.fail(owner.dial(within=MINUTE), NO_ANSWER)
+        owner.manager.score(id_of(120 + i), lan(120 + i), 1)
+    assert owner.dial(within=50 * SECOND) is None
 
 
 def test_a_door_that_was_taken_is_tried_again_at_once():
