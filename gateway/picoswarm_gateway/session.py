@@ -1,5 +1,5 @@
-"""Sessions as a computer does them fast: whole records are sealed and opened by one call into `cryptography`, from the bytes
-that came and without a buffer in between, and the usual frame, a whole message, is handled where it stands."""
+"""Sessions as a computer does them fast: whole records are sealed and opened by one call (cipher.py), from the bytes that
+came and without a buffer in between, and the usual frame, a whole message, is handled where it stands."""
 
 from __future__ import annotations
 
@@ -7,21 +7,17 @@ from struct import Struct
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from picoswarm import lanes, mux
 from picoswarm.mux import Mux
 from picoswarm.reasons import NAMES
 from picoswarm.session import OPEN, STARTED, Session
 
+from .cipher import HEAD, TAG, Cipher
+
 REASONS = {name: number for number, name in enumerate(NAMES.split())}
 MALFORMED, FORGED = REASONS["malformed"], REASONS["forged"]
-HEAD = 2
-TAG = 16
 LEAST = 3 + TAG
 PARTIAL_MS = 10_000
-REKEY = 1 << 20  # records
-NONCE = Struct("<4xQ").pack  # from the number of a record
-LENGTH = Struct(">H").pack
 FRAME = Struct(">BH").pack  # what stands before a message: channel, flags and length
 GATEWAY = 2  # of the capabilities
 FIRST_OF_USERS = 32  # channels below are those of the library's reactors
@@ -34,50 +30,6 @@ UNUSUAL = mux._WANTS | mux._CLOSING  # of a row: its queue is looked after by so
 MARKS = mux._TALK | mux._SAID | mux._OVER | mux._HURRY  # of these, what goes at once has but the last
 HURRY, TOLD, READY = mux._HURRY, mux._TOLD, mux._TALK
 WHOLE = 0x1000  # a frame that is a whole message
-
-
-class Cipher:
-    """One direction of a session (docs/protocol.md 4.4)."""
-
-    __slots__ = ("_aead", "_count", "_key")
-
-    def __init__(self, key: bytes) -> None:
-        self._key = bytes(key)
-        self._aead: ChaCha20Poly1305 | None = None
-        self._count = 0  # records so far
-
-    def rest(self) -> None:
-        """It will not be used for a while: the key is 32 bytes, and ready for use it takes 2.3 KB."""
-        self._aead = None
-
-    def _ready(self) -> ChaCha20Poly1305:
-        self._aead = aead = ChaCha20Poly1305(self._key)
-        return aead
-
-    def _renew(self) -> None:
-        """The next key."""
-        self._key = self._aead.encrypt(b"\0\0\0\0" + b"\xff" * 8, bytes(32), b"")[:32]
-        self._aead = None
-
-    def seal(self, plain: bytes) -> bytes:
-        """The next record."""
-        count = self._count
-        head = LENGTH(len(plain) + TAG)
-        sealed = (self._aead or self._ready()).encrypt(NONCE(count), plain, head)
-        self._count = count = count + 1
-        if not count % REKEY:
-            self._renew()
-        return head + sealed
-
-    def open(self, data: bytes, at: int, end: int) -> bytes:
-        """The plaintext of the record data[at:end]. Raises InvalidTag."""
-        count = self._count
-        body = at + HEAD
-        plain = (self._aead or self._ready()).decrypt(NONCE(count), data[body:end], data[at:body])
-        self._count = count = count + 1
-        if not count % REKEY:
-            self._renew()
-        return plain
 
 
 class HostMux(Mux):
@@ -174,8 +126,8 @@ class HostSession(Session):
         self.data = bytes(handshake.buf[: handshake.fill]) + self.data
         self.fill = len(self.data)
         self.buf = b""
-        self._sealer = Cipher(handshake.send_key)
-        self._opener = Cipher(handshake.receive_key)
+        self._sealer = Cipher(handshake.send_key, self.swarm.scratch)
+        self._opener = Cipher(handshake.receive_key, self.swarm.scratch)
         self.mux = HostMux(profile, channels, self.is_outbound, now)
         self.mux.on_message = self._on_message
         self.mux.start(self.hello.channels, min(self.hello.record, profile.record), now)
@@ -186,7 +138,7 @@ class HostSession(Session):
         super().end(reason, now, ms)
         self.data = b""
         if not self.mux:
-            self._sealer = Cipher(self.handshake.send_key)
+            self._sealer = Cipher(self.handshake.send_key, self.swarm.scratch)
 
     def rest(self) -> None:
         """Nothing came for a second."""

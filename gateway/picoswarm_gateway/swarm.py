@@ -15,6 +15,7 @@ from picoswarm.missed import look_for
 from picoswarm.session import CLOSING, GREETING, OPEN, STARTED
 from picoswarm.swarm import Swarm
 
+from .cipher import Scratch
 from .connmgr import HostManager
 from .session import MALFORMED, REASONS, HostSession
 
@@ -88,6 +89,7 @@ class HostSwarm(Swarm):
         if self.book:
             self.book.find = partial(place_in, self.book)
         self.reactor_of = self._by_channel
+        self.scratch = Scratch()
         self.events = self._events
         self.parked = self._parked
         self.has_news = False  # the library's own reactors heard something, of which their owner may want to know

@@ -36,9 +36,10 @@ from picoswarm.keys import load_membership
 from picoswarm.nodekey import Create
 from picoswarm.profile import Profile
 from picoswarm.store import Store
+from picoswarm_gateway.cipher import HEAD, TAG, Cipher, Scratch
 from picoswarm_gateway.node import HostNode
 from picoswarm_gateway.profile import gateway_profile
-from picoswarm_gateway.session import HEAD, TAG, Cipher, HostMux
+from picoswarm_gateway.session import HostMux
 
 HOST = "127.0.0.1"
 CHANNEL = 32
@@ -132,7 +133,8 @@ class Member(Client):
         if n:
             self.transport.write(bytes(self.out[:n]))
         if handshake.stage == 2:
-            self.sealer, self.opener = Cipher(handshake.send_key), Cipher(handshake.receive_key)
+            scratch = self.crowd.scratch
+            self.sealer, self.opener = Cipher(handshake.send_key, scratch), Cipher(handshake.receive_key, scratch)
             self.mux = HostMux(PROFILE, self.channels, True, ticks_ms())
             self.mux.on_message = self.heard
             self.mux.start(self.handshake.hello.channels, Profile.record, ticks_ms())
@@ -242,6 +244,7 @@ class Crowd:
         self.is_running = False
         self.key: Any = None
         self.node_id = b""
+        self.scratch = Scratch()
         self._identities: list[Any] = []  # of those that connect next
 
     def draw_key(self, n: int) -> bytes:
