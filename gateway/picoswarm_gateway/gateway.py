@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import shlex
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +21,8 @@ from typing import Any, TextIO
 
 import rich_click as click
 import structlog
+from picoswarm.errors import LocalError
+from picoswarm.keys import load_membership
 from picoswarm.store import Store
 
 from .config import Config
@@ -57,6 +60,13 @@ def held(folder: Path) -> TextIO:
         file.close()
         raise StateError(f"{folder}: another gateway runs with this folder; each needs one of its own") from None
     return file
+
+
+def check_key(folder: Path) -> None:
+    """Raise LocalError, which says what to do, where a folder has no network key; StoreError where it cannot be read."""
+    if load_membership(Store(str(folder))) is None:
+        command = f"picoswarm provision --folder {shlex.quote(str(folder))}"
+        raise LocalError(f"{folder} has no network key. `{command}` makes one; with --join or --copy-from that of a mesh.")
 
 
 class Gateway:
@@ -148,6 +158,7 @@ class Gateway:
     async def _start(self) -> None:
         allow_files(self.profile.links)
         self._held = held(self.folder)
+        check_key(self.folder)
         await self.db.open()
         await self.node.start()
         self._started_at = time.monotonic()

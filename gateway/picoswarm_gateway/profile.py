@@ -29,7 +29,7 @@ def gateway_profile(**changes: int) -> Profile:
         "inbound_key_ms": 20,
         "deferred": 64,
         "repeats": 1024,
-        "links": 6200,  # each is a socket, and about 10 KB
+        "links": 6200,  # each is a socket, and about 6 KB
         "outbound": 16,
         "inbound": 6160,
         "dials": 8,

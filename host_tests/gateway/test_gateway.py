@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from picoswarm.errors import LocalError
 from picoswarm.failures import RequestError
+from picoswarm_gateway.config import load
 from picoswarm_gateway.families import Family, Refused
 from picoswarm_gateway.gateway import Gateway
 from picoswarm_gateway.state import StateError
@@ -96,3 +98,16 @@ def test_a_second_gateway_with_the_folder_of_a_running_one_does_not_start_and_ha
             pass  # once the first one has ended
 
     asyncio.run(asyncio.wait_for(story(), 90))
+
+
+def test_a_gateway_without_a_network_key_says_which_command_makes_one(tmp_path: Path):
+    folder = tmp_path / "its node"
+    path = tmp_path / "gateway.toml"
+    path.write_text(f'[mesh]\nfolder = "{folder}"\n')
+
+    async def story():
+        with pytest.raises(LocalError) as refusal:
+            await Gateway(load(path)).start()
+        assert f"picoswarm provision --folder '{folder}'" in str(refusal.value)
+
+    asyncio.run(story())

@@ -3,7 +3,7 @@
 Clients in a process of their own (load.py) send 64 bytes each and wait for the echo. Processor time is the server's own, as
 the system accounts for it; the servers take turns, A B A B, and the median of the ratios counts. Server and clients run
 before whatever else this machine does, where that is allowed (root, or CAP_SYS_NICE): who else runs takes the caches, and
-of a client that is late fewer messages wait at once. """
+of a client that is late fewer messages wait at once."""
 
 from __future__ import annotations
 
