@@ -43,8 +43,8 @@ async def start_node(supervisor):
     while not (station.wifi and station.is_up()):
         await sleep_ms(_WAIT_MS)
     board.log("network: this board is %s" % station.address()[0])
-    gc.threshold(-1)  # the node knows how often is right for it; what boot.py asks for takes a tenth of the time
     while True:
+        gc.threshold(-1)  # the node says how often is right for it: what boot.py asks for takes a tenth of the time
         node = Node(
             FOLDER,
             profile=numbers(settings, supervisor.is_safe),

@@ -52,6 +52,7 @@ class Outcome:
     stats: dict[str, int] = field(default_factory=dict)
     handshakes: list[int] = field(default_factory=list)
     hold_ms: int = 0
+    collect_ms: int = 0
     wake_seconds: float = 0.0  # virtual, from power to the first session
 
 
@@ -123,7 +124,7 @@ async def times(clock: PicoTime | None = None, log: Log = _hush) -> Outcome:
                     if (await emu.ask(f"meet {nodes[0].id.hex()}"))["answered"]:
                         break
             held = await emu.ask("hold")
-            return Outcome(emu.free, emu.times, handshakes=held["handshakes"], hold_ms=held["hold_ms"])
+            return Outcome(emu.free, emu.times, **held)
 
 
 def median_handshake(outcome: Outcome) -> float:

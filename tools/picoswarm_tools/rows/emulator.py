@@ -16,6 +16,7 @@ def measure() -> Iterator[Row]:
     timed = clock.run(lambda time: observe.times(time, observe.tell))
     yield Row("emu.handshake_ms", "from dialing to a proven peer", observe.median_handshake(timed), "ms", 600, method=HOW)
     yield Row("emu.loop_hold_ms", "longest wait of another task meanwhile", timed.hold_ms, "ms", 20, method=HOW)
+    yield Row("emu.collect_ms", "one collection of garbage, with a session", timed.collect_ms, "ms", method=HOW)
     held = timed.times["start_hold_ms"]
     yield Row("emu.start_hold_ms", "longest wait of another task while a node starts and joins", held, "ms", method=HOW)
     cycles = clock.run(lambda time: observe.sleep_cycles(CYCLES, time, observe.tell))

@@ -4,7 +4,8 @@ serial port:
     heap        free bytes after two collections, sessions with the channels that both sides serve, counters
     meet ID     a request to this node, which opens a session where there is none
     leave ID    ends the session
-    hold        the longest time that a task had to wait for its turn since the last such question, in ms
+    hold        the longest time that a task had to wait for its turn since the last such question, and what a collection
+                of garbage takes, in ms
     end
 """
 
@@ -88,7 +89,10 @@ async def obey(node, tell, boards):
         elif words[0] == "leave":
             tell(left=node.disconnect(unhexlify(words[1])))
         elif words[0] == "hold":
-            tell(hold_ms=Held.most, handshakes=Held.handshakes)
+            most, began = Held.most, ticks_ms()
+            gc.collect()
+            tell(hold_ms=most, handshakes=Held.handshakes, collect_ms=ticks_diff(ticks_ms(), began))
+            await sleep_ms(50)
             Held.most = 0
         elif words[0] == "heap":
             tell(free=free(), sessions=len(node.sessions()), stats=node.stats())
