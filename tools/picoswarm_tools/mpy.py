@@ -54,7 +54,7 @@ BUNDLES = {
         *("door", "connmgr", "swarm", "tcp", "services"),
     ),
     "pex": ("addrbook", "pex"),
-    "pubsub": ("pubsub", "rpc", "logstats"),
+    "pubsub": ("pubsub", "rpc"),
     # What a libp2p connection needs, and what its set-up needs before.
     "p2pstreams": ("yamux", "p2plink", "p2pstreams"),
     "multistream": ("p2pcipher", "multistream"),
