@@ -94,7 +94,7 @@ def test_neighbors_naming_the_lans_broadcast_or_ourselves_are_ignored_A6():
 
 
 def test_a_third_party_that_is_named_is_pinged_and_never_believed_A6():
-    for uptime, pings in ((0, 6), (60, 5)):  # three for its second chance, for the first one two, or three in the first minute
+    for uptime, pings in ((0, 6), (60, 5)):  # its second chance has three; the first one two, or three in the first minute
         _name_a_third_party(uptime, pings)
 
 
