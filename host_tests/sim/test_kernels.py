@@ -47,12 +47,21 @@ def test_memory_of_tags_is_bounded(monkeypatch):
     monkeypatch.setattr(kernels, "TAGS", 100)
     key = kernels.remember(NetworkKey(KEY, 0))
     pairs = kernels.PairTags(KEY[:16], 8)
-    monkeypatch.setattr(pairs, "known", {})
+    monkeypatch.setattr(pairs, "known", kernels.Recent(100))
     for number in range(300):
         buf = bytearray(12) + number.to_bytes(4)
         key.mac.sign(buf, 12, 16, 0)
         pairs.sign(buf, 12, 16, 0)
-    assert len(key.mac._known) == len(pairs.known) == 100
+    assert 100 <= len(key.mac._known) == len(pairs.known) <= 201
+
+
+def test_what_is_asked_for_again_and_again_is_remembered():
+    recent = kernels.Recent(100)
+    for number in range(1000):
+        recent.put(number, number)
+        if number % 50 == 0:
+            assert recent.get(0) == 0
+    assert recent.get(999) == 999 and recent.get(500) is None
 
 
 @settings(max_examples=60, deadline=None)

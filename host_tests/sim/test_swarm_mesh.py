@@ -1,5 +1,6 @@
 """Whole nodes in virtual time: messages arrive under loss and power cuts, sessions join a mesh, and the same seed twice."""
 
+import gc
 import os
 from statistics import median
 
@@ -43,6 +44,18 @@ def test_nodes_whose_links_are_all_taken_reach_each_other_and_stay_one_mesh(node
         # Both ends of a session for each, and few others: some visits end a way down, which is then sought anew.
         assert run.opened < 2.6 * run.asked + nodes
     assert sum(run.ends["answered"] for run in runs) >= 0.99 * sum(run.asked for run in runs), [run.ends for run in runs]
+
+
+def test_sessions_that_ended_leave_nothing_behind_that_only_a_garbage_collection_would_find():
+    gc.collect()
+    gc.disable()
+    try:
+        mesh = mesh_of(10, profile={"links": 2})  # most dials are refused
+        mesh.clock.run_for(MINUTE)
+        assert mesh.tcp.sent_n > 100
+        assert gc.collect() < 100
+    finally:
+        gc.enable()
 
 
 def test_without_loss_everything_arrives():

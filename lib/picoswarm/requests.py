@@ -37,6 +37,8 @@ _CACHED = const(3)
 _HAS_TOKEN = const(0x10)
 _FORGETS = const(0x20)
 _LOWER_EPOCH = const(0x40)
+_CANDIDATE_FLAGS = const(36)  # see lookup.py
+_TWICE = const(0x80)
 _CLOCK_JUMPS = const(21)
 _KEYLESS_MS = const(15000)  # longest wait for a key
 _JUMP_MS = const(10000)
@@ -245,6 +247,8 @@ class Requests:
             tries = 1
         elif request.is_first and (self._node.uptime < _YOUNG_S or self._node.membership.lower is not None):
             tries = 3
+        elif request.candidate >= 0 and request.about.pool[request.candidate + _CANDIDATE_FLAGS] & _TWICE:
+            tries = 3  # its second chance: all that is missing from the result
         if request.misses >= tries:
             return self.end(request, False)
         if request.misses == 2:

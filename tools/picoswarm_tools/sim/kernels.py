@@ -44,6 +44,9 @@ class Recent(Generic[Key, Value]):
         self._new: dict[Key, Value] = {}
         self._old: dict[Key, Value] = {}
 
+    def __len__(self) -> int:
+        return len(self._new) + len(self._old)
+
     def get(self, key: Key) -> Value | None:
         """The value of a key, or None."""
         value = self._new.get(key)

@@ -215,6 +215,8 @@ class SwarmNode(Node):
                 self._dial(event[1])
             elif event[0] == HANG_UP:
                 link = self._links.pop(event[1], None)
+                if event[1].mux is not None:
+                    event[1].mux.on_message = None  # which knows the session: it would stay in memory
                 if link is not None and link.end is not None:
                     link.end.taker = None
                     link.end.close()

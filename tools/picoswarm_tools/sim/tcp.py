@@ -21,7 +21,6 @@ dial out, and in only to those for whom a port is forwarded.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from random import Random
 from typing import Protocol
@@ -67,7 +66,7 @@ class End:
         self.other: End | None = None
         self.sent_bytes = 0
         self.is_open = True
-        self._under_way: deque[_Segment] = deque()
+        self._under_way: list[_Segment] = []  # a deque takes 760 bytes, and most hold nothing
         self._timer: Timer | None = None
         self._due_us: int | None = None  # when the oldest segment is late; the timer is not set anew for each
         self._tries = 0  # time-outs in a row
@@ -88,9 +87,10 @@ class End:
 
     def reset(self) -> None:
         """Close at once, both ends, and what is under way is lost: what a router does that forgot the connection."""
+        other = self.other
         self._end()
-        if self.other is not None:
-            self.other._end()
+        if other is not None:
+            other._end()
 
     def vanish(self) -> None:
         """The power is gone."""
@@ -146,17 +146,18 @@ class End:
             return
         self._tries = self._behind = 0
         while self._under_way and self._under_way[0].has_arrived:
-            self._under_way.popleft().act(other)
+            self._under_way.pop(0).act(other)
         self._arm()
         if not self.is_open and not self._under_way:
-            self.host.ends.pop(self, None)
+            self._leave()
 
     def _time_out(self) -> None:
         self._tries += 1
         if self._tries > TRIES:
+            other = self.other
             self._end()
-            if self.other is not None and self.wire.is_passing(self, self.other):
-                self.other._end()
+            if other is not None and self.wire.is_passing(self, other):
+                other._end()
             return
         self._behind = 0
         self._arm()
@@ -164,10 +165,15 @@ class End:
             if not segment.has_arrived:
                 self._travel(segment)
 
+    def _leave(self) -> None:
+        """Nothing goes out any more. Two ends that know each other would stay in memory, where nobody collects garbage."""
+        self.host.ends.pop(self, None)
+        self.other = None
+
     def _end(self) -> None:
         taker, self.taker = self.taker, None
         was_open, self.is_open = self.is_open, False
-        self.host.ends.pop(self, None)
+        self._leave()
         self._under_way.clear()
         self._arm()
         if was_open and taker is not None:
@@ -282,8 +288,8 @@ class TcpNetwork:
 
     def _complete(self, near: End, far: End, target: TcpHost) -> None:
         if not near.is_open or near.taker is None or not target.is_on:  # the caller hung up, or one of them is off
-            target.ends.pop(far, None)
             far.is_open = False
+            far._leave()
             return
         near.taker.connected()
         far.taker = target.accept(far, far.seen)
