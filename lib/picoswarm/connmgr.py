@@ -78,6 +78,7 @@ _GLOBAL = const(3)  # see address.scope
 _START_MS = const(3000)  # at random before each dial (row T21)
 _NOBODY_MS = const(10000)  # before candidates are looked for again
 _ALONE_MS = const(1000)  # and by who has no link
+_DOUBLINGS = const(4)  # of the wait after a dial that was refused, by who has a link
 _BACK_OFF_S = const(5)
 _TRIES_MAX = const(18)  # 5 + 18 * 18 s is beyond the longest wait
 _BACK_OFF_MAX_S = const(300)
@@ -166,6 +167,7 @@ class ConnManager:
         self._pick_at = self._soon(now)
         self._brake = now
         self._failures = 0  # in a row
+        self._refused = 0  # dials in a row that found no place, while there were links
         self._notes = bytearray(_NOTE * _NOTES)
         self._selves = []  # (ip, port) that turned out to be this node
         self.links = []
@@ -361,6 +363,9 @@ class ConnManager:
                     self._notes[note + _REST] = 0
             elif self.links or self.apart:
                 self._pick_at = ticks_add(self._pick_at, _NOBODY_MS)
+        elif is_busy and link.is_outbound and not (link.purpose or link.is_permanent) and (self.links or self.apart):
+            self._pick_at = ticks_add(self._pick_at, _NOBODY_MS << self._refused)
+            self._refused = min(self._refused + 1, _DOUBLINGS)
         elif is_busy and link.purpose and callers and link not in self.links:  # somebody waits: there may be a place soon
             link.callers = callers
             link.state = _DISCONNECTED
@@ -489,7 +494,9 @@ class ConnManager:
             self.rival = None
             self.failed(link, reason, now)
         elif reason == _KEEP:
-            if not link.is_outbound:
+            if link.is_outbound:
+                self._refused = 0
+            else:
                 for wish in self.links:
                     if wish.id == id32 and wish.is_permanent:  # it came by itself, and says where it listens (row T23)
                         link.is_permanent = 1
@@ -537,6 +544,8 @@ class ConnManager:
         if ticks_diff(now, link.at) >= _MINUTE_MS:
             link.tries = 0
         self._end(link, _DISCONNECTED, reason, now)
+        self._refused = 0
+        self._pick_at = self._soon(now)
 
     def worst(self, now, is_forced, is_visit=False):
         """See the module. Never a protected one; permanent ones, those in use and those of the last minute only if

@@ -598,7 +598,9 @@ def translate(source: str, names: Names, shown_as: str = "program") -> str:
     tree, edits = ast.parse(source), Edits(source)
     attributes, keywords, strings = _seen_from_outside(tree, shown_as)
     kept = {argument for name, argument in names.keywords if not name}
-    lost = {argument for _, argument in keywords - names.keywords if argument in names.arguments - kept}
+    foreign = set(dir(builtins)) | {node.name for node in ast.walk(tree) if isinstance(node, _FUNCTIONS)}
+    asked = {argument for called, argument in keywords - names.keywords if called not in foreign}
+    lost = asked & names.arguments - kept
     by_short = defaultdict(list)
     for name in sorted(attributes & names.keys()):
         by_short[names[name]].append(name)
