@@ -1,6 +1,5 @@
-"""A leaf: one session, publish/subscribe, requests and two channels of your own, a table of 32 records. It tells nobody its
-log and counters, which `logstats=1` brings back. No board of its own: where memory is scarce, take it in place of the
-board's."""
+"""A leaf: one session, four channels (publish/subscribe, requests, log, counters), a table of 32 records. No board of its
+own: where memory is scarce, take it in place of the board's."""
 
 from picoswarm.profile import Profile
 
@@ -11,7 +10,6 @@ PROFILE = Profile(
     spares=8,
     links=1,
     pex=0,
-    logstats=0,
     streams=1,
     filters=4,
     seen=32,
@@ -19,4 +17,5 @@ PROFILE = Profile(
     deliveries=4,
     requests=4,
     repeats=32,
+    log_bytes=256,
 )

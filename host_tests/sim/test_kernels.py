@@ -16,7 +16,7 @@ KEY = bytes(range(32))
 
 def test_both_ends_of_a_pair_have_the_secret_that_each_works_out_alone():
     kernels.remember(NetworkKey(KEY, 0))
-    alone = kernels_host.KeyAgreements(4)
+    alone = kernels_host.KeyAgreements(4, 4)
     draws = Random(1)
     privates = [draws.randbytes(32) for _ in range(6)]
     publics = [run(X25519(private)) for private in privates]

@@ -209,9 +209,20 @@ def test_the_brake_of_last_week_holds_nothing():
 
 def test_a_refusal_is_no_failure():
     owner = Owner(lan_nodes(1, 40))
-    for reason in (BUSY, INCOMPATIBLE, 6, 17, 18, WRONG_ID, BUSY, BUSY, BUSY, BUSY):
+    for reason in (BUSY, INCOMPATIBLE, 6, 17, 18, WRONG_ID, BUSY, 18, INCOMPATIBLE, 6):
         owner.fail(owner.dial(), reason)
     assert owner.waited(owner.dial) < 10 * SECOND
+
+
+def test_who_finds_no_place_dials_less_and_less_often_until_a_link_ends():
+    for reason in (BUSY, NO_ANSWER, 17):
+        owner = Owner(lan_nodes(1, 20))
+        link = owner.connect()
+        for least in (0, 0, 0, 0, 10, 20, 40, 80, 80):
+            waited = owner.waited(lambda owner=owner, reason=reason: owner.fail(owner.dial(), reason)) // SECOND
+            assert least <= waited <= least + 6, (reason, least, waited)
+        owner.close(link)
+        assert owner.waited(owner.dial) <= 3 * SECOND
 
 
 def test_a_busy_peer_is_left_alone_for_minutes_and_an_incompatible_one_for_an_hour():

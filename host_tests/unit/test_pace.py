@@ -77,14 +77,12 @@ def test_short_turns_follow_each_other():
 
 def test_garbage_is_collected_at_half_of_what_makes_micropython_do_so():
     pace = Pace()
-    pace.most = threshold()
     if not heap_used():  # CPython
-        assert pace.most < 0 and not pace.sweep(LINKS)
+        assert threshold() < 0 and not pace.sweep(LINKS)
         return
     import gc
 
     gc.threshold(8192)
-    pace.most = threshold()
     try:
         collect()
         least = heap_used()
@@ -96,3 +94,25 @@ def test_garbage_is_collected_at_half_of_what_makes_micropython_do_so():
         assert gc.threshold() == 8192
     finally:
         gc.threshold(-1)
+
+
+def test_a_full_heap_ends_no_task():
+    if not heap_used():  # CPython
+        return
+    import gc
+
+    gc.threshold(8192)
+    pace = Pace()
+    full = None
+    try:
+        while True:
+            full = (full,)
+    except MemoryError:
+        try:
+            pace.sweep(LINKS)
+            pace.ended(READER, 900, 1000)
+        finally:
+            full = None
+            kept = gc.threshold()
+            gc.threshold(-1)
+    assert kept == 8192

@@ -44,6 +44,8 @@ class _Answers:
     """What came for the questions of this node, by peer and channel."""
 
     def __init__(self, services):
+        if services.logstats is None:
+            raise NoMethod("logstats is 0 in this node's own profile")
         self._services = services
         self._waiting = {}  # [Event, answer, question]
         services.logstats.on_answer = self._take

@@ -84,7 +84,7 @@ class Boot:
         self._port = port
         self._bootstrap = [_parse(text, default_port) for text in bootstrap]
         self._allow = allow
-        self._keys = None
+        self._keys = self._is_free = None  # the latter: nobody else says how often garbage is collected
         self._goes = [name for name in sys.modules if name not in _before]
 
     async def start(self, node, reactors, name):
@@ -92,8 +92,9 @@ class Boot:
         that are given by name). May be called again where it failed. `reactors`: those of the user."""
         # What lives long then stands together, and large blocks stay to be had: the smaller the heap, the more that needs.
         # Only MicroPython counts in bytes.
-        is_free = hasattr(gc, "mem_alloc") and gc.threshold() < 0
-        if is_free:
+        if self._is_free is None:
+            self._is_free = hasattr(gc, "mem_alloc") and gc.threshold() < 0
+        if self._is_free:
             gc.threshold(min(_GARBAGE, gc.mem_free() >> 3))
         if self._keys is None:
             stays = [name for name in sys.modules if name not in self._goes]
@@ -158,7 +159,7 @@ class Boot:
             except BaseException:
                 driver._sock.close()  # or its port is taken when this is tried again
                 raise
-        if is_free:
+        if self._is_free:
             # From here on it goes at half of that (pace.py), and what lives long is there already.
             free = gc.mem_free()
             gc.threshold(min(_GARBAGE << 2, free >> (1 if free > _PLENTY else 2)))

@@ -78,7 +78,8 @@ _GLOBAL = const(3)  # see address.scope
 _START_MS = const(3000)  # at random before each dial (row T21)
 _NOBODY_MS = const(10000)  # before candidates are looked for again
 _ALONE_MS = const(1000)  # and by who has no link
-_DOUBLINGS = const(4)  # of the wait after a dial that was refused, by who has a link
+_REFUSALS = const(3)  # dials in a row that find no place, until each doubles the wait
+_DOUBLINGS = const(3)
 _BACK_OFF_S = const(5)
 _TRIES_MAX = const(18)  # 5 + 18 * 18 s is beyond the longest wait
 _BACK_OFF_MAX_S = const(300)
@@ -167,7 +168,8 @@ class ConnManager:
         self._pick_at = self._soon(now)
         self._brake = now
         self._failures = 0  # in a row
-        self._refused = 0  # dials in a row that found no place, while there were links
+        self._refused = 0  # dials in a row that found no place
+        self._was_below = False  # the last candidates were those with smaller ids
         self._notes = bytearray(_NOTE * _NOTES)
         self._selves = []  # (ip, port) that turned out to be this node
         self.links = []
@@ -316,7 +318,9 @@ class ConnManager:
             return None
         is_alone = not (self.links or self.apart)
         self._pick_at = self._soon(ticks_add(now, _ALONE_MS if is_alone else _NOBODY_MS))
-        below = fits & _DOWN and head(self._id, 0)
+        # One after the other, or those below who take nobody would keep all others from being dialed.
+        self._was_below = fits >= _DOWN and (fits == _DOWN or not self._was_below)
+        below = self._was_below and head(self._id, 0)
         for draw in range(1, _DRAWS + 1):
             found = self.pick(now, below)
             if below and not found and fits > _DOWN:  # nobody below will do
@@ -357,15 +361,16 @@ class ConnManager:
                 self._brake = ticks_add(now, _BRAKE_MS)
         callers = link.callers
         self._end(link, _FAILING, reason, now)
+        if _FULL >> reason & 1 and link.is_outbound and link.purpose != _VISIT and not link.is_permanent:
+            if self._refused >= _REFUSALS:
+                self._pick_at = ticks_add(self._pick_at, _NOBODY_MS << self._refused - _REFUSALS)
+            self._refused = min(self._refused + 1, _REFUSALS + _DOUBLINGS)
         if link.purpose == _DOWN:
             if reason == _BUSY:
                 if note >= 0:  # its door was taken
                     self._notes[note + _REST] = 0
             elif self.links or self.apart:
                 self._pick_at = ticks_add(self._pick_at, _NOBODY_MS)
-        elif is_busy and link.is_outbound and not (link.purpose or link.is_permanent) and (self.links or self.apart):
-            self._pick_at = ticks_add(self._pick_at, _NOBODY_MS << self._refused)
-            self._refused = min(self._refused + 1, _DOUBLINGS)
         elif is_busy and link.purpose and callers and link not in self.links:  # somebody waits: there may be a place soon
             link.callers = callers
             link.state = _DISCONNECTED
@@ -390,7 +395,9 @@ class ConnManager:
             rest = _HOUR if _LASTING >> reason & 1 else _BUSY_MIN
             if reason == _LOST or link.purpose == _DOWN and rest == _BUSY_MIN:
                 rest = _REDIAL_MIN - (_FULL >> reason & 1)
-            self._notes[self._note(link.id, link.ip) + _REST] = rest
+            note = self._note(link.id, link.ip) + _REST
+            if self._notes[note] < rest or self._notes[note] <= _BUSY_MIN:
+                self._notes[note] = rest
         if not is_dropped:
             wait = min(_BACK_OFF_MAX_S, _BACK_OFF_S + link.tries * link.tries) * 1000 >> 8
             link.tries = min(link.tries + 1, _TRIES_MAX)
@@ -544,8 +551,9 @@ class ConnManager:
         if ticks_diff(now, link.at) >= _MINUTE_MS:
             link.tries = 0
         self._end(link, _DISCONNECTED, reason, now)
-        self._refused = 0
-        self._pick_at = self._soon(now)
+        if link.is_outbound or link.id < self._id:  # others may come and go as they like
+            self._refused = 0
+            self._pick_at = self._soon(now)
 
     def worst(self, now, is_forced, is_visit=False):
         """See the module. Never a protected one; permanent ones, those in use and those of the last minute only if

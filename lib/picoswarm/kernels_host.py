@@ -126,35 +126,47 @@ def sha512(data):
     return _sha512(data).digest()
 
 
+def agreed(key, u32):
+    """The shared secret of a loaded key and a public one, 32 bytes; None for one of zeros."""
+    try:
+        return key.exchange(X25519PublicKey.from_public_bytes(u32))
+    except ValueError:
+        return None
+
+
 class KeyAgreements:
-    """X25519 of private keys that are given as bytes, the last `keys` of which stay loaded: to load one costs as much as
-    to use it."""
+    """X25519 of private keys that are given as bytes. To load one costs as much as to use it, so some stay loaded: the `own`
+    ones used last, and `begun` ones whose public key was asked for. Those are a handshake's ephemeral keys, which have two
+    uses more and are forgotten with the last: who reads the memory later shall not find them."""
 
-    def __init__(self, keys):
-        self._keys = keys
-        self._loaded = {}
-
-    def private(self, private32):
-        """The key, loaded."""
-        key = self._loaded.pop(private32, None) or X25519PrivateKey.from_private_bytes(private32)
-        self._loaded[private32] = key
-        if len(self._loaded) > self._keys:
-            del self._loaded[next(iter(self._loaded))]
-        return key
+    def __init__(self, own, begun):
+        self._own = {}
+        self._begun = {}  # private key: it loaded, uses that are left
+        self._most = own, begun
 
     def public(self, private32):
         """The public key, 32 bytes."""
-        return self.private(private32).public_key().public_bytes_raw()
+        key = X25519PrivateKey.from_private_bytes(private32)
+        self._keep(self._begun, private32, (key, 2), self._most[1])
+        return key.public_key().public_bytes_raw()
 
     def exchange(self, private32, u32):
         """The shared secret, 32 bytes; None for one of zeros."""
-        try:
-            return self.private(private32).exchange(X25519PublicKey.from_public_bytes(u32))
-        except ValueError:
-            return None
+        key, left = self._begun.pop(private32, (None, 0))
+        if left > 1:
+            self._begun[private32] = key, left - 1
+        elif not left:
+            key = self._own.pop(private32, None) or X25519PrivateKey.from_private_bytes(private32)
+            self._keep(self._own, private32, key, self._most[0])
+        return agreed(key, u32)
+
+    def _keep(self, keys, private32, key, most):
+        keys[private32] = key
+        if len(keys) > most:
+            keys.pop(next(iter(keys)), None)  # another thread may have been faster
 
 
-agreements = KeyAgreements(32)  # the node's own, which is always in use, and those of the handshakes under way
+agreements = KeyAgreements(4, 32)
 
 
 class X25519:

@@ -10,12 +10,11 @@ _RECENT_MS = const(10)
 
 
 class Pace:
-    """`while pace.waits(who, now): await sleep_ms(0)` before a turn, `pace.ended(who, began, now)` after it. `most`: bytes
-    of garbage after which MicroPython collects, or -1: when the heap is full."""
+    """`while pace.waits(who, now): await sleep_ms(0)` before a turn, `pace.ended(who, began, now)` after it."""
 
-    _last = _next = 0  # who had the last long turn; who waits since, before all others
-    _at = 0
-    most = -1
+    def __init__(self):
+        # Here and not in the class: what stores them later would need memory then.
+        self._last = self._next = self._at = 0  # who had the last long turn; who waits since, before all others; its end
 
     def waits(self, who, now):
         """Whether others come first: somebody else's long turn has just ended, in which turns of others became due."""
@@ -37,11 +36,14 @@ class Pace:
     def sweep(self, who):
         """Collect the garbage, where there is half as much as makes MicroPython do so by itself, in anyone's turn. True: it
         did, and that was a turn."""
-        most = self.most
+        most = threshold()
         if most < 0:
             return False
         began = ticks_ms()
         threshold(most >> 1)
-        object()  # each allocation looks
+        try:
+            object()  # each allocation looks
+        except MemoryError:
+            pass
         threshold(most)
         return self.ended(who, began, ticks_ms())

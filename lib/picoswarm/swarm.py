@@ -47,6 +47,8 @@ _FAILED = const(3)
 _FIRST_STREAM = const(128)
 _GOAWAY = const(6)  # event of the mux
 _TCP = const(58)  # in a table record
+_FLAGS = const(64)
+_LEAF = const(4)  # in these
 _NEW_PERCENT = const(30)  # of the picks from the book, untried ones (row T31)
 _USEFUL_MS = const(600_000)  # a session that lived so long was good (row T37)
 
@@ -348,7 +350,7 @@ class Swarm:
 
     def _pick(self, now, below):
         """Somebody to dial: of the address book, or a live node of the table; or, where `below` is not 0, the live node
-        with the greatest id whose head is less than that. (id, ip, TCP port), or None."""
+        with the greatest id whose head is less than that, which is no leaf. (id, ip, TCP port), or None."""
         draw = self.rng(1)[0]
         anchors = self._discovery.anchors
         if anchors and not below and draw < _ANCHOR and self._discovery.uptime > _ALONE_S:
@@ -367,7 +369,7 @@ class Swarm:
             rank = head(pool, record)
             if not below or rank < below:
                 rank ^= mask
-                if rank > greatest and u16(pool, record + _TCP):
+                if rank > greatest and u16(pool, record + _TCP) and not (below and pool[record + _FLAGS] & _LEAF):
                     if table.is_live(record) and self.find(pool, record) is None:
                         best = record
                         greatest = rank

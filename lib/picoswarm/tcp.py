@@ -16,7 +16,6 @@ from .compat import (
     forget_socket,
     readable,
     sleep_ms,
-    threshold,
     ticks_add,
     ticks_diff,
     ticks_ms,
@@ -90,7 +89,6 @@ class Links:
         self._on_event = on_event
         self._on_turn = on_turn
         self._wake_at = ticks_ms()
-        self.pace.most = threshold()
         self._timer = create_task(self._run())
         self._listener = create_task(self._listen())
 

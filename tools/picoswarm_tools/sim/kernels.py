@@ -156,13 +156,13 @@ class SharedAgreements(kernels_host.KeyAgreements):  # type: ignore[misc]
     """Key agreements of all nodes of a process."""
 
     def __init__(self) -> None:
-        super().__init__(KEYS)
+        super().__init__(0, 0)  # all that it keeps is here
         self.count = 0
         self._keys: Recent[bytes, Any] = Recent(KEYS)  # private -> loaded
         self._publics: Recent[bytes, bytes] = Recent(KEYS)  # private -> public
         self._secrets: Recent[tuple[bytes, bytes], bytes] = Recent(SECRETS)  # two public keys -> their shared secret
 
-    def private(self, private32: bytes) -> Any:
+    def _private(self, private32: bytes) -> Any:
         key = self._keys.get(private32)
         if key is None:
             key = X25519PrivateKey.from_private_bytes(private32)
@@ -179,7 +179,7 @@ class SharedAgreements(kernels_host.KeyAgreements):  # type: ignore[misc]
         pair = (public, u32) if public < u32 else (u32, public)
         secret = self._secrets.get(pair)
         if secret is None:
-            secret = super().exchange(private32, u32)
+            secret = kernels_host.agreed(self._private(private32), u32)
             if secret is not None:
                 self._secrets.put(pair, secret)
         return secret
@@ -187,7 +187,7 @@ class SharedAgreements(kernels_host.KeyAgreements):  # type: ignore[misc]
     def _public(self, private32: bytes) -> bytes:
         public = self._publics.get(private32)
         if public is None:
-            public = super().public(private32)
+            public = self._private(private32).public_key().public_bytes_raw()
             self._publics.put(private32, public)
         return public
 
