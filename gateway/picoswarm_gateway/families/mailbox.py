@@ -56,6 +56,7 @@ FORWARD_MS = 5000
 NOTICES = 10_000  # boxes of which other gateways said that they have mail for them
 PLACES = 4  # of such gateways, for a box
 TOLD = 10  # boxes in one request
+SENT_S = 30.0  # in which a board that does not know its owner is told once of it
 AHEAD = 1 << 30  # numbers on the wire are modulo 2**30; a box never holds mail so far apart
 
 
@@ -92,6 +93,7 @@ class MailboxFamily(Family):
         self._filters: dict[bytes, bytes] = {}  # by box
         self._tasks: list[asyncio.Task] = []
         self._elsewhere: dict[bytes, set[bytes]] = {}  # gateways that have mail for a box, too
+        self._sent: dict[bytes, float] = {}  # when boards were sent to their owners, the latest last
         self._has_strays = asyncio.Event()  # mail for boxes of other gateways, perhaps
 
     async def start(self, gateway: Gateway) -> None:
@@ -211,7 +213,15 @@ class MailboxFamily(Family):
         return head + origin + age.to_bytes(4, "big") + data
 
     def _place(self, board: bytes) -> bytes:
-        """Where else there is mail for a board; each place is named once, until its gateway says so again."""
+        """Where else there may be mail for a board: with its owner, or where a gateway said so. Each place is named once; the
+        owner of a board that knows it not yet again after a while, a gateway when it has said so again."""
+        owner, now = self._gateway.owners.owner(board), time.monotonic()
+        if owner != self._gateway.id and now - self._sent.get(board, -SENT_S) >= SENT_S:
+            self._sent.pop(board, None)
+            self._sent[board] = now
+            if len(self._sent) > NOTICES:
+                del self._sent[next(iter(self._sent))]
+            return owner
         places = self._elsewhere.pop(board, set()) & self._gateway.owners.gateways
         place = places.pop() if places else b""
         if places:
