@@ -17,11 +17,14 @@ try:
     SEAL = lib.crypto_aead_chacha20poly1305_ietf_encrypt
     OPEN = lib.crypto_aead_chacha20poly1305_ietf_decrypt
     NULL = ffi.NULL
+    if lib.sodium_init() < 0:  # 1: it was called before
+        ffi = None
 except (ImportError, AttributeError):
     ffi = None
 
 HEAD = 2
 TAG = 16
+KEY = 32  # bytes
 REKEY = 1 << 20  # records
 MOST = 0x10000  # bytes of a record, by its length of two
 NONCE = Struct("<4xQ").pack  # from the number of a record
@@ -78,11 +81,13 @@ class OpensslCipher:
 
 
 class SodiumCipher:
-    """The same by libsodium."""
+    """The same by libsodium. Raises ValueError for a key of another length, as OpenSSL's does: C would read on."""
 
     __slots__ = ("_count", "_key", "_out", "_view")
 
     def __init__(self, key: bytes, scratch: Scratch) -> None:
+        if len(key) != KEY:
+            raise ValueError(f"a key of {len(key)} bytes")
         self._key = bytes(key)
         self._out, self._view = scratch.out, scratch.view
         self._count = 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from cryptography.exceptions import InvalidTag
 from picoswarm.sealed import Sealed
@@ -24,8 +27,42 @@ def start(cipher, count: int):
     return cipher
 
 
+# A gateway's process as it begins; what it does with records comes after.
+WITHOUT_PYNACL = "import sys; sys.modules['nacl'] = None"
+WITH_A_LIBSODIUM_THAT_DOES_NOT_START = """
+from types import SimpleNamespace
+import nacl._sodium as sodium
+names = ("crypto_aead_chacha20poly1305_ietf_encrypt", "crypto_aead_chacha20poly1305_ietf_decrypt")
+sodium.lib = SimpleNamespace(sodium_init=lambda: -1, **{name: getattr(sodium.lib, name) for name in names})
+"""
+RECORDS = """
+from picoswarm_gateway.cipher import Cipher, Scratch
+sealer, opener = (Cipher(bytes(range(32)), Scratch()) for _ in range(2))
+for text in (b"abc", bytes(67)):
+    record = sealer.seal(text)
+    assert opener.open(record, 0, len(record)) == text
+    print(Cipher.__name__, record.hex())
+"""
+
+
 def test_libsodium_is_taken_where_it_is():
     assert Cipher is SodiumCipher
+
+
+@pytest.mark.parametrize("beginning", (WITHOUT_PYNACL, WITH_A_LIBSODIUM_THAT_DOES_NOT_START))
+def test_openssl_is_taken_where_libsodium_is_not(beginning):
+    command = [sys.executable, "-c", beginning + "\n" + RECORDS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert not done.returncode, done.stderr
+    board = Sealed(KEY)
+    assert done.stdout.splitlines() == [f"OpensslCipher {sealed(board, text).hex()}" for text in (b"abc", bytes(67))]
+
+
+@pytest.mark.parametrize("length", (0, 31, 33, 64))
+@KINDS
+def test_a_key_of_another_length_makes_no_record(kind, length):
+    with pytest.raises(ValueError):
+        kind(bytes(length), Scratch()).seal(b"abc")
 
 
 @KINDS
