@@ -213,17 +213,19 @@ class MailboxFamily(Family):
         return head + origin + age.to_bytes(4, "big") + data
 
     def _place(self, board: bytes) -> bytes:
-        """Where else there may be mail for a board: with its owner, or where a gateway said so. Each place is named once; the
-        owner of a board that knows it not yet again after a while, a gateway when it has said so again."""
+        """Where else there may be mail for a board: with its owner, or where a gateway said so. Each place is named once:
+        the owner again after a while, a gateway when it has said so again."""
+        places = self._elsewhere.pop(board, set()) & self._gateway.owners.gateways
         owner, now = self._gateway.owners.owner(board), time.monotonic()
         if owner != self._gateway.id and now - self._sent.get(board, -SENT_S) >= SENT_S:
             self._sent.pop(board, None)
             self._sent[board] = now
             if len(self._sent) > NOTICES:
                 del self._sent[next(iter(self._sent))]
-            return owner
-        places = self._elsewhere.pop(board, set()) & self._gateway.owners.gateways
-        place = places.pop() if places else b""
+            places.discard(owner)
+            place = owner
+        else:
+            place = places.pop() if places else b""
         if places:
             self._elsewhere[board] = places
         return place
