@@ -46,10 +46,10 @@ def ask_for_neighbors(link, node, puppet, pair):
     return bytes(puppet.buf[14:18])
 
 
-def say_neighbors(puppet, node, pair, rid, records, part=0, total=1):
+def say_neighbors(puppet, node, pair, rid, records, part=0, total=1, flags=0):
     at = start_neighbors(puppet.codec, puppet.out, rid, part, total)
     for id32, ip, port in records:
-        at = put_record(puppet.out, at, 0, id32, 0, ip, port, 9)
+        at = put_record(puppet.out, at, flags, id32, 0, ip, port, 9)
     n = seal(puppet.codec, puppet.out, at, puppet.key, 42, pair)
     return puppet.say(n, node)
 
@@ -91,6 +91,17 @@ def test_neighbors_naming_the_lans_broadcast_or_ourselves_are_ignored_A6():
     records.append((b"\xff" * 32, b"\x0a\x00\x00\x09", PORT))
     say_neighbors(puppet, node, pair, rid, records)
     assert node.stats()["bad_record"] == 4
+
+
+def test_of_an_entry_that_is_named_nothing_is_taken_but_that_it_is_a_gateway_or_relays():
+    link, node, puppet, pair, _ = proven()
+    rid = ask_for_neighbors(link, node, puppet, pair)
+    record = node.table.find(puppet.id, 0, 32)
+    before = bytes(node.table.pool[record : record + node.table.step])
+    assert not before[64] & 14
+    say_neighbors(puppet, node, pair, rid, [(puppet.id, b"\x0a\x00\x00\x63", PORT + 1)], flags=14)
+    assert node.table.pool[record + 64] == before[64] | 10
+    assert bytes(node.table.pool[record : record + 60]) == before[:60] and node.table.ip(record) == puppet.ip
 
 
 def test_a_third_party_that_is_named_is_pinged_and_never_believed_A6():

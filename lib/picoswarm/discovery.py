@@ -308,6 +308,9 @@ class Discovery:
             if not is_valid_id(id32) or not self._may_contact(d.scope, ip, port):
                 self.count(_BAD_RECORD)
             elif id32 != self.own_id:
+                known = self.table.find(id32, 0, 32)
+                if known >= 0:  # who pings us rarely, as a gateway may, is known by others for what it is
+                    self.table.pool[known + _FLAGS] |= buf[at] & 0x0A
                 lookup.offer(id32, 0, ip, port, u16(buf, end - 2), buf[at], request.candidate)
             key = (id32[0] ^ target[0]) << 16 | (id32[1] ^ target[1]) << 8 | id32[2] ^ target[2]
             request.last = max(request.last, key)
