@@ -16,7 +16,7 @@ MEET_EVERY = 16  # rounds; the peer then proves itself anew, so that there alway
 TYPES = ("PING", "PONG", "FIND_NODE", "NEIGHBORS", "BEACON")
 
 
-def forms(kind, token, own_id):
+def forms(kind, token, own_id, entry_id):
     """The well-formed messages of a type, without pair tag: (type byte, what follows the sender).
     `own_id`: of the engine."""
     ping = b"\x12\x34\x00\x02\x00\x00"
@@ -39,6 +39,7 @@ def forms(kind, token, own_id):
             (0x44, b"\x12" + records[1]),
             (0x44, b"\x01" + records[0] + ipv6),
             (0x44, b"\x01" + b"\0" + own_id + OTHER + b"\x0f\xa0\x12\x34"),  # the asker itself
+            (0x44, b"\x01" + b"\x0e" + entry_id + OTHER + b"\x0f\xa0\x12\x34"),  # an entry, at another address
         )
     return ((0x85, bytes(14)),)
 
@@ -135,7 +136,7 @@ class Mutants:
         if is_answer:
             self.provoke()
         rid = self.rid if is_answer and self.draw(1)[0] % 16 else self.draw(4)
-        each = forms(kind, self.token, node.own_id)
+        each = forms(kind, self.token, node.own_id, self.puppet.id)
         first, body = each[i % len(each)]
         sender = self.puppet.id if i % 64 else node.own_id  # now and then somebody repeats our own word
         sender = sender if first & 0x80 else sender[:8]
