@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Iterable, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,7 +33,6 @@ _SEED = 32
 _PREVIOUS = 33  # epoch 1 | key 32
 _LOOKUPS = 4  # the own id and random targets, to meet the mesh
 _LOOK_S = 4
-_PORTS = 4  # that are tried besides, where any will do
 _DIRECT = 4  # peers to be told by the own node, if there are so many
 _IDLE_S = 10  # the last change is handed out until nobody new came for so long
 _AT_ONCE = 4
@@ -311,14 +310,7 @@ async def run_change(
     `nodes`: whom to revoke; None: nobody, the key is rotated. `again`: hand out the last change once more. Raises Refused,
     and PicoswarmError or OSError where the node cannot be started; then nothing was changed."""
     last, network = operator.again() if again else (None, None)
-    async with AsyncExitStack() as stack:
-        for left in range(0 if port else _PORTS, -1, -1):
-            try:
-                node = await stack.enter_async_context(operator_node(operator, bootstrap, host, port, network))
-                break
-            except OSError:  # what the system chose for UDP somebody may have for TCP
-                if not left:
-                    raise
+    async with operator_node(operator, bootstrap, host, port, network) as node:
         members = await meet(node, min(seconds, 30))
         if last is not None:
             told = await hand_out(node, last, seconds)

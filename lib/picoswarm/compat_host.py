@@ -15,6 +15,7 @@ FILES = "host"  # which file layer a Store takes
 VAULT = False
 _MAPPED = bytes(10) + b"\xff\xff"  # before an IPv4 address in an IPv6 one
 DATAGRAMS = 64  # to read at a time
+_OTHERS = 4  # ports that are tried besides, where any will do
 
 
 def const(value):
@@ -59,7 +60,20 @@ async def resolve(name):
 
 
 def open_udp(ip, port):
-    """A non-blocking UDP socket bound to `ip` (4 or 16 bytes) and `port`, which may broadcast. Raises OSError."""
+    """A non-blocking UDP socket bound to `ip` (4 or 16 bytes) and `port`, which may broadcast; for port 0 one that nobody
+    has for TCP either, since a node listens at both. Raises OSError."""
+    sock = _bound_udp(ip, port)
+    for _ in range(0 if port else _OTHERS):
+        try:
+            listen_tcp(ip, sock.getsockname()[1]).close()
+            break
+        except OSError:
+            sock.close()
+            sock = _bound_udp(ip, port)
+    return sock
+
+
+def _bound_udp(ip, port):
     sock = socket.socket(socket.AF_INET6 if len(ip) == 16 else socket.AF_INET, socket.SOCK_DGRAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)

@@ -15,7 +15,7 @@ A `Link` is one connection, wished, dialed or established. Its `state`:
                                     now, see `reason`. `cancel(link)` undoes it
     next_dial(now)                  the link to dial now, or None; `tick` and `next_dial` have to do at `next_time(now)`
     pick, allow, in_use             set by the owner: pick(now, below) -> a candidate (id, ip, port) or None: anyone where
-                                    `below` is 0, else the one with the greatest head(id) less than that;
+                                    `below` is 0, else the one with the greatest head(id) less than that, no leaf;
                                     allow("dial", "accept" or "secured", id or None, ip) -> bool, or None;
                                     in_use(link) -> whether somebody uses it now, or None
     may_accept(ip)                  whether an inbound socket may stay at all

@@ -58,6 +58,7 @@ _TCP = const(58)
 _FLAGS = const(64)
 
 _HAS_TOKEN = const(0x10)  # flags of a table record
+_BELIEVED = const(0x0A)  # of those that NEIGHBORS tell of an entry: gateway, relays
 _FORGETS = const(0x20)
 _LOWER_EPOCH = const(0x40)
 _FOR_LOOKUP = const(1)  # why a request is made, see requests.py
@@ -310,7 +311,7 @@ class Discovery:
             elif id32 != self.own_id:
                 known = self.table.find(id32, 0, 32)
                 if known >= 0:  # who pings us rarely, as a gateway may, is known by others for what it is
-                    self.table.pool[known + _FLAGS] |= buf[at] & 0x0A
+                    self.table.pool[known + _FLAGS] |= buf[at] & _BELIEVED
                 lookup.offer(id32, 0, ip, port, u16(buf, end - 2), buf[at], request.candidate)
             key = (id32[0] ^ target[0]) << 16 | (id32[1] ^ target[1]) << 8 | id32[2] ^ target[2]
             request.last = max(request.last, key)
