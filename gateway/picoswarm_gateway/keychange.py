@@ -170,14 +170,21 @@ async def meet(node: Node, seconds: float) -> set[bytes]:
     async def look(target: bytes) -> None:
         await node.lookup(target, full=True)
 
-    async def wait_for_peers() -> None:  # whoever is told directly needs no chain of members that follow the operator
-        while len(node.sessions()) < min(_DIRECT, len(node.peers())):
+    async def greet(id32: bytes) -> None:  # a request is a visit, for which full nodes make room
+        with suppress(RequestError):
+            await node.request(id32, "about", b"", int(_LOOK_S * 1000))
+
+    async def reach_peers() -> None:
+        """Whoever is told directly needs no chain of members that follow the operator; and the only session may be that of
+        a node which is to be revoked."""
+        while len(there := {session[0] for session in node.sessions()}) < min(_DIRECT, len(node.peers())):
+            await _in_groups(greet, [peer.id for peer in node.peers() if peer.id not in there][:_DIRECT])
             await asyncio.sleep(0.1)
 
     targets = [node.id, *(secrets.token_bytes(32) for _ in range(_LOOKUPS - 1))]
     with suppress(TimeoutError):  # where nodes are gone, a lookup waits for each of them
         async with asyncio.timeout(_LOOK_S):
-            await asyncio.gather(_in_groups(look, targets), wait_for_peers())
+            await asyncio.gather(_in_groups(look, targets), reach_peers())
     return present(node)
 
 

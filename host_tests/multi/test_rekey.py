@@ -24,7 +24,8 @@ def _files_for_their_owner():
     os.umask(before)
 
 
-DUPLICATE = 6  # of two that dialed each other at once one stays
+# Of two that dialed each other at once one stays; and a way down takes the place of another link, whatever the key.
+REARRANGED = (6, 17)
 FAST = {"start_ms": 0, "revalidate_s": 2, "records": 64}  # the files of this library are not those of a board
 
 
@@ -65,7 +66,7 @@ def test_four_boards_get_a_new_key_while_they_publish_and_lose_no_session(tmp_pa
 
             async def watch():
                 async for event in mesh.bootstrap.events:
-                    if event[0] == "disconnected" and event[1] in sessions and event[2] != DUPLICATE:
+                    if event[0] == "disconnected" and event[1] in sessions and event[2] not in REARRANGED:
                         ended.append(event)
 
             watching = asyncio.create_task(watch())
