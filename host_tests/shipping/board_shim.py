@@ -210,6 +210,15 @@ def main(image, blocks, mode, cut):
     else:
         raw_repl(names)
     say(b"MicroPython on a pty\r\n>>> ")
+    while True:
+        try:
+            prompt(names)
+        except KeyboardInterrupt:
+            say(b"\r\n>>> ")
+
+
+def prompt(names):
+    """The friendly REPL, as far as tools use it."""
     text = b""
     while True:
         byte = get()

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
 import threading
 import time
 import tty
-from contextlib import suppress
 from pathlib import Path
 
 from picoswarm_tools.runtimes import find
@@ -73,11 +73,13 @@ class PtyBoard:
         self._master, self._slave = pty.openpty()
         tty.setraw(self._slave)
         self.port = os.ttyname(self._slave)
+        # One pipe for all starts at this power: as in a port's own buffer, what comes during a restart waits to be read.
+        self._stdin, self._typed = os.pipe()
         self._gone.clear()
 
     def _unplug(self):
-        os.close(self._slave)
-        os.close(self._master)
+        for end in (self._slave, self._master, self._stdin, self._typed):
+            os.close(end)
         self._gone.set()
 
     def _start(self, mode):
@@ -85,7 +87,7 @@ class PtyBoard:
         command = [find("micropython"), "-X", f"heapsize={self.heap_kb}k", SHIM, self.flash, self.blocks, mode, self.cut]
         self._process = subprocess.Popen(
             list(map(str, command)),
-            stdin=subprocess.PIPE,
+            stdin=self._stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             bufsize=0,
@@ -97,7 +99,6 @@ class PtyBoard:
         process, self._process = self._process, None
         if process is None:
             return None
-        process.stdin.close()
         process.stdout.close()
         return process.wait()
 
@@ -107,17 +108,19 @@ class PtyBoard:
             if process is None:
                 time.sleep(0.02)
                 continue
-            for end in select.select([self._master, process.stdout], [], [], 0.05)[0]:
-                if self._process is process:
-                    self._from_tool() if end == self._master else self._from_board()
+            ready = select.select([self._master, process.stdout], [], [], 0.05)[0]
+            if process.stdout in ready:
+                self._from_board()
+            # What is typed to a board that ends or begins is for its next start, or for when it listens.
+            if self._master in ready and self._process is process and _is_up(process):
+                self._from_tool()
 
     def _from_tool(self):
         data = os.read(self._master, 4096)
         if data.startswith(INTERRUPT):  # else a 3 is data: of a file that is served by `mount`
             self._process.send_signal(signal.SIGINT)
             data = data[len(INTERRUPT) :]
-        with suppress(BrokenPipeError):
-            self._process.stdin.write(data)
+        os.write(self._typed, data)
 
     def _from_board(self):
         data = os.read(self._process.stdout.fileno(), 4096)
@@ -126,7 +129,15 @@ class PtyBoard:
             os.write(self._master, data)
             return
         code = self._stop()
-        if code < 0:
+        if code == -signal.SIGKILL:
             self._unplug()
         else:
             self._start("raw" if code == RAW else "hard")
+
+
+def _is_up(process: subprocess.Popen) -> bool:
+    """Whether MicroPython is up: before, and after, an interrupt would be lost."""
+    if process.poll() is not None:
+        return False
+    ignored = re.search(r"^SigIgn:\s*(\w+)$", Path(f"/proc/{process.pid}/status").read_text(), re.MULTILINE)
+    return ignored is not None and not int(ignored[1], 16) >> (signal.SIGINT - 1) & 1

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import threading
+import time
 import tty
 
 import pytest
@@ -158,6 +159,20 @@ def test_the_monitor_shows_lines_until_a_text_or_a_time(there):
     code, output = run("monitor", there.port, "--until", "never", "--seconds", 0.3)
     assert code == 4 and "never" in output
     assert run("monitor", there.port + "99")[0] == 3
+
+
+def test_what_a_tool_types_while_a_board_starts_again_is_read_by_its_next_start(there):
+    starts = there.starts
+    os.write(there._slave, b"\x01import machine\nmachine.reset()\n\x04\r\x03\r\x01print('here')\x04")
+    wait_for(lambda: b"here" in there.said)
+    assert there.starts == starts + 1
+
+
+def wait_for(condition, seconds=30):
+    until = time.monotonic() + seconds
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert condition()
 
 
 def test_the_checklist_prints_a_table_that_says_what_worked_and_what_failed(there, small):
