@@ -8,7 +8,7 @@ engine are never in memory together.
 import gc
 import sys
 
-from .compat import collect, const, own_ip, parse_ip, sleep_ms, ticks_ms, unload
+from .compat import collect, const, heap_used, own_ip, parse_ip, sleep_ms, threshold, ticks_ms, unload
 from .identity import Kept, Keyring, Rng
 
 # What is loaded from here on goes again when a node runs, and this module with it.
@@ -93,9 +93,9 @@ class Boot:
         # What lives long then stands together, and large blocks stay to be had: the smaller the heap, the more that needs.
         # Only MicroPython counts in bytes.
         if self._is_free is None:
-            self._is_free = hasattr(gc, "mem_alloc") and gc.threshold() < 0
+            self._is_free = heap_used() and threshold() < 0
         if self._is_free:
-            gc.threshold(min(_GARBAGE, gc.mem_free() >> 3))
+            threshold(min(_GARBAGE, gc.mem_free() >> 3))
         if self._keys is None:
             stays = [name for name in sys.modules if name not in self._goes]
             self._keys = await self._take_keys()
@@ -162,7 +162,7 @@ class Boot:
         if self._is_free:
             # From here on it goes at half of that (pace.py), and what lives long is there already.
             free = gc.mem_free()
-            gc.threshold(min(_GARBAGE << 2, free >> (1 if free > _PLENTY else 2)))
+            threshold(min(_GARBAGE << 2, free >> (1 if free > _PLENTY else 2)))
         return self._folder, self._host, ip, engine, driver, services, named
 
     async def _take_keys(self):
