@@ -8,6 +8,7 @@ import random
 from pathlib import Path
 
 import pytest
+from flash_in_memory import MemoryFiles
 from picoswarm.crypto import run
 from picoswarm.errors import EntropyError
 from picoswarm.identity import is_valid_id
@@ -33,44 +34,16 @@ print(" ".join(sorted(sys.modules)))
 """
 
 
-class Image:
-    """A flash image as a file layer: each board gets its own copy of what was flashed."""
-
-    def __init__(self, flashed: dict[str, bytes]):
-        self.files = dict(flashed)
-
-    def make_folder(self, path):
-        pass
-
-    def is_wide(self, path):
-        return False
-
-    def read(self, path, limit):
-        return self.files.get(path)
-
-    def write(self, path, data):
-        self.files[path] = data
-
-    def replace(self, old, new):
-        self.files[new] = self.files.pop(old)
-
-    def remove(self, path):
-        self.files.pop(path, None)
-
-    def sync(self, folder):
-        pass
-
-
 @pytest.fixture
 def flashed() -> dict[str, bytes]:
     """One flash image for all boards, with the same host seed in it."""
-    image = Image({})
+    image = MemoryFiles({})
     Store("", image).write(SEED, bytes(range(32)))
     return image.files
 
 
 def first_boot(flashed: dict[str, bytes], source=os.urandom):
-    store = Store("", Image(flashed))
+    store = Store("", MemoryFiles(flashed))
     return run(LoadOrCreate(store, gather(store, source), source)), store
 
 
@@ -99,7 +72,7 @@ def test_boards_whose_random_source_starts_alike_still_differ(flashed):
     ids=["zeros", "one byte", "a counter", "a repeated block"],
 )
 def test_a_broken_source_makes_no_key(flashed, source):
-    image = Image(flashed)
+    image = MemoryFiles(flashed)
     store = Store("", image)
     with pytest.raises(EntropyError):
         run(LoadOrCreate(store, gather(store, source), source))

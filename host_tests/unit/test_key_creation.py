@@ -1,44 +1,15 @@
 """The first boot: a key is made once, from a healthy source, and stored before it is used."""
 
+from errno import EIO
 from os import urandom
 
+from flash_in_memory import MemoryFiles
 from picoswarm.crypto import run
 from picoswarm.errors import EntropyError, StoreError
 from picoswarm.keys import LoadOrCreate, gather, load_identity
 from picoswarm.slots import IDENTITY, SEED
 from picoswarm.store import Store
 from support import raises
-
-
-class MemoryFiles:
-    """A file layer in a dict, as a flash image is."""
-
-    def __init__(self, files=None):
-        self.files = dict(files or {})
-        self.full = False
-
-    def make_folder(self, path):
-        pass
-
-    def is_wide(self, path):
-        return False
-
-    def read(self, path, limit):
-        return self.files.get(path)
-
-    def write(self, path, data):
-        if self.full:
-            raise OSError(28)
-        self.files[path] = data
-
-    def replace(self, old, new):
-        self.files[new] = self.files.pop(old)
-
-    def remove(self, path):
-        self.files.pop(path, None)
-
-    def sync(self, folder):
-        pass
 
 
 def boot(files, source=urandom):
@@ -79,15 +50,15 @@ def test_a_seed_of_the_host_does_not_make_up_for_a_failed_source():
 
 def test_a_key_that_cannot_be_stored_is_not_used():
     files = MemoryFiles()
-    files.full = True
+    files.fault = EIO
     raises(StoreError, boot, files)
 
 
 def test_a_key_that_could_not_be_stored_is_stored_at_the_next_step():
     files = MemoryFiles()
-    files.full = True
+    files.fault = EIO
     store = Store("", files)
     job = LoadOrCreate(store, gather(store))
     raises(StoreError, run, job)
-    files.full = False
+    files.fault = 0
     assert run(job).id == load_identity(store).id

@@ -1,7 +1,9 @@
 """Keys at boot: read from either copy, made whole when one is lost, never replaced where they are damaged."""
 
+from errno import EIO
 from os import urandom
 
+from flash_in_memory import MemoryFiles
 from picoswarm.crypto import run
 from picoswarm.errors import EntropyError, StoreError
 from picoswarm.keys import LoadOrCreate, gather, load_identity, load_membership
@@ -17,37 +19,6 @@ IDENTITY_A = unhex(
     "307c83864f2833cb427a2ef1c00a013c fdff2768d980c0a3a520f006904de94f"
     "d75a980182b10ab7d54bfed3c964073a 0ee172f3daa62325af021a68f707511a"
 )
-
-
-class MemoryFiles:
-    """A file layer in a dict, as a flash image is."""
-
-    def __init__(self, files=None):
-        self.files = dict(files or {})
-        self.full = False
-
-    def make_folder(self, path):
-        pass
-
-    def is_wide(self, path):
-        return False
-
-    def read(self, path, limit):
-        return self.files.get(path)
-
-    def write(self, path, data):
-        if self.full:
-            raise OSError(28)
-        self.files[path] = data
-
-    def replace(self, old, new):
-        self.files[new] = self.files.pop(old)
-
-    def remove(self, path):
-        self.files.pop(path, None)
-
-    def sync(self, folder):
-        pass
 
 
 def boot(files, source=urandom):
@@ -85,7 +56,7 @@ def test_one_lost_copy_is_made_again():
 def test_a_flash_that_takes_no_more_writes_still_gives_its_key():
     files, first = booted()
     files.files["/identity.1"] = b"rot"
-    files.full = True
+    files.fault = EIO
     assert boot(files).id == first.id
 
 

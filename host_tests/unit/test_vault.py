@@ -1,7 +1,9 @@
 """Keys outlive a wiped or corrupt file system where the chip has a place beside it: the NVS of an ESP32."""
 
 import sys
+from errno import EIO
 
+from flash_in_memory import MemoryFiles
 from picoswarm.appslots import APP, UPDATE_KEY, AppState
 from picoswarm.errors import StoreError
 from picoswarm.slots import IDENTITY, NETWORK, NODES
@@ -49,43 +51,12 @@ sys.modules["esp32"] = Esp32
 from picoswarm.vault import Vault  # noqa: E402
 
 
-class Files:
-    """A file layer in a dict."""
-
-    def __init__(self):
-        self.files = {}
-        self.is_worn = False
-
-    def make_folder(self, path):
-        pass
-
-    def is_wide(self, path):
-        return False
-
-    def read(self, path, limit):
-        return self.files.get(path)
-
-    def write(self, path, data):
-        if self.is_worn:
-            raise OSError(5)
-        self.files[path] = bytes(data)
-
-    def replace(self, old, new):
-        self.files[new] = self.files.pop(old)
-
-    def remove(self, path):
-        self.files.pop(path, None)
-
-    def sync(self, folder):
-        pass
-
-
 def board():
     """(files, a function that boots: gives a Store)."""
     Nvs.kept = {}
     Nvs.writes = 0
     Nvs.fails = False
-    files = Files()
+    files = MemoryFiles()
     return files, lambda: Store("swarm", files, Vault())
 
 
@@ -144,7 +115,7 @@ def test_which_application_runs_is_forgotten_with_the_folder_that_it_is_in():
 
 def test_a_file_system_that_takes_no_writes_still_gives_the_board_its_keys_at_the_next_boot():
     files, boot = board()
-    files.is_worn = True
+    files.fault = EIO
     raises(StoreError, boot().write, IDENTITY, b"who I am")
     assert boot().read(IDENTITY) == b"who I am"
 
