@@ -105,7 +105,7 @@ class Program:
 @asynccontextmanager
 async def started(name: str, path: list[Path], *arguments: str) -> AsyncIterator[Program]:
     programs = mpy.library_folder("x86", LEVEL).with_name(f"x86-O{LEVEL}-programs")
-    mpy.compile_beside([PROGRAMS / f"{name}.py"], programs, "x86", LEVEL)
+    mpy.compile_beside([PROGRAMS / f"{each}.py" for each in (name, "compared")], programs, "x86", LEVEL)
     heap = next(board["heap_bytes"] for board in boards() if board["board"] == BOARD)
     process = await asyncio.create_subprocess_exec(
         str(runtimes.find("micropython")),
@@ -234,13 +234,12 @@ async def ours(folder: Path, numbers: dict[str, int]) -> AsyncIterator[Program]:
 
         hearing = asyncio.create_task(hear())
         arguments = [str(folder / "node"), str(port), member.id.hex(), *(f"{k}={v}" for k, v in numbers.items())]
-        async with started("session_compare", [mpy.compile_library("x86", LEVEL)], *arguments) as program:
+        async with started("compare_picoswarm", [mpy.compile_library("x86", LEVEL)], *arguments) as program:
             born = await program.hear()
             member._discovery.add_bootstrap(bytes((127, 0, 0, 1)), port, bytes.fromhex(born["id"]))
             seen = await program.ask("go")
             if seen["sessions"] != 1:
                 raise Ended("ours has no session")
-            program.name = "picoswarm"
             program.heap = seen["heap"]
 
             is_counting = []

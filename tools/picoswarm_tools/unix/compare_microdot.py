@@ -1,26 +1,10 @@
 # A server of microdot with one open websocket under measurement, on 32-bit MicroPython: compare_microdot.py PORT. It
 # obeys as compare_umqtt.py does; who holds the other end returns what `echo` sends.
 import asyncio
-import gc
-import json
 import sys
 from time import ticks_diff, ticks_us
 
-READING = bytes(range(32))
-
-
-def used():
-    gc.collect()
-    gc.collect()
-    return gc.mem_alloc()
-
-
-def tell(**facts):
-    print(json.dumps(facts))
-
-
-def median(values):
-    return sorted(values)[len(values) // 2]
+from compared import READING, median, tell, used
 
 
 async def obey(socket, bare):

@@ -1,12 +1,9 @@
 # A client of mqtt_as under measurement, on 32-bit MicroPython: compare_mqtt_as.py PORT. It obeys as compare_umqtt.py does.
 import asyncio
-import gc
-import json
 import sys
 from time import ticks_diff, ticks_us
 
-TOPIC = "house/cellar/temperature"
-READING = bytes(range(32))
+from compared import READING, TOPIC, median, tell, used
 
 
 class WLAN:
@@ -36,20 +33,6 @@ class Network:
 
 class Machine:
     unique_id = staticmethod(lambda: b"probe")
-
-
-def used():
-    gc.collect()
-    gc.collect()
-    return gc.mem_alloc()
-
-
-def tell(**facts):
-    print(json.dumps(facts))
-
-
-def median(values):
-    return sorted(values)[len(values) // 2]
 
 
 async def main(port):

@@ -2,27 +2,10 @@
 # Says what it takes of the heap once connected, one JSON object a line, and obeys on standard input:
 #   send N MS  N readings, MS milliseconds apart, without waiting for an answer
 #   echo N     N readings that come back: the median time in microseconds
-import gc
-import json
 import sys
 from time import sleep_ms, ticks_diff, ticks_us
 
-TOPIC = "house/cellar/temperature"
-READING = bytes(range(32))
-
-
-def used():
-    gc.collect()
-    gc.collect()
-    return gc.mem_alloc()
-
-
-def tell(**facts):
-    print(json.dumps(facts))
-
-
-def median(values):
-    return sorted(values)[len(values) // 2]
+from compared import READING, TOPIC, median, tell, used
 
 
 def main(port):

@@ -1,31 +1,15 @@
 # A node of ours with one session under measurement, on 32-bit MicroPython:
-# session_compare.py FOLDER PORT ID [name=value ...]
+# compare_picoswarm.py FOLDER PORT ID [name=value ...]
 # ID: the other node, which serves the method "echo". It obeys as compare_umqtt.py does, and
 # counts bytes between `count` and `wire`.
 import asyncio
-import gc
-import json
 import sys
 from binascii import hexlify, unhexlify
 from time import ticks_diff, ticks_us
 
-TOPIC = "house/cellar/temperature"
-READING = bytes(range(32))
+from compared import READING, TOPIC, median, tell, used
+
 FULL_MS = 2  # wait where the queue is full
-
-
-def used():
-    gc.collect()
-    gc.collect()
-    return gc.mem_alloc()
-
-
-def tell(**facts):
-    print(json.dumps(facts))
-
-
-def median(values):
-    return sorted(values)[len(values) // 2]
 
 
 class Wire:
