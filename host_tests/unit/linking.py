@@ -81,7 +81,7 @@ class Owner:
     def dial(self, within=10 * MINUTE):
         """The next link that is to be dialed, as a driver would find it; None when `within` ms bring none."""
         end = ticks_add(self.now, within)
-        for _ in range(2000):
+        for _ in range(16000):  # more than it looks for candidates in three hours
             self.manager.tick(self.now)
             link = self.manager.next_dial(self.now)
             if link:

@@ -86,6 +86,7 @@ _BACK_OFF_MAX_S = const(300)
 _BRAKE = const(8)  # failures in a row (row B4)
 _BRAKE_MS = const(30000)
 _DRAWS = const(16)  # of candidates at a time; the first half only from networks without a link (row B23)
+_DRAWS_AT_ONCE = const(2)  # the others in the next turns
 _MINUTE_MS = const(60000)  # a link that lived so long has succeeded; before, it is not trimmed
 _VISIT_MS = const(2000)  # and a visit
 _AGAIN_MS = const(250)  # before who waits tries again
@@ -170,6 +171,7 @@ class ConnManager:
         self._failures = 0  # in a row
         self._refused = 0  # dials in a row that found no place
         self._was_below = False  # the last candidates were those with smaller ids
+        self._draw = self._drawn_for = self._below = 0  # of candidates: how many there were, for what, and below which head
         self._notes = bytearray(_NOTE * _NOTES)
         self._selves = []  # (ip, port) that turned out to be this node
         self.links = []
@@ -317,27 +319,37 @@ class ConnManager:
         if not fits:
             return None
         is_alone = not (self.links or self.apart)
+        if not self._draw or fits != self._drawn_for:
+            # One after the other, or those below who take nobody would keep all others from being dialed.
+            self._was_below = fits >= _DOWN and (fits == _DOWN or not self._was_below)
+            self._below = self._was_below and head(self._id, 0)
+            self._drawn_for = fits
+            self._draw = 0
+        done = self._draw
+        self._draw = 0
         self._pick_at = self._soon(ticks_add(now, _ALONE_MS if is_alone else _NOBODY_MS))
-        # One after the other, or those below who take nobody would keep all others from being dialed.
-        self._was_below = fits >= _DOWN and (fits == _DOWN or not self._was_below)
-        below = self._was_below and head(self._id, 0)
-        for draw in range(1, _DRAWS + 1):
+        for draw in range(done + 1, done + _DRAWS_AT_ONCE + 1):
+            below = self._below
             found = self.pick(now, below)
             if below and not found and fits > _DOWN:  # nobody below will do
                 below = 0
                 found = self.pick(now, 0)
             if not found:
-                break
+                return None
             link = Link(found[0], found[1], found[2], True)
             if link.id and (below or is_alone and self._links > 1):
                 link.purpose = _DOWN
-            below = below and head(link.id, 0)
+            self._below = below = below and head(link.id, 0)
             if not self._refusal(link, _DRAWS if below else draw) and (not below or self.fits(link, True, True, now)):
                 self._pick_at = self._soon(now)
                 link.callers = 1
                 link.state = _PENDING
                 self.links.append(link)
                 return link
+        done += _DRAWS_AT_ONCE
+        if done < _DRAWS:  # a look through the table takes a board 2 ms
+            self._draw = done
+            self._pick_at = ticks_add(now, 1)
         return None
 
     def failed(self, link, reason, now):

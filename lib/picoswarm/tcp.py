@@ -141,35 +141,39 @@ class Links:
         swarm = self.swarm
         pace = self.pace
         busy = waits = False  # the work: there is more of it; it waits for its next turn
+        owes = False  # what it left waits for one
         ticked = 0
         while True:
             await sleep_ms(max(0, ticks_diff(self._wake_at, ticks_ms())))
-            if pace.sweep(LINKS) or not busy and ticks_diff(ticks_ms(), self._wake_at) > _LATE_MS:
-                await sleep_ms(0)  # that was a long turn, or others had one: who waits comes first
-            began = now = ticks_ms()
-            while pace.waits(LINKS, now):
+            if not busy and ticks_diff(ticks_ms(), self._wake_at) > _LATE_MS:
+                await sleep_ms(0)  # others had a long turn: who waits comes first
+            while pace.waits(LINKS, ticks_ms()) or pace.sweep(LINKS):
                 await sleep_ms(0)
-                began = now = ticks_ms()
+            began = now = ticks_ms()
             self._wake_at = ticks_add(now, _AGAIN_MS)  # unless this turn comes to its end
             self._is_turning = True
             try:
-                # Between the slices of a key agreement little is due: a look each 64 ms costs half a handshake less. One
-                # that took long is a turn of its own; the work has the next one.
-                is_due = not busy or (now ^ ticked) >> 6
-                if is_due:
+                # Between the slices of a key agreement little is due: a look each 128 ms costs half a handshake less. Such a
+                # slice, a tick that took long, and what they left have turns of their own.
+                is_due = owes or not busy or (now ^ ticked) >> 7
+                if is_due and not owes:
                     ticked = now
                     swarm.tick(now)
-                waits = busy and not waits and ticks_diff(ticks_ms(), now) > _LONG_MS
+                waits = owes or not waits and is_due and (busy or ticks_diff(ticks_ms(), now) > _LONG_MS)
                 if not waits:
                     busy = False
                     busy = swarm.work(now) or swarm.prepare()
+                elif not owes:
+                    busy = True
             except Exception as error:
                 self._note(error)
             try:
                 if is_due or self._is_wanted or swarm.unsent or swarm.has_events:
-                    self._turn()
+                    owes = not waits and ticks_diff(ticks_ms(), now) > _LONG_MS
+                    if not owes:
+                        self._turn()
                 now = ticks_ms()
-                self._wake_at = now if busy else self._next(now)
+                self._wake_at = now if busy or owes else self._next(now)
             except Exception as error:
                 self._note(error)
             pace.ended(LINKS, began, ticks_ms())
@@ -315,8 +319,7 @@ class Links:
                 await sleep_ms(0)
                 began = ticks_ms()
             n = self._receive(link)
-            self.pace.ended(READER, began, ticks_ms())
-            if n < 1:
+            if self.pace.ended(READER, began, ticks_ms()) or n < 1:
                 left = 0
             if n < 0:
                 await sleep_ms(_PAUSE_MS)
@@ -350,14 +353,18 @@ class Links:
             n = 0
         if n is None:
             return 0
+        began = ticks_ms()
         try:
             if n:
-                self.swarm.received(session, n, ticks_ms())
+                self.swarm.received(session, n, began)
             else:
-                self.swarm.lost(session, ticks_ms())
+                self.swarm.lost(session, began)
         except Exception as error:
             self._fail(session, error)
-        self._after()
+        if ticks_diff(ticks_ms(), began) > _LONG_MS:
+            self.turn()  # of its own
+        else:
+            self._after()
         return 1
 
     def _flush(self, session):
