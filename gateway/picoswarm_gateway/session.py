@@ -8,6 +8,7 @@ from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from picoswarm import lanes, mux
+from picoswarm.compat import ticks_diff
 from picoswarm.mux import Mux
 from picoswarm.reasons import NAMES
 from picoswarm.session import OPEN, STARTED, Session
@@ -29,7 +30,9 @@ FILL, LEFT, FLAGS, QUEUE, LIMIT = lanes._FILL, lanes._LEFT, lanes._FLAGS, lanes.
 RECORD, FILLED, END_AT, PLACE, GUARD = mux._RECORD, mux._FILLED, mux._END_AT, lanes._PLACE, lanes._GUARD
 UNUSUAL = mux._WANTS | mux._CLOSING  # of a row: its queue is looked after by somebody
 MARKS = mux._TALK | mux._SAID | mux._OVER | mux._HURRY  # of these, what goes at once has but the last
-HURRY, TOLD, READY = mux._HURRY, mux._TOLD, mux._TALK
+HURRY, TOLD, READY, PINGED = mux._HURRY, mux._TOLD, mux._TALK, mux._PINGED
+DECAYED = mux._DECAYED
+LOW = 5  # a score below that becomes no less
 MESSAGE = 1 << 48  # beyond any count of bytes
 WHOLE = 0x1000  # a frame that is a whole message
 
@@ -55,6 +58,16 @@ class HostMux(Mux):
     def has_events(self) -> bool:
         """Whether `next_event` has one."""
         return bool(self._marks & TOLD)
+
+    def tick(self, now: int) -> int:
+        """See Mux.tick. Of a session that is well there is no more to do than to find that out."""
+        if not self._marks & PINGED and self._buf is None:
+            rows = self._rows
+            silence = ticks_diff(now, self._heard)
+            if silence < self._patience(self._plan.profile.keepalive_s) and max(rows[STEP::STEP], default=0) < LOW:
+                rows[DECAYED] = now
+                return 0
+        return super().tick(now)
 
     def is_done(self) -> bool:
         """Whether there is nothing to send, now or later, and no event."""

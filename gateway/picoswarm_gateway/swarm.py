@@ -189,10 +189,11 @@ class HostSwarm(Swarm):
             look_for(self, self._discovery.upkeep)
 
     def _look_after(self, session: HostSession, now: int) -> None:
-        if session.is_read or session.fill or session.stage != OPEN:
+        if session.fill or session.stage != OPEN:
             return super()._look_after(session, now)
-        # Nothing came, as nearly always
-        session.rest()
+        if not session.is_read:
+            session.rest()
+        session.is_read = False
         reason = session.mux.tick(now)
         if reason:
             self.end(session, reason)

@@ -343,20 +343,14 @@ class HostLinks(Links):
             if link is None or link.transport is None or link.is_full or session.stage == OVER:
                 continue
             try:
-                if data := session.to_send(out, now):
+                while data := session.to_send(out, now):
                     link.transport.write(data)
-                    if session.stage == OPEN and session.mux.is_done():  # as nearly always
-                        continue
-                self._write(link, session, now)
+                    if link.is_full or session.stage == OPEN and session.mux.is_done():  # as nearly always
+                        break
+                else:
+                    self.swarm.sent(session, now)
             except Exception as error:
                 self._cut(session, error)
-
-    def _write(self, link: Link, session: HostSession, now: int) -> None:
-        """Write whatever the session has to send, as far as the socket takes it."""
-        while not link.is_full and (data := session.to_send(self.out, now)):
-            link.transport.write(data)
-        if not link.is_full:
-            self.swarm.sent(session, now)
 
     def _cut(self, session: HostSession, error: Exception) -> None:
         """Writing failed, see Links; where even the end of the session fails, its socket goes all the same."""

@@ -25,6 +25,7 @@ _NEED = const(24)  # nodes in the book (row B20)
 _PERIOD_MS = const(45000)
 _JITTER_MS = const(30000)
 _ANSWERS = const(2)
+_LOOK_MS = const(1000)  # at least, between two looks at all peers
 
 # What is kept of a peer
 _DUE = const(0)
@@ -74,6 +75,8 @@ class PeerExchange(Reactor):
                     kept[_ASKED] = 1
             if ticks_diff(kept[_DUE], self._at) < 0:
                 self._at = kept[_DUE]
+        if ticks_diff(self._at, now) < _LOOK_MS:
+            self._at = ticks_add(now, _LOOK_MS)
 
     def receive(self, peer, channel, view):
         """A message came. Returns 0, or the reason to close the peer."""
