@@ -8,6 +8,7 @@ from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from picoswarm import lanes, mux
+from picoswarm.compat import ticks_diff
 from picoswarm.mux import Mux
 from picoswarm.reasons import NAMES
 from picoswarm.session import OPEN, STARTED, Session
@@ -17,6 +18,7 @@ from .cipher import HEAD, TAG, Cipher
 REASONS = {name: number for number, name in enumerate(NAMES.split())}
 MALFORMED, FORGED = REASONS["malformed"], REASONS["forged"]
 LEAST = 3 + TAG
+SHORTEST = HEAD + LEAST  # bytes of a record
 PARTIAL_MS = 10_000
 FRAME = Struct(">BH").pack  # what stands before a message: channel, flags and length
 GATEWAY = 2  # of the capabilities
@@ -28,7 +30,10 @@ FILL, LEFT, FLAGS, QUEUE, LIMIT = lanes._FILL, lanes._LEFT, lanes._FLAGS, lanes.
 RECORD, FILLED, END_AT, PLACE, GUARD = mux._RECORD, mux._FILLED, mux._END_AT, lanes._PLACE, lanes._GUARD
 UNUSUAL = mux._WANTS | mux._CLOSING  # of a row: its queue is looked after by somebody
 MARKS = mux._TALK | mux._SAID | mux._OVER | mux._HURRY  # of these, what goes at once has but the last
-HURRY, TOLD, READY = mux._HURRY, mux._TOLD, mux._TALK
+HURRY, TOLD, READY, PINGED = mux._HURRY, mux._TOLD, mux._TALK, mux._PINGED
+DECAYED = mux._DECAYED
+LOW = 5  # a score below that becomes no less
+MESSAGE = 1 << 48  # beyond any count of bytes
 WHOLE = 0x1000  # a frame that is a whole message
 
 
@@ -39,6 +44,7 @@ class HostMux(Mux):
     def start(self, channels: bytes, record: int, now: int) -> None:
         super().start(channels, record, now)
         self._size, self._pool = len(self._pool), b""
+        self.row_of = self._plan.row_of
 
     def _look(self, buf: bytes, at: int, n: int) -> None:
         self._buf, self._at, self._view = buf, at, memoryview(buf)[at : at + n]  # bytes: nothing can be moved in them
@@ -53,6 +59,16 @@ class HostMux(Mux):
         """Whether `next_event` has one."""
         return bool(self._marks & TOLD)
 
+    def tick(self, now: int) -> int:
+        """See Mux.tick. Of a session that is well there is no more to do than to find that out."""
+        if not self._marks & PINGED and self._buf is None:
+            rows = self._rows
+            silence = ticks_diff(now, self._heard)
+            if silence < self._patience(self._plan.profile.keepalive_s) and max(rows[STEP::STEP], default=0) < LOW:
+                rows[DECAYED] = now
+                return 0
+        return super().tick(now)
+
     def is_done(self) -> bool:
         """Whether there is nothing to send, now or later, and no event."""
         return not (self._ready or self._marks & (READY | TOLD))
@@ -62,7 +78,7 @@ class HostMux(Mux):
         self._heard = now
         rows = self._rows
         rows[END_AT] = end
-        row_of = self._plan.row_of
+        row_of = self.row_of
         deliver = self.on_message
         while at + 2 < end:
             channel = buf[at]
@@ -80,18 +96,17 @@ class HostMux(Mux):
 
     def record(self, out: bytearray, now: int) -> bytes:
         """The plaintext of the next record, b"" for none is due; `out` is scratch."""
-        ready = self._ready
-        if not (ready or self._marks & READY):
+        ready, marks = self._ready, self._marks
+        if not (ready or marks & READY):
             return b""
-        if self._marks & MARKS == HURRY and len(ready) == 1:
+        if marks & MARKS == HURRY and len(ready) == 1:
             rows, i = self._rows, ready[0]
-            queue = rows[i + QUEUE]
-            if queue and not (rows[i + DONE] or rows[i + FLAGS] & UNUSUAL):
-                credit = rows[i + CREDIT]
+            queue, flags = rows[i + QUEUE], rows[i + FLAGS]
+            if queue and not (rows[i + DONE] or flags & UNUSUAL):
                 room = rows[RECORD]
-                if credit < room:
-                    room = credit
-                channel = rows[i + FLAGS] >> 16 & 0xFF
+                if rows[i + CREDIT] < room:
+                    room = rows[i + CREDIT]
+                channel = flags >> 16 & 0xFF
                 count = 0
                 plain = b""
                 for data in queue:
@@ -104,10 +119,12 @@ class HostMux(Mux):
                     size = len(plain)
                     rows[FILLED] = now
                     rows[i] += size
-                    rows[i + CREDIT] = credit - size
+                    rows[i + CREDIT] -= size
                     rows[i + ROOM] += size + count * (PLACE - 3)
-                    del queue[:count]
-                    if not queue:
+                    if count < len(queue):
+                        del queue[:count]
+                    else:
+                        queue.clear()
                         ready.clear()
                     return plain
         return bytes(memoryview(out)[: self.fill(out, 0, len(out), now)])
@@ -118,8 +135,9 @@ class HostSession(Session):
 
     def __init__(self, swarm: Any, ip: bytes, port: int, link: Any) -> None:
         super().__init__(swarm, ip, port, link)
+        self.socket: Any = None  # its Link in transport.py
         self.data = b""  # what came and was not taken yet
-        self.heard: dict[int, list[int]] = {}  # [messages, bytes] by channel, which traffic.py takes
+        self.heard: dict[int, int] = {}  # MESSAGE for each that came, and its bytes, by channel; traffic.py takes them
 
     def start(self, profile: Any, channels: Any, now: int) -> None:
         handshake = self.handshake
@@ -147,13 +165,29 @@ class HostSession(Session):
         if self._opener:
             self._opener.rest()
 
+    def take(self, data: bytes) -> None:
+        """Bytes came. One record, whole and alone, as nearly always, is opened where it stands."""
+        swarm, end = self.swarm, len(data)
+        if self.stage != OPEN or self.data or not SHORTEST <= end <= swarm.longest or data[0] << 8 | data[1] != end - HEAD:
+            return swarm.take(self, data)
+        try:
+            plain = self._opener.open(data, 0, end)
+        except InvalidTag:
+            return swarm.took(self, FORGED)
+        mux = self.mux
+        reason = mux.receive(plain, 0, len(plain), swarm.now)
+        self.is_read = True
+        if reason or mux._marks & TOLD or swarm.parked or self.stage != OPEN:
+            return swarm.took(self, reason)
+        if not self.is_unsent and (mux._ready or mux._marks & READY):
+            self.touch()
+
     def receive(self, n: int) -> int:
-        """Take the records in `data`; see Session.receive. -1 too where records came after which the swarm has nothing to
-        look at, as nearly always."""
+        """Take the records in `data`; see Session.receive. -1 where none was whole."""
         data = self.data
         end = len(data)
         at = 0
-        most = self.swarm.profile.record + TAG
+        most = self.swarm.longest - HEAD
         take, now = self.mux.receive, self.swarm.now
         while end - at >= HEAD:
             n = data[at] << 8 | data[at + 1]
@@ -170,39 +204,24 @@ class HostSession(Session):
             if reason:
                 return reason
             at = stop
-        if not at:
-            self.fill = end
-            if end and self.deadline is None and self.stage <= OPEN:
-                self.limit(now, PARTIAL_MS)
-            return -1
         if self.stage > OPEN:
-            return 0
-        self.is_read = True
-        self.deadline = None
-        if at < end:
-            self.data = data[at:]
-            self.limit(now, PARTIAL_MS)
-        else:  # as nearly always
-            self.data = b""
+            return 0 if at else -1
         self.fill = end - at
-        mux = self.mux
-        if mux._marks & TOLD or self.stage != OPEN or self.swarm.parked:
-            return 0
-        if not self.is_unsent and (mux._ready or mux._marks & READY):
-            self.touch()
-        return -1
+        if at:
+            self.is_read = True
+            self.deadline = None
+            self.data = data[at:]
+        if self.fill and self.deadline is None:
+            self.limit(now, PARTIAL_MS)
+        return 0 if at else -1
 
     def _on_message(self, channel: int, view: bytes | memoryview) -> None:
         """As Swarm.deliver, in one call; the mux lets nothing through but what a reactor of this session listed. What comes
         is counted on the way."""
         if self.stage > OPEN:
             return
-        try:
-            counts = self.heard[channel]
-        except KeyError:
-            counts = self.heard[channel] = [0, 0]
-        counts[0] += 1
-        counts[1] += len(view)
+        heard = self.heard
+        heard[channel] = heard.get(channel, 0) + MESSAGE + len(view)
         swarm = self.swarm
         reactor = swarm.reactor_of[channel]
         reason = reactor.receive(self, channel, view)
@@ -219,10 +238,10 @@ class HostSession(Session):
             return super().try_send(channel, data)
         mux = self.mux
         rows = mux._rows
-        i = mux._plan.row_of[channel] * STEP
+        i = mux.row_of[channel] * STEP
         n = len(data)
         left = rows[i + ROOM] - PLACE - n
-        if not i or left < 0 or not left & GUARD or n > rows[i + LIMIT]:
+        if left < 0 or not left & GUARD or n > rows[i + LIMIT]:
             return super().try_send(channel, data)  # which finds out what it is
         rows[i + ROOM] = left
         (rows[i + QUEUE] or mux._wake(i)).append(data)

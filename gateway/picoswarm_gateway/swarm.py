@@ -15,7 +15,7 @@ from picoswarm.missed import look_for
 from picoswarm.session import CLOSING, GREETING, OPEN, STARTED
 from picoswarm.swarm import Swarm
 
-from .cipher import Scratch
+from .cipher import HEAD, TAG, Scratch
 from .connmgr import HostManager
 from .session import MALFORMED, REASONS, HostSession
 
@@ -89,6 +89,8 @@ class HostSwarm(Swarm):
         if self.book:
             self.book.find = partial(place_in, self.book)
         self.reactor_of = self._by_channel
+        self.longest = HEAD + self.profile.record + TAG  # bytes of a record
+        self.took = self._take
         self.scratch = Scratch()
         self.events = self._events
         self.parked = self._parked
@@ -123,8 +125,11 @@ class HostSwarm(Swarm):
 
     def heard(self, session: HostSession, data: bytes, now: int) -> None:
         """Bytes came; see Swarm.received."""
-        if now != self.now:
-            self.at(now)
+        self.at(now)
+        session.take(data)
+
+    def take(self, session: HostSession, data: bytes) -> None:
+        """The same of a session that is not open, or where they are not one whole record."""
         if session.stage >= CLOSING:
             return
         if session.data:
@@ -144,7 +149,7 @@ class HostSwarm(Swarm):
         elif n:
             handshake.buf[handshake.fill : handshake.fill + n] = data[:n]
             self._due.append(session)
-            self.received(session, n, now)
+            self.received(session, n, self.now)
 
     def sent(self, session: HostSession, now: int) -> None:
         """`to_send` of a session had nothing more; see Swarm.to_send."""
@@ -184,10 +189,11 @@ class HostSwarm(Swarm):
             look_for(self, self._discovery.upkeep)
 
     def _look_after(self, session: HostSession, now: int) -> None:
-        if session.is_read or session.fill or session.stage != OPEN:
+        if session.fill or session.stage != OPEN:
             return super()._look_after(session, now)
-        # Nothing came, as nearly always
-        session.rest()
+        if not session.is_read:
+            session.rest()
+        session.is_read = False
         reason = session.mux.tick(now)
         if reason:
             self.end(session, reason)

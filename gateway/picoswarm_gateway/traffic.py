@@ -10,6 +10,8 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
+from .session import MESSAGE
+
 # Places in Linux's struct tcp_info
 _TOTAL_RETRANS = 100
 _ACKED = 120  # bytes of ours that the peer has, 8
@@ -71,10 +73,10 @@ class Traffic:
     def _add(self, session: Any) -> None:
         """Take what a session has heard since the last time."""
         channels = self._channels.setdefault(session.id, {})
-        for channel, (messages, size) in session.heard.items():
+        for channel, heard in session.heard.items():
             counts = channels.setdefault(channel, [0, 0])
-            counts[0] += messages
-            counts[1] += size
+            counts[0] += heard // MESSAGE
+            counts[1] += heard % MESSAGE
         session.heard.clear()
 
     def quality(self, id32: bytes) -> float | None:

@@ -22,7 +22,8 @@ ACCEPTS = 32  # in one go, so that others come to their turn
 AGAIN_S = 1.0  # to the next try to listen
 LINGER_S = 1.0  # for the last record, before a socket is cut
 READ = 16384  # bytes at a time
-WRITE = 16384  # bytes that may wait in a transport for a peer to read
+AT_ONCE = 32  # sessions that are written to in one go
+WRITE = 0  # bytes beyond which a transport that waits for its peer takes no more: what can go, goes at once
 
 
 class Link(asyncio.Protocol):
@@ -46,17 +47,16 @@ class Link(asyncio.Protocol):
         self.links.connected(self)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came."""
+        """Bytes came. What they set off goes in the next turn, with what others set off."""
         links = self.links
-        swarm = links.swarm
+        if links.next_turn is None:
+            links.send_soon()  # so the clock is looked at once for all that comes in this round of the loop
         try:
-            swarm.heard(self.session, data, ticks_ms())
+            self.session.take(data)
         except Exception as error:
             links._fail(self.session, error)
-        if swarm.has_news or swarm.is_busy or swarm.events:
-            links.soon()
-        elif swarm.unsent:
-            links.send_soon()
+        if len(links.swarm.unsent) >= links.enough:
+            links.send_some()
 
     def connection_lost(self, error: Exception | None) -> None:
         self.links.ended(self)
@@ -151,7 +151,8 @@ class HostLinks(Links):
     def __init__(self, ip: bytes, port: int, record: int) -> None:
         super().__init__(ip, port, record)
         self.read = memoryview(bytearray(READ))  # what came last, of any socket
-        self._soon: asyncio.Handle | None = None
+        self.next_turn: asyncio.Handle | None = None
+        self.enough = AT_ONCE  # so many with something to send, and no turn is waited for
         self._is_whole = False  # the next turn: whatever is due, not only what is to be sent
         self._later: asyncio.TimerHandle | None = None
 
@@ -169,16 +170,18 @@ class HostLinks(Links):
 
     def send_soon(self) -> None:
         """The same, where nothing is to be done but to send."""
-        if self._soon is None and self._timer is not None:
-            self._soon = asyncio.get_running_loop().call_soon(self._now)
+        if self.next_turn is None and self._timer is not None:
+            self.next_turn = asyncio.get_running_loop().call_soon(self._now)
+            self.swarm.at(ticks_ms())
+            self.enough = len(self.swarm.unsent) + AT_ONCE
 
     def _now(self) -> None:
-        self._soon = None
+        self.next_turn = None
         if self._timer is None:
             return
         swarm = self.swarm
         busy = False
-        if self._is_whole:
+        if self._is_whole or swarm.has_news or swarm.is_busy or swarm.events:
             self._is_whole = swarm.has_news = False
             try:
                 busy = swarm.is_busy and swarm.work(ticks_ms())
@@ -270,17 +273,21 @@ class HostLinks(Links):
             return
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._links[session] = link = self._link(session)
+        link = self._add(session, self._link(session))
         loop = asyncio.get_running_loop()
         link.opening = asyncio.ensure_future(self._open(link, loop.connect_accepted_socket, sock))
         self.soon()
 
     def add(self, pipe: Any) -> None:
         """A session whose bytes go through a stream."""
-        self._links[pipe.session] = StreamLink(self, pipe)
+        self._add(pipe.session, StreamLink(self, pipe))
+
+    def _add(self, session: HostSession, link: Link) -> Link:
+        self._links[session] = session.socket = link
+        return link
 
     def _dial(self, session: HostSession) -> None:
-        self._links[session] = link = self._link(session)
+        link = self._add(session, self._link(session))
         loop = asyncio.get_running_loop()
         link.opening = asyncio.ensure_future(self._open(link, loop.create_connection, format_ip(session.ip), session.port))
 
@@ -308,32 +315,42 @@ class HostLinks(Links):
 
     def _close(self, link: Link) -> None:
         self._links.pop(link.session, None)
+        link.session.socket = None
         link.close()
 
     def _send_all(self, now: int) -> None:
         """Write what the sessions have to send: after all that came in this round was taken, since each write may wake its
         reader, in our place. What waits for more to go with it is on the list again. An error ends the session that it is
         about; the others are served."""
-        swarm = self.swarm
-        links = self._links
-        unsent, swarm.unsent = swarm.unsent, []
-        for session in unsent:
+        unsent, self.swarm.unsent = self.swarm.unsent, []
+        self._send(unsent, now)
+
+    def send_some(self) -> None:
+        """The same of those that have something to send since this round began. What the processor keeps at hand of a
+        session is still there, which it is no more when a thousand others have had their turn."""
+        unsent = self.swarm.unsent
+        first = self.enough - AT_ONCE
+        some = unsent[first:]
+        del unsent[first:]
+        self._send(some, self.swarm.now)
+        self.enough = len(unsent) + AT_ONCE
+
+    def _send(self, sessions: list[HostSession], now: int) -> None:
+        out = self.out
+        for session in sessions:
             session.is_unsent = False
-            link = links.get(session)
+            link = session.socket
+            if link is None or link.transport is None or link.is_full or session.stage == OVER:
+                continue
             try:
-                if link is not None and link.transport is not None and session.stage != OVER:
-                    self._write(link, session, now)
+                while data := session.to_send(out, now):
+                    link.transport.write(data)
+                    if link.is_full or session.stage == OPEN and session.mux.is_done():  # as nearly always
+                        break
+                else:
+                    self.swarm.sent(session, now)
             except Exception as error:
                 self._cut(session, error)
-
-    def _write(self, link: Link, session: HostSession, now: int) -> None:
-        """Write what the session has to send, as far as the socket takes it."""
-        while not link.is_full and (data := session.to_send(self.out, now)):
-            link.transport.write(data)
-            if session.stage == OPEN and session.mux.is_done():  # as nearly always
-                return
-        if not link.is_full:
-            self.swarm.sent(session, now)
 
     def _cut(self, session: HostSession, error: Exception) -> None:
         """Writing failed, see Links; where even the end of the session fails, its socket goes all the same."""

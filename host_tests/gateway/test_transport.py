@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 import uvloop
 from picoswarm import Reactor
+from picoswarm.channel import Channel
 from picoswarm.compat import ticks_ms
 from picoswarm.keys import load_membership
 from picoswarm_gateway import transport
@@ -24,10 +25,19 @@ IP = socket.inet_aton(HOST)
 RUNS = [pytest.param(asyncio.run, id="asyncio"), pytest.param(uvloop.run, id="uvloop")]
 
 
+UNHURRIED = 33  # a channel whose messages wait for others to go with them
+
+
+class Unhurried(Member):
+    """A member that has that one too."""
+
+    channels = (*CHANNELS, Channel(UNHURRIED, 1, 64, 16384, 400))
+
+
 class Talker(Reactor):
     """Sends back what comes, and keeps its peers."""
 
-    channels = CHANNELS
+    channels = Unhurried.channels
 
     def __init__(self) -> None:
         self.peers = []
@@ -53,9 +63,9 @@ class Gate:
         self.crowd = Crowd(Member, self.port, 0)
         self.crowd.key, self.crowd.node_id = load_membership(store).highest, node.id
 
-    async def join(self) -> Member:
+    async def join(self, kind: type[Member] = Member) -> Member:
         """A member that has a session."""
-        member = Member(self.crowd, 0)
+        member = kind(self.crowd, 0)
         await asyncio.get_running_loop().create_connection(lambda: member, HOST, self.port)
         await until(lambda: member in self.crowd.up)
         member._flush()
@@ -105,6 +115,29 @@ def test_bursts_come_back_whole_and_in_order(play):
             member._flush()
             await until(lambda i=i: len(heard) == i + 40)
         assert heard == texts
+
+    play(story)
+
+
+def test_many_that_speak_at_once_are_all_answered_and_so_is_what_waits_for_more(play, monkeypatch):
+    monkeypatch.setattr(transport, "AT_ONCE", 2)
+
+    async def story(at: Gate) -> None:
+        members = [await at.join() for _ in range(7)]
+        slow = await at.join(Unhurried)
+        heard = []
+        slow.mux.on_message = lambda channel, view: heard.append(bytes(view))
+        for i in range(10):
+            slow.mux.try_send(UNHURRIED, b"%d" % i)
+            slow.mux.flush()
+            slow._flush()
+            for member in members:
+                member.say(1)
+            await until(lambda: not any(member.owed for member in members))
+        await until(lambda: len(heard) == 10)
+        assert heard == [b"%d" % i for i in range(10)]
+        assert {len(member.times) for member in members} == {10}
+        assert at.links.faults == 0
 
     play(story)
 

@@ -25,6 +25,7 @@ _NEED = const(24)  # nodes in the book (row B20)
 _PERIOD_MS = const(45000)
 _JITTER_MS = const(30000)
 _ANSWERS = const(2)
+_LOOK_MS = const(1000)  # at least, between two looks at all peers
 
 # What is kept of a peer
 _DUE = const(0)
@@ -45,8 +46,10 @@ class PeerExchange(Reactor):
         self._at = now  # when the next one is due
 
     def init_peer(self, peer):
-        """The peer is due at once: it is asked by the next tick."""
-        self._at = self.now
+        """The peer is due at once: it is asked by the next tick, which one of many waits a second for."""
+        at = ticks_add(self.now, _LOOK_MS if self._peers else 0)
+        if not self._peers or ticks_diff(at, self._at) < 0:
+            self._at = at
         self._peers[peer] = [self.now, 0, _ANSWERS]
 
     def add_peer(self, peer):
@@ -74,6 +77,8 @@ class PeerExchange(Reactor):
                     kept[_ASKED] = 1
             if ticks_diff(kept[_DUE], self._at) < 0:
                 self._at = kept[_DUE]
+        if ticks_diff(self._at, now) < _LOOK_MS:
+            self._at = ticks_add(now, _LOOK_MS)
 
     def receive(self, peer, channel, view):
         """A message came. Returns 0, or the reason to close the peer."""
