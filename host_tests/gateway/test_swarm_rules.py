@@ -15,7 +15,11 @@ import test_connmgr_links
 import test_swarm
 import test_swarm_attacks
 import test_swarm_links
+from picoswarm.channel import Channel
+from picoswarm.mux import Mux
+from picoswarm.profile import Profile
 from picoswarm_gateway.connmgr import HostManager
+from picoswarm_gateway.session import STEP, HostMux
 from picoswarm_gateway.swarm import MERE_SOCKETS, UNFINISHED, HostSwarm
 from swarming import CHANNEL, SECOND, A, B, Node, Puppet, World, frame
 
@@ -136,6 +140,29 @@ def test_each_session_is_looked_at_once_a_second_however_many_there_are():
     world.run(10 * SECOND)
     counts = Counter(looked)
     assert len(counts) == 50 and set(counts.values()) <= {9, 10, 11}
+
+
+def test_what_was_sent_weighs_less_with_the_seconds_as_on_a_board():
+    channels, profile = (Channel(CHANNEL, 5, 64, 16384, 400),), Profile()
+    muxes = board, gateway = [kind(profile, channels, True, 0) for kind in (Mux, HostMux)]
+
+    def second(now: int) -> tuple[int, int]:
+        for mux in muxes:
+            mux._heard = now
+            assert mux.tick(now) == 0
+        return board._rows[STEP], gateway._rows[STEP]
+
+    for mux in muxes:
+        mux.start(bytes((CHANNEL,)), 1024, 0)
+        mux._rows[STEP] = 4000
+    for now in range(0, 90 * SECOND, SECOND):
+        ours, theirs = second(now)
+        assert ours == theirs
+    assert ours < 5
+    board._rows[STEP] = gateway._rows[STEP] = 4000
+    for now in range(90 * SECOND, 93 * SECOND, SECOND):
+        scores = second(now)
+    assert set(scores) <= {3200, 2560}  # one second or another is the first of two
 
 
 @pytest.mark.usefixtures("on_host")

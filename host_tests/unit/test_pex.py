@@ -82,6 +82,24 @@ def answer(*records):
     return b"\x02" + b"".join(records)
 
 
+def test_many_peers_are_looked_at_once_a_second_and_each_is_asked():
+    peers = [Peer(i) for i in range(20)]
+    x = Exchange(peers[0])
+    looks = []
+    look = x.pex.tick
+    x.pex.tick = lambda now: (looks.append(now), look(now))
+    for peer in peers[1:]:
+        x.pex.init_peer(peer)
+        x.run(50)
+    x.run(1000)
+    assert [peer.taken() for peer in peers] == [[REQUEST]] * 20
+    for peer in peers:
+        assert x.hear(peer, answer()) == 0
+    x.run(100_000)
+    assert all(peer.taken() for peer in peers)
+    assert all(ticks_diff(looks[i + 1], looks[i]) >= 1000 for i in range(len(looks) - 1))
+
+
 def test_an_outbound_peer_is_asked_when_it_comes():
     """T33."""
     out, into = Peer(1), Peer(2, is_outbound=False)
