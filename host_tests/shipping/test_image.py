@@ -129,7 +129,10 @@ def test_the_command_makes_an_image_with_the_library_and_without_keys(tmp_path):
     assert b"swarm" not in image.data[facts["file_system_at"] : facts["file_system_at"] + 64]
 
 
-@pytest.mark.parametrize("name, level", [("RPI_PICO_EMU", "built and run here"), ("ESP32_GENERIC", "recipe only")])
+@pytest.mark.parametrize(
+    "name, level",
+    [("RPI_PICO_EMU", "built and run here"), ("RPI_PICO_W", "built here, not run"), ("ESP32_GENERIC", "recipe only")],
+)
 def test_how_far_a_firmware_was_tried_is_said(name, level):
     done = CliRunner().invoke(main, ["firmware", name, "--json"])
     facts = json.loads(done.output)

@@ -31,6 +31,7 @@ LONGEST = 512  # bytes of a datagram
 _SHORTER = const(87)  # read while the heap is too broken up for more: PINGs and PONGs have no more than 86
 _BURST = const(32)  # datagrams sent in one turn
 _LONG_MS = const(4)  # of a turn, after which others come to theirs
+_WHOLE_MS = const(10)  # of a tick that leaves no time to send
 _CHECK_MS = const(10_000)  # between two looks at address and socket
 _DEAF_CHECKS = const(6)  # a minute of sending with no answer: the socket may be dead (seen on ESP32-S3)
 _FAULT_MS = const(1_000)  # pause after an exception, so that one that repeats does not eat the processor
@@ -148,7 +149,7 @@ class Driver:
                     await sleep_ms(0)
             else:
                 await sleep_ms(ticks_diff(self._wake_at, ticks_ms()))
-            while self.pace and self.pace.waits(wait_for, ticks_ms()):
+            while self.pace and (self.pace.waits(wait_for, ticks_ms()) or self.pace.sweep(wait_for)):
                 await sleep_ms(0)
             self._is_turning = True
             began = ticks_ms()
@@ -168,8 +169,9 @@ class Driver:
                         n = left = 0
                     if n:
                         engine.receive(buf, n, self._from_ip, self._from_port, began)
-                # A tick that took long is a turn of its own; the work has the next one.
-                busy = waits = wait_for == _TICK and not waits and ticks_diff(ticks_ms(), began) > _LONG_MS
+                # A tick that took long is a turn of its own; the work has the next one, and if need be what is sent, too.
+                held = ticks_diff(ticks_ms(), began)
+                busy = waits = wait_for == _TICK and not waits and held > _LONG_MS
                 if not waits:
                     busy = engine.work()
                 event = engine.next_event()
@@ -177,7 +179,7 @@ class Driver:
                     self._on_event(event)
                     event = engine.next_event()
                 sock = self._sock
-                for _ in range(_BURST):
+                for _ in range(0 if waits and held > _WHOLE_MS else _BURST):
                     n = engine.to_send(buf)
                     if not n:
                         break

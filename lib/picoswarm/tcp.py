@@ -315,7 +315,7 @@ class Links:
                 left = _READS
             left -= 1
             began = ticks_ms()
-            while self.pace.waits(READER, began):
+            while self.pace.waits(READER, began) or self.pace.sweep(READER):
                 await sleep_ms(0)
                 began = ticks_ms()
             n = self._receive(link)
