@@ -21,10 +21,7 @@ def test_a_node_comes_back_by_the_nodes_it_kept(tmp_path, monkeypatch):
         save(store, membership)
 
     def make(i, bootstrap=()):
-        # Two nodes that have only each other to look up now and then ask more than each answers in a second. The ping that
-        # is dropped for it costs two thirds of the credit, which comes back by one for each answer.
-        numbers = {**FAST, "revalidate_s": 2, "refresh_min_s": 300, "refresh_max_s": 600}
-        return Node(stores[i], profile=Profile(bootstrap=1, **numbers), host=HOST, port=ports[i], bootstrap=bootstrap)
+        return Node(stores[i], profile=Profile(bootstrap=1, **FAST), host=HOST, port=ports[i], bootstrap=bootstrap)
 
     async def until(condition):
         async with asyncio.timeout(240):

@@ -78,11 +78,11 @@ def test_a_dead_id_is_never_found(mesh):
 def test_invented_ids_are_told_but_never_enter_a_table(mesh):
     def work():
         liars = runs.corrupt(mesh, Lie.INVENTED, Lie.FAR)
-        runs.look_up(mesh, LOOKUPS, False)
+        runs.look_up(mesh, 4 * LOOKUPS, False)
         ids = {node.id for node in mesh.nodes}
         return [liar.lies for liar in liars], all({id32 for id32, _, _ in node.entries()} <= ids for node in mesh.nodes)
 
     lies, is_clean = next(futures([work], jobs=1))
     assert len(lies) >= NODES // 20
-    assert sum(lies) >= LOOKUPS // 10 and sum(told > 0 for told in lies) >= len(lies) // 2
+    assert sum(lies) >= LOOKUPS // 5 and sum(told > 0 for told in lies) >= len(lies) // 2
     assert is_clean

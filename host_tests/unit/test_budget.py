@@ -38,7 +38,6 @@ class Shown:
 
     def __init__(self, token, ip=b"\x0a\x00\x00\x01", port=4000, id8=b"iiiiiiii"):
         self.buf = bytearray(18) + id8 + bytes(token)
-        self.sender = 18
         self.token = 26
         self.ip = ip
         self.port = port

@@ -81,7 +81,7 @@ def test_a_datagram_opens_to_what_was_sealed():
     reader = receiver()
     assert reader.open(out, n) == OPENED
     assert (reader.type, reader.key) == (PING, key) and reader.is_full and reader.is_tagged
-    assert bytes(out[reader.sender : reader.sender + 32]) == ID
+    assert bytes(out[18:50]) == ID
     assert bytes(out[14:18]) == RID
     assert bytes(out[reader.body : reader.body + 6]) == b"\x12\x34\x03\x04\x00\x00"
     assert bytes(out[reader.token : reader.token + 8]) == TOKEN

@@ -2,7 +2,7 @@
 
 from forms import At, encode_beacon, encode_find_node, encode_ping, encode_pong, put_record, seal, start_neighbors
 from link import PORT, Link, Named, Puppet, small
-from picoswarm.compat import ticks_add
+from picoswarm.compat import ticks_add, ticks_diff
 
 RUNTIMES = ("cpython", "board")
 
@@ -158,6 +158,25 @@ def test_a_proven_peer_gets_two_answers_in_a_second_A13():
     link.pass_ms(1100)
     n = encode_ping(puppet.codec, puppet.out, b"pin7", puppet.key, pair, False, 9, 0, token, 50)
     assert len(puppet.say(n, node)) == 1
+
+
+def test_a_node_asks_a_peer_no_more_often_than_it_answers_A13():
+    link = Link()
+    a = link.add(0)
+    b = link.add(1)
+    b.add_seed(a.own_id, a.site.ip, PORT)
+    link.pass_ms(145000)  # between two of the young table's lookups
+    busy = b.stats()["drop_busy"]
+    link.sent = []
+    for i in range(4):
+        lookup = a.find(Named(2 + i % 2).id, link.now)
+        before = link.now
+        while lookup.is_running:
+            link.pass_ms(50)
+        assert [found[0] for found in lookup.results()] == [b.own_id]
+        assert (ticks_diff(link.now, before) > 500) == (i == 2)  # the third waits for its turn, the others do not
+    assert len([d for s, to, d in link.sent if to == b.site.ip]) == 4  # none was repeated
+    assert b.stats()["drop_busy"] == busy
 
 
 def test_one_address_beyond_the_network_causes_one_key_agreement_in_ten_seconds_A13():

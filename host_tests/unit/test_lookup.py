@@ -15,7 +15,8 @@ def near(n):
 
 
 def lookup(is_full=True, target=TARGET, **changes):
-    look = Lookup(Profile(**changes))
+    p = Profile(**changes)
+    look = Lookup((p.lookup_result, p.alpha, p.lookup_queries, p.lookup_candidates, p.ipv6))
     look.start(target, is_full)
     return look
 

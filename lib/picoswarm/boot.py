@@ -181,8 +181,9 @@ class Boot:
         while job.step():
             await sleep_ms(0)
         keys = []
+        sessions = ("psk",) if self._profile.links else ()  # what they alone want
         for key in (membership.highest, membership.lower):
-            keys.append(key and _kept(key, "key", "epoch", "mac", "stream", "label", "psk"))
+            keys.append(key and _kept(key, "key", "epoch", "mac", "stream", "label", *sessions))
         self._membership = None
         keyring = Keyring(*keys)
         if is_of_folder:

@@ -60,8 +60,8 @@ _BODY = b"\x00\x06\x10\x10\x01\x06"  # bytes of the fixed body by type, IPv4
 class Codec:
     """Opens received datagrams in place, one at a time, and seals those to be sent.
 
-    After `open` returned 0 the datagram in hand is described by the attributes: `buf`, `n`; `type`; `sender`, `sender_n`
-    the offset and size of the sender's id; `body` the offset of the fixed body; `token` that of the token which the sender
+    After `open` returned 0 the datagram in hand is described by the attributes: `buf`, `n`; `type`; `body` the offset of the
+    fixed body, which follows the sender's id at 18; `token` that of the token which the sender
     shows or gives, or 0; `end` the end of the extension; `is_full`, `is_tagged`; `key` the NetworkKey that it
     came under. Its source, which the owner sets: `ip` (unwrapped), its `scope` (see address.py), `port`; and `proof`, what
     tokens.py says of the token.
@@ -76,7 +76,6 @@ class Codec:
         self._seen = bytearray(4 * repeats + 4)  # the first 4 bytes of the last accepted tags, see wire.is_repeat
         self._pair = bytearray(16)  # the key of _mac
         self._mac = Hmac(self._pair, _PAIR_TAG)
-        self.sender = _SENDER
         self.ip = b""
         self.port = self.n = self.scope = self.proof = 0
         self._flags = -1  # none was read yet
@@ -101,7 +100,7 @@ class Codec:
         self.type = kind = flags & 15
         self.is_full = flags & _FULL_ID
         self.is_tagged = flags & _TAGGED
-        self.sender_n = at = 32 if flags & _FULL_ID else 8
+        at = 32 if flags & _FULL_ID else 8
         at += _SENDER
         self.body = at
         self.token = 0
@@ -145,7 +144,7 @@ class Codec:
             self.key.stream.xor(buf, 1, 1, buf, _BLOCK, n)
         if not self.key.mac.check(buf, _TYPE, n, 1):
             return _FORGED
-        if same(buf, _SENDER, self._own_id, 0, self.sender_n):
+        if same(buf, _SENDER, self._own_id, 0, self.body - _SENDER):
             return _OWN_ID
         return _REPEATED if is_repeat(buf, self._repeats, self._seen) else 0
 

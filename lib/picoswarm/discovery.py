@@ -50,6 +50,7 @@ _FIND_NODE = const(3)
 _BEACON = const(5)
 _READY = const(2)  # see requests.py
 
+_SENDER = const(18)  # in a datagram
 _REQUEST_ID = const(56)  # in an exchange's `peer`
 _PAIR = const(32)  # in a table record
 _TOKEN = const(48)
@@ -86,8 +87,11 @@ class Discovery:
         self.membership = membership
         self.counts = [0] * _COUNTERS
         self.table = Table(self.own_id, profile, rng, pool)
-        self._profile = profile
         self._lookups = []  # those that run
+        self._most = profile.lookups
+        # Copies: the profile goes when a node without sessions runs.
+        sizes = profile.lookup_result, profile.alpha, profile.lookup_queries, profile.lookup_candidates, profile.ipv6
+        self._numbers = sizes
         self.codec = Codec(membership, self.own_id, profile.repeats, tcp_port, capabilities)
         self.tokens = Tokens(rng, profile.token_s)
         self.agreements = Agreements(identity, profile, now)
@@ -199,7 +203,7 @@ class Discovery:
         if (
             request is None
             or (not is_pong and request.kind != _FIND_NODE)
-            or (request.has_pair and not same(d.buf, d.sender, request.peer, 0, d.sender_n))
+            or (request.has_pair and not same(d.buf, _SENDER, request.peer, 0, d.body - _SENDER))
         ):
             self.count(_UNASKED)
         elif not d.is_tagged:
@@ -223,7 +227,7 @@ class Discovery:
             if request.kind == _PING and self.requests.repeat(request):
                 self._take_token(request)
             return
-        copy(self._id, 0, d.buf, d.sender, 32)
+        copy(self._id, 0, d.buf, _SENDER, 32)
         if not d.is_full or not is_valid_id(self._id):
             self.count(_BAD_RECORD)
         elif self.requests.find(self._id, 0) is None:
@@ -319,7 +323,7 @@ class Discovery:
             at = end
         if request.parts == (1 << total) - 1:
             # Fewer than there was room for: there is nobody farther.
-            last = request.last if request.records >= self._profile.neighbors_per_answer else 0x1000000
+            last = request.last if request.records >= self.requests.per_answer else 0x1000000
             lookup.covered(request.candidate, request.beyond, last)
             self.requests.end(request, True)
 
@@ -421,10 +425,10 @@ class Discovery:
         for each in lookups:
             if purpose and each.purpose and (each.purpose == purpose or self.uptime >= 60):
                 return None
-        if len(lookups) >= self._profile.lookups:
+        if len(lookups) >= self._most:
             return None
         try:
-            lookup = Lookup(self._profile)
+            lookup = Lookup(self._numbers)
         except MemoryError:
             return None
         lookups.append(lookup)
@@ -432,7 +436,7 @@ class Discovery:
         table = self.table
         pool = table.pool
         found = table.found
-        for i in range(table.closest(lookup.target, found, lookup.lookup_result)):
+        for i in range(table.closest(lookup.target, found, self._numbers[0])):
             at = found[i]
             lookup.offer(pool, at, table.ip(at), u16(pool, at + _UDP), u16(pool, at + _TCP), pool[at + _FLAGS])
         self._drive()

@@ -44,14 +44,13 @@ _SILENT_MAX = const(2)  # unanswered pings per naming peer
 
 
 class Lookup:
-    """See the module. After the end `results()` gives the nodes that answered; `is_found` says whether the wanted id did."""
+    """See the module. `numbers`: those of a profile, (lookup_result, alpha, lookup_queries, lookup_candidates, ipv6). After
+    the end `results()` gives the nodes that answered; `is_found` says whether the wanted id did."""
 
-    def __init__(self, profile):
-        self.lookup_result = profile.lookup_result
-        self.alpha = profile.alpha
-        self.lookup_queries = profile.lookup_queries
-        self.lookup_candidates = n = profile.lookup_candidates
-        self._step = _IP + (16 if profile.ipv6 else 4)
+    def __init__(self, numbers):
+        self._result, self._alpha, self._most, n, is_ipv6 = numbers
+        self._candidates = n
+        self._step = _IP + (16 if is_ipv6 else 4)
         self.pool = bytearray(self._step * n)
         self._order = bytearray(n)  # numbers of the candidates, the closest first
         self._cover = [0] * (n + 1)  # by candidate: whose answers cover the gap behind it; the last: before the first
@@ -66,8 +65,8 @@ class Lookup:
         self.is_found = False
         self.is_full = is_full
         self.purpose = purpose
-        self.queries = self._n = self._cover[self.lookup_candidates] = 0
-        for i in range(self.lookup_candidates):
+        self.queries = self._n = self._cover[self._candidates] = 0
+        for i in range(self._candidates):
             self.pool[i * self._step + _STATE] = _FREE
 
     def offer(self, source, id_at, ip, port, tcp_port, flags, namer=-1):
@@ -97,7 +96,7 @@ class Lookup:
                 break
             place += 1
         if place == n or k < _PREFIX:
-            if n < self.lookup_candidates:
+            if n < self._candidates:
                 slot = 0
                 while pool[slot * self._step + _STATE]:
                     slot += 1
@@ -116,9 +115,9 @@ class Lookup:
             at = slot * self._step
             pool[at + _SILENT] = 0
             # Who had this number covers nothing any more; what covers the gap around the new one covers both halves.
-            for i in range(self.lookup_candidates + 1):
+            for i in range(self._candidates + 1):
                 self._cover[i] &= ~(1 << slot)
-            self._cover[slot] = self._cover[order[place - 1] if place else self.lookup_candidates]
+            self._cover[slot] = self._cover[order[place - 1] if place else self._candidates]
         copy(pool, at, source, id_at, 32)
         put_u16(pool, at + _UDP, port)
         put_u16(pool, at + _TCP, tcp_port)
@@ -147,11 +146,11 @@ class Lookup:
                 waited = pool[at + _NAMER]
                 if not self.is_full and same(pool, at, self.target, 0, 32):
                     return -1  # its answer would end it all
-        if self.is_found or asking >= self.alpha:
+        if self.is_found or asking >= self._alpha:
             return -2 if self.is_found else -1
         chosen = again = repeat = -1  # new ones come first, then who was silent, then more questions
         # While others are awaited only the very closest are worth asking: the rest may fall out of the result.
-        left = self.lookup_result >> 1 if asking else self.lookup_result
+        left = self._result >> 1 if asking else self._result
         for i in range(self._n):
             at = self._order[i] * self._step
             state = pool[at + _STATE]
@@ -162,7 +161,7 @@ class Lookup:
             if state == _ANSWERED and repeat < 0 and self.is_full and self.wants(at):
                 repeat = at
             if state == _NEW:
-                if self.is_full or self.queries < self.lookup_queries:
+                if self.is_full or self.queries < self._most:
                     namer = pool[at + _NAMER]
                     if chosen < 0 or (namer and namer != waited):
                         chosen = at
@@ -182,7 +181,7 @@ class Lookup:
     def wants(self, at):
         """Whether the candidate at `at` is to be asked for neighbors, beside the proof that it lives."""
         pool = self.pool
-        if self.queries >= self.lookup_queries or pool[at + _FLAGS] & _ENOUGH or pool[at + _SILENT] >= _SILENT_MAX:
+        if self.queries >= self._most or pool[at + _FLAGS] & _ENOUGH or pool[at + _SILENT] >= _SILENT_MAX:
             return False
         return self._gap(at) >= 0 if self.is_full else not same(pool, at, self.target, 0, 32)
 
@@ -198,7 +197,7 @@ class Lookup:
         for the gap before the first; -1: all are covered enough, or by the candidate at `at`."""
         order = self._order
         closest = n = 0  # of those that are left, as bits: their word counts
-        left = self.lookup_result
+        left = self._result
         while n < self._n and left:
             slot = order[n]
             n += 1
@@ -208,7 +207,7 @@ class Lookup:
         if left:
             n += 1  # nobody is known behind the last
         for i in range(n):
-            slot = order[i - 1] if i else self.lookup_candidates
+            slot = order[i - 1] if i else self._candidates
             cover = self._cover[slot]
             if not cover >> at // self._step & 1:
                 cover &= closest
@@ -225,7 +224,7 @@ class Lookup:
         at = slot * self._step
         pool = self.pool
         target = self.target
-        if slot == self.lookup_candidates:
+        if slot == self._candidates:
             return 0
         return (pool[at] ^ target[0]) << 16 | (pool[at + 1] ^ target[1]) << 8 | pool[at + 2] ^ target[2]
 
@@ -233,7 +232,7 @@ class Lookup:
         """The candidate at `at` was asked for the nodes beyond `beyond` and named all that it knows up to the distance with
         first 24 bits `last`."""
         for i in range(self._n + 1):
-            slot = self._order[i - 1] if i else self.lookup_candidates
+            slot = self._order[i - 1] if i else self._candidates
             if beyond <= self._key(slot) < last:
                 self._cover[slot] |= 1 << at // self._step
 
@@ -265,7 +264,7 @@ class Lookup:
         pool = self.pool
         for i in range(self._n):
             at = self._order[i] * self._step
-            if pool[at + _STATE] == state and len(found) < self.lookup_result:
+            if pool[at + _STATE] == state and len(found) < self._result:
                 ip = bytes(pool[at + _IP : at + _IP + (16 if pool[at + _FLAGS] & 1 else 4)])
                 found.append((bytes(pool[at : at + 32]), ip, u16(pool, at + _UDP), u16(pool, at + _TCP)))
         return found

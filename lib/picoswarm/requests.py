@@ -6,6 +6,8 @@ and FIND_NODE where a lookup wants it. There is one request per id at a time, an
     KEYLESS -> READY -> SENT -> OVER      KEYLESS: waits for the pair key
    (key known) ^---------v                READY: `write` sends it next; SENT: waits for the answer
 
+A peer answers two questions in a second (responder.py), so the third waits here: unanswered, it would count as a miss.
+
 A PING whose receiver may not know this node's key carries the whole id: the first ones, and the first after any miss.
 """
 
@@ -42,6 +44,10 @@ _TWICE = const(0x80)
 _CLOCK_JUMPS = const(21)
 _KEYLESS_MS = const(15000)  # longest wait for a key
 _JUMP_MS = const(10000)
+_SHARE = const(2)  # questions to one peer
+_SHARE_MS = const(1100)  # in a second, as it counts: one may be underway longer than the one before
+_ASKED = const(8)
+_AGAIN_MS = const(100)  # before a request that waits for its turn is looked at again
 _YOUNG_S = const(60)  # uptime in which a first contact gets three PINGs instead of two, in the same time
 
 
@@ -81,9 +87,10 @@ class Requests:
         self._pings_max = profile.pings_in_flight
         self._reply_ms = profile.reply_ms
         self._first_ms = profile.first_contact_ms
-        self._per_answer = profile.neighbors_per_answer
+        self.per_answer = profile.neighbors_per_answer
         self._most = profile.pending
         self.pool = []  # the oldest first
+        self._asked = [0] * (2 * _ASKED)  # first bytes of the id and when, for each of the last questions but first ones
 
     def find(self, buf, at):
         """The running request for the id buf[at:at+32], or None."""
@@ -148,15 +155,29 @@ class Requests:
         for request in self.pool:
             if request.kind == _PING and request.state == _SENT:
                 pings += 1
-            elif request.state == _READY and (ready is None or request.kind == _FIND_NODE):
+            elif request.state == _READY and (ready is None or request.kind == _FIND_NODE) and self._may_ask(request):
                 ready = request
         if ready is not None and ready.kind == _PING and pings >= self._pings_max:
             return None
         return ready
 
+    def _may_ask(self, request):
+        """Whether the peer answers one question more now."""
+        asked = self._asked
+        count = request.is_first * -_ASKED
+        for i in range(0, 2 * _ASKED, 2):
+            if asked[i] == u16(request.peer, 0) and 0 <= ticks_diff(self._node.now, asked[i + 1]) < _SHARE_MS:
+                count += 1
+        return count < _SHARE
+
     def write(self, out, request):
         """Write a request to `out`. Returns the size."""
         node = self._node
+        if not request.is_first:
+            asked = self._asked
+            for each in (u16(request.peer, 0), node.now):
+                asked.pop(0)
+                asked.append(each)
         lookup = request.about
         request.key = (request.is_lower and node.membership.lower) or node.membership.highest
         copy(request.peer, _BEFORE, request.peer, _REQUEST_ID, 4)
@@ -171,7 +192,7 @@ class Requests:
                 wait += self._first_ms  # a key agreement may stand before the answer
             request.beyond = lookup.beyond(request.candidate)
             request.last = request.records = request.parts = 0
-            size = size_for(self._per_answer, len(request.ip) == 16)
+            size = size_for(self.per_answer, len(request.ip) == 16)
             n = encode_find_node(node.codec, out, request, lookup.target, request.beyond, size)
         request.state = _SENT
         request.due = ticks_add(node.now, wait)
@@ -218,8 +239,11 @@ class Requests:
     def next_time(self, best):
         """The earlier of `best` (ticks) and the next deadline."""
         for request in self.pool:
-            if (request.state == _SENT or request.state == _KEYLESS) and ticks_diff(request.due, best) < 0:
-                best = request.due
+            due = request.due
+            if request.state == _READY:
+                due = ticks_add(self._node.now, _AGAIN_MS)
+            if ticks_diff(due, best) < 0:
+                best = due
         return best
 
     def tick(self, now):

@@ -26,6 +26,7 @@ _PING = const(1)
 _PONG = const(2)
 _NEIGHBORS = const(4)
 _REQUEST_ID = const(14)
+_SENDER = const(18)
 _PEER_REQUEST_ID = const(56)
 
 _PAIR = const(32)  # in a table record
@@ -75,7 +76,7 @@ class Responder:
         """A PING or FIND_NODE is in hand."""
         node = self._node
         d = node.codec
-        record = node.table.find(d.buf, d.sender, d.sender_n) if d.is_tagged else -1
+        record = node.table.find(d.buf, _SENDER, d.body - _SENDER) if d.is_tagged else -1
         if record < 0:
             self._on_unknown()
         elif d.is_paired(node.table.pool, record + _PAIR):
@@ -102,14 +103,14 @@ class Responder:
         if not is_ping:
             return node.count(_BUSY)
         # Without a pair tag: who asked without one hears this node's id, who asked with one comes again with the token.
-        self._pong(d.buf, d.sender)
+        self._pong(d.buf, _SENDER)
 
     def on_agreed(self, pair):
         """The key agreement for the kept PING or FIND_NODE in hand is done."""
         node = self._node
         d = node.codec
         if pair is not None and d.is_paired(pair):
-            self._on_paired(node.table.keep(d.buf, d.sender, pair, 0, node.uptime), True)
+            self._on_paired(node.table.keep(d.buf, _SENDER, pair, 0, node.uptime), True)
         else:
             node.count(_WRONG_TAG)
 

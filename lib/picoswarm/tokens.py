@@ -12,6 +12,7 @@ _TOKEN = const(8)
 _SECRET = const(32)
 _AT = const(3)  # of the hashed text in a datagram
 _END = const(13)
+_ID = const(18)  # of its sender, there
 
 
 class Tokens:
@@ -35,7 +36,7 @@ class Tokens:
     def _place(self, d):
         """Put port 2 | id 8 where the envelope tag was, which is of no more use."""
         put_u16(d.buf, _AT, d.port)
-        copy(d.buf, _AT + 2, d.buf, d.sender, 8)
+        copy(d.buf, _AT + 2, d.buf, _ID, 8)
         self._present.prefix = self._previous.prefix = d.ip
 
     def make(self, peer, d):

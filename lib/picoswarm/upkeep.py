@@ -35,6 +35,7 @@ _ENOUGH = const(8)  # live entries with which beacons are ignored
 _YOUNG_S = const(60)  # uptime during which silent contacts are asked again and again: all start at once, or the link is bad
 _RETRY_MS = const(1000)
 _AGAIN_MS = const(2000)  # before a node that was silent in the lookup of a young table is pinged again
+_SENDER = const(18)  # in a datagram
 _ANSWERS = const(3)  # after which a missed peer is asked no more
 
 
@@ -108,8 +109,8 @@ class Upkeep:
     def on_beacon(self, d):
         """A BEACON is in hand: somebody of this mesh may be near, or somebody replays it."""
         node = self._node
-        if node.site.is_onlink(d.ip) and node.table.live() < _ENOUGH and not self._knows(d.buf, d.sender):
-            self.add_hint(bytes(d.buf[d.sender : d.sender + 32]), d.ip, d.port, node.now, True)
+        if node.site.is_onlink(d.ip) and node.table.live() < _ENOUGH and not self._knows(d.buf, _SENDER):
+            self.add_hint(bytes(d.buf[_SENDER : _SENDER + 32]), d.ip, d.port, node.now, True)
 
     def _knows(self, buf, at):
         """Whether the id buf[at:at+32] has an entry."""

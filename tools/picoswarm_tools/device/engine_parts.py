@@ -2,6 +2,8 @@
 the kernel calls of one served PING. When the engine changes, this file follows. Runs on 32-bit MicroPython, emulated or not.
 """
 
+import gc
+
 from picoswarm.crypto import ChaCha20, Hmac
 from picoswarm.datagram import Codec, encode_find_node, encode_ping
 from picoswarm.discovery import Discovery
@@ -134,6 +136,21 @@ def serve(engine, buf, n, ip, out):
     engine.answer_n = engine.to_send(out)
 
 
+def counted(engine, buf, n, ip, out):
+    """Instructions that an engine takes for one datagram from a peer whose key it has: `receive`, `work` and `to_send`,
+    without what looks them up and counts."""
+    from instructions import start, stop
+
+    receive, work, to_send = engine.receive, engine.work, engine.to_send
+    now = engine.now
+    gc.collect()
+    start()
+    receive(buf, n, ip, PORT, now)
+    work()
+    engine.answer_n = to_send(out)
+    return stop()
+
+
 class PingKernels:
     """The kernel calls of a served PING, on the same buffers: decrypt, envelope tag, pair key, pair tag, token; then for the
     PONG pair tag, envelope tag, encrypt."""
@@ -147,8 +164,13 @@ class PingKernels:
         self.place = bytearray(46)
 
     def __call__(self):
+        """Their instructions."""
+        from instructions import start, stop
+
         buf = self.buf
         n = self.n
+        gc.collect()
+        start()
         _KEY.stream.xor(buf, 1, 0, buf, 13, n)
         _KEY.mac.check(buf, 13, n, 1)
         self.mac.rekey(self.pair, 0, 16)
@@ -157,6 +179,7 @@ class PingKernels:
         self.mac.sign(buf, 13, n - 8, n - 8)
         _KEY.mac.sign(buf, 13, n, 1)
         _KEY.stream.xor(buf, 1, 0, buf, 13, n)
+        return stop()
 
 
 CALLS = {"rekey": 1, "check": 3, "sign": 2, "xor": 2}  # what PingKernels does

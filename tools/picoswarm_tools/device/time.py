@@ -26,12 +26,14 @@ def ticks_us():
     return _ticks() // 25 & _MASK
 
 
-def ticks_add(ticks, delta):
-    return (ticks + delta) & _MASK
+@micropython.viper  # noqa: F821  (machine code, as they are on a board)
+def ticks_add(ticks: int, delta: int) -> int:
+    return (ticks + delta) & 0x3FFFFFFF
 
 
-def ticks_diff(a, b):
-    return ((a - b + 0x20000000) & _MASK) - 0x20000000
+@micropython.viper  # noqa: F821
+def ticks_diff(a: int, b: int) -> int:
+    return ((a - b + 0x20000000) & 0x3FFFFFFF) - 0x20000000
 
 
 def time():

@@ -67,18 +67,18 @@ def measured(write, measure, answer):
     for i in range(4):
         peer = peers[i & 1]
         n = write(peer)
-        costs.append(measure(serve, engine, peer.buf, n, peer.ip, out))
+        costs.append(measure(engine, peer.buf, n, peer.ip, out))
         assert peer.hears(out) == answer
         later(engine)
     return costs[2:]
 """
 
 ALLOCATED = """
-def taken(function, *args):
+def taken(*args):
     gc.collect()
     gc.disable()
     before = gc.mem_alloc()
-    function(*args)
+    serve(*args)
     grown = gc.mem_alloc() - before
     gc.enable()
     return grown
@@ -108,12 +108,12 @@ for i in range(32):
     gc.enable()
 print(json.dumps({"closest": max(costs), "mean": sum(costs) // len(costs), "grown": grown}))
 
-print(json.dumps({"ping": max(measured(Peer.ping, count, PONG))}))
-print(json.dumps({"find_node": max(measured(Peer.find_node, count, NEIGHBORS))}))
+print(json.dumps({"ping": max(measured(Peer.ping, counted, PONG))}))
+print(json.dumps({"find_node": max(measured(Peer.find_node, counted, NEIGHBORS))}))
 peer = peers[0]
 kernels = PingKernels(peer, peer.ping())
 kernels()
-print(json.dumps({"kernels": count(kernels), "live": engine.table.live(), "heap": gc.mem_alloc()}))
+print(json.dumps({"kernels": kernels(), "live": engine.table.live(), "heap": gc.mem_alloc()}))
 n = peer.ping()
 print(json.dumps({"calls": count_calls(serve, engine, peer.buf, n, peer.ip, out), "subtracted": CALLS}))
 """
