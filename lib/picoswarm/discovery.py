@@ -86,7 +86,7 @@ class Discovery:
         self.membership = membership
         self.counts = [0] * _COUNTERS
         self.table = Table(self.own_id, profile, rng, pool)
-        self._profile = profile
+        self._profile = profile.kept
         self._lookups = []  # those that run
         self.codec = Codec(membership, self.own_id, profile.repeats, tcp_port, capabilities)
         self.tokens = Tokens(rng, profile.token_s)
