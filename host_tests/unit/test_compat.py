@@ -5,6 +5,7 @@ from picoswarm.compat import (
     MICROPYTHON,
     collect,
     const,
+    hasten,
     heap_used,
     sha256,
     ticks_add,
@@ -90,3 +91,28 @@ def test_heap_used_sees_an_allocation():
     grown = heap_used() - before
     assert len(block) == 4096
     assert grown >= 4096 if MICROPYTHON else grown == 0
+
+
+def test_a_task_that_sleeps_is_woken_early_where_the_runtime_can():
+    if KERNELS == "host":
+        assert hasten(None, 0) is False  # another task takes over
+        return
+    try:
+        import asyncio
+    except ImportError:
+        return  # no sockets, no tasks
+    woken = []
+
+    async def sleeper():
+        await asyncio.sleep_ms(600_000)
+        woken.append(1)
+
+    async def both():
+        task = asyncio.create_task(sleeper())
+        await asyncio.sleep_ms(0)
+        assert not woken and hasten(task, 5)
+        assert not woken
+        await task
+
+    asyncio.run(both())
+    assert woken == [1]

@@ -71,7 +71,7 @@ class Boot:
             profile = Profile(**(profile or {}))
         # The largest block of all comes first, while there still is one.
         self._pool = profile.check().pool()
-        self._profile = profile.copy_to(Kept())
+        self._profile = profile.copy_to(Kept(), Kept())
         self._folder = folder
         if isinstance(network, bytes):
             from .membership import Membership, NetworkKey

@@ -156,6 +156,8 @@ class Link:
 class ConnManager:
     """See the module."""
 
+    allow = None
+
     def __init__(self, profile, own_id, rng, now):
         self._id = own_id
         self._rng = rng
@@ -175,7 +177,7 @@ class ConnManager:
         self._notes = bytearray(_NOTE * _NOTES)
         self._selves = []  # (ip, port) that turned out to be this node
         self.links = []
-        self.pick = self.allow = self.in_use = self.rival = None
+        self.pick = self.in_use = self.rival = None
         self.values = {}
         self.rival_reason = 0
         self.apart = 0  # established inbound links that its owner keeps elsewhere

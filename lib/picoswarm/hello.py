@@ -27,7 +27,9 @@ class Hello:
     of plaintext that it takes in one record, 64 or more; `streams`: how many it accepts; `name`: at most 16 characters;
     `publish_max`, `request_max`: bytes of the longest message that it takes on channels 2 and 3."""
 
+    # What most say takes no memory of theirs.
     publish_max = request_max = _LIMIT
+    versions = _VERSIONS
 
     def __init__(self, capabilities, port, seen, channels, record, streams, name=""):
         self.capabilities = capabilities
@@ -37,7 +39,6 @@ class Hello:
         self.record = record
         self.streams = streams
         self.name = name
-        self.versions = _VERSIONS
 
     def encode(self):
         """At most 64 bytes. Raises LocalError for a name or a list of channels beyond what fits."""
@@ -91,7 +92,8 @@ def decode(buf, at, end):
     channels = bytes([i for i in range(_FIXED) if buf[fixed + 3 - (i >> 3)] >> (i & 7) & 1]) + of_applications
     seen = bytes(buf[at + 6 : fixed])
     hello = Hello(u16(buf, at + 2), u16(buf, at + 4), seen, channels, limit, buf[fixed + 6], text.decode())
-    hello.versions = buf[at]
+    if buf[at] != _VERSIONS:
+        hello.versions = buf[at]
     own += buf[own] + 1
     if own + 4 <= end:
         hello.publish_max = u16(buf, own)

@@ -28,7 +28,8 @@ class LogStats(Reactor):
         self.now = now
         self.on_answer = None
         self._sources = sources
-        self._ring = bytearray(log_bytes)
+        self._size = log_bytes
+        self._ring = b""  # who writes no log has no memory for it
         self._end = 0  # position of the next byte
         self._n = 0  # bytes that there are
         self._at = 0  # in the ring, of the next byte
@@ -38,6 +39,11 @@ class LogStats(Reactor):
     def write(self, line, now):
         """Add a line (text without its end). Of one that is longer than the ring, the end is kept."""
         ring = self._ring
+        if not ring:
+            try:
+                self._ring = ring = bytearray(self._size)
+            except MemoryError:
+                return  # what has no room is not told
         text = (line + "\n").encode()
         self._end = ticks_add(self._end, len(text))
         text = text[max(0, len(text) - len(ring)) :]
@@ -107,7 +113,7 @@ class LogStats(Reactor):
             for at in range(4):
                 out[4 - at] = start & 0xFF
                 start >>= 8
-            start = (self._at - n) % len(ring)
+            start = (self._at - n) % (len(ring) or 1)
             n = min(len(out) - 5, len(ring) - start)
             copy(out, 5, ring, start, n)
             copy(out, 5 + n, ring, 0, len(out) - 5 - n)

@@ -474,6 +474,8 @@ class Mux(Lanes):
             rows[_DECAYED] = now
             for i in range(_STEP, len(rows), _STEP):
                 rows[i] -= rows[i] // 5
+                if not rows[i + _QUEUE]:
+                    rows[i + _QUEUE] = None  # an idle session has no queues either
         self._buf = None  # an idle session has no buffer
         self._view = b""
         patience = self._patience(self._plan.profile.keepalive_s)

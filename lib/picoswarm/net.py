@@ -15,6 +15,7 @@ from .compat import (
     collect,
     const,
     from_sockaddr,
+    hasten,
     open_udp,
     readable,
     sleep_ms,
@@ -44,6 +45,9 @@ class Driver:
     calls `turn`."""
 
     pace = None  # that of the sessions, see pace.py
+    # What stays as it is at most nodes takes no memory in the object.
+    faults = 0  # turns cut short by an exception other than of a full heap: a bug, kept in `fault`
+    fault = None
 
     def __init__(self, ip, port, heard, open_socket=open_udp):
         """`ip`: the address to bind, all zeros for every interface. `heard`: bytes of the longest datagram that is read."""
@@ -55,8 +59,6 @@ class Driver:
         self.oversize = 0  # datagrams longer than what is read
         self.reopened = 0
         self.out_of_memory = 0  # turns cut short because the heap was full
-        self.faults = 0  # turns cut short by any other exception: a bug, kept in `fault`
-        self.fault = None
         self.hold_ms = 0  # the longest turn: what every other task had to wait
         self._open_socket = open_socket
         self._sock = None
@@ -106,16 +108,16 @@ class Driver:
             self._wake(ticks_ms())
 
     def _wake(self, at):
-        """Let the timer task run at `at`, if it would sleep longer. A sleep cannot be shortened from outside, so another
-        task takes over. (Waking early needs nothing.)"""
+        """Let the timer task run at `at`, if it would sleep longer. (Waking early needs nothing.)"""
         if ticks_diff(at, self._wake_at) < 0:
             try:
-                timer = create_task(self._run(_TICK))
+                if not hasten(self._timer, ticks_diff(at, ticks_ms())):
+                    timer = create_task(self._run(_TICK))
+                    self._timer.cancel()
+                    self._timer = timer
+                self._wake_at = at
             except MemoryError:
-                return  # the present one comes later
-            self._wake_at = at
-            self._timer.cancel()
-            self._timer = timer
+                pass  # it comes later
 
     def _take(self):
         """Bytes of the next datagram, which is copied to the buffer; 0: not for us. Raises OSError where none waits."""

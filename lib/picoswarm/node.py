@@ -13,7 +13,7 @@ from .compat import collect, const, format_ip, heap_used, own_ip, sleep_ms, tick
 
 PORT = 20742  # UDP, where none is named
 
-_WAITING = const(16)  # events that nobody fetched
+_WAITING = const(8)  # events that nobody fetched
 _RETRY_MS = const(100)
 _SAVE_S = const(1800)  # between two writes of the node database: flash wears
 _LOOKUP_DONE = const(3)  # an event of the engine, see discovery.py
@@ -49,7 +49,10 @@ class Node:
     """
 
     parts = None  # a host's own classes in the place of Swarm, Links and Driver
+    # What stays as it is at most nodes takes no memory in the object.
     _names = None
+    _name = ""
+    _unsaved = 0  # changes of the network keys that the folder did not take
 
     def __init__(self, folder, network=None, profile=None, host="", port=PORT, bootstrap=(), name="", allow=None):
         """`folder`: path of the node's folder, or a Store. `network`: 32-byte network key or Membership; None: the folder
@@ -65,9 +68,9 @@ class Node:
         self._boot = Boot(folder, network, profile, host, port, bootstrap, PORT, allow)
         self._discovery = self._driver = self._services = None
         self._reactors = []
-        self._name = name
+        if name:
+            self._name = name
         self._is_saved = network is None  # the folder holds the network keys, and follows them
-        self._unsaved = 0  # changes of the network keys that the folder did not take
         self._save_at = _SAVE_S  # uptime
         self._lookups = {}  # those of the engine that a user waits for: [Event, result]
 
@@ -236,7 +239,7 @@ class Node:
 
 class Events:
     """What happened to a node, for `async for`: ("added", id), ("removed", id), ("alone",), ("outside", ip or None, port) of
-    its table; ("connected", id), ("disconnected", id, reason) of its sessions. For one consumer. The last 16, or `most`,
+    its table; ("connected", id), ("disconnected", id, reason) of its sessions. For one consumer. The last 8, or `most`,
     wait; what is older is lost. It ends when the node is closed."""
 
     def __init__(self, most=_WAITING):

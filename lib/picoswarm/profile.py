@@ -134,13 +134,44 @@ class Profile:
         """The memory of the table (table.py), by far the largest block of a node."""
         return bytearray((83 if self.ipv6 else 71) * (self.records + self.spares))
 
-    def copy_to(self, kept):
-        """Give every number to an object whose class stays in memory when this one goes. Returns it."""
+    @property
+    def kept(self):
+        """What engines keep of a profile."""
+        return self
+
+    def copy_to(self, whole, kept):
+        """Give every number to an object whose class stays in memory when this one goes, and to its `kept` those that
+        engines ask for while a node runs. Returns the former."""
         for name in dir(Profile):
             value = getattr(self, name, None)
             if isinstance(value, int):
-                setattr(kept, name, value)
-        return kept
+                setattr(whole, name, value)
+        kept.lookups = self.lookups
+        kept.lookup_result = self.lookup_result
+        kept.lookup_queries = self.lookup_queries
+        kept.lookup_candidates = self.lookup_candidates
+        kept.alpha = self.alpha
+        kept.neighbors_per_answer = self.neighbors_per_answer
+        kept.ipv6 = self.ipv6
+        if self.links:
+            kept.record = self.record
+            kept.streams = self.streams
+            kept.stream_window = self.stream_window
+            kept.stream_queue = self.stream_queue
+            kept.flush_ms = self.flush_ms
+            kept.keepalive_s = self.keepalive_s
+            kept.silent_s = self.silent_s
+            kept.publish_max = self.publish_max
+            kept.publish_burst = self.publish_burst
+            kept.publish_ms = self.publish_ms
+            kept.filters = self.filters
+            kept.hops = self.hops
+            kept.relay = self.relay
+            kept.deliveries = self.deliveries
+            kept.signatures = self.signatures
+            kept.request_max = self.request_max
+        whole.kept = kept
+        return whole
 
     def check(self):
         """Raise LocalError, naming the field, where the numbers contradict each other. Returns self."""

@@ -109,6 +109,9 @@ class PubSub(Reactor):
     """See the module. `counts` has the numbers of counters.py, `peers` a list for each peer: its sixth and seventh say
     how often it was flooding and how often stalled."""
 
+    checks = None  # signing.Checks, where signed messages are subscribed to
+    _drop_new = False
+
     def __init__(self, own_id, profile, rng, now, drop_new=False):
         """`rng(n)`: n random bytes. A delivery that nobody fetched makes room for a new one; `drop_new`: it stays and the
         new one is lost."""
@@ -116,10 +119,10 @@ class PubSub(Reactor):
         self.now = now
         self.peers = {}
         self.counts = [0] * 14
-        self.checks = None  # signing.Checks, where signed messages are subscribed to
-        self.profile = profile
+        self.profile = profile.kept
         self.own_id = own_id
-        self._drop_new = drop_new
+        if drop_new:
+            self._drop_new = True
         self._rng = rng
         self._seen = bytearray(8 * profile.seen)
         self._seen_at = 0

@@ -13,6 +13,7 @@ from .errors import LocalError, Malformed
 
 _METHOD = "keys"
 _OPEN = const(4)  # a session's stage
+_GATEWAY = const(2)  # of the capabilities
 _EPOCH = const(9)  # see reasons.py
 _MALFORMED = const(11)
 _REVOKED = const(22)
@@ -123,7 +124,7 @@ def _apply(services, change):
     keys.lower = keys.retired = None
     if change.kind != REVOKE:
         keys.lower = before
-    elif services.swarm.profile.gateway:
+    elif node._discovery.codec.capabilities & _GATEWAY:
         keys.retired = before
     keys.since_s = node._discovery.uptime
     keys.serial = change.serial

@@ -113,16 +113,18 @@ async def _relayed(stream):
 class Services:
     """See the module. `pubsub`, `rpc`, `logstats`: the reactors, None where the profile leaves them out."""
 
+    # What stays as it is at most nodes takes no memory in the object.
+    answers = None  # see asking.py
+    is_changing = False  # a change of keys is verified, see rekey.py
+    faults = 0  # handlers of the user that raised; the last one is `fault`
+    fault = None
+
     def __init__(self, node, swarm, links, pubsub, rpc, logstats):
         self.swarm = swarm
         self.links = links
         self.pubsub = pubsub
         self.rpc = rpc
         self.logstats = logstats
-        self.answers = None  # see asking.py
-        self.is_changing = False  # a change of keys is verified, see rekey.py
-        self.faults = 0  # handlers of the user that raised; the last one is `fault`
-        self.fault = None
         self._node = node
         self.handlers = {"/relayed/1": _relayed}  # by name: of streams and of requests
         self._streams = {}  # by (session, channel)

@@ -87,18 +87,20 @@ class Swarm:
 
     make_session = Session
     make_manager = ConnManager
+    # What stays as it is at most nodes takes no memory in the object.
+    faults = 0  # reactors that raised; the last one is `fault`
+    fault = None
+    is_closing = False  # or closed
 
     def __init__(self, profile, identity, membership, rng, now, reactors, discovery, book=None, port=0, name=""):
         self.now = now
-        self.profile = profile
+        self.profile = profile.kept
         self.membership = membership
         self.book = book
         self.sessions = []  # all that have a socket
         self.peers = {}  # by id: the one session that counts, from its start to its end
         self.unsent = []  # sessions that may have something to send
         self.is_busy = False  # `work` has more to do at once
-        self.faults = 0  # reactors that raised; the last one is `fault`
-        self.fault = None
         self.cut_off = None  # the link of a session that was, see missed.py
         self.manager = self.make_manager(profile, identity.id, rng, now)
         self.manager.pick = self._pick
@@ -112,7 +114,6 @@ class Swarm:
         self._discovery = discovery
         self._events = []
         self._scan_at = now
-        self.is_closing = False  # or closed
         self._resting = []  # reactors that raised in their own business: they have none before the next scan
         self._told = None  # the session that the reactors hear of now
         self._ending = -1  # the reason, where one of them closes it meanwhile
@@ -134,7 +135,7 @@ class Swarm:
         self._hello.request_max = profile.request_max
         self._hello.seen = bytes(18 if profile.ipv6 else 6)
         self._hello.encode()
-        check_channels(profile, self._channels, now)
+        check_channels(self.profile, self._channels, now)
 
     def at(self, now):
         """It is `now`, for all that happens until the next call."""

@@ -14,6 +14,7 @@ from .compat import (
     collect,
     const,
     forget_socket,
+    hasten,
     readable,
     sleep_ms,
     ticks_add,
@@ -59,14 +60,16 @@ class Connection:
 class Links:
     """Runs one Swarm on TCP sockets. Who calls the swarm from outside then calls `turn`."""
 
+    # What stays as it is at most nodes takes no memory in the object.
+    out_of_memory = 0  # turns cut short because the heap was full
+    faults = 0  # turns cut short by any other exception: a bug, kept in `fault`
+    fault = None
+
     def __init__(self, ip, port, record):
         """`ip`, `port`: where to listen, port 0 for not at all. `record`: bytes of the longest plaintext of a record."""
         self.port = port
         self.swarm = None
         self.pace = Pace()
-        self.out_of_memory = 0  # turns cut short because the heap was full
-        self.faults = 0  # turns cut short by any other exception: a bug, kept in `fault`
-        self.fault = None
         self._ip = ip
         self._listening = None
         self._links = {}  # by session
@@ -129,12 +132,13 @@ class Links:
     def _wake(self, at):
         if ticks_diff(at, self._wake_at) < 0:
             try:
-                timer = create_task(self._run())
+                if not hasten(self._timer, ticks_diff(at, ticks_ms())):
+                    timer = create_task(self._run())
+                    self._timer.cancel()
+                    self._timer = timer
+                self._wake_at = at
             except MemoryError:
-                return  # the present one comes later
-            self._wake_at = at
-            self._timer.cancel()
-            self._timer = timer
+                pass  # it comes later
 
     async def _run(self):
         """The timer: ticks, slices of public-key work, and whatever else a turn does."""

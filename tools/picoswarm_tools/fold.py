@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import io
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 Known = Mapping[str, object]
 UNIX = ("x86", "x64")  # the architectures of the unix port
@@ -135,6 +135,50 @@ def live(tree: ast.AST, closed: tuple[type[ast.AST], ...] = ()) -> Iterator[ast.
             waiting += node.body if node.test.value else node.orelse
         elif not isinstance(node, closed):
             waiting += ast.iter_child_nodes(node)
+
+
+def _mentioned(tree: ast.AST) -> Iterator[str]:
+    """Names that a module or program takes from others, or a type stub promises."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.alias):
+            yield node.name
+        elif isinstance(node, ast.AnnAssign):  # of a type stub
+            yield ast.unparse(node.target)
+
+
+def _is_fixed(value: ast.expr) -> bool:
+    """Whether mpy-cross can put a value in the place of its name."""
+    if isinstance(value, ast.Tuple):
+        return all(map(_is_fixed, value.elts))
+    if not isinstance(value, ast.Constant):
+        return False
+    return 0 <= value.value < 1 << 30 if isinstance(value.value, int) else isinstance(value.value, (bytes, str))
+
+
+def hide_constants(modules: Mapping[str, str], programs: Iterable[str]) -> dict[str, str]:
+    """`modules` (texts by name) in which a number, text or tuple of these that no other module and none of the programs asks
+    for is a private constant: mpy-cross puts it in the place of its name, and no dict of a module holds it."""
+    trees = {name: ast.parse(text) for name, text in modules.items()}
+    asked = {name for tree in [*trees.values(), *map(ast.parse, programs)] for name in _mentioned(tree)}
+    result = {}
+    for name, tree in trees.items():
+        values = {}
+        for node in tree.body:
+            match node:
+                case ast.Assign(targets=[ast.Name(id=own)]) if own.isupper() and _is_fixed(node.value):
+                    values[own] = node.value
+        stored = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+        mine = {own for own in values if own not in asked and stored.count(own) == 1}
+        edits = Edits(modules[name])
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name) and node.id in mine:
+                edits.replace_node(node, f"_{node.id.strip('_')}_HERE")
+        for own in mine:
+            edits.replace_node(values[own], f"const({ast.get_source_segment(modules[name], values[own])})")
+        result[name] = edits.result()
+    return result
 
 
 def fold_expression(text: str, known: Known) -> str:

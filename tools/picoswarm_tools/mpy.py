@@ -163,6 +163,10 @@ def _alone(what: str) -> Iterator[None]:
 def _make_small(arch: str, level: int, is_apart: bool) -> tuple[dict[str, str], shrink.Names]:
     known = fold.known_on(arch)
     modules = {path.stem: fold.fold(path.read_text(), known) for path in _library_sources(arch)}
+    if level == 3:
+        programs = [path.read_text() for path in STUBS.glob("*.pyi")]
+        programs += [text for patterns in (PROGRAMS, BESIDE) for text in _texts(patterns).values()]
+        modules = fold.hide_constants(modules, programs)
     if level == 3 and not is_apart:
         unix = ("compat_unix",) if arch in fold.UNIX else ()  # what a board has in compat itself
         modules = bundle.bundle(modules, {**BUNDLES, "compat": BUNDLES["compat"] + unix})

@@ -5,6 +5,8 @@
 #   stream ID    opens a stream to this node, and closes it
 #   heap         what the library and the node hold after two collections; the channels of each open session
 #   comb N       from now on no free piece of the heap is longer than N bytes
+#   dump         where each module and class is, and the heap itself: for heap_audit.py
+#   names NAME ...  what each name is as a word of memory
 #   wanted       the largest piece that was not to be had, in bytes, turns of the driver that wanted memory, and sessions
 import gc
 import sys
@@ -74,6 +76,31 @@ def tell(**facts):
     print(json.dumps(facts))
 
 
+def dump(node):
+    """Roots as JSON, then the map of MicroPython, whose first lines say where the heap begins, then its bytes in
+    hexadecimal, a line for each 1,024."""
+    import micropython
+    from uctypes import bytearray_at
+
+    used()
+    tell(modules={name: id(module) for name, module in sys.modules.items()}, dict=id(dict), node=id(node))
+    micropython.mem_info(1)
+    print("end")
+    at = int(sys.stdin.readline())
+    blocks = int(sys.stdin.readline())
+    for _ in range(0, blocks, 64):
+        print(hexlify(bytearray_at(at, 1024)).decode())
+        at += 1024
+    print("end")
+
+
+def words_of(names):
+    """What each name is as a word of memory."""
+    found = {}
+    exec("".join([name + "=0;" for name in names]), found)
+    return [[name, id(name)] for name in found]
+
+
 async def hear(node):
     async for _ in node.subscribe("probe/#"):
         pass
@@ -133,6 +160,10 @@ async def main(folder, port, *numbers):
             elif words[0] == "comb":
                 comb(int(words[1]))
                 tell(free=gc.mem_free())
+            elif words[0] == "dump":
+                dump(node)
+            elif words[0] == "names":
+                tell(names=words_of(words[1:]))
             elif words[0] == "wanted":
                 tell(wanted=Wanted.most, sessions=len(services.swarm.peers), refused=node._driver.out_of_memory)
 
