@@ -146,13 +146,6 @@ class Profile:
             value = getattr(self, name, None)
             if isinstance(value, int):
                 setattr(whole, name, value)
-        kept.lookups = self.lookups
-        kept.lookup_result = self.lookup_result
-        kept.lookup_queries = self.lookup_queries
-        kept.lookup_candidates = self.lookup_candidates
-        kept.alpha = self.alpha
-        kept.neighbors_per_answer = self.neighbors_per_answer
-        kept.ipv6 = self.ipv6
         if self.links:
             kept.record = self.record
             kept.streams = self.streams
