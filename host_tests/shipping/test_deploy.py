@@ -259,7 +259,6 @@ def test_mip_installs_the_package(tmp_path):
     assert said.split(" ", 1) == [str(len(package["urls"])), "<class 'Malformed'>\n"]
 
 
-
 def test_a_board_imports_the_library_from_this_computer_by_mount(there):
     output = mpremote(there, "mount", str(ROOT / "lib"), "exec", "import picoswarm.errors as e; print(e.Malformed)")
     assert "<class 'Malformed'>" in output
