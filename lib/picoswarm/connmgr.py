@@ -173,7 +173,8 @@ class ConnManager:
         self._failures = 0  # in a row
         self._refused = 0  # dials in a row that found no place
         self._was_below = False  # the last candidates were those with smaller ids
-        self._draw = self._drawn_for = self._below = 0  # of candidates: how many there were, for what, and below which head
+        # Of candidates: how many there were, for what, and below which head.
+        self._draw = self._drawn_for = self._drawn_below = 0
         self._notes = bytearray(_NOTE * _NOTES)
         self._selves = []  # (ip, port) that turned out to be this node
         self.links = []
@@ -324,14 +325,14 @@ class ConnManager:
         if not self._draw or fits != self._drawn_for:
             # One after the other, or those below who take nobody would keep all others from being dialed.
             self._was_below = fits >= _DOWN and (fits == _DOWN or not self._was_below)
-            self._below = self._was_below and head(self._id, 0)
+            self._drawn_below = self._was_below and head(self._id, 0)
             self._drawn_for = fits
             self._draw = 0
         done = self._draw
         self._draw = 0
         self._pick_at = self._soon(ticks_add(now, _ALONE_MS if is_alone else _NOBODY_MS))
         for draw in range(done + 1, done + _DRAWS_AT_ONCE + 1):
-            below = self._below
+            below = self._drawn_below
             found = self.pick(now, below)
             if below and not found and fits > _DOWN:  # nobody below will do
                 below = 0
@@ -341,7 +342,7 @@ class ConnManager:
             link = Link(found[0], found[1], found[2], True)
             if link.id and (below or is_alone and self._links > 1):
                 link.purpose = _DOWN
-            self._below = below = below and head(link.id, 0)
+            self._drawn_below = below = below and head(link.id, 0)
             if not self._refusal(link, _DRAWS if below else draw) and (not below or self.fits(link, True, True, now)):
                 self._pick_at = self._soon(now)
                 link.callers = 1
@@ -399,6 +400,7 @@ class ConnManager:
     def _end(self, link, state, reason, now):
         if reason >= _REASONS:
             reason = _BYE  # of a later version
+        self._draw = 0  # candidates are for the places that there were
         self.ends[reason] += 1
         is_dropped = link.state == _CANCELED or not (link.is_permanent and link.is_outbound and link.port)
         link.reason = reason
@@ -526,6 +528,7 @@ class ConnManager:
                             wish.port = link.port
                 self.links.append(link)
             link.state = _ESTABLISHED
+            self._draw = 0
             link.at = now
             link.callers = 0
             self._failures = 0

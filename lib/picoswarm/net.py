@@ -45,9 +45,6 @@ class Driver:
     calls `turn`."""
 
     pace = None  # that of the sessions, see pace.py
-    # What stays as it is at most nodes takes no memory in the object.
-    faults = 0  # turns cut short by an exception other than of a full heap: a bug, kept in `fault`
-    fault = None
 
     def __init__(self, ip, port, heard, open_socket=open_udp):
         """`ip`: the address to bind, all zeros for every interface. `heard`: bytes of the longest datagram that is read."""
@@ -56,6 +53,8 @@ class Driver:
         self.engine = None
         self.received = 0
         self.unsent = 0  # datagrams that the network refused
+        self.faults = 0  # turns cut short by an exception other than of a full heap: a bug, kept in `fault`
+        self.fault = None
         self.oversize = 0  # datagrams longer than what is read
         self.reopened = 0
         self.out_of_memory = 0  # turns cut short because the heap was full
@@ -151,8 +150,11 @@ class Driver:
                     await sleep_ms(0)
             else:
                 await sleep_ms(ticks_diff(self._wake_at, ticks_ms()))
-            while self.pace and (self.pace.waits(wait_for, ticks_ms()) or self.pace.sweep(wait_for)):
-                await sleep_ms(0)
+            if self.pace:
+                if self.pace.sweep(wait_for):
+                    await sleep_ms(0)
+                while self.pace.waits(wait_for, ticks_ms()):
+                    await sleep_ms(0)
             self._is_turning = True
             began = ticks_ms()
             busy = False

@@ -116,10 +116,10 @@ class Services:
     # What stays as it is at most nodes takes no memory in the object.
     answers = None  # see asking.py
     is_changing = False  # a change of keys is verified, see rekey.py
-    faults = 0  # handlers of the user that raised; the last one is `fault`
-    fault = None
 
     def __init__(self, node, swarm, links, pubsub, rpc, logstats):
+        self.faults = 0  # handlers of the user that raised; the last one is `fault`
+        self.fault = None
         self.swarm = swarm
         self.links = links
         self.pubsub = pubsub

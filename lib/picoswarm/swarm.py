@@ -87,12 +87,11 @@ class Swarm:
 
     make_session = Session
     make_manager = ConnManager
-    # What stays as it is at most nodes takes no memory in the object.
-    faults = 0  # reactors that raised; the last one is `fault`
-    fault = None
-    is_closing = False  # or closed
+    is_closing = False  # or closed; what stays as it is takes no memory in the object
 
     def __init__(self, profile, identity, membership, rng, now, reactors, discovery, book=None, port=0, name=""):
+        self.faults = 0  # reactors that raised; the last one is `fault`
+        self.fault = None
         self.now = now
         self.profile = profile.kept
         self.membership = membership

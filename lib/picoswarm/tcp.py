@@ -60,16 +60,15 @@ class Connection:
 class Links:
     """Runs one Swarm on TCP sockets. Who calls the swarm from outside then calls `turn`."""
 
-    # What stays as it is at most nodes takes no memory in the object.
-    out_of_memory = 0  # turns cut short because the heap was full
-    faults = 0  # turns cut short by any other exception: a bug, kept in `fault`
-    fault = None
-
     def __init__(self, ip, port, record):
         """`ip`, `port`: where to listen, port 0 for not at all. `record`: bytes of the longest plaintext of a record."""
         self.port = port
         self.swarm = None
         self.pace = Pace()
+        # Here and not in the class: to store them later would need memory, when there is none.
+        self.out_of_memory = 0  # turns cut short because the heap was full
+        self.faults = 0  # turns cut short by any other exception: a bug, kept in `fault`
+        self.fault = None
         self._ip = ip
         self._listening = None
         self._links = {}  # by session
@@ -151,7 +150,9 @@ class Links:
             await sleep_ms(max(0, ticks_diff(self._wake_at, ticks_ms())))
             if not busy and ticks_diff(ticks_ms(), self._wake_at) > _LATE_MS:
                 await sleep_ms(0)  # others had a long turn: who waits comes first
-            while pace.waits(LINKS, ticks_ms()) or pace.sweep(LINKS):
+            if pace.sweep(LINKS):
+                await sleep_ms(0)
+            while pace.waits(LINKS, ticks_ms()):
                 await sleep_ms(0)
             began = now = ticks_ms()
             self._wake_at = ticks_add(now, _AGAIN_MS)  # unless this turn comes to its end
@@ -318,8 +319,10 @@ class Links:
                     return self._after()
                 left = _READS
             left -= 1
+            if self.pace.sweep(READER):
+                await sleep_ms(0)
             began = ticks_ms()
-            while self.pace.waits(READER, began) or self.pace.sweep(READER):
+            while self.pace.waits(READER, began):
                 await sleep_ms(0)
                 began = ticks_ms()
             n = self._receive(link)
