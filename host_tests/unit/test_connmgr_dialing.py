@@ -496,3 +496,24 @@ def test_after_a_week_of_rest_a_lost_link_is_replaced_at_once():
     owner.close(link, LOST)
     assert owner.waited(owner.dial) <= 3 * SECOND
     assert ticks_add(owner.now, 0) == owner.now
+
+
+def test_a_look_for_candidates_that_a_wish_cut_short_begins_anew():
+    """Row B23: the first half of 16 candidates comes from networks without a link."""
+    same = [(id_of(300 + i), world(10 + i, 41), 5000) for i in range(3)]
+    others = [(id_of(400 + i), world(i, 90 + i), 5000) for i in range(12)]
+    for looks in range(1, 5):  # before the wish comes, in the first half
+        owner = Owner(same[:1], own=bytes(31) + b"\1", links=8, inbound=4, outbound=4, reserved=0)
+        manager = owner.manager
+        first = owner.connect()
+        owner.candidates = same[1:]
+        for _ in range(looks):
+            owner.now = manager.next_time(owner.now)
+            manager.tick(owner.now)
+            assert manager.next_dial(owner.now) is None
+        wish = manager.want(id_of(500), lan(5), 5000, owner.now)
+        owner.wait(4 * SECOND)
+        assert manager.next_dial(owner.now) is wish and manager.established(wish, wish.id, owner.now) == KEEP
+        owner.wait(60 * MINUTE)
+        owner.candidates = same[1:] + others
+        assert owner.dial().ip[:2] != first.ip[:2]

@@ -32,6 +32,36 @@ def test_every_datagram_of_a_burst_is_taken_and_others_run_between_batches():
     assert len(drive(scenario, sock)) == 100
 
 
+class Littering:
+    """The pace beside a program that makes so much garbage that there is always some to collect."""
+
+    def waits(self, who, now):
+        return False
+
+    def sweep(self, who):
+        return True
+
+    def ended(self, who, began, now):
+        return False
+
+
+def test_a_program_that_always_makes_garbage_keeps_no_turn_away():
+    sock = FakeSocket()
+
+    async def scenario(driver, engine):
+        driver.pace = Littering()
+        engine.outbox = [b"a"]
+        sock.inbox = [b"x"]
+        driver.turn()
+        for _ in range(1000):
+            await sleep_ms(0)
+            if sock.sent and driver.received:
+                break
+        assert sock.sent == [b"a"] and driver.received == 1
+
+    drive(scenario, sock)
+
+
 def test_deadline_that_comes_nearer_wakes_the_timer():
     async def scenario(driver, engine):
         n = len(engine.ticked)
