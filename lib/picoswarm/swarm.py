@@ -283,6 +283,8 @@ class Swarm:
         self.at(now)
         if ticks_diff(now, self._scan_at) >= 0:
             self._scan(now)
+        if ticks_diff(now, self._call_at) >= 0:
+            self._call(now)
         self.manager.tick(now)
         while not self.is_closing:
             link = self.manager.next_dial(now)
@@ -309,8 +311,6 @@ class Swarm:
         self._resting = []
         for session in list(self.sessions):
             self._look_after(session, now)
-        if ticks_diff(now, self._call_at) >= 0:
-            self._call(now)
         if self.cut_off or self._discovery.upkeep.found:
             from .missed import look_for  # not before a session was cut off
 
