@@ -230,7 +230,7 @@ def test_boards_that_slept_together_get_the_new_key_although_they_have_all_the_l
         began_us = world.clock.now_us
         while {sleeper.keys.highest.epoch for sleeper in sleepers} != {1}:
             await asyncio.sleep(0.5)
-            assert world.clock.now_us - began_us < MINUTE
+            assert world.clock.now_us - began_us < 2 * MINUTE  # whose door is full twice comes again after 70 s
         await asyncio.sleep(30)
         assert not world.serving(lost)
 
