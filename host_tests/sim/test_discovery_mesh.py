@@ -58,6 +58,17 @@ def find(mesh, node, wanted):
     return search.found
 
 
+def test_a_node_that_knows_its_surroundings_looks_no_more_for_itself_while_farther_nodes_join():
+    mesh = Mesh(5)
+    bootstrap = mesh.add(profile=BOOTSTRAP)
+    starts = stream(5, "start")
+    boards = [mesh.add(know=[bootstrap], start_us=starts.randrange(180 * SECOND)) for _ in range(60)]
+    mesh.clock.run_for(6 * MINUTE)
+    assert sum(node.endpoint.sent_n for node in boards) < 240 * len(boards)  # 194 each; 280 where any new entry counts
+    known = [sum(near.id in node.live_ids() for near in mesh.closest_live(node.id, 8, but=node)) for node in boards]
+    assert sum(known) > 7.5 * len(boards)  # of the eight nearest
+
+
 def test_the_same_seed_gives_the_same_bytes():
     digests = []
     for seed in (1, 1, 2):

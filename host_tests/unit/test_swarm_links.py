@@ -27,9 +27,10 @@ _C = Node(bytes(range(1, 33)))
 
 
 class Missed:
-    """What discovery tells of a missed peer that answered."""
+    """What discovery tells of a missed peer that answered; with 0 `left`, of a bootstrap node that does not."""
 
     port = PORT
+    is_missing = True
 
     def __init__(self, id32, ip):
         self.id = id32
@@ -191,6 +192,23 @@ def test_a_missed_peer_that_has_no_place_is_not_dialed_again_and_again():
     world.run(MINUTE)
     assert not a.session(c) and a.ends(BUSY) <= 1
     assert [link.id for link in a.swarm.manager.links] == [B.id]
+
+
+def test_a_bootstrap_node_that_answers_no_datagrams_is_visited_though_all_links_are_in_use():
+    world = World()
+    a, b = world.pair(links=1, outbound=1)
+    a.swarm._discovery.anchors.append(Missed(None, bytes((10, 0, 0, 3))))
+    (anchor,) = a.swarm._discovery.anchors
+    anchor.left = 0
+    world.run(12 * MINUTE)
+    assert a.session(b) and a.ends(LOST) == 6  # after 10, 30, 70, 150, 310 and 630 s nobody was there
+    c = world.add(_C, 3)
+    anchor.is_missing = False
+    world.run(12 * MINUTE)
+    assert a.session(b) and not a.session(c)
+    anchor.is_missing = True
+    world.run(40 * SECOND)
+    assert a.session(c) and not a.session(b)
 
 
 def test_a_node_that_dials_itself_says_so_and_remembers():

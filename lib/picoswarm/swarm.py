@@ -52,8 +52,8 @@ _LEAF = const(4)  # in these
 _NEW_PERCENT = const(30)  # of the picks from the book, untried ones (row T31)
 _USEFUL_MS = const(600_000)  # a session that lived so long was good (row T37)
 
-_ANCHOR = const(32)  # of 256 picks: a bootstrap node that is missing, if it has one
-_ALONE_S = const(20)  # of uptime, before that
+_CALL_MS = const(10_000)  # before a bootstrap node that is missing gets a visit; doubled
+_CALL_MAX_MS = const(640_000)
 _SCAN_MS = const(1000)  # between two looks at all sessions
 _CONNECT_MS = const(10_000)
 _CONNECT_NEAR_MS = const(5_000)
@@ -113,6 +113,8 @@ class Swarm:
         self._discovery = discovery
         self._events = []
         self._scan_at = now
+        self._call_ms = _CALL_MS
+        self._call_at = ticks_add(now, _CALL_MS)
         self._resting = []  # reactors that raised in their own business: they have none before the next scan
         self._told = None  # the session that the reactors hear of now
         self._ending = -1  # the reason, where one of them closes it meanwhile
@@ -280,6 +282,8 @@ class Swarm:
         self.at(now)
         if ticks_diff(now, self._scan_at) >= 0:
             self._scan(now)
+        if ticks_diff(now, self._call_at) >= 0:
+            self._call(now)
         self.manager.tick(now)
         while not self.is_closing:
             link = self.manager.next_dial(now)
@@ -310,6 +314,17 @@ class Swarm:
             from .missed import look_for  # not before a session was cut off
 
             look_for(self, self._discovery.upkeep)
+
+    def _call(self, now):
+        """Visit bootstrap nodes that answer no datagrams, as when the network key changed meanwhile. Not as candidates: with
+        others who slept this node may have all the links that it wants."""
+        wait = _CALL_MS
+        for anchor in self._discovery.anchors:
+            if anchor.is_missing and not anchor.left:
+                self.manager.want(anchor.id, anchor.ip, anchor.port, now).callers -= 1  # nobody waits for it
+                wait = min(2 * self._call_ms, _CALL_MAX_MS)
+        self._call_ms = wait
+        self._call_at = ticks_add(now, wait)
 
     def _rest(self, reactor, error):
         """A reactor raised in its own business. What it left undone would be due at once, again and again."""
@@ -352,11 +367,6 @@ class Swarm:
         """Somebody to dial: of the address book, or a live node of the table; or, where `below` is not 0, the live node
         with the greatest id whose head is less than that, which is no leaf. (id, ip, TCP port), or None."""
         draw = self.rng(1)[0]
-        anchors = self._discovery.anchors
-        if anchors and not below and draw < _ANCHOR and self._discovery.uptime > _ALONE_S:
-            anchor = anchors[draw % len(anchors)]
-            if anchor.is_missing and not anchor.left:  # it answers no datagrams, as when the network key changed meanwhile
-                return anchor.id, anchor.ip, anchor.port
         if self.book and not below and draw & 1:
             found = self.book.pick(_NEW_PERCENT, self._discovery.uptime)
             if found:

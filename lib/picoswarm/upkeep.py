@@ -7,8 +7,8 @@ Later, peers whose session was cut off are asked for, too: they may be all that 
 
     no live node: ask all contacts, send a beacon; again each 5 s, after half a minute doubled up to 5 min
     a contact answered: self lookup; while it finds fewer nodes than a full result, again after 1 s, doubled
-    full result: again after 3.5 s, ever later, while the table changes or somebody is silent: others join at the same time,
-        and datagrams are lost; then each 20-40 min
+    full result: again after 3.5 s, ever later, while it is another one than before or somebody is silent: others join at the
+        same time, and datagrams are lost; else after 2.5 min; where it is still the same then, each 20-40 min
     after each self lookup: pings to whom it named beside, and a lookup into the sparsest bucket
 """
 
@@ -72,7 +72,7 @@ class Upkeep:
         self._ramp_ms = _RAMP_MS
         self._is_settled = False
         self._settle_ms = _SETTLE_MS
-        self._live = 0  # live entries after the last self lookup
+        self._near = 0  # a sum over the nodes that the last self lookup found
         self._buckets = profile.buckets
         self._half = profile.k >> 1
         self.is_ready = False  # the table is initialised (row D26)
@@ -221,11 +221,17 @@ class Upkeep:
         return target
 
     def _is_calm(self, lookup):
-        """Whether the young table has settled: a self lookup met no silence and left the table as the one before did."""
-        live = self._node.table.live()
-        if live == self._live and not lookup.results(_FAILED) or self._settle_ms >= self._refresh_ms:
+        """Whether the young table has settled: two self lookups, the second one minutes later, met no silence and found the
+        nodes that the one before did. Farther ones come and go for ever in a large mesh."""
+        near = 0
+        for result in lookup.results():
+            near += result[0][0] << 16 | result[0][1] << 8 | result[0][2]
+        if near == self._near and not lookup.results(_FAILED):
+            self._is_settled = self._settle_ms >= self._refresh_ms >> 3
+            self._settle_ms = max(self._settle_ms, self._refresh_ms >> 3)
+        if self._settle_ms >= self._refresh_ms:
             self._is_settled = True
-        self._live = live
+        self._near = near
         return self._is_settled
 
     # Time
