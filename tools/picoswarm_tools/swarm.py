@@ -11,7 +11,9 @@ import json
 import os
 import random
 import socket
+import sys
 import time
+from collections import deque
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -25,6 +27,7 @@ from .keyfolder import save
 HOST = "127.0.0.1"
 # Below the numbers that systems give to outgoing connections: such a connection could take a free port before its user does.
 _PORTS = range(10_000, 32_768)
+_claims: deque[socket.socket] = deque(maxlen=64)  # of the ports that were given out last
 NODE_PROGRAM = runtimes.ROOT / "firmware" / "demo_node.py"
 
 
@@ -34,11 +37,13 @@ class Trouble(Exception):
 
 def free_ports(count: int, first: int | None = None) -> list[int]:
     """`count` ports of 127.0.0.1 that nobody has now, neither for UDP nor for TCP: the given ones from `first` on, or any of
-    _PORTS. Raises Trouble."""
+    _PORTS, which other programs that ask here are not given meanwhile. Raises Trouble."""
     ports: list[int] = []
     with ExitStack() as probes:
         for port in range(first, first + count) if first else random.sample(_PORTS, len(_PORTS)):
             try:
+                if not first:
+                    _claim(port)  # before the probe, which would be in the way of who was given it
                 _probe(port, probes)
             except (OSError, OverflowError) as error:
                 if first:
@@ -57,6 +62,22 @@ def _probe(port: int, probes: ExitStack) -> None:
         if kind == socket.SOCK_STREAM:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((HOST, port))
+
+
+def _claim(port: int) -> None:
+    """Keep other programs from being given the port before its user has taken it: by a name that a Linux system gives to one
+    socket at a time. Raises OSError where another program has it."""
+    if not sys.platform.startswith("linux"):
+        return
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        claim.bind(f"\0picoswarm port {port}")
+    except OSError:
+        claim.close()
+        raise
+    if len(_claims) == _claims.maxlen:
+        _claims.popleft().close()
+    _claims.append(claim)
 
 
 def board_heap(board: str) -> int:
