@@ -61,10 +61,9 @@ class Codec:
     """Opens received datagrams in place, one at a time, and seals those to be sent.
 
     After `open` returned 0 the datagram in hand is described by the attributes: `buf`, `n`; `type`; `body` the offset of the
-    fixed body, which follows the sender's id at 18; `token` that of the token which the sender
-    shows or gives, or 0; `end` the end of the extension; `is_full`, `is_tagged`; `key` the NetworkKey that it
-    came under. Its source, which the owner sets: `ip` (unwrapped), its `scope` (see address.py), `port`; and `proof`, what
-    tokens.py says of the token.
+    fixed body, which follows the sender's id at 18; `token` that of the token which the sender shows or gives, or 0; `end`
+    the end of the extension; `is_full`, `is_tagged`; `key` the NetworkKey that it came under. Its source, which the owner
+    sets: `ip` (unwrapped), its `scope` (see address.py), `port`; and `proof`, what tokens.py says of the token.
     """
 
     def __init__(self, membership, own_id, repeats=64, tcp_port=0, capabilities=0):

@@ -15,14 +15,13 @@ from .exits import Failed
 
 RUN, BUILT, RECIPE = "built and run here", "built here, not run", "recipe only"
 _TAG = "v1.26.1"
-_BUILT = ("RPI_PICO_W",)
 
 
 def level(board: Board) -> str:
     """How far building a board's firmware was tried in this project (docs/flashing.md)."""
     if board.is_emulated:
         return RUN
-    return BUILT if board.name in _BUILT else RECIPE
+    return BUILT if board.facts.get("firmware_was_built") else RECIPE
 
 
 def recipe(board: Board, source: str = "micropython") -> list[str]:
