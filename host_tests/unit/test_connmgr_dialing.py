@@ -62,6 +62,15 @@ def test_each_dial_waits_up_to_three_seconds_at_random():
     assert min(waits) < 500 and 2500 < max(waits) <= 3000
 
 
+def test_what_somebody_waits_for_is_dialed_within_a_quarter_of_a_second():
+    waits = []
+    for seed in range(40):
+        owner = Owner(seed=seed)
+        owner.manager.want(id_of(1), lan(1), 5000, owner.now)
+        waits.append(owner.waited(owner.dial))
+    assert min(waits) < 60 and 200 < max(waits) <= 256
+
+
 def test_a_node_that_looked_too_early_looks_again_soon_and_one_with_links_does_not():
     for seed in range(10):
         owner = Owner(seed=seed)

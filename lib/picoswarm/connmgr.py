@@ -75,7 +75,7 @@ _FIRST_OFFENCE = const(11)
 
 _GLOBAL = const(3)  # see address.scope
 
-_START_MS = const(3000)  # at random before each dial (row T21)
+_START_MS = const(3000)  # at random before each dial (row T21) that nobody waits for
 _NOBODY_MS = const(10000)  # before candidates are looked for again
 _ALONE_MS = const(1000)  # and by who has no link
 _REFUSALS = const(3)  # dials in a row that find no place, until each doubles the wait
@@ -262,7 +262,7 @@ class ConnManager:
                 return link
             self.links.append(link)
         if link.state <= _FAILING:
-            link.at = self._soon(now)
+            link.at = ticks_add(now, self._rng(1)[0])  # somebody waits
             link.purpose = _VISIT
         link.callers += 1
         return link
