@@ -13,6 +13,8 @@ ROUGH = Conditions(latency_ms=15, jitter_ms=40, loss=0.1, duplicate=0.05, reorde
 class Echo:
     """Sends 8 random bytes to a random other, waits 1 to 3 times `every_ms`; echoes what it gets, an "e" before it."""
 
+    has_steps = False
+
     def __init__(self, rng, now, others, every_ms=1000):
         self.rng = rng
         self.every_ms = every_ms

@@ -1,7 +1,7 @@
 """The map between node ids (Ed25519 public keys with sign bit 0) and X25519 keys; one way on each back end of this runtime,
 the other by the one that it prefers."""
 
-from picoswarm.keymap import id_from_u
+from picoswarm.keymap import id_from_u, is_id_of
 from support import back_ends, raises, unhex
 
 RUNTIMES = ("cpython", "micropython", "qemu")
@@ -30,7 +30,22 @@ def test_ids_map_to_the_agreement_keys_of_their_seeds_and_back():
     for kernels in back_ends("curve"):
         for node_id, u in _PAIRS:
             assert kernels.u_from_id(unhex(node_id)) == unhex(u), kernels.__name__
-            assert id_from_u(unhex(u)) == unhex(node_id), kernels.__name__
+            assert id_from_u(unhex(u)) == unhex(node_id) and is_id_of(unhex(node_id), unhex(u)), kernels.__name__
+
+
+def test_an_id_is_known_by_its_key_and_no_other():
+    (one, u), (other, v) = _PAIRS[:2]
+    assert not is_id_of(unhex(one), unhex(v)) and not is_id_of(unhex(other), unhex(u))
+    signed = unhex(one)[:31] + bytes((unhex(one)[31] | 0x80,))
+    assert not is_id_of(signed, unhex(u))
+    # The forms that are not canonical are refused, as the other way refuses them.
+    y = id_from_u(_bytes(5))
+    assert is_id_of(y, _bytes(5)) and not is_id_of(y, _bytes(_P + 5))
+    for kernels in back_ends("curve"):
+        u = kernels.u_from_id(_bytes(2))
+        assert is_id_of(_bytes(2), u) and not is_id_of(_bytes(_P + 2), u), kernels.__name__
+    for y in (0, 1, 2, _P - 1):
+        assert not is_id_of(_bytes(y), _bytes(_P - 1))
 
 
 def test_the_base_points_map_to_each_other():

@@ -1,9 +1,10 @@
 """The discovery engine: a node of the mesh as seen over UDP (docs/protocol.md sections 2 and 3). Pure, without I/O.
 
 Three inputs drive it: the user's `find` and `add_*`, datagrams through `receive`, and time through `tick`. Whoever drives
-it calls, after each of them, `work`, a slice of public-key work; then `to_send` until it returns 0 and `next_event` until
-None; while `work` returned True all that again, other things between; and then sleeps until `next_time`. Time is 30-bit
-millisecond ticks; ages are seconds of uptime, counted here from tick differences. Nothing here knows a wall clock.
+it calls, after each of them, `work`, a step of a lookup or a slice of public-key work; then `to_send` until it returns 0
+and `next_event` until None; while `work` returned True all that again, other things between; and then sleeps until
+`next_time`. Time is 30-bit millisecond ticks; ages are seconds of uptime, counted here from tick differences. Nothing here
+knows a wall clock.
 
 It never raises on what a peer sent: a datagram that is not right is dropped and counted (counters.py).
 """
@@ -102,7 +103,7 @@ class Discovery:
         self.anchors = self.upkeep.anchors  # bootstrap and permanent nodes
         self._events = []
         self._id = bytearray(32)
-        self._is_driving = False
+        self.has_steps = False  # lookups may have something to do
         self.to_ip = None  # where the datagram that `to_send` wrote goes
         self.to_port = 0
         self.beacon_ip = b"\xff\xff\xff\xff"
@@ -394,7 +395,7 @@ class Discovery:
             self.upkeep.ended(request, is_answered)
         if record >= 0 and is_blamed and table.is_entry(record):
             self._missed(request, record)
-        self._drive()
+        self.has_steps = True
 
     def _missed(self, request, record):
         """The peer of an ended request, which is an entry, did not answer."""
@@ -433,43 +434,46 @@ class Discovery:
             return None
         lookups.append(lookup)
         lookup.start(target32, is_full, purpose)
+        self.has_steps = True
+        return lookup
+
+    def _begin(self, lookup):
+        """Let a new lookup know the closest of the table."""
         table = self.table
         pool = table.pool
         found = table.found
+        lookup.is_new = False
         for i in range(table.closest(lookup.target, found, self._numbers[0])):
             at = found[i]
             lookup.offer(pool, at, table.ip(at), u16(pool, at + _UDP), u16(pool, at + _TCP), pool[at + _FLAGS])
-        self._drive()
-        return lookup
 
-    def _drive(self):
-        """Let the lookups ask on, and end those that are done."""
-        if self._is_driving:
-            return  # called from within: the loop below sees it
-        self._is_driving = True
-        lookups = self._lookups
-        i = 0
-        while i < len(lookups):
-            lookup = lookups[i]
+    def _step(self):
+        """One step of the lookups: ask one node more, or end one of them. All that may be to do would take a board 20 ms."""
+        self.has_steps = self.upkeep.step()
+        if self.has_steps:
+            return
+        for lookup in self._lookups:
+            if lookup.is_new:
+                self.has_steps = True
+                return self._begin(lookup)
             at = lookup.next()
             if at == -2:
                 if not lookup.purpose:
                     self.event((LOOKUP_DONE, lookup))  # first: where the heap is full, the next time ends it
                 lookup.is_running = False
                 self.requests.drop(lookup)
-                lookups.pop(i)
+                self._lookups.remove(lookup)
                 if lookup.purpose:
                     self.upkeep.lookup_ended(lookup)
-                i = 0  # that may have begun another one
-                continue
+                self.has_steps = True
+                return
             if at >= 0:
                 pool = lookup.pool
                 ip = bytes(pool[at + 40 : at + (56 if pool[at + 36] & 1 else 44)])
                 if self.requests.begin(_FOR_LOOKUP, pool, at, ip, u16(pool, at + 32), lookup, at) is not None:
                     pool[at + 37] = 2  # asked
-                    continue
-            i += 1
-        self._is_driving = False
+                    self.has_steps = True
+                    return
 
     # Datagrams out, events, counters
 
@@ -530,7 +534,6 @@ class Discovery:
     def tick(self, now):
         """Do what is due at `now`."""
         self._advance(now)
-        self._is_driving = False  # a full heap may have ended it half done
         self.requests.tick(now)
         table = self.table
         while True:
@@ -544,7 +547,6 @@ class Discovery:
                     request.is_telling = True
                 self.revalidation.suspect(record, 0, now)
         self.upkeep.tick(now)
-        self._drive()
 
     def _advance(self, now):
         """Let time pass up to `now`. A clock that runs backwards stands still."""
@@ -556,10 +558,16 @@ class Discovery:
             if passed >= 1000:
                 self.uptime += passed // 1000
                 self.tokens.rotate(self.uptime)
+                if self._lookups:
+                    self.has_steps = True  # a full heap may have ended one half done
 
     def work(self):
-        """One slice of public-key work. True while more can be done at once; an answer that waits is to be sent first."""
+        """A step of a lookup, or a slice of public-key work. True while more can be done at once; an answer that waits is to
+        be sent first."""
         agreements = self.agreements
+        if self.has_steps:
+            self._step()
+            return self.has_steps or not agreements.is_idle and agreements.is_ready(self.now)
         if agreements.is_idle:
             return False
         if self.responder.kind:
@@ -578,5 +586,5 @@ class Discovery:
                 d.port = subject.port
                 d.key = subject.key
                 self.responder.on_agreed(agreements.pair)
-            self._drive()
-        return agreements.is_ready(self.now)
+            self.has_steps = True
+        return self.has_steps or agreements.is_ready(self.now)

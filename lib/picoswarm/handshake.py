@@ -187,6 +187,7 @@ class Handshake:
                 out[0] = byte0
             if turn == 0:
                 noise = Noise(identity, rng(32), b"picoswarm/1" + bytes((byte0,)) + challenge, keys.psk, is_initiator)
+                noise.expected = dialed_id
             if not is_read and turn < 2 and reception and reception.ahead:  # the message has an ephemeral key
                 noise.ephemeral, noise.job = reception.ahead
                 reception.ahead = None

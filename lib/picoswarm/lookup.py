@@ -61,7 +61,7 @@ class Lookup:
     def start(self, target32, is_full, purpose=0):
         """Begin. `is_full`: do not stop at the wanted id, find all of the closest. `purpose` is the owner's."""
         copy(self.target, 0, target32, 0, 32)
-        self.is_running = True
+        self.is_running = self.is_new = True  # new: the owner has offered nobody yet
         self.is_found = False
         self.is_full = is_full
         self.purpose = purpose

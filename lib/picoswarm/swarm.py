@@ -47,6 +47,9 @@ _FAILED = const(3)
 _FIRST_STREAM = const(128)
 _GOAWAY = const(6)  # event of the mux
 _TCP = const(58)  # in a table record
+_STATE = const(63)
+_LIVE = const(0x0F)  # of the state: kind and misses
+_ENTRY = const(1)
 _FLAGS = const(64)
 _LEAF = const(4)  # in these
 _NEW_PERCENT = const(30)  # of the picks from the book, untried ones (row T31)
@@ -373,16 +376,17 @@ class Swarm:
                 return found
         table = self._discovery.table
         pool = table.pool
-        mask = 0 if below else head(self.rng(3), 0)
+        mask, leaf = (0, _LEAF) if below else (head(self.rng(3), 0), 0)
         best = greatest = -1
         for record in range(0, len(pool), table.step):
-            rank = head(pool, record)
-            if not below or rank < below:
-                rank ^= mask
-                if rank > greatest and u16(pool, record + _TCP) and not (below and pool[record + _FLAGS] & _LEAF):
-                    if table.is_live(record) and self.find(pool, record) is None:
-                        best = record
-                        greatest = rank
+            if pool[record + _STATE] & _LIVE == _ENTRY and pool[record + _FLAGS] & leaf == 0:  # most places are empty
+                rank = head(pool, record)
+                if not below or rank < below:
+                    rank ^= mask
+                    if rank > greatest and u16(pool, record + _TCP) and table.is_live(record):
+                        if self.find(pool, record) is None:
+                            best = record
+                            greatest = rank
         return None if best < 0 else (bytes(pool[best : best + 32]), table.ip(best), u16(pool, best + _TCP))
 
     def find(self, buf, at):

@@ -36,6 +36,7 @@ _YOUNG_S = const(60)  # uptime during which silent contacts are asked again and 
 _RETRY_MS = const(1000)
 _AGAIN_MS = const(2000)  # before a node that was silent in the lookup of a young table is pinged again
 _SENDER = const(18)  # in a datagram
+_BUCKET = const(66)  # in a table record
 _ANSWERS = const(3)  # after which a missed peer is asked no more
 
 
@@ -72,6 +73,7 @@ class Upkeep:
         self._ramp_ms = _RAMP_MS
         self._is_settled = False
         self._settle_ms = _SETTLE_MS
+        self._rest = ()  # of what follows a self lookup, part by part
         self._near = 0  # a sum over the nodes that the last self lookup found
         self._buckets = profile.buckets
         self._half = profile.k >> 1
@@ -160,11 +162,22 @@ class Upkeep:
     # Lookups
 
     def lookup_ended(self, lookup):
-        """A lookup that this module started has ended."""
-        if lookup.purpose != _SELF:
-            return
+        """A lookup that this module started has ended. What follows, `step` does."""
+        if lookup.purpose == _SELF:
+            self._rest = self._learn(lookup)
+
+    def step(self):
+        """Do a part of what follows a lookup. False: there was nothing."""
+        for _ in self._rest:
+            return True
+        self._rest = ()
+        return False
+
+    def _learn(self, lookup):
+        """What follows a self lookup, a generator: together it takes a board 17 ms."""
         node = self._node
-        found = len(lookup.results())
+        results = lookup.results()
+        found = len(results)
         self.is_ready = True
         if found:
             self.is_joined = True
@@ -173,7 +186,7 @@ class Upkeep:
             wait = self._ramp_ms
             self._ramp_ms = min(2 * wait, self._refresh_ms)
             wait += self.random_ms(wait >> 2)
-        elif not self._is_calm(lookup):
+        elif not self._is_calm(lookup, results):
             wait = self._settle_ms
             self._settle_ms = wait + (wait >> 1)
             wait += self.random_ms(wait >> 1)
@@ -182,14 +195,17 @@ class Upkeep:
             two = node.rng(2)
             wait = self._refresh_ms + (self._refresh_span_s * (two[0] << 8 | two[1]) >> 16) * 1000
         self._refresh_at = ticks_add(node.now, wait)
+        yield
         if not self._is_settled:
             for silent in lookup.results(_FAILED):
                 self._again(silent[0], silent[1], silent[2])
         # A ping costs a third of a query: it is how the table gets the rest of its surroundings.
         for named in lookup.results(_NEW):
             self.add_hint(named[0], named[1], named[2], node.now)
+        yield
         sparse = self._sparse() if found >= self._result or node.uptime < _YOUNG_S else None
         if sparse is not None:
+            yield
             node.look_up(sparse, True, _RANDOM)
 
     def _sparse(self):
@@ -200,7 +216,7 @@ class Upkeep:
         counts = [0] * self._buckets
         for record in range(0, len(table.pool), table.step):
             if table.is_live(record):
-                counts[table.bucket_of(table.pool, record)] += 1
+                counts[table.pool[record + _BUCKET]] += 1
         left = self._result
         sparse = -1 if self._is_settled else self._buckets - 1
         least = self._half
@@ -220,11 +236,11 @@ class Upkeep:
                 target[i >> 3] = target[i >> 3] & ~bit | (own if i < same_bits else own ^ bit)
         return target
 
-    def _is_calm(self, lookup):
+    def _is_calm(self, lookup, results):
         """Whether the young table has settled: two self lookups, the second one minutes later, met no silence and found the
         nodes that the one before did. Farther ones come and go for ever in a large mesh."""
         near = 0
-        for result in lookup.results():
+        for result in results:
             near += result[0][0] << 16 | result[0][1] << 8 | result[0][2]
         if near == self._near and not lookup.results(_FAILED):
             self._is_settled = self._settle_ms >= self._refresh_ms >> 3
@@ -290,7 +306,8 @@ class Upkeep:
 
     def _refresh(self, now):
         node = self._node
-        if node.table.live():
+        table = node.table
+        if table.closest(node.own_id, table.found, 1):
             # At the end of the lookup the time is set anew; this one counts if no lookup is free.
             self._refresh_at = ticks_add(now, _ALONE_MIN_MS)
             node.look_up(node.own_id, True, _SELF)

@@ -30,6 +30,7 @@ class Engine(Protocol):
 
     to_ip: bytes
     to_port: int
+    has_steps: bool  # what `work` does next is no public-key work
 
     def receive(self, buf: bytearray, n: int, ip: bytes, port: int, now: int) -> object: ...
     def to_send(self, out: bytearray) -> int: ...
@@ -139,9 +140,20 @@ class Host:
         if not self._work_us:
             while self.engine.work():
                 self._send()
-        elif (self._work_timer is None or not self._work_timer.is_armed) and self.has_work():
-            self._work_timer = self.clock.at(self.occupy(self._work_us), self._work)
+        else:
+            self._step()
+            if (self._work_timer is None or not self._work_timer.is_armed) and self.has_work():
+                self._work_timer = self.clock.at(self.occupy(self._work_us), self._work)
         self._flush()
+
+    def _step(self) -> bool:
+        """Let the lookups go on, which takes no time. Returns whether they did."""
+        assert self.engine is not None
+        has_stepped = self.engine.has_steps
+        while self.engine.has_steps:
+            self.engine.work()
+            self._send()
+        return has_stepped
 
     def has_work(self) -> bool:
         """Whether the engine may have public-key work to do now."""
@@ -205,7 +217,8 @@ class Host:
 
     def _work(self) -> None:
         assert self.engine is not None
-        if self.engine.work():
+        has_more = self.engine.work()
+        if (self._step() or has_more) and self.has_work():
             self._work_timer = self.clock.at(self.occupy(self._work_us), self._work)
         self._flush()
 
