@@ -11,7 +11,7 @@ from picoswarm import net
 from picoswarm.compat import from_sockaddr, sockaddr, ticks_add, ticks_diff, ticks_ms
 from picoswarm.net import Driver
 
-BATCH = 128  # datagrams in one go, so that others come to their turn
+BATCH = 16  # datagrams in one go: 0.1 ms, which sessions wait for
 WAITING = 4 << 20  # bytes that may wait in the socket, as far as the system allows
 FORCED = getattr(socket, "SO_RCVBUFFORCE", 33)  # of Linux; elsewhere it is refused
 

@@ -20,6 +20,7 @@ MALFORMED, FORGED = REASONS["malformed"], REASONS["forged"]
 LEAST = 3 + TAG
 SHORTEST = HEAD + LEAST  # bytes of a record
 PARTIAL_MS = 10_000
+GOODBYE = 5  # bytes of the frame that ends a session, for which a record has room
 FRAME = Struct(">BH").pack  # what stands before a message: channel, flags and length
 GATEWAY = 2  # of the capabilities
 FIRST_OF_USERS = 32  # channels below are those of the library's reactors
@@ -29,6 +30,7 @@ STEP, CREDIT, ROOM, DONE = lanes._STEP, lanes._CREDIT, lanes._ROOM, lanes._DONE
 FILL, LEFT, FLAGS, QUEUE, LIMIT = lanes._FILL, lanes._LEFT, lanes._FLAGS, lanes._QUEUE, lanes._LIMIT
 RECORD, FILLED, END_AT, PLACE, GUARD = mux._RECORD, mux._FILLED, mux._END_AT, lanes._PLACE, lanes._GUARD
 UNUSUAL = mux._WANTS | mux._CLOSING  # of a row: its queue is looked after by somebody
+URGENT = mux._URGENT << 24  # of a row: what it has waits for nothing
 MARKS = mux._TALK | mux._SAID | mux._OVER | mux._HURRY  # of these, what goes at once has but the last
 HURRY, TOLD, READY, PINGED = mux._HURRY, mux._TOLD, mux._TALK, mux._PINGED
 DECAYED = mux._DECAYED
@@ -44,6 +46,8 @@ class HostMux(Mux):
     def start(self, channels: bytes, record: int, now: int) -> None:
         super().start(channels, record, now)
         self._size, self._pool = len(self._pool), b""
+        self.most = self._rows[RECORD] - 3  # bytes of a message that goes in one frame
+        self.begun = b""  # frames with which the next record begins: their credit is spent, and nothing may come before them
         self.row_of = self._plan.row_of
 
     def _look(self, buf: bytes, at: int, n: int) -> None:
@@ -71,7 +75,11 @@ class HostMux(Mux):
 
     def is_done(self) -> bool:
         """Whether there is nothing to send, now or later, and no event."""
-        return not (self._ready or self._marks & (READY | TOLD))
+        return not (self._ready or self.begun or self._marks & (READY | TOLD))
+
+    def due(self, now: int) -> int:
+        """See Mux.due."""
+        return 0 if self.begun else super().due(now)
 
     def receive(self, buf: bytes, at: int, end: int, now: int) -> int:
         """See Mux.receive. A whole message is handed on as bytes, which cost less than a view of them."""
@@ -96,11 +104,20 @@ class HostMux(Mux):
 
     def record(self, out: bytearray, now: int) -> bytes:
         """The plaintext of the next record, b"" for none is due; `out` is scratch."""
-        ready, marks = self._ready, self._marks
-        if not (ready or marks & READY):
+        rows, ready, marks, begun = self._rows, self._ready, self._marks, self.begun
+        is_more = ready or marks & READY
+        if begun:
+            self.begun = b""
+            rows[FILLED] = now
+            if not is_more:
+                return begun
+            self._marks = marks = marks | HURRY  # what waits goes with it
+            if len(begun) > rows[RECORD] - GOODBYE:
+                return begun
+        elif not is_more:
             return b""
         if marks & MARKS == HURRY and len(ready) == 1:
-            rows, i = self._rows, ready[0]
+            i = ready[0]
             queue, flags = rows[i + QUEUE], rows[i + FLAGS]
             if queue and not (rows[i + DONE] or flags & UNUSUAL):
                 room = rows[RECORD]
@@ -108,7 +125,7 @@ class HostMux(Mux):
                     room = rows[i + CREDIT]
                 channel = flags >> 16 & 0xFF
                 count = 0
-                plain = b""
+                plain = begun
                 for data in queue:
                     n = len(data)
                     if len(plain) + n + 3 > room:
@@ -116,7 +133,7 @@ class HostMux(Mux):
                     plain += FRAME(channel, WHOLE | n) + data
                     count += 1
                 if count:
-                    size = len(plain)
+                    size = len(plain) - len(begun)
                     rows[FILLED] = now
                     rows[i] += size
                     rows[i + CREDIT] -= size
@@ -127,7 +144,9 @@ class HostMux(Mux):
                         queue.clear()
                         ready.clear()
                     return plain
-        return bytes(memoryview(out)[: self.fill(out, 0, len(out), now)])
+        n = len(begun)
+        out[:n] = begun
+        return bytes(memoryview(out)[: self.fill(out, n, min(len(out), rows[RECORD]), now)])
 
 
 class HostSession(Session):
@@ -174,9 +193,20 @@ class HostSession(Session):
             plain = self._opener.open(data, 0, end)
         except InvalidTag:
             return swarm.took(self, FORGED)
-        mux = self.mux
-        reason = mux.receive(plain, 0, len(plain), swarm.now)
         self.is_read = True
+        mux = self.mux
+        rows = mux._rows
+        channel = plain[0]
+        i = mux.row_of[channel] * STEP
+        n = len(plain) - 3
+        left = rows[i + LEFT] - n - 3
+        if plain[1] << 8 | plain[2] == WHOLE | n and n <= rows[i + LIMIT] and left > 0 and i and not rows[i + FILL]:
+            mux._heard = swarm.now
+            rows[i + LEFT] = left
+            self._on_message(channel, plain[3:])
+            reason = 0
+        else:
+            reason = mux.receive(plain, 0, n + 3, swarm.now)
         if reason or mux._marks & TOLD or swarm.parked or self.stage != OPEN:
             return swarm.took(self, reason)
         if not self.is_unsent and (mux._ready or mux._marks & READY):
@@ -240,14 +270,27 @@ class HostSession(Session):
         rows = mux._rows
         i = mux.row_of[channel] * STEP
         n = len(data)
+        if not self.is_unsent:
+            self.is_unsent = True
+            self.swarm.unsent.append(self)
+            left = rows[i + CREDIT] - n - 3
+            if (
+                left >= 0
+                and n <= rows[i + LIMIT]
+                and n <= mux.most
+                and not (mux._ready or mux.begun or rows[i + QUEUE])
+                and rows[i + FLAGS] >= URGENT
+                and not rows[i + FLAGS] & UNUSUAL
+            ):  # nothing is before it, so no queue is needed
+                rows[i + CREDIT] = left
+                rows[i] += n + 3
+                mux.begun = FRAME(channel, WHOLE | n) + data
+                return True
         left = rows[i + ROOM] - PLACE - n
         if left < 0 or not left & GUARD or n > rows[i + LIMIT]:
             return super().try_send(channel, data)  # which finds out what it is
         rows[i + ROOM] = left
         (rows[i + QUEUE] or mux._wake(i)).append(data)
-        if not self.is_unsent:
-            self.is_unsent = True
-            self.swarm.unsent.append(self)
         return True
 
     def to_send(self, out: bytearray, now: int) -> bytes:

@@ -3,9 +3,11 @@ Only the door is another one, which is tested below."""
 
 from __future__ import annotations
 
+import random
 import sys
 from collections import Counter
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import linking
 import pytest
@@ -19,7 +21,7 @@ from picoswarm.channel import Channel
 from picoswarm.mux import Mux
 from picoswarm.profile import Profile
 from picoswarm_gateway.connmgr import HostManager
-from picoswarm_gateway.session import STEP, HostMux
+from picoswarm_gateway.session import OPEN, STEP, HostMux, HostSession
 from picoswarm_gateway.swarm import MERE_SOCKETS, UNFINISHED, HostSwarm
 from swarming import CHANNEL, SECOND, A, B, Node, Puppet, World, frame
 
@@ -32,6 +34,7 @@ ANOTHER_DOOR = {
 MODULES = (test_swarm, test_swarm_links, test_swarm_attacks)
 MANAGERS = (test_connmgr_links, test_connmgr_dialing)
 CHALLENGE = 18  # bytes
+LIMIT = 768  # bytes of a record
 _C = Node(bytes(range(1, 33)))
 
 
@@ -163,6 +166,60 @@ def test_what_was_sent_weighs_less_with_the_seconds_as_on_a_board():
     for now in range(90 * SECOND, 93 * SECOND, SECOND):
         scores = second(now)
     assert set(scores) <= {3200, 2560}  # one second or another is the first of two
+
+
+def listener(channels: tuple, profile: Profile) -> tuple[Mux, list[tuple[int, bytes]]]:
+    """(the other end of a session on a board, what it hears)."""
+    heard: list[tuple[int, bytes]] = []
+    mux = Mux(profile, channels, False, 0)
+    mux.on_message = lambda channel, view: heard.append((channel, bytes(view)))
+    mux.start(bytes(channel.id for channel in channels), LIMIT, 0)
+    return mux, heard
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_records_hold_what_those_of_a_board_hold_whatever_is_said_when(seed):
+    """A message that waits in no queue takes along what waits, spends credit, and leaves room for a goodbye."""
+    draw = random.Random(seed)
+    lanes, profile = ((40, 5), (41, 7), (42, 3)), Profile()
+    channels = tuple(Channel(id_, priority, 6, 3000, 900) for id_, priority in lanes)
+    listed = bytes(channel.id for channel in channels)
+    board, gateway = Mux(profile, channels, True, 0), HostMux(profile, channels, True, 0)
+    session = HostSession(SimpleNamespace(unsent=[]), b"\x7f\0\0\1", 1025, None)
+    session.mux, session.stage = gateway, OPEN
+    ends = [listener(channels, profile) for _ in range(2)]
+    out = bytearray(LIMIT + 100)
+
+    def flush(now: int, gives: bool) -> None:
+        session.is_unsent = False
+        for mux, (end, _) in zip((board, gateway), ends, strict=True):
+            while plain := mux.record(out, now) if mux is gateway else bytes(out[: mux.fill(out, 0, len(out), now)]):
+                assert len(plain) <= LIMIT and end.receive(bytearray(plain), 0, len(plain), now) == 0
+            if gives and (n := end.fill(out, 0, len(out), now)):
+                assert mux.receive(bytes(out[:n]), 0, n, now) == 0
+
+    for mux in (board, gateway):
+        mux.start(listed, LIMIT, 0)
+    now, said = 0, 0
+    flush(now, True)
+    for _ in range(400):
+        for _ in range(draw.randrange(4)):
+            channel, text = draw.choice(listed), draw.randbytes(draw.choice((0, 1, 60, 300, LIMIT - 5, LIMIT - 3)))
+            if board.try_send(channel, text):
+                assert session.try_send(channel, text)
+                said += 1
+        flush(now, draw.random() < 0.02)
+        for channel in listed:
+            of_board, of_gateway = ([text for id_, text in heard if id_ == channel] for _, heard in ends)
+            assert of_gateway == of_board
+        now += draw.choice((0, 1, 1000))
+    assert 0 < len(ends[1][1]) <= said
+    flush(now + 1000, True)
+    flush(now + 2000, True)
+    assert session.try_send(40, bytes(LIMIT - 3)) and gateway.begun
+    gateway.go_away(7)
+    flush(now + 2000, False)
+    assert ends[1][1][-1] == (40, bytes(LIMIT - 3)) and ends[1][0].next_event() == (6, 0, 7)
 
 
 @pytest.mark.usefixtures("on_host")

@@ -170,6 +170,23 @@ def test_a_peer_that_reads_nothing_costs_little_memory_and_nobody_else_waits(pla
     play(story)
 
 
+def test_a_session_has_its_turn_while_the_datagrams_of_strangers_wait(play):
+    async def story(at: Gate) -> None:
+        member = await at.join()
+        driver = at.node._driver
+        before = driver.received
+        with socket.socket(type=socket.SOCK_DGRAM) as stranger:
+            for _ in range(200):
+                stranger.sendto(bytes(60), (HOST, at.port))
+        member.say(1)
+        while member.owed:
+            await asyncio.sleep(0)
+        assert driver.received - before < 150
+        await until(lambda: driver.received - before == 200)
+
+    play(story)
+
+
 def local(member: Member) -> tuple:
     """Its own address."""
     return member.transport.get_extra_info("sockname")
