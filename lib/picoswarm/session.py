@@ -160,6 +160,7 @@ class Session:
     def limit(self, now, ms):
         """This stage may last `ms`."""
         self.deadline = ticks_add(now, ms)
+        self.swarm.stir(now)
 
     # What reactors and streams call
 
