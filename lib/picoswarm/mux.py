@@ -64,6 +64,7 @@ _FIRST_STREAM = const(128)
 _LEAST = const(16)  # a part of a message has as many bytes, or is all that is left or allowed
 _URGENT = const(5)  # priority from which on nothing waits for more
 _DECAY_MS = const(2000)
+_QUIET_MS = const(500)  # less than a second, so that the look after a lonely message finds it
 _DECAYS = const(20)  # make a hundredth of a score
 _QUICK_S = const(5)  # of silence of a gateway before a PING, and as much more before the end
 
@@ -486,6 +487,10 @@ class Mux(Lanes):
         elif silence >= self._patience(self._plan.profile.silent_s):
             return _SILENT
         return 0
+
+    def is_quiet(self, now):
+        """Whether nothing came for a while."""
+        return ticks_diff(now, self._heard) >= _QUIET_MS
 
     def calm_ms(self, now):
         """Milliseconds until `tick` has something to do, 0 where it may have in a second."""

@@ -365,9 +365,8 @@ class Swarm:
         if session.stage == _STARTED or session.stage == _OPEN:
             reason = session.mux.tick(now)
             session.touch()
-            if not (session.is_read or session.fill):
+            if not session.fill and session.mux.is_quiet(now):
                 session.buf = b""
-            session.is_read = False
             if reason:
                 return self.end(session, reason)
         if not session.is_overdue(now):
