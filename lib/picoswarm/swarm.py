@@ -364,7 +364,8 @@ class Swarm:
             return
         if session.stage == _STARTED or session.stage == _OPEN:
             reason = session.mux.tick(now)
-            session.touch()
+            if session.due(now) >= 0:
+                session.touch()
             if not session.fill and session.mux.is_quiet(now):
                 session.buf = b""
             if reason:
