@@ -155,6 +155,7 @@ class HostSession(Session):
     def __init__(self, swarm: Any, ip: bytes, port: int, link: Any) -> None:
         super().__init__(swarm, ip, port, link)
         self.socket: Any = None  # its Link in transport.py
+        self.is_read = False  # since the last look
         self.data = b""  # what came and was not taken yet
         self.heard: dict[int, int] = {}  # MESSAGE for each that came, and its bytes, by channel; traffic.py takes them
 

@@ -12,24 +12,28 @@ from types import SimpleNamespace
 import linking
 import pytest
 import swarming
+import test_addrbook
 import test_connmgr_dialing
 import test_connmgr_links
 import test_swarm
 import test_swarm_attacks
 import test_swarm_links
+from picoswarm.addrbook import AddressBook
 from picoswarm.channel import Channel
 from picoswarm.mux import Mux
 from picoswarm.profile import Profile
 from picoswarm_gateway.connmgr import HostManager
 from picoswarm_gateway.session import OPEN, STEP, HostMux, HostSession
-from picoswarm_gateway.swarm import MERE_SOCKETS, UNFINISHED, HostSwarm
+from picoswarm_gateway.swarm import MERE_SOCKETS, UNFINISHED, HostSwarm, share_of
 from swarming import CHANNEL, SECOND, A, B, Node, Puppet, World, frame
 
-# These say how narrow a board's door is, and what it does with its buffers.
+# These say how narrow a board's door is, what it does with its buffers, and how it sleeps.
 ANOTHER_DOOR = {
     "test_a_newcomer_takes_the_place_of_a_silent_socket_after_half_a_second",
     "test_one_whose_turn_has_not_come_waits_undisturbed_and_then_has_its_own_five_seconds",
     "test_after_two_that_did_not_finish_newcomers_are_challenged",
+    "test_calm_sessions_wake_nobody_each_second",
+    "test_a_calm_session_is_looked_at_again_when_something_moves",
 }
 MODULES = (test_swarm, test_swarm_links, test_swarm_attacks)
 MANAGERS = (test_connmgr_links, test_connmgr_dialing)
@@ -84,6 +88,12 @@ def test_the_same_rules_as_on_a_board(test):
 def test_the_same_links_are_kept_and_let_go(test, monkeypatch):
     monkeypatch.setattr(linking, "ConnManager", HostManager)
     monkeypatch.setattr(linking.Owner, "links", lambda self: [*self.manager.links, *self.manager.settled.values()])
+    test()
+
+
+@pytest.mark.parametrize("test", each_test((test_addrbook,)))
+def test_the_same_nodes_are_told_of(test, monkeypatch):
+    monkeypatch.setattr(AddressBook, "share", share_of)
     test()
 
 

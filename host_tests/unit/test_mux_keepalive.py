@@ -67,3 +67,30 @@ def test_a_goodbye_fits_behind_a_full_record():
     pair.a.mux.go_away(0)
     record = pair.a.record(pair.now)
     assert len(record) <= 768 and frames(record)[-1] == (0, 1, b"\x04\x00")
+
+
+def test_a_calm_session_needs_no_look_before_its_peer_is_asked():
+    pair = Pair(keepalive_s=30)
+    pair.a.mux.tick(pair.now)
+    pair.pass_ms(4_000)
+    assert pair.a.mux.calm_ms(pair.now) == 26_000
+    pair.pass_ms(26_000)
+    assert pair.a.mux.calm_ms(pair.now) == 0
+    pair.a.mux.tick(pair.now)
+    assert pair.a.mux.calm_ms(pair.now) == 0  # the question is to be sent
+    assert pair.carry(pair.a, pair.b) and pair.a.mux.calm_ms(pair.now) == 0  # and to be answered
+    assert pair.carry(pair.b, pair.a)
+    pair.a.mux.tick(pair.now)
+    assert pair.a.mux.calm_ms(pair.now) == 30_000
+
+
+def test_a_session_that_holds_memory_of_what_went_is_looked_at():
+    pair = Pair()
+    pair.a.mux.try_send(BULK, b"once")
+    pair.pass_ms(100)
+    assert pair.carry(pair.a, pair.b) and pair.a.mux.calm_ms(pair.now) == pair.b.mux.calm_ms(pair.now) == 0
+    for _ in range(2):
+        pair.pass_ms(1000)
+        pair.a.mux.tick(pair.now)
+        pair.b.mux.tick(pair.now)
+    assert pair.a.mux.calm_ms(pair.now) > 0 and pair.b.mux.calm_ms(pair.now) > 0

@@ -118,3 +118,18 @@ def test_a_record_keeps_to_the_lower_limit():
         end.mux.try_send(BULK, bytes(50 + i))
     sizes = [len(end.record(now)) for now in range(0, 200, 20)]
     assert max(sizes) <= 100 and sum(sizes) == 3 * 7 + sum(range(53, 59))
+
+
+def test_shares_are_as_if_somebody_had_looked_while_nothing_moved():
+    orders = []
+    for looks in (True, False):
+        pair = Pair(WIDE)
+        drain(pair, 40, URGENT)
+        while pair.a.record(pair.now):
+            pair.pass_ms(100)
+        for _ in range(9):
+            pair.pass_ms(1000)
+            if looks:
+                pair.a.mux.tick(pair.now)
+        orders.append(drain(pair, 12, BULK, URGENT))
+    assert orders[0] == orders[1], orders

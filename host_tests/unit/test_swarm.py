@@ -1,5 +1,6 @@
 """The swarm's order of things: what reactors are told and when, and how sessions end (rows T2-T4, L15, B41, B42, A9)."""
 
+from picoswarm.compat import ticks_add, ticks_diff
 from picoswarm.membership import Membership, NetworkKey
 from picoswarm.swarm import STREAM
 from support import raises
@@ -377,3 +378,47 @@ def test_who_holds_two_network_keys_reaches_one_that_has_the_lower_only():
     a.wants(b)
     world.run(4 * SECOND)
     assert a.session(b) and b.session(a)
+
+
+def _sleeps(world, member):
+    """Milliseconds for which a member has nothing to do."""
+    return ticks_diff(member.swarm.next_time(world.now), world.now)
+
+
+def test_calm_sessions_wake_nobody_each_second():
+    world = World()
+    a, b = world.pair(links=1, outbound=1)
+    world.run(3 * SECOND)
+    turns = []
+    tick = a.swarm.tick
+    a.swarm.tick = lambda now: (turns.append(now), tick(now))
+    end = ticks_add(world.now, MINUTE)
+    while ticks_diff(end, world.now) > 0:
+        world.now = ticks_add(world.now, max(1, min(_sleeps(world, a), _sleeps(world, b))))
+        for member in (a, b):
+            if _sleeps(world, member) <= 0:
+                member.swarm.tick(world.now)
+        world.settle()
+    assert a.session(b) and len(turns) < 20, len(turns)
+
+
+def test_a_calm_session_is_looked_at_again_when_something_moves():
+    world = World()
+    a, b = world.pair(links=1, outbound=1)
+    world.run(5 * SECOND)
+    assert _sleeps(world, a) > SECOND and a.session(b).buf == b""
+    _send(world, b, a, b"hello")
+    assert _sleeps(world, a) <= SECOND and _sleeps(world, b) <= SECOND and a.session(b).buf
+    world.run(3 * SECOND)
+    assert a.session(b).buf == b"" and _sleeps(world, a) > SECOND
+
+
+def test_a_peer_that_is_gone_from_a_calm_session_is_missed_in_time():
+    world = World()
+    a, b = world.pair(links=1, outbound=1, keepalive_s=30, silent_s=20)
+    for socket in [*a.sockets.values(), *b.sockets.values()]:
+        socket.is_stalled = True
+    world.run(45 * SECOND)
+    assert a.session(b)
+    world.run(3 * SECOND)
+    assert a.closed() == [SILENT]

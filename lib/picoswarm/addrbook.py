@@ -244,14 +244,19 @@ class AddressBook:
         chosen = []
         seen = 0
         for at in range(0, len(self.pool), self.step):
-            if self.pool[at] & (_PROVEN | _FAILURES) == _PROVEN and may_name(kind, scope(self._ip(at))):
-                record = self.record(at)
-                if record[1:33] != id32 and record[1:33] not in self.private:
-                    seen += 1
-                    if len(chosen) < _SHARED:
-                        chosen.append(record)
-                    else:
-                        i = self._random(seen)
-                        if i < _SHARED:
-                            chosen[i] = record
+            if self.may_share(at, id32, kind):
+                seen += 1
+                if len(chosen) < _SHARED:
+                    chosen.append(self.record(at))
+                else:
+                    i = self._random(seen)
+                    if i < _SHARED:
+                        chosen[i] = self.record(at)
         return b"".join(chosen)
+
+    def may_share(self, at, id32, kind):
+        """Whether the peer `id32`, at an address of that scope, may be told of a record."""
+        pool = self.pool
+        if pool[at] & (_PROVEN | _FAILURES) != _PROVEN or same(pool, at + _ID, id32, 0, 32):
+            return False
+        return may_name(kind, scope(self._ip(at))) and bytes(pool[at + _ID : at + _IP]) not in self.private

@@ -64,6 +64,8 @@ _FIRST_STREAM = const(128)
 _LEAST = const(16)  # a part of a message has as many bytes, or is all that is left or allowed
 _URGENT = const(5)  # priority from which on nothing waits for more
 _DECAY_MS = const(2000)
+_QUIET_MS = const(500)  # less than a second, so that the look after a lonely message finds it
+_DECAYS = const(20)  # make a hundredth of a score
 _QUICK_S = const(5)  # of silence of a gateway before a PING, and as much more before the end
 
 _BUSY = const(1)  # see reasons.py
@@ -194,6 +196,8 @@ class Mux(Lanes):
     def _next(self):
         """The row whose turn it is: for which bytes / priority are the least."""
         rows = self._rows
+        if ticks_diff(rows[_FILLED], rows[_DECAYED]) >= _DECAY_MS:
+            self._decay(rows[_FILLED])  # nobody has looked at this session for a while
         best = self._ready[0]
         for i in self._ready:
             if rows[i] * (rows[best + _FLAGS] >> 24) < rows[best] * (rows[i + _FLAGS] >> 24):
@@ -468,14 +472,9 @@ class Mux(Lanes):
     # Time
 
     def tick(self, now):
-        """To be called about once a second. Returns 0, or the reason for which the session has to end."""
-        rows = self._rows
-        if ticks_diff(now, rows[_DECAYED]) >= _DECAY_MS:
-            rows[_DECAYED] = now
-            for i in range(_STEP, len(rows), _STEP):
-                rows[i] -= rows[i] // 5
-                if not rows[i + _QUEUE]:
-                    rows[i + _QUEUE] = None  # an idle session has no queues either
+        """To be called about once a second, but for `calm_ms`. Returns 0, or the reason for which the session has to end."""
+        if ticks_diff(now, self._rows[_DECAYED]) >= _DECAY_MS:
+            self._decay(now)
         self._buf = None  # an idle session has no buffer
         self._view = b""
         patience = self._patience(self._plan.profile.keepalive_s)
@@ -488,6 +487,31 @@ class Mux(Lanes):
         elif silence >= self._patience(self._plan.profile.silent_s):
             return _SILENT
         return 0
+
+    def is_quiet(self, now):
+        """Whether nothing came for a while."""
+        return ticks_diff(now, self._heard) >= _QUIET_MS
+
+    def calm_ms(self, now):
+        """Milliseconds until `tick` has something to do, 0 where it may have in a second."""
+        rows = self._rows
+        if self._ready or self._buf or self._marks & (_TALK | _PINGED):
+            return 0
+        for i in range(_STEP, len(rows), _STEP):
+            if rows[i + _QUEUE] is not None:
+                return 0
+        return self._patience(self._plan.profile.keepalive_s) - ticks_diff(now, self._heard)
+
+    def _decay(self, now):
+        """Scores lose a fifth each two seconds."""
+        rows = self._rows
+        n = ticks_diff(now, rows[_DECAYED]) // _DECAY_MS
+        rows[_DECAYED] = now
+        for i in range(_STEP, len(rows), _STEP):
+            for _ in range(min(n, _DECAYS)):
+                rows[i] -= rows[i] // 5
+            if not rows[i + _QUEUE]:
+                rows[i + _QUEUE] = None  # an idle session has no queues either
 
     def _patience(self, seconds):
         """Milliseconds that the peer may take."""

@@ -53,7 +53,6 @@ class Session:
         self.handshake = self.mux = None
         self.buf = b""  # see `room`
         self.fill = 0
-        self.is_read = False  # since the last look
         self.is_unsent = False  # in the swarm's list of sessions to flush
         self._sealer = self._opener = None
 
@@ -80,10 +79,8 @@ class Session:
         """How many bytes may be read to buf[fill:] now, as somebody will: an idle session has no buffer."""
         if self.stage == PARKED:
             return 0
-        if self.mux:
-            self.is_read = True
-            if not self.buf:
-                self.buf = bytearray(_HEAD + self.swarm.profile.record + _TAG)
+        if self.mux and not self.buf:
+            self.buf = bytearray(_HEAD + self.swarm.profile.record + _TAG)
         return len(self.buf) - self.fill
 
     def end(self, reason, now, ms):
@@ -160,6 +157,7 @@ class Session:
     def limit(self, now, ms):
         """This stage may last `ms`."""
         self.deadline = ticks_add(now, ms)
+        self.swarm.stir(now)
 
     # What reactors and streams call
 

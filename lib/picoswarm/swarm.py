@@ -57,7 +57,7 @@ _USEFUL_MS = const(600_000)  # a session that lived so long was good (row T37)
 
 _CALL_MS = const(10_000)  # before a bootstrap node that is missing gets a visit; doubled
 _CALL_MAX_MS = const(640_000)
-_SCAN_MS = const(1000)  # between two looks at all sessions
+_SCAN_MS = const(1000)  # between two looks at all sessions; more of these where all are calm
 _CONNECT_MS = const(10_000)
 _CONNECT_NEAR_MS = const(5_000)
 _TURN_MS = const(10_000)  # of a handshake whose turn has not come: as long as the one before it can take, and more
@@ -192,6 +192,7 @@ class Swarm:
         session, and with a frame of its own for that each record would cost heap."""
         self.at(now)
         if session.stage == _STARTED or session.stage == _OPEN:
+            self.stir(now)
             self._take(session, session.receive(n))
         elif session.stage == _GREETING or session.stage == _PARKED:
             session.handshake.receive(n, now)
@@ -229,6 +230,8 @@ class Swarm:
     def to_send(self, session, out, now):
         """Write to `out` what a session has to send now; returns its size, 0 for nothing."""
         n = session.to_send(out, now)
+        if n:
+            self.stir(now)
         if not n and session.stage == _CLOSING:
             self.at(now)
             self._finish(session, session.reason)
@@ -268,6 +271,8 @@ class Swarm:
     def next_time(self, now):
         """Ticks when `tick` is due."""
         due = self.manager.next_time(now)
+        if self._discovery.upkeep.found:
+            self.stir(now)
         if (self.sessions or self._resting) and ticks_diff(self._scan_at, due) < 0:
             due = self._scan_at
         for reactor in self._reactors:
@@ -317,6 +322,25 @@ class Swarm:
             from .missed import look_for  # not before a session was cut off
 
             look_for(self, self._discovery.upkeep)
+        self._scan_at = ticks_add(now, self._calm_ms(now))
+
+    def _calm_ms(self, now):
+        """How long no session needs a look, as whole seconds: of a node that sleeps, the looks at all sessions are one."""
+        calm = _CALL_MS
+        for session in self.sessions:
+            if session.buf or session.deadline is not None or session.stage != _OPEN:
+                return _SCAN_MS
+            calm = min(calm, session.mux.calm_ms(now) + _SCAN_MS - 1)
+        for anchor in self._discovery.anchors:
+            if anchor.is_missing or anchor.left:
+                return _SCAN_MS
+        return max(1, calm // _SCAN_MS) * _SCAN_MS
+
+    def stir(self, now):
+        """A session may need a look in a second. The rhythm of the looks stays as it is."""
+        wait = ticks_diff(self._scan_at, now)
+        if wait > _SCAN_MS:
+            self._scan_at = ticks_add(now, (wait - 1) % _SCAN_MS + 1)
 
     def _call(self, now):
         """Visit bootstrap nodes that answer no datagrams, as when the network key changed meanwhile. Not as candidates: with
@@ -333,6 +357,7 @@ class Swarm:
         """A reactor raised in its own business. What it left undone would be due at once, again and again."""
         self.note(error)
         self._resting.append(reactor)
+        self.stir(self.now)
         if isinstance(error, MemoryError):
             self.trim(self.now)
 
@@ -342,10 +367,10 @@ class Swarm:
             return
         if session.stage == _STARTED or session.stage == _OPEN:
             reason = session.mux.tick(now)
-            session.touch()
-            if not (session.is_read or session.fill):
+            if session.due(now) >= 0:
+                session.touch()
+            if not session.fill and session.mux.is_quiet(now):
                 session.buf = b""
-            session.is_read = False
             if reason:
                 return self.end(session, reason)
         if not session.is_overdue(now):

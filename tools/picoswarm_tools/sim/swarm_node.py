@@ -100,6 +100,7 @@ class SwarmNode(Node):
         self._opened_us: dict[Session, int] = {}
         self._swarm_timer: Timer | None = None
         self._is_slicing = False  # that timer is for public-key work
+        self._ticked = 0  # ticks of the last look at what is due
         self._worked_us = 0  # when the processor has done what handshakes have taken it for
         self._held: list[Session] = []  # whose message is worked out by then
         self._record = bytearray(self.profile.record + 18)
@@ -264,7 +265,9 @@ class SwarmNode(Node):
     def _swarm_tick(self) -> None:
         now = self.now
         swarm = self.swarm
-        swarm.tick(now)
+        if not self._is_slicing or (now ^ self._ticked) >> 7:  # between slices a look each 128 ms, as in tcp.py
+            self._ticked = now
+            swarm.tick(now)
         if swarm.is_busy:
             before = agreements()
             swarm.work(now)
