@@ -69,9 +69,14 @@ def pong(to, node, d) -> int:
         spent = record[9]
         if (spent >> 2 ^ uptime) & 63:
             spent = (uptime & 63) << 2
-        # An entry, of IPv4, at the port, that was not answered twice in this second.
+        budget = to.proven
+        interval = int(budget.interval)
+        full = int(budget.full)
+        now = int(node.now)
+        level = (now - int(budget.empty)) << 2 >> 2  # a difference of ticks, see Budget.take
+        # An entry, of IPv4, at the port; two answers in this second, or no budget.
         wrong = (record[7] & 3 ^ 1) | (record[8] & 1) | (int(len(ip)) ^ 4) | ((record[0] << 8 | record[1]) ^ port)
-        if not (wrong | spent & 2) and same(pool, at + int(step) - 4, ip, 0, 4):
+        if not (wrong | spent & 2 | (level - interval) >> 31) and same(pool, at + int(step) - 4, ip, 0, 4):
             why = 9
             mac = d.mac
             key = d.key
@@ -89,12 +94,7 @@ def pong(to, node, d) -> int:
                 copy(buf, 5, buf, 18, 8)
                 secret = node.tokens.present
                 secret.prefix = ip
-                budget = to.proven
-                interval = int(budget.interval)
-                full = int(budget.full)
-                now = int(node.now)
-                level = (now - int(budget.empty)) << 2 >> 2  # a difference of ticks, see Budget.take
-                if secret.check(buf, 3, 13, 32) and level >= interval:
+                if secret.check(buf, 3, 13, 32):
                     if level > full:
                         level = full
                     budget.empty = (now - level + interval) & 0x3FFFFFFF
