@@ -52,6 +52,7 @@ LEVELS = (
         "slots",
         "appslots",
         "manifest",
+        "datagram_viper",
         "datagram",
         "noise",
         "hello",

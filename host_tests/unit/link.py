@@ -165,7 +165,7 @@ class Puppet:
     def hear(self, data):
         """Open a datagram for this puppet; the codec describes it, `buf` holds it. Returns the codec's verdict."""
         self.buf[: len(data)] = data
-        self.codec._seen = bytearray(4)  # a puppet may hear a thing twice
+        self.codec.seen = bytearray(36)  # a puppet may hear a thing twice
         return self.codec.open(self.buf, len(data))
 
     def befriend(self, node, pair):

@@ -291,7 +291,7 @@ def test_beacons_are_hints_four_at_most_and_only_from_the_own_network():
     assert not node.upkeep._hints
     for i in range(9):
         other = Puppet(link, 1)
-        other.codec._own_id = bytes((i,)) + puppet.id[1:]
+        other.codec.own_id = bytes((i,)) + puppet.id[1:]
         n = encode_beacon(other.codec, other.out, b"bea%d" % i, other.key, 9, 0)
         assert other.say(n, node) == []
     assert len(node.upkeep._hints) == 4

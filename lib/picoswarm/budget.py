@@ -7,29 +7,29 @@ class Budget:
     """A token bucket in whole milliseconds: `size` at once, then one each `interval_ms`."""
 
     def __init__(self, size, interval_ms, now):
-        self._interval = interval_ms
-        self._full = size * interval_ms
-        self._empty = ticks_add(now, -self._full)  # when the bucket was empty, had nobody taken since
+        self.interval = interval_ms
+        self.full = size * interval_ms
+        self.empty = ticks_add(now, -self.full)  # when the bucket was empty, had nobody taken since
 
     def wait_ms(self, now):
         """Milliseconds until `take` will succeed, 0 for now."""
-        level = ticks_diff(now, self._empty)
-        if not 0 <= level <= self._full:  # full; or the clock jumped back, which gains nothing
-            level = self._full if level > 0 else 0
-            self._empty = ticks_add(now, -level)
-        return max(0, self._interval - level)
+        level = ticks_diff(now, self.empty)
+        if not 0 <= level <= self.full:  # full; or the clock jumped back, which gains nothing
+            level = self.full if level > 0 else 0
+            self.empty = ticks_add(now, -level)
+        return max(0, self.interval - level)
 
     def take(self, now):
         """Take one if there is one."""
-        level = ticks_diff(now, self._empty)
-        if level > self._full:
-            self._empty = ticks_add(now, self._interval - self._full)
+        level = ticks_diff(now, self.empty)
+        if level > self.full:
+            self.empty = ticks_add(now, self.interval - self.full)
             return True
-        if level < self._interval:
+        if level < self.interval:
             if level < 0:
-                self._empty = now  # the clock jumped back, which gains nothing
+                self.empty = now  # the clock jumped back, which gains nothing
             return False
-        self._empty = ticks_add(self._empty, self._interval)
+        self.empty = ticks_add(self.empty, self.interval)
         return True
 
 

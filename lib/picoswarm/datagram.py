@@ -15,9 +15,12 @@ the own id goes whole. The `encode_*` functions write to `out` (512 bytes), allo
 return the size of the datagram.
 """
 
-from .compat import const
+from .compat import KERNELS, const
 from .crypto import Hmac
 from .wire import copy, is_repeat, put_u16, same, u16
+
+if KERNELS == "viper":
+    from .datagram_viper import open_datagram
 
 # What `Codec.open` returns is 0, or why the datagram is to be dropped: an index of counters.py.
 _BAD_SIZE = const(1)
@@ -69,15 +72,15 @@ class Codec:
     def __init__(self, membership, own_id, repeats=64, tcp_port=0, capabilities=0):
         self.tcp_port = tcp_port  # what this node says of itself
         self.capabilities = capabilities
-        self._membership = membership
-        self._own_id = own_id
-        self._repeats = repeats
-        self._seen = bytearray(4 * repeats + 4)  # the first 4 bytes of the last accepted tags, see wire.is_repeat
-        self._pair = bytearray(16)  # the key of _mac
-        self._mac = Hmac(self._pair, _PAIR_TAG)
+        self.membership = membership
+        self.own_id = own_id
+        self.repeats = repeats
+        self.seen = bytearray(4 * repeats + 4)  # the first 4 bytes of the last accepted tags, see wire.is_repeat
+        self.pair = bytearray(16)  # the key of _mac
+        self.mac = Hmac(self.pair, _PAIR_TAG)
         self.ip = b""
         self.port = self.n = self.scope = self.proof = 0
-        self._flags = -1  # none was read yet
+        self.flags = -1  # none was read yet
         self.buf = self.key = None
 
     def lay_out(self, buf, n):
@@ -85,17 +88,46 @@ class Codec:
         message of ours."""
         self.buf = buf
         self.n = n
-        if buf[_TYPE] != self._flags:
-            self._read_type(buf[_TYPE])
+        if buf[_TYPE] != self.flags:
+            self.read_type(buf[_TYPE])
         if self.is_tagged:
             n -= _PAIR_TAG
         self.end = n
-        return n >= self._least
+        return n >= self.least
 
-    def _read_type(self, flags):
-        """What a type byte says by itself; it is remembered, because the same comes again and again. `_least`: where the
+    if KERNELS == "viper":
+        open = open_datagram
+    else:
+
+        def open(self, buf, n):
+            """Decrypt and authenticate the datagram buf[0:n] in place. Returns 0, or why it is to be dropped: the buffer
+            then holds nothing of use."""
+            if n < _SIZE_MIN or n > _SIZE_MAX:
+                return _BAD_SIZE
+            self.key = self.membership.highest
+            if buf[0] != _VERSION << 4 | self.key.epoch:
+                self.key = self.membership.find(buf[0] & 15) if buf[0] >> 4 == _VERSION else None
+                if self.key is None:
+                    return _BAD_VERSION
+            # Junk must not buy a whole decryption, and even less a hash: one block first, and a look at it.
+            if n <= _BLOCK:
+                self.key.stream.xor(buf, 1, 0, buf, _TYPE, n)
+            else:
+                self.key.stream.xor(buf, 1, 0, buf, _TYPE, _BLOCK)
+            if not self.lay_out(buf, n):
+                return _IMPLAUSIBLE
+            if n > _BLOCK:
+                self.key.stream.xor(buf, 1, 1, buf, _BLOCK, n)
+            if not self.key.mac.check(buf, _TYPE, n, 1):
+                return _FORGED
+            if same(buf, _SENDER, self.own_id, 0, self.body - _SENDER):
+                return _OWN_ID
+            return _REPEATED if is_repeat(buf, self.repeats, self.seen) else 0
+
+    def read_type(self, flags):
+        """What a type byte says by itself; it is remembered, because the same comes again and again. `least`: where the
         extension may begin at the earliest, out of reach where there is no such message."""
-        self._flags = flags
+        self.flags = flags
         self.type = kind = flags & 15
         self.is_full = flags & _FULL_ID
         self.is_tagged = flags & _TAGGED
@@ -103,7 +135,7 @@ class Codec:
         at += _SENDER
         self.body = at
         self.token = 0
-        self._least = _SIZE_MAX + 1
+        self.least = _SIZE_MAX + 1
         if kind < _PING or kind > _BEACON:
             return
         at += _BODY[kind]
@@ -118,47 +150,22 @@ class Codec:
             self.token = self.body + (18 if flags & _IPV6 else 6)
         if kind == _BEACON:
             if flags & (_FULL_ID | _TAGGED) == _FULL_ID:
-                self._least = at
+                self.least = at
         elif flags & _TAGGED or kind == _PONG or (kind == _PING and flags & _FULL_ID):
-            self._least = at
-
-    def open(self, buf, n):
-        """Decrypt and authenticate the datagram buf[0:n] in place. Returns 0, or why it is to be dropped: the buffer
-        then holds nothing of use."""
-        if n < _SIZE_MIN or n > _SIZE_MAX:
-            return _BAD_SIZE
-        self.key = self._membership.highest
-        if buf[0] != _VERSION << 4 | self.key.epoch:
-            self.key = self._membership.find(buf[0] & 15) if buf[0] >> 4 == _VERSION else None
-            if self.key is None:
-                return _BAD_VERSION
-        # Junk must not buy a whole decryption, and even less a hash: one block first, and a look at it.
-        if n <= _BLOCK:
-            self.key.stream.xor(buf, 1, 0, buf, _TYPE, n)
-        else:
-            self.key.stream.xor(buf, 1, 0, buf, _TYPE, _BLOCK)
-        if not self.lay_out(buf, n):
-            return _IMPLAUSIBLE
-        if n > _BLOCK:
-            self.key.stream.xor(buf, 1, 1, buf, _BLOCK, n)
-        if not self.key.mac.check(buf, _TYPE, n, 1):
-            return _FORGED
-        if same(buf, _SENDER, self._own_id, 0, self.body - _SENDER):
-            return _OWN_ID
-        return _REPEATED if is_repeat(buf, self._repeats, self._seen) else 0
+            self.least = at
 
     def pair_with(self, pair, at):
         """Take the 16-byte pair key pair[at:] for the present network key. Made ready once, it serves the question and its
         answer."""
-        if not same(self._pair, 0, pair, at, 16):
-            copy(self._pair, 0, pair, at, 16)
-            self._mac.rekey(self._pair, 0, 16)
+        if not same(self.pair, 0, pair, at, 16):
+            copy(self.pair, 0, pair, at, 16)
+            self.mac.rekey(self.pair, 0, 16)
 
     def is_paired(self, pair, at=0):
         """Whether the datagram in hand, which has a pair tag, has the right one under the 16-byte key pair[at:]."""
         self.pair_with(pair, at)
-        self._mac.prefix = self.key.label
-        return self._mac.check(self.buf, _TYPE, self.end, self.end)
+        self.mac.prefix = self.key.label
+        return self.mac.check(self.buf, _TYPE, self.end, self.end)
 
     def start(self, out, kind, exchange):
         """Begin a datagram of an exchange in `out`: type byte, request id, own id. Returns the offset of the fixed body."""
@@ -172,15 +179,15 @@ class Codec:
         self.key = exchange.key
         out[_TYPE] = kind
         copy(out, _REQUEST_ID, exchange.peer, _PEER_REQUEST_ID, 4)
-        copy(out, _SENDER, self._own_id, 0, n)
+        copy(out, _SENDER, self.own_id, 0, n)
         return _SENDER + n
 
     def seal(self, out, end):
         """Finish the datagram that `start` began, with plaintext out[13:end]: put the pair tag, authenticate and encrypt.
         Returns its size."""
         if out[_TYPE] & _TAGGED:
-            self._mac.prefix = self.key.label
-            self._mac.sign(out, _TYPE, end, end)
+            self.mac.prefix = self.key.label
+            self.mac.sign(out, _TYPE, end, end)
             end += _PAIR_TAG
         out[0] = _VERSION << 4 | self.key.epoch
         self.key.mac.sign(out, _TYPE, end, 1)

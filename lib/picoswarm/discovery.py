@@ -11,7 +11,7 @@ It never raises on what a peer sent: a datagram that is not right is dropped and
 
 from .address import Site, is_open_port, may_name, scope, unwrap
 from .agreement import Agreements, Deferred
-from .compat import const, ticks_add, ticks_diff
+from .compat import KERNELS, const, ticks_add, ticks_diff
 from .datagram import Codec, encode_beacon
 from .identity import is_valid_id
 from .lookup import Lookup
@@ -22,6 +22,9 @@ from .table import Table
 from .tokens import Tokens
 from .upkeep import Upkeep
 from .wire import copy, put_u16, same, u16
+
+if KERNELS == "viper":
+    from .datagram_viper import pong
 
 # Events: (kind, ...)
 ADDED = 1  # (ADDED, id): a node has an entry in the table
@@ -49,6 +52,7 @@ _PING = const(1)
 _PONG = const(2)
 _FIND_NODE = const(3)
 _BEACON = const(5)
+_SEALED = const(6)  # of responder.kind: the PONG stands in its `peer`, see datagram_viper.py
 _READY = const(2)  # see requests.py
 
 _SENDER = const(18)  # in a datagram
@@ -179,7 +183,9 @@ class Discovery:
         self.counts[_RECEIVED] += 1
         self.counts[_BYTES_RECEIVED] += n
         d = self.codec
-        d.ip = ip = unwrap(ip)
+        if len(ip) > 4:
+            ip = unwrap(ip)
+        d.ip = ip
         d.port = port
         d.scope = ip = scope(ip)
         if ip == _INVALID or port <= _LOW_PORTS:
@@ -187,6 +193,10 @@ class Discovery:
         n = d.open(buf, n)
         if n:
             return self.count(n)
+        if KERNELS == "viper":
+            n = pong(self.responder, self, d)
+            if n:
+                return n < 0 or self.count(n)
         n = d.type
         if n & 1 == 0:
             self._on_answer()
@@ -480,7 +490,12 @@ class Discovery:
     def to_send(self, out):
         """Write the next datagram to `out` (512 bytes), its destination to `to_ip`, `to_port`. Returns its size, or 0."""
         to = self.responder
-        if to.kind:
+        if to.kind == _SEALED:
+            to.kind = 0
+            n = 50
+            copy(out, 0, to.peer, 0, n)
+            to = self.codec  # back to where the datagram in hand came from
+        elif to.kind:
             n = to.write(out)
         elif self.upkeep.has_beacon:
             self.upkeep.has_beacon = False

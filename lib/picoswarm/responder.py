@@ -46,7 +46,7 @@ class Responder:
     def __init__(self, node, profile, now):
         self._node = node
         self._is_bootstrap = profile.bootstrap
-        self._proven = Budget(profile.proven_per_second, max(1, 1000 // profile.proven_per_second), now)
+        self.proven = Budget(profile.proven_per_second, max(1, 1000 // profile.proven_per_second), now)
         self._others = Budget(profile.stranger_per_second, max(1, 1000 // profile.stranger_per_second), now)
         self._target = bytearray(8)
         self.kind = 0  # of the answer that waits, 0: none
@@ -65,7 +65,7 @@ class Responder:
         node = self._node
         pool = node.table.pool
         spent = spend(pool[record + _SPENT], node.uptime, _PEER_MAX)
-        if spent < 0 or not self._proven.take(node.now):
+        if spent < 0 or not self.proven.take(node.now):
             return node.count(_BUSY)
         pool[record + _SPENT] = spent
         return True

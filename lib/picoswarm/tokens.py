@@ -21,7 +21,7 @@ class Tokens:
     def __init__(self, rng, lifetime_s):
         self._rng = rng
         self._lifetime = lifetime_s
-        self._present = self._previous = Hmac(rng(_SECRET), _TOKEN)
+        self.present = self._previous = Hmac(rng(_SECRET), _TOKEN)
         self._since = 0
 
     def rotate(self, uptime):
@@ -29,20 +29,20 @@ class Tokens:
         age = uptime - self._since
         if age >= self._lifetime:
             fresh = Hmac(self._rng(_SECRET), _TOKEN)
-            self._previous = self._present if age < 2 * self._lifetime else fresh
-            self._present = fresh
+            self._previous = self.present if age < 2 * self._lifetime else fresh
+            self.present = fresh
             self._since = uptime
 
     def _place(self, d):
         """Put port 2 | id 8 where the envelope tag was, which is of no more use."""
         put_u16(d.buf, _AT, d.port)
         copy(d.buf, _AT + 2, d.buf, _ID, 8)
-        self._present.prefix = self._previous.prefix = d.ip
+        self.present.prefix = self._previous.prefix = d.ip
 
     def make(self, peer, d):
         """Write to peer[48:56] the token of who sent the datagram in hand `d`, at its source."""
         self._place(d)
-        self._present.sign(d.buf, _AT, _END, 0)
+        self.present.sign(d.buf, _AT, _END, 0)
         copy(peer, 48, d.buf, 0, _TOKEN)
 
     def is_valid(self, d):
@@ -51,6 +51,6 @@ class Tokens:
         if not d.token:
             return 0
         self._place(d)
-        if self._present.check(d.buf, _AT, _END, d.token):
+        if self.present.check(d.buf, _AT, _END, d.token):
             return 2
         return self._previous.check(d.buf, _AT, _END, d.token) + 0

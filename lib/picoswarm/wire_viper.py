@@ -59,18 +59,21 @@ def put_u16(buf: ptr8, at: int, value: int):  # noqa: F821
 @micropython.viper
 def find(pool: ptr8, end: int, step: int, buf: ptr8, at: int, n: int) -> int:  # noqa: F821
     """The offset of the record in use whose id begins as buf[at:at+n], or -1."""
+    # Both are in registers, and what is asked of each record is asked without a comparison.
     start = int(pool)
-    end += start
     buf = ptr8(int(buf) + at)  # noqa: F821
     first = buf[0]
-    while int(pool) < end:
-        if pool[0] == first and pool[63]:
+    while end:
+        if pool[0] ^ first:
+            pass
+        elif pool[63]:
             at = 1
             while at < n and pool[at] == buf[at]:
                 at += 1
             if at == n:
                 return int(pool) - start
         pool = ptr8(int(pool) + step)  # noqa: F821
+        end -= step
     return -1
 
 
@@ -78,17 +81,20 @@ def find(pool: ptr8, end: int, step: int, buf: ptr8, at: int, n: int) -> int:  #
 def is_repeat(buf: ptr8, n: int, seen: ptr32) -> bool:  # noqa: F821
     """Whether the tag buf[1:5] is among the last `n` ones, in seen[1 : n + 1]; if not, it takes the place of the oldest."""
     tag = ((buf[4] << 8 | buf[3]) << 8 | buf[2]) << 8 | buf[1]
-    i = n
-    while i:
-        if seen[i] == tag:
+    size = n
+    buf = ptr8(int(seen) + 4 * n)  # noqa: F821
+    while n:
+        if ptr32(buf)[0] ^ tag:  # noqa: F821
+            buf = ptr8(int(buf) - 4)  # noqa: F821
+            n -= 1
+        else:
             return True
-        i -= 1
-    if n:
-        i = seen[0] + 1
-        if i > n:
-            i = 1
-        seen[0] = i
-        seen[i] = tag
+    if size:
+        n = seen[0] + 1
+        if n > size:
+            n = 1
+        seen[0] = n
+        seen[n] = tag
     return False
 
 

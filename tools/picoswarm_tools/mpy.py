@@ -45,7 +45,7 @@ BUNDLES = {
         *("compat", "address", "wire", "wire_viper", "cipher_viper", "field_viper", "curve_viper", "crypto", "identity"),
     ),
     # The engine in two halves: the garbage of loading one is gone before the other comes (boot.py).
-    "table": ("datagram", "budget", "tokens", "table", "revalidation", "lookup"),
+    "table": ("datagram_viper", "datagram", "budget", "tokens", "table", "revalidation", "lookup"),
     "discovery": ("requests", "agreement", "responder", "upkeep", "discovery"),
     "node": ("net", "node"),
     "swarm": (
