@@ -2,10 +2,12 @@
 
 A method costs a board twenty-five bytes where the library is frozen, and all of its code where it is not. Those of an
 *overlay* stand in a module of their own, `cold0`, `cold1` and so on, which is loaded when one of them is called and
-forgotten at once: what stays is one text that says where each is. MicroPython asks a class for `__getattr__` only when it has
-found nothing else, so that all other methods take as long as before.
+forgotten at once: what stays is one text that says where each is. MicroPython asks a class for `__getattr__` only when it
+has found nothing else, so that all other methods take as long as before. A class that goes as a whole is there as long as
+it has objects.
 
-What an overlay needs of the classes' module it imports from there; a private constant stands in both.
+What an overlay needs of the classes' module it imports from there; a private constant stands in both. A function that only
+an overlay calls goes with it. All this happens under the names of a board, when nothing is renamed any more.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from .fold import Edits, live
 from .shrink import Refused, variables
 
 Methods = Mapping[str, tuple[str, ...]]  # names by class; of a class without any all of it goes
+
 
 def _overlay_of(home: str, text: str) -> tuple[str, Methods]:
     """Of lines "Class: method method"."""
@@ -114,15 +117,19 @@ PLAN = (
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _HOME = "compat"  # what every other module imports from
-_FIND = '''
+_FIND = """
 _COLD = {index}
 
 
 def overlay(n):
     name = "cold%d" % n
     part = __import__(name, globals(), None, ("",), 1)
-    del sys.modules["picoswarm." + name]
-    delattr(sys.modules["picoswarm"], name)
+    package = sys.modules["picoswarm"]
+    setattr(package, name, None)
+    delattr(package, name)
+    name = "picoswarm." + name
+    sys.modules[name] = None
+    del sys.modules[name]
     return part
 
 
@@ -136,12 +143,13 @@ def cold(self, name):
                 # In its class for a moment: only there MicroPython binds a function to an object.
                 setattr(kind, name, getattr(getattr(overlay(n), kind.__name__), name))
                 found = getattr(self, name)
+                setattr(kind, name, None)  # what is deleted stays in its place
                 delattr(kind, name)
                 return found
             n += 1
         kind = kind.__bases__[0]
     raise AttributeError(name)
-'''
+"""
 
 
 def _classes(tree: ast.Module) -> dict[str, ast.ClassDef]:
@@ -243,8 +251,12 @@ def apart() -> str:
 
 
 def _members(node: ast.ClassDef) -> set[str]:
-    stored = {each.id for part in node.body for each in ast.walk(part) if isinstance(each, ast.Name)
-              and isinstance(each.ctx, ast.Store) and not isinstance(part, _FUNCTIONS)}
+    stored = {
+        each.id
+        for part in node.body
+        for each in ast.walk(part)
+        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store) and not isinstance(part, _FUNCTIONS)
+    }
     return stored | _methods(node).keys()
 
 
@@ -334,7 +346,8 @@ def _overlay(home: str, source: str, tree: ast.Module, moved: Methods, helpers: 
         names = _names([waiting.pop()], bound) & bound - needed
         needed |= names
         waiting += [consts[name].value for name in names if name in consts]
-    lines = [_segment(source, node) for name, node in consts.items() if name in needed]
+    own_consts = sorted((consts[name] for name in needed & consts.keys()), key=lambda node: node.lineno)
+    lines = [_segment(source, node) for node in own_consts]
     imports = sorted(needed - consts.keys() - {"const", *whole} - {node.name for node in helpers})
     same = sorted(set(imports) & moved.keys())
     if same:
