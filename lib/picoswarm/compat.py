@@ -51,7 +51,10 @@ def unload(before):
     package = sys.modules["picoswarm"]
     for name in list(sys.modules) if MICROPYTHON else ():
         if name.startswith("picoswarm.") and name not in before and name[10:] not in package.handed_out:
+            # A dict of MicroPython keeps in its place what is deleted, until something else comes there.
+            sys.modules[name] = None
             del sys.modules[name]
+            setattr(package, name[10:], None)
             delattr(package, name[10:])
 
 

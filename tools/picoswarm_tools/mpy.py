@@ -25,7 +25,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from . import bundle, fold, order, shrink, texts
+from . import bundle, fold, order, overlays, shrink, texts
 from .runtimes import ROOT, Missing, build_folder, find
 
 # "bytecode" is portable: it holds no native code, and leaves out the kernels that are.
@@ -179,8 +179,12 @@ def _make_small(arch: str, level: int, is_apart: bool) -> tuple[dict[str, str], 
     keep = shrink.names_in_programs(_texts(PROGRAMS).values())[0].union(shrink.runtime_names(), *stubs.values())
     promised = set().union(*(shrink.arguments_in_stub(path.read_text()) for path in STUBS.glob("*.pyi")))
     promised |= shrink.keywords_in_programs(_texts(PROGRAMS).values())
-    names = shrink.name_map(modules, keep, _texts(BESIDE), shrink.rom_names(), promised)
-    modules = {name: shrink.shorten(text, names) for name, text in modules.items()}
+    beside = {**_texts(BESIDE), "overlays": overlays.apart()}
+    names = shrink.name_map(modules, keep, beside, shrink.rom_names(), promised)
+    long, modules = modules, {name: shrink.shorten(text, names) for name, text in modules.items()}
+    if level == 3 and not is_apart:
+        overlays.check(long, overlays.PLAN)
+        modules = overlays.take_cold(modules, overlays.planned(modules, names))
     if level == 3:
         kept = {name: order.keep_builtins(modules[name], ("len",)) for name in HOT if name in modules}
         modules = {name: order.order_names(text) for name, text in {**modules, **kept}.items()}

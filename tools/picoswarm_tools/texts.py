@@ -20,8 +20,10 @@ def told(number):
 
     from .texts import TEXTS
 
+    package = sys.modules["picoswarm"]
+    sys.modules["picoswarm.texts"] = package.texts = None  # a dict keeps in its place what is deleted
     del sys.modules["picoswarm.texts"]
-    del sys.modules["picoswarm"].texts
+    del package.texts
     return TEXTS[number]
 """
 

@@ -49,7 +49,7 @@ class Wanted:
     teeth = ()
 
 
-def note(error):
+def note(error, is_paid=False):
     """What a turn of the node ended with."""
     text = str(error)
     if isinstance(error, MemoryError):

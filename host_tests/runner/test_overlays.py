@@ -1,0 +1,181 @@
+"""Methods and classes that a board loads when it wants them: the same answers, nothing left behind, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from picoswarm_tools import overlays
+from picoswarm_tools.runtimes import run_micropython
+from picoswarm_tools.shrink import Refused
+
+PACKAGE = {
+    "__init__": "",
+    "compat": "import sys\n",
+    "parts": '''
+_LIMIT = const(3)
+_TWICE = const(_LIMIT * 2)
+
+
+def _half(n):
+    return n // 2
+
+
+def shared(n):
+    return n + 1
+
+
+class Base:
+    """Below."""
+
+    def old(self, n):
+        return shared(n) + self.more
+
+
+class Part(Base):
+    """On top."""
+
+    def __init__(self, more):
+        self.more = more
+        self.made = []
+
+    def hot(self, n):
+        return self.cold(n) + _LIMIT + shared(-1)
+
+    def cold(self, n, times=_TWICE):
+        return self._inner(n) * times
+
+    def _inner(self, n):
+        return _half(n) + self.more
+
+    def each(self, n):
+        for i in range(n):
+            yield self._inner(i)
+
+    def build(self):
+        self.made.append(Rare(self))
+        return self.made[0].told()
+
+
+class Rare:
+    """As a whole."""
+
+    def __init__(self, part):
+        self.part = part
+
+    def told(self):
+        return "rare", self.part.more
+
+
+class Derived(Part):
+    """Of nobody's plan."""
+''',
+    "stub": "from .parts import (Rare, Part, _half)\n",
+}
+PLAN = [
+    ("parts", {"Part": ("cold", "_inner"), "Base": ("old",)}),
+    ("parts", {"Part": ("each", "build")}),
+    ("parts", {"Rare": ()}),
+]
+PROGRAM = """
+import gc, micropython, sys
+from picoswarm.parts import Part, Derived
+
+def use(part):
+    part.made = []
+    return part.hot(8), part.cold(4, times=2), list(part.each(3)), part.build(), part.old(1), hasattr(part, "no")
+
+def used():
+    for i in range(3):
+        gc.collect()
+    return gc.mem_alloc()
+
+print(use(Part(5)))
+print(use(Derived(7)))
+part = Part(1)
+failed = False
+micropython.heap_lock()
+try:
+    part.hot(1)
+except MemoryError:
+    failed = True
+micropython.heap_unlock()
+print(failed, part.hot(1))
+failed = part = None
+kept = [0, 0]
+for round in range(2):
+    for i in range((10, 1000)[round]):
+        use(Part(i))
+    kept[round] = used()
+print(kept[1] - kept[0])
+print([name for name in sys.modules if "cold" in name], [name for name in dir(sys.modules["picoswarm"]) if "cold" in name])
+from picoswarm.stub import Rare, _half
+print(Rare(Part(9)).told(), _half(9))
+"""
+
+
+def _run(modules: dict[str, str], folder: Path) -> list[str]:
+    folder.joinpath("picoswarm").mkdir(parents=True)
+    for name, text in modules.items():
+        folder.joinpath("picoswarm", f"{name}.py").write_text(f"from micropython import const\n{text}")
+    done = run_micropython(["-c", PROGRAM], 100, {"MICROPYPATH": f"{folder}:.frozen"})
+    assert not done.returncode, done.stdout
+    return done.stdout.splitlines()
+
+
+def test_what_is_loaded_when_wanted_does_the_same_and_leaves_nothing(tmp_path: Path):
+    overlays.check(PACKAGE, PLAN)
+    small = overlays.take_cold(PACKAGE, PLAN)
+    assert "_inner(self, n)" not in small["parts"] and "class Rare" not in small["parts"]
+    assert "def _half" in small["cold0"] and "def shared" in small["parts"]
+    said = _run(small, tmp_path / "small")
+    assert said[0] == str((57, 14, [5, 5, 6], ("rare", 5), 7, False))
+    assert said[1] == str((69, 18, [7, 7, 8], ("rare", 7), 9, False))
+    assert said[2:5] == ["True 9", "0", "[] []"]
+    assert said == [*_run(PACKAGE, tmp_path / "whole")[:2], *said[2:]]
+    assert said[5] == "('rare', 9) 4"
+
+
+@pytest.mark.parametrize(
+    ("plan", "why"),
+    [
+        ({"Part": ("gone",)}, "is no method"),
+        ({"Gone": ("cold",)}, "is no class"),
+        ({"Part": ("__init__",)}, "is looked for by MicroPython"),
+        ({"Part": ("kept",)}, "is more than called"),
+        ({"Part": ("old",)}, "is in a base too"),
+        ({"Base": ("old",)}, "is asked of a class"),
+        ({"Part": ("counted",)}, "a name of its module that changes"),
+        ({"Own": ("cold",)}, "has a __getattr__ of its own"),
+        ({"Base": ()}, "is named outside of functions"),
+    ],
+)
+def test_a_plan_that_would_change_what_the_library_does_is_refused(plan, why):
+    text = (
+        PACKAGE["parts"]
+        + """
+
+class Further(Part):
+    def kept(self):
+        return self.kept
+
+    def old(self, n):
+        return Base.old(self, n)
+
+    def counted(self):
+        global count
+        count += 1
+
+
+class Own:
+    def __getattr__(self, name):
+        return name
+
+    def cold(self):
+        pass
+"""
+    )
+    of_further = {"kept", "old", "counted"}
+    moved = {"Further" if of_further & set(own) and name == "Part" else name: own for name, own in plan.items()}
+    with pytest.raises(Refused, match=why):
+        overlays.check({**PACKAGE, "parts": text}, [("parts", moved)])
