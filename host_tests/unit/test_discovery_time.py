@@ -160,6 +160,45 @@ def lookups_done(node):
     return done
 
 
+def test_a_turn_has_one_step_of_a_lookup_at_most():
+    link = Link()
+    a = link.add(0)
+    b = link.add(1)
+    steps = []
+    begin, sparse, look_up = a.requests.begin, a.upkeep._sparse, a.look_up
+    work, receive = a.work, a.receive
+
+    def asks(why, *arguments):
+        steps.append("asks")
+        return begin(why, *arguments)
+
+    def searches():
+        steps.append("searches")
+        return sparse()
+
+    def looks_up(*arguments):
+        steps.append("looks up")
+        return look_up(*arguments)
+
+    def works():
+        before = len(steps)
+        more = work()
+        assert len(steps) <= before + 1, steps[before:]
+        return more
+
+    def receives(*arguments):
+        before = len(steps)
+        receive(*arguments)
+        assert len(steps) == before, steps[before:]
+
+    a.requests.begin, a.upkeep._sparse, a.look_up = asks, searches, looks_up
+    a.work, a.receive = works, receives
+    a.add_seed(b.own_id, b.site.ip, PORT)
+    link.pass_ms(30000)
+    assert a.nodes() == [b.own_id]
+    assert "searches" in steps and steps.count("looks up") >= 4 and steps.count("asks") >= 4
+
+
 def test_a_lookup_goes_on_after_the_heap_was_full_while_it_asked():
     link, a, b = pair_of_nodes()
     begin = a.requests.begin

@@ -62,6 +62,40 @@ def test_a_program_that_always_makes_garbage_keeps_no_turn_away():
     drive(scenario, sock)
 
 
+class Crowded(Littering):
+    """The pace where others come first twice before each turn."""
+
+    def __init__(self):
+        self.calls = []
+
+    def waits(self, who, now):
+        self.calls.append("waits")
+        return self.calls[-3:].count("waits") < 3
+
+    def sweep(self, who):
+        self.calls.append("sweep")
+        return True
+
+    def ended(self, who, began, now):
+        self.calls.append("turn")
+        return False
+
+
+def test_who_lets_others_go_first_collects_no_garbage_before_them():
+    sock = FakeSocket()
+
+    async def scenario(driver, engine):
+        driver.pace = pace = Crowded()
+        driver.turn()
+        for _ in range(100):
+            await sleep_ms(0)
+            if "turn" in pace.calls:
+                break
+        assert pace.calls[:5] == ["waits", "waits", "waits", "sweep", "turn"]
+
+    drive(scenario, sock)
+
+
 def test_deadline_that_comes_nearer_wakes_the_timer():
     async def scenario(driver, engine):
         n = len(engine.ticked)

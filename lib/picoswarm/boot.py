@@ -162,7 +162,7 @@ class Boot:
         if self._is_free:
             # From here on it goes at half of that (pace.py), and what lives long is there already.
             free = gc.mem_free()
-            threshold(min(_GARBAGE << 2, free >> (1 if free > _PLENTY else 2)))
+            threshold(min(_GARBAGE * 6, free - (free >> 2)) if free > _PLENTY else free >> 2)
         return self._folder, self._host, ip, engine, driver, services, named
 
     async def _take_keys(self):

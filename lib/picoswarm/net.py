@@ -151,9 +151,9 @@ class Driver:
             else:
                 await sleep_ms(ticks_diff(self._wake_at, ticks_ms()))
             if self.pace:
-                if self.pace.sweep(wait_for):
-                    await sleep_ms(0)
                 while self.pace.waits(wait_for, ticks_ms()):
+                    await sleep_ms(0)
+                if self.pace.sweep(wait_for):
                     await sleep_ms(0)
             self._is_turning = True
             began = ticks_ms()

@@ -150,9 +150,9 @@ class Links:
             await sleep_ms(max(0, ticks_diff(self._wake_at, ticks_ms())))
             if not busy and ticks_diff(ticks_ms(), self._wake_at) > _LATE_MS:
                 await sleep_ms(0)  # others had a long turn: who waits comes first
-            if pace.sweep(LINKS):
-                await sleep_ms(0)
             while pace.waits(LINKS, ticks_ms()):
+                await sleep_ms(0)
+            if pace.sweep(LINKS):
                 await sleep_ms(0)
             began = now = ticks_ms()
             self._wake_at = ticks_add(now, _AGAIN_MS)  # unless this turn comes to its end
@@ -319,12 +319,11 @@ class Links:
                     return self._after()
                 left = _READS
             left -= 1
+            while self.pace.waits(READER, ticks_ms()):
+                await sleep_ms(0)
             if self.pace.sweep(READER):
                 await sleep_ms(0)
             began = ticks_ms()
-            while self.pace.waits(READER, began):
-                await sleep_ms(0)
-                began = ticks_ms()
             n = self._receive(link)
             if self.pace.ended(READER, began, ticks_ms()) or n < 1:
                 left = 0
