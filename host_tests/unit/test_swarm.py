@@ -416,8 +416,9 @@ def test_a_calm_session_is_looked_at_again_when_something_moves():
 def test_a_peer_that_is_gone_from_a_calm_session_is_missed_in_time():
     world = World()
     a, b = world.pair(links=1, outbound=1, keepalive_s=30, silent_s=20)
-    for socket in [*a.sockets.values(), *b.sockets.values()]:
-        socket.is_stalled = True
+    for member in (a, b):
+        for socket in member.sockets.values():
+            socket.is_stalled = True
     world.run(45 * SECOND)
     assert a.session(b)
     world.run(3 * SECOND)
