@@ -28,6 +28,7 @@ class Twins:
         self.pair = self.puppets[0].pair(self.nodes[0])
         self.token = [puppet.befriend(node, self.pair) for puppet, node in zip(self.puppets, self.nodes)][0]
         self.pings = 0
+        self.said = None  # the last answer: bytes, IP, port
         self.record = -1
         self.ping()
         self.record = self.nodes[0].table.find(self.puppets[0].id, 0, 32)
@@ -69,6 +70,7 @@ class Twins:
         kind = one.responder.kind
         answers = [self.answer(node) for node in self.nodes]
         assert answers[0] == answers[1]
+        self.said = answers[0]
         assert self.state(one) == self.state(two)
         return kind
 
@@ -127,6 +129,20 @@ def test_what_machine_code_does_not_answer_is_answered_by_bytecode():
             node.table.entries -= 1
         assert twins.ping() == _PONG
         twins.pass_ms(1000)
+
+
+def test_a_peer_that_proves_another_address_is_asked_at_the_old_one_first():
+    for ip, port in ((None, PORT + 1), (b"\x0a\x00\x00\x63", PORT)):
+        twins = Twins()
+        assert twins.ping(ip=ip, port=port) == _PONG
+        puppet = twins.puppets[0]
+        assert puppet.hear(twins.said[0]) == 0
+        token = bytes(puppet.buf[puppet.codec.token : puppet.codec.token + 8])
+        twins.pass_ms(1000)
+        assert twins.ping(token=token, ip=ip, port=port) == _PONG
+        assert twins.said[1:] == (ip or puppet.ip, port)
+        for node in twins.nodes:
+            assert len(node.requests.pool) == 1 and node.contact(puppet.id)[:2] == (puppet.ip, PORT)
 
 
 def test_a_token_that_is_no_longer_the_present_one_is_replaced():
