@@ -74,7 +74,7 @@ class Derived(Part):
 }
 PLAN = [
     ("parts", {"Part": ("cold", "_inner"), "Base": ("old",)}),
-    ("parts", {"Part": ("each", "build")}),
+    ("parts", {"Part": ("each", "build", "__init__")}),
     ("parts", {"Rare": ()}),
 ]
 PROGRAM = """
@@ -141,7 +141,7 @@ def test_what_is_loaded_when_wanted_does_the_same_and_leaves_nothing(tmp_path: P
     [
         ({"Part": ("gone",)}, "is no method"),
         ({"Gone": ("cold",)}, "is no class"),
-        ({"Part": ("__init__",)}, "is looked for by MicroPython"),
+        ({"Part": ("__len__",)}, "is looked for by MicroPython"),
         ({"Part": ("kept",)}, "is more than called"),
         ({"Part": ("old",)}, "is in a base too"),
         ({"Base": ("old",)}, "is asked of a class"),
@@ -162,6 +162,9 @@ class Further(Part):
     def old(self, n):
         return Base.old(self, n)
 
+    def __len__(self):
+        return 1
+
     def counted(self):
         global count
         count += 1
@@ -175,7 +178,7 @@ class Own:
         pass
 """
     )
-    of_further = {"kept", "old", "counted"}
+    of_further = {"kept", "old", "counted", "__len__"}
     moved = {"Further" if of_further & set(own) and name == "Part" else name: own for name, own in plan.items()}
     with pytest.raises(Refused, match=why):
         overlays.check({**PACKAGE, "parts": text}, [("parts", moved)])

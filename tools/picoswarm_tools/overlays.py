@@ -96,7 +96,56 @@ PLAN = (
         """,
     ),
     _overlay_of("pex", "AddressBook: pick record share attempt bad _ip"),
-    _overlay_of("node", "Driver: open start stop _check"),
+    _overlay_of("node", "Driver: __init__ open start stop _check"),
+    _overlay_of(
+        "swarm",
+        """
+        Links: __init__
+        Services: __init__
+        Door: __init__
+        Reception: __init__
+        """,
+    ),
+    _overlay_of(
+        "swarm",
+        """
+        Swarm: __init__
+        ConnManager: __init__
+        """,
+    ),
+    _overlay_of(
+        "pex",
+        """
+        AddressBook: __init__
+        PeerExchange: __init__
+        """,
+    ),
+    _overlay_of(
+        "pubsub",
+        """
+        PubSub: __init__ set_filters
+        Rpc: __init__ register
+        """,
+    ),
+    _overlay_of(
+        "table",
+        """
+        Codec: __init__
+        Table: __init__
+        Tokens: __init__
+        Revalidation: __init__
+        """,
+    ),
+    _overlay_of("discovery", "Discovery: __init__"),
+    _overlay_of(
+        "discovery",
+        """
+        Upkeep: __init__
+        Requests: __init__
+        Agreements: __init__
+        Responder: __init__
+        """,
+    ),
     _overlay_of("table", "Lookup:"),
     _overlay_of("table", "Table: admit _is_near remove _enter longest_unasked set_address find_failed miss"),
     _overlay_of(
@@ -117,6 +166,7 @@ PLAN = (
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _HOME = "compat"  # what every other module imports from
+_INIT = "__init__"  # is called `init` in an overlay: all classes without one of their own have the same in its place
 _FIND = """
 _COLD = {index}
 
@@ -149,6 +199,10 @@ def cold(self, name):
             n += 1
         kind = kind.__bases__[0]
     raise AttributeError(name)
+
+
+def made(self, *arguments, **named):
+    cold(self, "init")(*arguments, **named)
 """
 
 
@@ -213,12 +267,13 @@ class _Library:
         own = _methods(self.classes[name])
         if method not in own:
             return "is no method"
-        if own[method].decorator_list or method.startswith("__"):
+        if own[method].decorator_list or method.startswith("__") and method != _INIT:
             return "is looked for by MicroPython itself"
         family = self.family(name)
         if any(method in self.of_self[each] for each in family) or method in self.of_others - self.stored:
             return "is more than called: who keeps it keeps all that was loaded with it"
-        if any(method in _members(self.classes[base]) for base in self.bases(name) if base in self.classes):
+        bases = [base for base in self.bases(name) if base in self.classes]
+        if method != _INIT and any(method in _members(self.classes[base]) for base in bases):
             return "is in a base too, which would be found first"
         if any((each, method) in self.of_classes for each in family):
             return "is asked of a class"
@@ -276,11 +331,16 @@ def _consts(tree: ast.Module) -> dict[str, ast.Assign]:
     return found
 
 
+def _named(source: str, method: ast.AST) -> str:
+    """A method as it stands in an overlay."""
+    return _segment(source, method).replace(f"def {_INIT}(", "def init(", 1)
+
+
 def _direct(source: str, method: ast.AST, owner: str, beside: Iterable[str]) -> str:
     """A method that calls those of its class in the same overlay without a search, unless a variable hides the class."""
     edits = Edits(source)
     if owner in {getattr(node, "id", getattr(node, "arg", "")) for node in ast.walk(method)}:
-        return _segment(source, method)
+        return _named(source, method)
     for node in ast.walk(method):
         func = getattr(node, "func", None)
         if isinstance(func, ast.Attribute) and ast.unparse(func.value) == "self" and func.attr in beside:
@@ -288,7 +348,7 @@ def _direct(source: str, method: ast.AST, owner: str, beside: Iterable[str]) -> 
             end = edits.at(func.end_lineno, func.end_col_offset)
             more = ", " if node.args or node.keywords else ""
             edits.replace(start, end + 1, f"{owner}.{func.attr}(self{more}")
-    return _segment(edits.result(), method)
+    return _named(edits.result(), method)
 
 
 def _moved_nodes(tree: ast.Module, moved: Methods) -> list[ast.AST]:
@@ -384,7 +444,8 @@ def _without(source: str, tree: ast.Module, gone: list[ast.AST], partial: set[st
     classes = _classes(tree)
     for name in partial:
         first = classes[name].body[0]
-        find = f"    from .{_HOME} import cold as __getattr__\n"
+        is_made = any(node in gone for node in classes[name].body if getattr(node, "name", "") == _INIT)
+        find = f"    from .{_HOME} import cold as __getattr__" + f", made as {_INIT}" * is_made + "\n"
         if ast.unparse(first).startswith("del (__module__"):
             lines[first.end_lineno - 1] += find
         else:
@@ -445,7 +506,7 @@ def take_cold(modules: Mapping[str, str], plan: Sequence[tuple[str, Methods]]) -
             if name != home:
                 result[name] = _redirected(result[name], home, at, set(whole))
     index = ["".join(f";{name}.{'.'.join(own)}." for name, own in moved.items() if own) + ";" for _, moved in plan]
-    result[_HOME] += _FIND.format(index=repr(tuple(index)))
+    result[_HOME] += _FIND.format(index=repr(tuple(index)).replace(_INIT, "init"))
     return result
 
 

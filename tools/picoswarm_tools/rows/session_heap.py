@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from functools import cache
 
-from .. import mpy, runtimes
+from .. import mpy, overlays, runtimes
 from ..bundle import in_order
 from ..native import SESSIONS, native_bytes_with_sessions
 from ..probe import Ended
@@ -43,6 +43,29 @@ for name in {names!r}:
     gc.collect()
     gc.collect()
     print(json.dumps([name, gc.mem_alloc() - last]))
+"""
+OVERLAYS = """
+import gc
+
+import picoswarm
+
+for name in {homes!r}:
+    __import__("picoswarm." + name)
+from picoswarm.compat import overlay
+
+
+def used():
+    gc.collect()
+    gc.collect()
+    return gc.mem_alloc()
+
+
+for n in range({count}):
+    overlay(n)  # its names stay
+    before = used()
+    part = overlay(n)
+    print(used() - before)
+    part = None
 """
 
 
@@ -84,6 +107,16 @@ def import_costs() -> dict[str, int]:
     return dict(json.loads(line) for line in done.stdout.splitlines())
 
 
+def overlay_costs() -> list[int]:
+    """Bytes that each overlay takes while it is loaded, in the order of their plan."""
+    program = OVERLAYS.format(homes=list(dict(overlays.PLAN)), count=len(overlays.PLAN))
+    path = f"{mpy.compile_library('x86', mpy.BOARD_LEVEL)}:.frozen"
+    done = runtimes.run_micropython(["-c", program], 400, {"MICROPYPATH": path})
+    if done.returncode:
+        raise RuntimeError(done.stdout)
+    return list(map(int, done.stdout.split()))
+
+
 def measure() -> Iterator[Row]:
     yield Row(
         "heap.native",
@@ -118,6 +151,13 @@ def measure() -> Iterator[Row]:
         "bytes",
         GOAL_PIECE,
         method=f"32-bit unix build; the free heap is broken up, {SMALLEST_COMB} bytes at first, {STEP} more at a time",
+    )
+    yield Row(
+        "heap.overlay",
+        "the largest overlay while it is loaded, on top of the other figures",
+        max(overlay_costs()),
+        "bytes",
+        method=f"32-bit unix build, .mpy -O3; {len(overlays.PLAN)} overlays, see docs/architecture.md",
     )
     costs = import_costs()
     unix = "32-bit unix build, .mpy -O3 without bundles, which save some; native code outside the heap"
