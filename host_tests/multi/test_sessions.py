@@ -264,10 +264,11 @@ def test_sockets_and_tasks_are_given_back(tmp_path):
 
     async def scenario():
         for round_trip in range(3):
-            before = held()
             folder = tmp_path / str(round_trip)
             folder.mkdir()
-            async with Nodes(folder, 4) as nodes:
+            swarm = Nodes(folder, 4)  # whose ports this program holds, for other programs not to be given them
+            before = held()
+            async with swarm as nodes:
                 nodes[0].handle("/echo/1.0.0", echo)
                 stream = await nodes[1].open_stream(nodes[0].id, "/echo/1.0.0")
                 await stream.write(b"x")
