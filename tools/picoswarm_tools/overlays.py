@@ -13,6 +13,7 @@ an overlay calls goes with it. All this happens under the names of a board, when
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -23,8 +24,8 @@ Methods = Mapping[str, tuple[str, ...]]  # names by class; of a class without an
 
 
 def _overlay_of(home: str, text: str) -> tuple[str, Methods]:
-    """Of lines "Class: method method"."""
-    lines = [line.partition(":") for line in text.strip().splitlines()]
+    """Of words "Class: method method"."""
+    lines = [line.partition(":") for line in re.sub(r"\s(\w+:)", r"\n\1", " ".join(text.split())).splitlines()]
     return home, {name.strip(): tuple(methods.split()) for name, _, methods in lines}
 
 
@@ -32,17 +33,24 @@ def _overlay_of(home: str, text: str) -> tuple[str, Methods]:
 # called for want of memory, is no part of it: where the heap is full nothing can be loaded. Nor is anything that who is no
 # member can make happen at will.
 PLAN = (
-    _overlay_of("swarm", "Handshake:"),
-    _overlay_of("swarm", "Noise:"),
-    _overlay_of(
+    _overlay_of(  # set-ups
         "swarm",
         """
-        Swarm: connected _greet
-        Hello: encode
-        ConnManager: unanswered
+        Handshake:
+        Noise:
         """,
     ),
-    _overlay_of(
+    _overlay_of(  # who is dialed, and let in
+        "swarm",
+        """
+        Swarm: connected _greet _call
+        Hello: encode
+        Reception: judge
+        ConnManager: unanswered crowd may_enter _has_spare _refusal add want cancel remove _find
+        Links: _dial
+        """,
+    ),
+    _overlay_of(  # a session begins
         "swarm",
         """
         Swarm: _prove _admit _turn_away _open _let_in
@@ -51,73 +59,35 @@ PLAN = (
         Lanes: start _empty
         """,
     ),
-    _overlay_of(
-        "swarm",
-        """
-        Reception: judge
-        ConnManager: crowd may_enter _has_spare
-        Mux: hurry ping
-        """,
-    ),
-    _overlay_of(
-        "swarm",
-        """
-        Swarm: _call
-        ConnManager: _refusal add want cancel remove _find
-        Links: _dial
-        """,
-    ),
-    _overlay_of(
+    _overlay_of(  # streams begin and end
         "swarm",
         """
         Lanes: open close reset _change _was_reset _new_row _reset _drop _forget
-        Mux: _refuse _breach
+        Mux: _refuse _breach hurry ping
         Services: stream _add_stream open_stream forget
         """,
     ),
-    _overlay_of(
+    _overlay_of(  # what a user asks
         "swarm",
         """
-        Services: subscribe _topics unsubscribe sessions add_stats last_fault log handle _rekey end_epoch close _look_up
+        Services: subscribe _topics unsubscribe sessions add_stats last_fault log handle _rekey end_epoch _look_up
         """,
     ),
-    _overlay_of(
+    _overlay_of(  # start and stop
         "swarm",
         """
-        Links: open start stop restart _hang_up
-        Swarm: close end_epoch find
-        """,
-    ),
-    _overlay_of(
-        "pex",
-        """
-        AddressBook: add _new_bucket _digest place tried_place is_credible write _random connected good _age
-        PeerExchange: _learn
-        """,
-    ),
-    _overlay_of("pex", "AddressBook: pick record share attempt bad _ip"),
-    _overlay_of("node", "Driver: __init__ open start stop _check"),
-    _overlay_of(
-        "swarm",
-        """
-        Links: __init__
-        Services: __init__
-        Door: __init__
-        Reception: __init__
-        """,
-    ),
-    _overlay_of(
-        "swarm",
-        """
-        Swarm: __init__
+        Links: __init__ open start stop restart _hang_up
+        Services: __init__ close
+        Swarm: __init__ close end_epoch find
         ConnManager: __init__
         """,
     ),
     _overlay_of(
         "pex",
         """
-        AddressBook: __init__
-        PeerExchange: __init__
+        AddressBook: __init__ add _new_bucket _digest place tried_place is_credible write _random connected good _age
+            pick record share attempt bad _ip
+        PeerExchange: __init__ _learn
         """,
     ),
     _overlay_of(
@@ -127,39 +97,31 @@ PLAN = (
         Rpc: __init__ register
         """,
     ),
+    _overlay_of("node", "Driver: __init__ open start stop _check"),
+    _overlay_of("table", "Lookup:"),
     _overlay_of(
         "table",
         """
         Codec: __init__
-        Table: __init__
+        Table: __init__ admit _is_near remove _enter longest_unasked set_address find_failed miss
         Tokens: __init__
         Revalidation: __init__
         """,
     ),
-    _overlay_of("discovery", "Discovery: __init__"),
     _overlay_of(
         "discovery",
         """
-        Upkeep: __init__
-        Requests: __init__
-        Agreements: __init__
+        Discovery: __init__ add_bootstrap add_seed find set_address nodes stats _move _remove _missed look_up _tell
+        """,
+    ),
+    _overlay_of(
+        "discovery",
+        """
+        Upkeep: __init__ add_anchor add_hint _again lost lookup_ended _sparse _is_calm _ask_anchor _ask_hint _refresh
+            random_ms
+        Requests: __init__ agreed repeat drop identify
+        Agreements: __init__ defer _may_ask ask _done _pick
         Responder: __init__
-        """,
-    ),
-    _overlay_of("table", "Lookup:"),
-    _overlay_of("table", "Table: admit _is_near remove _enter longest_unasked set_address find_failed miss"),
-    _overlay_of(
-        "discovery",
-        """
-        Upkeep: add_anchor add_hint _again lost lookup_ended _sparse _is_calm _ask_anchor _ask_hint _refresh random_ms
-        Discovery: add_bootstrap add_seed find set_address nodes stats _move _remove _missed look_up _tell
-        """,
-    ),
-    _overlay_of(
-        "discovery",
-        """
-        Requests: agreed repeat drop identify
-        Agreements: defer _may_ask ask _done _pick
         """,
     ),
 )
@@ -184,18 +146,19 @@ def overlay(n):
 
 
 def cold(self, name):
-    kind = type(self)
+    kind = own = type(self)
     while kind.__bases__:
         n = 0
         for text in _COLD:
             at = text.find(";%s." % kind.__name__)
             if at >= 0 and text.find(".%s." % name, at, text.find(";", at + 1)) >= 0:
-                # In its class for a moment: only there MicroPython binds a function to an object.
-                setattr(kind, name, getattr(getattr(overlay(n), kind.__name__), name))
-                found = getattr(self, name)
-                setattr(kind, name, None)  # what is deleted stays in its place
-                delattr(kind, name)
-                return found
+                # In its class for a moment: only there MicroPython binds a function to an object. In this place, since a
+                # new one could make the dict of the class grow.
+                try:
+                    own.__getattr__ = getattr(getattr(overlay(n), kind.__name__), name)
+                    return self.__getattr__
+                finally:
+                    own.__getattr__ = cold
             n += 1
         kind = kind.__bases__[0]
     raise AttributeError(name)
