@@ -179,7 +179,7 @@ def _make_small(arch: str, level: int, is_apart: bool) -> tuple[dict[str, str], 
     keep = shrink.names_in_programs(_texts(PROGRAMS).values())[0].union(shrink.runtime_names(), *stubs.values())
     promised = set().union(*(shrink.arguments_in_stub(path.read_text()) for path in STUBS.glob("*.pyi")))
     promised |= shrink.keywords_in_programs(_texts(PROGRAMS).values())
-    beside = {**_texts(BESIDE), "overlays": overlays.apart()}
+    beside = {**_texts(BESIDE), "overlays": overlays.apart() if has_overlays() else ""}
     names = shrink.name_map(modules, keep, beside, shrink.rom_names(), promised)
     long, modules = modules, {name: shrink.shorten(text, names) for name, text in modules.items()}
     if level == 3 and not is_apart and has_overlays():
