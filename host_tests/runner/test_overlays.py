@@ -74,7 +74,7 @@ class Derived(Part):
 }
 PLAN = [
     ("parts", {"Part": ("cold", "_inner"), "Base": ("old",)}),
-    ("parts", {"Part": ("each", "build", "__init__")}),
+    ("parts", {"Part": ("each", "build")}),
     ("parts", {"Rare": ()}),
 ]
 PROGRAM = """

@@ -30,8 +30,9 @@ def _overlay_of(home: str, text: str) -> tuple[str, Methods]:
 
 
 # What is called less than once a second while a node runs, by what it is called for. What ends a session, and all that is
-# called for want of memory, is no part of it: where the heap is full nothing can be loaded. Nor is anything that who is no
-# member can make happen at will.
+# called for want of memory, is no part of it: where the heap is full nothing can be loaded. What makes the parts of a node
+# is none either: what lives long would lie between pieces of code that go, and tear the heap. Nor is anything that who is
+# no member can make happen at will.
 PLAN = (
     _overlay_of(  # set-ups
         "swarm",
@@ -76,59 +77,46 @@ PLAN = (
     _overlay_of(  # start and stop
         "swarm",
         """
-        Links: __init__ open start stop restart _hang_up
-        Services: __init__ close
-        Swarm: __init__ close end_epoch find
-        ConnManager: __init__
+        Links: open start stop restart _hang_up
+        Services: close
+        Swarm: close end_epoch find
         """,
     ),
     _overlay_of(
         "pex",
         """
-        AddressBook: __init__ add _new_bucket _digest place tried_place is_credible write _random connected good _age
+        AddressBook: add _new_bucket _digest place tried_place is_credible write _random connected good _age
             pick record share attempt bad _ip
-        PeerExchange: __init__ _learn
+        PeerExchange: _learn
         """,
     ),
-    _overlay_of(
-        "pubsub",
-        """
-        PubSub: __init__ set_filters
-        Rpc: __init__ register
-        """,
-    ),
-    _overlay_of("node", "Driver: __init__ open start stop _check"),
+    _overlay_of("node", "Driver: open start stop _check"),
     _overlay_of("table", "Lookup:"),
     _overlay_of(
         "table",
         """
-        Codec: __init__
-        Table: __init__ admit _is_near remove _enter longest_unasked set_address find_failed miss
-        Tokens: __init__
-        Revalidation: __init__
+        Table: admit _is_near remove _enter longest_unasked set_address find_failed miss
         """,
     ),
     _overlay_of(
         "discovery",
         """
-        Discovery: __init__ add_bootstrap add_seed find set_address nodes stats _move _remove _missed look_up _tell
+        Discovery: add_bootstrap add_seed find set_address nodes stats _move _remove _missed look_up _tell
         """,
     ),
     _overlay_of(
         "discovery",
         """
-        Upkeep: __init__ add_anchor add_hint _again lost lookup_ended _sparse _is_calm _ask_anchor _ask_hint _refresh
+        Upkeep: add_anchor add_hint _again lost lookup_ended _sparse _is_calm _ask_anchor _ask_hint _refresh
             random_ms
-        Requests: __init__ agreed repeat drop identify
-        Agreements: __init__ defer _may_ask ask _done _pick
-        Responder: __init__
+        Requests: agreed repeat drop identify
+        Agreements: defer _may_ask ask _done _pick
         """,
     ),
 )
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _HOME = "compat"  # what every other module imports from
-_INIT = "__init__"  # is called `init` in an overlay: all classes without one of their own have the same in its place
 _FIND = """
 _COLD = {index}
 
@@ -162,10 +150,6 @@ def cold(self, name):
             n += 1
         kind = kind.__bases__[0]
     raise AttributeError(name)
-
-
-def made(self, *arguments, **named):
-    cold(self, "init")(*arguments, **named)
 """
 
 
@@ -230,13 +214,13 @@ class _Library:
         own = _methods(self.classes[name])
         if method not in own:
             return "is no method"
-        if own[method].decorator_list or method.startswith("__") and method != _INIT:
+        if own[method].decorator_list or method.startswith("__"):
             return "is looked for by MicroPython itself"
         family = self.family(name)
         if any(method in self.of_self[each] for each in family) or method in self.of_others - self.stored:
             return "is more than called: who keeps it keeps all that was loaded with it"
         bases = [base for base in self.bases(name) if base in self.classes]
-        if method != _INIT and any(method in _members(self.classes[base]) for base in bases):
+        if any(method in _members(self.classes[base]) for base in bases):
             return "is in a base too, which would be found first"
         if any((each, method) in self.of_classes for each in family):
             return "is asked of a class"
@@ -294,16 +278,11 @@ def _consts(tree: ast.Module) -> dict[str, ast.Assign]:
     return found
 
 
-def _named(source: str, method: ast.AST) -> str:
-    """A method as it stands in an overlay."""
-    return _segment(source, method).replace(f"def {_INIT}(", "def init(", 1)
-
-
 def _direct(source: str, method: ast.AST, owner: str, beside: Iterable[str]) -> str:
     """A method that calls those of its class in the same overlay without a search, unless a variable hides the class."""
     edits = Edits(source)
     if owner in {getattr(node, "id", getattr(node, "arg", "")) for node in ast.walk(method)}:
-        return _named(source, method)
+        return _segment(source, method)
     for node in ast.walk(method):
         func = getattr(node, "func", None)
         if isinstance(func, ast.Attribute) and ast.unparse(func.value) == "self" and func.attr in beside:
@@ -311,7 +290,7 @@ def _direct(source: str, method: ast.AST, owner: str, beside: Iterable[str]) -> 
             end = edits.at(func.end_lineno, func.end_col_offset)
             more = ", " if node.args or node.keywords else ""
             edits.replace(start, end + 1, f"{owner}.{func.attr}(self{more}")
-    return _named(edits.result(), method)
+    return _segment(edits.result(), method)
 
 
 def _moved_nodes(tree: ast.Module, moved: Methods) -> list[ast.AST]:
@@ -407,8 +386,7 @@ def _without(source: str, tree: ast.Module, gone: list[ast.AST], partial: set[st
     classes = _classes(tree)
     for name in partial:
         first = classes[name].body[0]
-        is_made = any(node in gone for node in classes[name].body if getattr(node, "name", "") == _INIT)
-        find = f"    from .{_HOME} import cold as __getattr__" + f", made as {_INIT}" * is_made + "\n"
+        find = f"    from .{_HOME} import cold as __getattr__\n"
         if ast.unparse(first).startswith("del (__module__"):
             lines[first.end_lineno - 1] += find
         else:
@@ -469,7 +447,7 @@ def take_cold(modules: Mapping[str, str], plan: Sequence[tuple[str, Methods]]) -
             if name != home:
                 result[name] = _redirected(result[name], home, at, set(whole))
     index = ["".join(f";{name}.{'.'.join(own)}." for name, own in moved.items() if own) + ";" for _, moved in plan]
-    result[_HOME] += _FIND.format(index=repr(tuple(index)).replace(_INIT, "init"))
+    result[_HOME] += _FIND.format(index=repr(tuple(index)))
     return result
 
 
