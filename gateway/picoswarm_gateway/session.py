@@ -201,7 +201,8 @@ class HostSession(Session):
         i = mux.row_of[channel] * STEP
         n = len(plain) - 3
         left = rows[i + LEFT] - n - 3
-        if plain[1] << 8 | plain[2] == WHOLE | n and n <= rows[i + LIMIT] and left > 0 and i and not rows[i + FILL]:
+        is_whole = n < WHOLE and plain[1] << 8 | plain[2] == WHOLE | n
+        if is_whole and n <= rows[i + LIMIT] and left > 0 and i and not rows[i + FILL]:
             mux._heard = swarm.now
             rows[i + LEFT] = left
             self._on_message(channel, plain[3:])

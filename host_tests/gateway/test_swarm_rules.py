@@ -29,6 +29,7 @@ from swarming import CHANNEL, SECOND, A, B, Node, Puppet, World, frame
 
 # These say how narrow a board's door is, what it does with its buffers, and how it sleeps.
 ANOTHER_DOOR = {
+    "test_sessions_stay_calm_beside_a_peer_that_is_missed_for_a_day",
     "test_a_newcomer_takes_the_place_of_a_silent_socket_after_half_a_second",
     "test_one_whose_turn_has_not_come_waits_undisturbed_and_then_has_its_own_five_seconds",
     "test_after_two_that_did_not_finish_newcomers_are_challenged",

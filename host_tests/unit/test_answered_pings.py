@@ -212,3 +212,15 @@ def test_a_second_ping_does_not_write_over_an_answer_that_waits():
     n = node.to_send(out)
     assert puppet.hear(out[:n]) == 0 and bytes(puppet.buf[14:18]) == answers[0]
     assert node.to_send(out) == 0
+
+
+def test_an_answer_goes_to_who_asked_whatever_comes_before_it_is_sent():
+    """As where the heap is full in the turn that it belongs to."""
+    twins = Twins()
+    node, puppet = twins.nodes[0], twins.puppets[0]
+    n = encode_ping(puppet.codec, puppet.out, b"ridX", puppet.key, twins.pair, False, 0, 0, twins.token, 50)
+    node.receive(puppet.out, n, puppet.ip, PORT, node.now)
+    assert node.responder.kind == USUAL
+    node.receive(bytearray(60), 60, b"\x0a\x00\x00\x63", 7777, node.now)
+    assert node.to_send(bytearray(512)) == 50
+    assert (node.to_ip, node.to_port) == (puppet.ip, PORT)

@@ -71,6 +71,30 @@ def test_what_somebody_waits_for_is_dialed_within_a_quarter_of_a_second():
     assert min(waits) < 60 and 200 < max(waits) <= 256
 
 
+def test_a_visit_that_nobody_waits_for_has_the_wait_of_any_other_dial_until_somebody_does():
+    waits = []
+    for seed in range(40):
+        owner = Owner(seed=seed)
+        link = owner.manager.want(id_of(1), lan(1), 5000, owner.now, 0)
+        assert not link.callers and link.purpose == VISIT
+        waits.append(owner.waited(owner.dial))
+    assert min(waits) < 500 and 2500 < max(waits) <= 3000
+    owner = Owner(seed=0)
+    link = owner.manager.want(id_of(1), lan(1), 5000, owner.now, 0)
+    assert owner.manager.want(id_of(1), lan(1), 5000, owner.now) is link
+    assert owner.waited(owner.dial) <= 256
+
+
+def test_a_second_caller_does_not_hasten_a_dial_that_waits_for_a_place():
+    owner = Owner()
+    link = owner.manager.want(id_of(1), lan(1), 5000, owner.now)
+    assert owner.dial() is link
+    owner.fail(link, BUSY)
+    at = link.at
+    owner.manager.want(id_of(1), lan(1), 5000, owner.now)
+    assert link.at == at
+
+
 def test_a_node_that_looked_too_early_looks_again_soon_and_one_with_links_does_not():
     for seed in range(10):
         owner = Owner(seed=seed)

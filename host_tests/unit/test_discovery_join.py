@@ -174,3 +174,35 @@ def test_a_node_without_bootstrap_profile_is_silent_to_untagged_pings():
     link.pass_ms(3000)
     assert not [1 for s, to, d in link.sent if s == a.site.ip]
     assert a.stats()["drop_untagged"] > 0
+
+
+class Answered:
+    """A question to a bootstrap node, as the engine's upkeep has it."""
+
+    why = 3
+
+    def __init__(self, anchor, node):
+        self.about = anchor
+        self.peer = node.own_id + bytes(32)
+
+
+def test_a_bootstrap_node_that_is_back_is_not_forgotten_over_a_lookup_that_ended_just_before():
+    link = Link()
+    a, b = link.add(0), link.add(1)
+    a.add_bootstrap(b.site.ip, PORT, b.own_id)
+    link.pass_ms(3000)
+    (anchor,) = a.anchors
+    anchor.is_missing = True
+    lookup = a.look_up(a.own_id, True, 1)
+    out = bytearray(512)
+    while lookup.is_running:  # step by step, and nothing beyond
+        a.work()
+        for here, there in ((a, b), (b, a)):
+            n = here.to_send(out)
+            if n:
+                there.receive(out, n, here.site.ip, PORT, link.now)
+    assert a.has_steps  # what the lookup found is still to be learned
+    a.upkeep.ended(Answered(anchor, b), True)
+    while a.has_steps:
+        a.work()
+    assert a.next_time() == a.now  # to look for itself again

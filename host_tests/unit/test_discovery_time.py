@@ -215,6 +215,21 @@ def test_a_lookup_goes_on_after_the_heap_was_full_while_it_asked():
     assert lookups_done(a) == 1
 
 
+def test_a_lookup_begins_again_after_the_heap_was_full_while_it_began():
+    link, a, b = pair_of_nodes()
+    ip = a.table.ip
+    lookup = a.find(b.own_id, link.now)
+    a.table.ip = full_heap
+    try:
+        a.work()
+        raise AssertionError("nothing was read from the table")
+    except MemoryError:
+        pass
+    a.table.ip = ip
+    link.pass_ms(5000)
+    assert lookups_done(a) == 1 and lookup.is_found
+
+
 def test_a_lookup_is_over_once_there_is_memory_to_say_so():
     link, a, b = pair_of_nodes()
     lookups_done(a)  # what happened before

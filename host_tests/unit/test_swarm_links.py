@@ -1,5 +1,6 @@
 """Which sessions a swarm keeps: dials that cross, fail or come too late (rows B2-B6, L4, T18, T24; A20, A21, A24)."""
 
+from picoswarm.compat import ticks_diff
 from swarming import (
     BANNED,
     BUSY,
@@ -192,6 +193,18 @@ def test_a_missed_peer_that_has_no_place_is_not_dialed_again_and_again():
     world.run(MINUTE)
     assert not a.session(c) and a.ends(BUSY) <= 1
     assert [link.id for link in a.swarm.manager.links] == [B.id]
+
+
+def test_sessions_stay_calm_beside_a_peer_that_is_missed_for_a_day():
+    world = World()
+    a, b = world.pair(links=1, outbound=1)
+    a.swarm._discovery.anchors.append(Missed(_C.id, bytes((10, 0, 0, 77))))
+    world.run(5 * SECOND)
+    waits = []
+    for _ in range(20):
+        world.run(SECOND)
+        waits.append(ticks_diff(a.swarm.next_time(world.now), world.now))
+    assert a.session(b) and max(waits) > 5 * SECOND
 
 
 def test_a_bootstrap_node_that_answers_no_datagrams_is_visited_though_all_links_are_in_use():

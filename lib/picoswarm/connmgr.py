@@ -10,7 +10,8 @@ A `Link` is one connection, wished, dialed or established. Its `state`:
     4 established   in use
 
     add(id or None, ip, port, now)  a permanent peer: the link to it is dialed for ever. `remove(link)` undoes it
-    want(id, ip, port, now)         one that somebody waits for, dialed before candidates, and again where it was busy. Who
+    want(id, ip, port, now, callers=1)  one that somebody waits for, dialed before candidates, and again where it was busy,
+                                    or with 0 callers once, for which nobody waits. Who
                                     wants what others do joins in. One that is not in `links` (any more) cannot be had
                                     now, see `reason`. `cancel(link)` undoes it
     next_dial(now)                  the link to dial now, or None; `tick` and `next_dial` have to do at `next_time(now)`
@@ -251,7 +252,7 @@ class ConnManager:
         link.is_permanent = 1 if id32 else 2
         return link
 
-    def want(self, id32, ip, port, now):
+    def want(self, id32, ip, port, now, callers=1):
         """See the module."""
         link = self._find(id32, ip, port)
         if link is None:
@@ -261,10 +262,10 @@ class ConnManager:
                 link.state = _FAILING
                 return link
             self.links.append(link)
-        if link.state <= _FAILING:
-            link.at = ticks_add(now, self._rng(1)[0])  # somebody waits
+        if link.state <= _FAILING and not link.callers:
+            link.at = ticks_add(now, self._rng(1)[0]) if callers else self._soon(now)
             link.purpose = _VISIT
-        link.callers += 1
+        link.callers += callers
         return link
 
     def cancel(self, link):

@@ -126,6 +126,8 @@ def pong(to, node, d) -> int:
                     mac.sign(out, 13, 42, 42)
                     key.mac.sign(out, 13, 50, 1)
                     key.stream.xor(out, 1, 0, out, 13, 50)
+                    to.ip = ip
+                    to.port = d.port
                     to.kind = 6
                     why = -1
     return why

@@ -452,10 +452,10 @@ class Discovery:
         table = self.table
         pool = table.pool
         found = table.found
-        lookup.is_new = False
         for i in range(table.closest(lookup.target, found, self._numbers[0])):
             at = found[i]
             lookup.offer(pool, at, table.ip(at), u16(pool, at + _UDP), u16(pool, at + _TCP), pool[at + _FLAGS])
+        lookup.is_new = False  # not before: a full heap may have ended it half done
 
     def _step(self):
         """One step of the lookups: ask one node more, or end one of them. All that may be to do would take a board 20 ms."""
@@ -494,7 +494,6 @@ class Discovery:
             to.kind = 0
             n = 50
             copy(out, 0, to.peer, 0, n)
-            to = self.codec  # back to where the datagram in hand came from
         elif to.kind:
             n = to.write(out)
         elif self.upkeep.has_beacon:

@@ -23,7 +23,7 @@ def look_for(swarm, upkeep):
     if found and swarm.find(found.id, 0):
         found.left = 1  # it is asked no more
     elif found:
-        swarm.manager.want(found.id, found.ip, found.port, swarm.now).callers -= 1  # once: nobody waits for it
+        swarm.manager.want(found.id, found.ip, found.port, swarm.now, 0)
 
 
 def miss(upkeep, id32, ip, port, now):

@@ -1,8 +1,8 @@
 """The driver: all asyncio, sockets and clock of a node, around one sans-I/O engine (docs/architecture.md).
 
-Rules. Every input (datagrams, the timer, a call of the user) gets one turn: the input, at most one slice of public-key
-work, the events, what the engine wants to send, the timer. Between two turns every other task may run, so nothing waits
-longer than one batch of datagrams and one slice take. One task waits for the socket, one for the time.
+Rules. Every input (datagrams, the timer, a call of the user) gets one turn: the input, at most one step of a lookup or
+slice of public-key work, the events, what the engine wants to send, the timer. Between two turns every other task may run,
+so nothing waits longer than one batch of datagrams and one slice take. One task waits for the socket, one for the time.
 
 The network never raises here. A datagram that cannot be sent is a lost datagram, and counted; the protocol above repeats
 what matters. A socket that has gone bad, or an address that has changed, gets a new socket.

@@ -4,8 +4,8 @@ Rules: nothing is said to who is no member; nothing larger than the question goe
 neighbor is named only to a peer that has just shown a token of ours and its pair tag; a budget stands before every answer
 and before every key agreement. No inbound datagram touches the table unless it carries that proof.
 
-The one answer that an input may cause is written when the driver asks for it, before the next input. (A key agreement waits
-for that by itself.)
+The one answer that an input may cause is written when the driver asks for it, before the next input; machine code has
+written its own before (datagram_viper.py). (A key agreement waits for that by itself.)
 """
 
 from .address import may_name, scope
@@ -41,7 +41,7 @@ _TOKEN_IS_OLD = const(1)
 
 class Responder:
     """See the module. `node` is the Discovery that answers. The attributes are the answer, an exchange as datagram.py has
-    it."""
+    it; or where `kind` is 6 the answer itself, in `peer`."""
 
     def __init__(self, node, profile, now):
         self._node = node

@@ -332,8 +332,8 @@ class Swarm:
                 return _SCAN_MS
             calm = min(calm, session.mux.calm_ms(now) + _SCAN_MS - 1)
         for anchor in self._discovery.anchors:
-            if anchor.is_missing or anchor.left:
-                return _SCAN_MS
+            if anchor.is_missing and not anchor.left:  # it gets a visit
+                calm = min(calm, max(0, ticks_diff(self._call_at, now)) + _SCAN_MS - 1)
         return max(1, calm // _SCAN_MS) * _SCAN_MS
 
     def stir(self, now):
@@ -348,7 +348,7 @@ class Swarm:
         wait = _CALL_MS
         for anchor in self._discovery.anchors:
             if anchor.is_missing and not anchor.left:
-                self.manager.want(anchor.id, anchor.ip, anchor.port, now).callers -= 1  # nobody waits for it
+                self.manager.want(anchor.id, anchor.ip, anchor.port, now, 0)
                 wait = min(2 * self._call_ms, _CALL_MAX_MS)
         self._call_ms = wait
         self._call_at = ticks_add(now, wait)

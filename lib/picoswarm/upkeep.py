@@ -194,7 +194,8 @@ class Upkeep:
             self._ramp_ms = _RAMP_MS
             two = node.rng(2)
             wait = self._refresh_ms + (self._refresh_span_s * (two[0] << 8 | two[1]) >> 16) * 1000
-        self._refresh_at = ticks_add(node.now, wait)
+        if ticks_diff(self._refresh_at, node.now) > 0:
+            self._refresh_at = ticks_add(node.now, wait)
         yield
         if not self._is_settled:
             for silent in lookup.results(_FAILED):
