@@ -88,8 +88,8 @@ PLAN = (
     _overlay_of(
         "discovery",
         """
-        Discovery: add_bootstrap add_seed find set_address nodes stats look_up
-        Upkeep: add_anchor _sparse _is_calm _ask_anchor _ask_hint _refresh
+        Discovery: add_bootstrap add_seed set_address nodes stats
+        Upkeep: add_anchor _sparse _is_calm
         """,
     ),
 )
