@@ -439,7 +439,8 @@ class Discovery:
         if len(lookups) >= self._most:
             return None
         try:
-            lookup = Lookup(self._numbers)
+            # By the same text as one that runs: a board has that only as long as it is wanted.
+            lookup = (type(lookups[0]) if lookups else Lookup)(self._numbers)
         except MemoryError:
             return None
         lookups.append(lookup)

@@ -179,21 +179,16 @@ def _make_small(arch: str, level: int, is_apart: bool) -> tuple[dict[str, str], 
     keep = shrink.names_in_programs(_texts(PROGRAMS).values())[0].union(shrink.runtime_names(), *stubs.values())
     promised = set().union(*(shrink.arguments_in_stub(path.read_text()) for path in STUBS.glob("*.pyi")))
     promised |= shrink.keywords_in_programs(_texts(PROGRAMS).values())
-    beside = {**_texts(BESIDE), "overlays": overlays.apart() if has_overlays() else ""}
+    beside = {**_texts(BESIDE), "overlays": overlays.apart()}
     names = shrink.name_map(modules, keep, beside, shrink.rom_names(), promised)
     long, modules = modules, {name: shrink.shorten(text, names) for name, text in modules.items()}
-    if level == 3 and not is_apart and has_overlays():
+    if level == 3 and not is_apart:
         overlays.check(long, overlays.PLAN)
         modules = overlays.take_cold(modules, overlays.planned(modules, names))
     if level == 3:
         kept = {name: order.keep_builtins(modules[name], ("len",)) for name in HOT if name in modules}
         modules = {name: order.order_names(text) for name, text in {**modules, **kept}.items()}
     return shrink.numbers_known(modules, numbers, names), names
-
-
-def has_overlays() -> bool:
-    """Whether overlays are made: not yet, unless the environment asks for them."""
-    return os.environ.get("PICOSWARM_OVERLAYS") == "1"
 
 
 def profile_numbers() -> set[str]:
@@ -235,7 +230,7 @@ def _inputs() -> list[Path]:
 
 def _fingerprint() -> str:
     """All that a compiled library depends on: its inputs, what makes it, and the MicroPython that is asked for names."""
-    digest = hashlib.sha256(b"overlays" if has_overlays() else b"")
+    digest = hashlib.sha256()
     for path in (*_inputs(), *sorted(Path(__file__).parent.glob("*.py"))):
         digest.update(f"{path}\0".encode() + path.read_bytes() + b"\0")
     for name in ("mpy-cross", "micropython"):

@@ -29,10 +29,11 @@ def _overlay_of(home: str, text: str) -> tuple[str, Methods]:
     return home, {name.strip(): tuple(methods.split()) for name, _, methods in lines}
 
 
-# What is called less than once a second while a node runs, by what it is called for. What ends a session, and all that is
-# called for want of memory, is no part of it: where the heap is full nothing can be loaded. What makes the parts of a node
-# is none either: what lives long would lie between pieces of code that go, and tear the heap. Nor is anything that who is
-# no member can make happen at will.
+# What is called a few times a minute at most while a node runs, by what it is called for: a session's set-up, a lookup, a
+# decision whom to dial, start and stop, what a user sets up. Nothing of the table that a datagram calls, nothing of messages
+# and streams: those come as often as others like. What ends a session, and all that is called for want of memory, is no part
+# of it: where the heap is full nothing can be loaded. What makes the parts of a node is none either: what lives long would
+# lie between pieces of code that go, and tear the heap.
 PLAN = (
     _overlay_of(  # set-ups
         "swarm",
@@ -60,14 +61,6 @@ PLAN = (
         Lanes: start _empty
         """,
     ),
-    _overlay_of(  # streams begin and end
-        "swarm",
-        """
-        Lanes: open close reset _change _was_reset _new_row _reset _drop _forget
-        Mux: _refuse _breach hurry ping
-        Services: stream _add_stream open_stream forget
-        """,
-    ),
     _overlay_of(  # what a user asks
         "swarm",
         """
@@ -93,24 +86,10 @@ PLAN = (
     _overlay_of("node", "Driver: open start stop _check"),
     _overlay_of("table", "Lookup:"),
     _overlay_of(
-        "table",
-        """
-        Table: admit _is_near remove _enter longest_unasked set_address find_failed miss
-        """,
-    ),
-    _overlay_of(
         "discovery",
         """
-        Discovery: add_bootstrap add_seed find set_address nodes stats _move _remove _missed look_up _tell
-        """,
-    ),
-    _overlay_of(
-        "discovery",
-        """
-        Upkeep: add_anchor add_hint _again lost lookup_ended _sparse _is_calm _ask_anchor _ask_hint _refresh
-            random_ms
-        Requests: agreed repeat drop identify
-        Agreements: defer _may_ask ask _done _pick
+        Discovery: add_bootstrap add_seed set_address nodes stats
+        Upkeep: add_anchor _sparse _is_calm
         """,
     ),
 )

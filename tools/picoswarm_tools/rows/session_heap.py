@@ -108,9 +108,7 @@ def import_costs() -> dict[str, int]:
 
 
 def overlay_costs() -> list[int]:
-    """Bytes that each overlay takes while it is loaded, in the order of their plan; none where there are none."""
-    if not mpy.has_overlays():
-        return []
+    """Bytes that each overlay takes while it is loaded, in the order of their plan."""
     program = OVERLAYS.format(homes=list(dict(overlays.PLAN)), count=len(overlays.PLAN))
     path = f"{mpy.compile_library('x86', mpy.BOARD_LEVEL)}:.frozen"
     done = runtimes.run_micropython(["-c", program], 400, {"MICROPYPATH": path})
@@ -157,7 +155,7 @@ def measure() -> Iterator[Row]:
     yield Row(
         "heap.overlay",
         "the largest overlay while it is loaded, on top of the other figures",
-        max(overlay_costs(), default=0),
+        max(overlay_costs()),
         "bytes",
         method=f"32-bit unix build, .mpy -O3; {len(overlays.PLAN)} overlays, see docs/architecture.md",
     )
