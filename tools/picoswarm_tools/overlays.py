@@ -75,7 +75,7 @@ PLAN = (
         Swarm: close end_epoch find
         """,
     ),
-    _overlay_of(
+    _overlay_of(  # whom one has heard of
         "pex",
         """
         AddressBook: add _new_bucket _digest place tried_place is_credible write _random connected good _age
@@ -83,13 +83,13 @@ PLAN = (
         PeerExchange: _learn
         """,
     ),
-    _overlay_of("node", "Driver: open start stop _check"),
+    _overlay_of("node", "Driver: open start stop"),
     _overlay_of("table", "Lookup:"),
     _overlay_of(
         "discovery",
         """
         Discovery: add_bootstrap add_seed set_address nodes stats
-        Upkeep: add_anchor _sparse _is_calm
+        Upkeep: add_anchor _ask_anchor _learn _sparse _is_calm
         """,
     ),
 )
