@@ -48,17 +48,14 @@ PLAN = (
         Swarm: connected _greet _call
         Hello: encode
         Reception: judge
-        ConnManager: unanswered crowd may_enter _has_spare _refusal add want cancel remove _find
+        ConnManager: crowd may_enter add want cancel remove _find
         Links: _dial
         """,
     ),
     _overlay_of(  # a session begins
         "swarm",
         """
-        Swarm: _prove _admit _turn_away _open _let_in
-        ConnManager: established _verdict
-        Session: start
-        Lanes: start _empty
+        Swarm: _prove _admit _turn_away
         """,
     ),
     _overlay_of(  # what a user asks
