@@ -203,6 +203,7 @@ class Upkeep:
         # A ping costs a third of a query: it is how the table gets the rest of its surroundings.
         for named in lookup.results(_NEW):
             self.add_hint(named[0], named[1], named[2], node.now)
+        lookup = None  # the next one may need its memory
         yield
         sparse = self._sparse() if found >= self._result or node.uptime < _YOUNG_S else None
         if sparse is not None:

@@ -48,17 +48,14 @@ PLAN = (
         Swarm: connected _greet _call
         Hello: encode
         Reception: judge
-        ConnManager: unanswered crowd may_enter _has_spare _refusal add want cancel remove _find
+        ConnManager: crowd may_enter add want cancel remove _find
         Links: _dial
         """,
     ),
     _overlay_of(  # a session begins
         "swarm",
         """
-        Swarm: _prove _admit _turn_away _open _let_in
-        ConnManager: established _verdict
-        Session: start
-        Lanes: start _empty
+        Swarm: _prove _admit _turn_away
         """,
     ),
     _overlay_of(  # what a user asks
@@ -75,7 +72,7 @@ PLAN = (
         Swarm: close end_epoch find
         """,
     ),
-    _overlay_of(
+    _overlay_of(  # whom one has heard of
         "pex",
         """
         AddressBook: add _new_bucket _digest place tried_place is_credible write _random connected good _age
@@ -83,13 +80,13 @@ PLAN = (
         PeerExchange: _learn
         """,
     ),
-    _overlay_of("node", "Driver: open start stop _check"),
+    _overlay_of("node", "Driver: open start stop"),
     _overlay_of("table", "Lookup:"),
     _overlay_of(
         "discovery",
         """
         Discovery: add_bootstrap add_seed set_address nodes stats
-        Upkeep: add_anchor _sparse _is_calm
+        Upkeep: add_anchor _ask_anchor _learn _sparse _is_calm
         """,
     ),
 )
