@@ -29,33 +29,19 @@ def _overlay_of(home: str, text: str) -> tuple[str, Methods]:
     return home, {name.strip(): tuple(methods.split()) for name, _, methods in lines}
 
 
-# What is called a few times a minute at most while a node runs, by what it is called for: a session's set-up, a lookup, a
-# decision whom to dial, start and stop, what a user sets up. Nothing of the table that a datagram calls, nothing of messages
-# and streams: those come as often as others like. What ends a session, and all that is called for want of memory, is no part
-# of it: where the heap is full nothing can be loaded. What makes the parts of a node is none either: what lives long would
-# lie between pieces of code that go, and tear the heap.
+# What is called a few times a minute at most while a node runs, by what it is called for: a lookup, a decision whom to
+# dial, start and stop, what a user sets up. Nothing of the table that a datagram calls, nothing of messages and streams:
+# those come as often as others like. Nothing of the set-up of a session: on an emulated Pico that took 40 ms longer. What
+# ends a session, and all that is called for want of memory, is no part of it: where the heap is full nothing can be
+# loaded. What makes the parts of a node is none either: what lives long would lie between pieces of code that go, and
+# tear the heap.
 PLAN = (
-    _overlay_of(  # set-ups
+    _overlay_of(  # who is dialed
         "swarm",
         """
-        Handshake:
-        Noise:
-        """,
-    ),
-    _overlay_of(  # who is dialed, and let in
-        "swarm",
-        """
-        Swarm: connected _greet _call
-        Hello: encode
-        Reception: judge
-        ConnManager: crowd may_enter add want cancel remove _find
+        Swarm: _call
+        ConnManager: add want cancel remove _find
         Links: _dial
-        """,
-    ),
-    _overlay_of(  # a session begins
-        "swarm",
-        """
-        Swarm: _prove _admit _turn_away
         """,
     ),
     _overlay_of(  # what a user asks
