@@ -233,6 +233,23 @@ def test_records_hold_what_those_of_a_board_hold_whatever_is_said_when(seed):
     assert ends[1][1][-1] == (40, bytes(LIMIT - 3)) and ends[1][0].next_event() == (6, 0, 7)
 
 
+def test_a_message_is_as_long_as_its_frame_says_however_long_the_record():
+    """Twelve bits tell it: a record of more holds several frames."""
+    channels, heard, ended = (Channel(40, 5, 6, 9000, 9000),), [], []
+    swarm = SimpleNamespace(unsent=[], longest=9000, now=0, parked=[], took=lambda session, reason: ended.append(reason))
+    session = HostSession(swarm, b"\x7f\0\0\1", 1025, None)
+    session.mux, session.stage = HostMux(Profile(), channels, True, 0), OPEN
+    session.mux.on_message = session._on_message = lambda channel, data: heard.append(len(data))
+    session.mux.start(bytes((40,)), 8000, 0)
+    while session.mux.fill(bytearray(8000), 0, 8000, 0):
+        pass  # the other side may send so much
+    plain = b"\x28\x10\x05" + bytes(4096 + 5)
+    session._opener = SimpleNamespace(open=lambda data, at, end: plain)
+    n = len(plain) + 16
+    session.take(n.to_bytes(2, "big") + bytes(n))
+    assert 4096 + 5 not in heard and ended
+
+
 @pytest.mark.usefixtures("on_host")
 @pytest.mark.parametrize("size", [1, 2, 18, 19, 20, 100])
 def test_records_come_whole_however_the_bytes_are_cut(size):

@@ -54,30 +54,30 @@ def test_a_profile_may_dial_several_at_a_time():
     assert owner.dial(within=MINUTE) is None
 
 
-def test_each_dial_waits_up_to_three_seconds_at_random():
+def waits_for_a_dial(callers=None, nodes=()):
+    """Milliseconds that 40 nodes wait before they dial one of `nodes`, or one that so many callers want."""
     waits = []
     for seed in range(40):
-        owner = Owner(lan_nodes(1, 2), seed=seed)
+        owner = Owner(nodes, seed=seed)
+        if callers is not None:
+            link = owner.manager.want(id_of(1), lan(1), 5000, owner.now, callers)
+            assert link.callers == callers and link.purpose == VISIT
         waits.append(owner.waited(owner.dial))
+    return waits
+
+
+def test_each_dial_waits_up_to_three_seconds_at_random():
+    waits = waits_for_a_dial(nodes=lan_nodes(1, 2))
     assert min(waits) < 500 and 2500 < max(waits) <= 3000
 
 
 def test_what_somebody_waits_for_is_dialed_within_a_quarter_of_a_second():
-    waits = []
-    for seed in range(40):
-        owner = Owner(seed=seed)
-        owner.manager.want(id_of(1), lan(1), 5000, owner.now)
-        waits.append(owner.waited(owner.dial))
+    waits = waits_for_a_dial(callers=1)
     assert min(waits) < 60 and 200 < max(waits) <= 256
 
 
 def test_a_visit_that_nobody_waits_for_has_the_wait_of_any_other_dial_until_somebody_does():
-    waits = []
-    for seed in range(40):
-        owner = Owner(seed=seed)
-        link = owner.manager.want(id_of(1), lan(1), 5000, owner.now, 0)
-        assert not link.callers and link.purpose == VISIT
-        waits.append(owner.waited(owner.dial))
+    waits = waits_for_a_dial(callers=0)
     assert min(waits) < 500 and 2500 < max(waits) <= 3000
     owner = Owner(seed=0)
     link = owner.manager.want(id_of(1), lan(1), 5000, owner.now, 0)

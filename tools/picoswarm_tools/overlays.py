@@ -18,7 +18,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from .fold import Edits, live
-from .shrink import Refused, variables
+from .shrink import Refused, bindings, variables
 
 Methods = Mapping[str, tuple[str, ...]]  # names by class; of a class without any all of it goes
 
@@ -121,19 +121,6 @@ def _classes(tree: ast.Module) -> dict[str, ast.ClassDef]:
 
 def _methods(node: ast.ClassDef) -> dict[str, ast.AST]:
     return {each.name: each for each in node.body if isinstance(each, _FUNCTIONS)}
-
-
-def _bound(tree: ast.Module) -> set[str]:
-    """The names that a module binds at its top."""
-    found: set[str] = set()
-    for node in live(tree, (*_FUNCTIONS, ast.ClassDef, ast.Lambda)):
-        if isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
-            found.add(node.name)
-        elif isinstance(node, ast.alias):
-            found.add(node.asname or node.name)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            found.add(node.id)
-    return found
 
 
 def _outside(tree: ast.Module) -> set[str]:
@@ -286,7 +273,7 @@ def _helpers(tree: ast.Module, moved: Methods, kept: set[str]) -> list[ast.AST]:
     """The functions that nothing but an overlay calls. `kept`: those that other modules import."""
     functions = {node.name: node for node in tree.body if isinstance(node, _FUNCTIONS) and not node.decorator_list}
     found: list[ast.AST] = []
-    bound = _bound(tree)
+    bound = bindings(tree)
     every = _mentions(tree, bound)
     while True:
         inside = [*_moved_nodes(tree, moved), *found]
@@ -302,7 +289,7 @@ def _helpers(tree: ast.Module, moved: Methods, kept: set[str]) -> list[ast.AST]:
 
 def _overlay(home: str, source: str, tree: ast.Module, moved: Methods, helpers: list[ast.AST]) -> str:
     """The text of an overlay."""
-    classes, consts, bound = _classes(tree), _consts(tree), _bound(tree)
+    classes, consts, bound = _classes(tree), _consts(tree), bindings(tree)
     whole = {name for name, methods in moved.items() if not methods}
     needed: set[str] = set()
     waiting = [*_moved_nodes(tree, moved), *helpers]
@@ -333,7 +320,7 @@ def _asking(source: str, whole: Mapping[str, int], moved: Mapping[int, Methods])
     """A module that asks the overlays for the classes that they have as a whole, by number; but in the overlay itself."""
     tree, edits = ast.parse(source), Edits(source)
     inside = {n: {id(each) for node in _moved_nodes(tree, own) for each in ast.walk(node)} for n, own in moved.items()}
-    for node in _mentions(tree, _bound(tree)):
+    for node in _mentions(tree, bindings(tree)):
         if node.id in whole and id(node) not in inside[whole[node.id]]:
             edits.replace_node(node, f"overlay({whole[node.id]}).{node.id}")
     return (f"from .{_HOME} import overlay\n" if whole else "") + edits.result()
@@ -373,7 +360,7 @@ def _redirected(source: str, home: str, at: Mapping[str, int], whole: set[str]) 
             if lost or by_module.keys() - {home}:
                 texts = [f"from .{each} import {', '.join(own)}" for each, own in by_module.items()]
                 edits.replace_node(node, "; ".join(texts) or "pass")
-    for node in _mentions(tree, _bound(tree)):
+    for node in _mentions(tree, bindings(tree)):
         if node.id in lost:
             edits.replace_node(node, f"overlay({at[node.id]}).{node.id}")
     return (f"from .{_HOME} import overlay\n" if lost else "") + edits.result()

@@ -95,7 +95,7 @@ class _Reader(ast.NodeVisitor):
         self._in_class = False  # at the level of its body
         self._variables: set[str] = set()  # of the function around
         tree = ast.parse(source)
-        self._globals = _globals(tree)
+        self._globals = bindings(tree)
         self.visit(tree)
 
     def refuse(self, node: ast.AST, why: str) -> None:
@@ -241,7 +241,7 @@ def _arguments(arguments: ast.arguments) -> list[ast.arg]:
     return [argument for argument in every if argument]
 
 
-def _globals(tree: ast.Module) -> set[str]:
+def bindings(tree: ast.Module) -> set[str]:
     """The names that a module binds at its top."""
     found: set[str] = set()
     for node in live(tree, (*_FUNCTIONS, ast.ClassDef, ast.Lambda)):
@@ -515,7 +515,7 @@ def _characters(line: str, at: int) -> int:
 def _places(source: str, names: Names) -> Iterable[tuple[set[tuple[int, int]], dict[str, str]]]:
     """(places, names there by name) of the variables of each function that is in no other one."""
     tree, lines, tokens = ast.parse(source), list(io.StringIO(source)), list(_tokens(source))
-    outside = _globals(tree)
+    outside = bindings(tree)
     for function in live(tree, _FUNCTIONS):
         if not isinstance(function, _FUNCTIONS):
             continue
