@@ -124,7 +124,8 @@ def test_enode_urls_come_back():
 def test_a_packet_tells_its_sender_and_a_changed_one_is_refused():
     packet = pack(key(1), PING, [VERSION, endpoint(node(1)), endpoint(node(2)), expires(), 1])
     assert unpack(packet)[:2] == (node(1).key, PING)
-    for changed in (packet[:-1], packet[:40] + b"\0" + packet[41:], packet + bytes(LONGEST), b"", packet[:97]):
+    turned = packet[:40] + bytes([packet[40] ^ 1]) + packet[41:]
+    for changed in (packet[:-1], turned, packet + bytes(LONGEST), b"", packet[:97]):
         with pytest.raises(Malformed):
             unpack(changed)
 

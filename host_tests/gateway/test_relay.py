@@ -13,7 +13,9 @@ import pytest
 from picoswarm import Node, Profile, connmgr, services
 from picoswarm import relay as relay_of_boards
 from picoswarm.compat import ticks_add, ticks_ms
+from picoswarm.crypto import run as run_job
 from picoswarm.failures import SessionLost, StreamError, Unreachable
+from picoswarm.keys import LoadOrCreate, gather
 from picoswarm.membership import Membership
 from picoswarm.reasons import name
 from picoswarm.store import Store
@@ -24,7 +26,7 @@ from picoswarm_gateway.relay import Limits, Relay
 from picoswarm_tools.keyfolder import new_network_key, save
 from picoswarm_tools.swarm import HOST, free_ports
 
-TRIMMED, LOST, FORGED = 17, 20, 21  # see reasons.py
+DUPLICATE, TRIMMED, LOST, FORGED = 6, 17, 20, 21  # see reasons.py
 FAST = {"start_ms": 0, "revalidate_s": 1}
 
 
@@ -157,6 +159,49 @@ def test_a_request_reaches_a_node_that_takes_no_connections(tmp_path):
         assert mesh.relays[0].state() == {"connections": 1, "asked": 1, "opened": 1}
 
     run(tmp_path, 2, scenario)
+
+
+def test_a_request_made_as_the_node_starts_waits_until_it_has_joined(tmp_path):
+    async def whole():
+        mesh = Meshed(tmp_path, 1, listen=1)
+        (gateway,), (board,) = mesh.gateways, mesh.boards
+        store = Store(str(tmp_path / "n0"))
+        of_gateway = run_job(LoadOrCreate(store, gather(store))).id
+        async with board:
+            early = asyncio.create_task(board.request(of_gateway, "who", b"x", 20_000))
+            await asyncio.sleep(1)
+            async with gateway:
+                gateway.handle("who", lambda caller, payload: caller + payload)
+                assert await early == board.id + b"x"
+                begun = ticks_ms()
+                with pytest.raises(Unreachable, match="no such node"):  # in a mesh: long before its time is up
+                    await board.request(b"n" * 32, "who", b"", 20_000)
+                assert ticks_ms() - begun < 15_000
+
+    asyncio.run(whole())
+
+
+def test_a_request_outlives_a_dial_that_ended_for_a_passing_reason_where_no_gateway_is_known(tmp_path):
+    async def scenario(mesh, a):
+        a.handle("who", lambda caller, payload: caller + payload)
+        (gateway,) = mesh.gateways
+        session_of(gateway, a).close()
+        manager = gateway._services.swarm.manager
+        await until(lambda: not manager.links)
+        wish, begun = manager.want, ticks_ms()
+
+        def refused_at_first(id32, ip, port, now, callers=1):
+            """As while the other side dials and does not come through."""
+            if now - begun > 1000:
+                return wish(id32, ip, port, now, callers)
+            link = connmgr.Link(id32, ip, port, True)
+            link.reason = DUPLICATE
+            return link
+
+        manager.want = refused_at_first
+        assert await gateway.request(a.id, "who", b"x", 20_000) == gateway.id + b"x"
+
+    run(tmp_path, 1, scenario, listen=1, links=1)
 
 
 def test_streams_and_published_messages_go_through_it_and_it_frees_what_it_took(tmp_path):

@@ -145,25 +145,20 @@ def gateways(services, id32):
     return [each[2] for each in sorted(ranked, reverse=True)]
 
 
-async def reach(services, id32, deadline, dial):
-    """An open session with a node through one of the gateways; `dial`: the Link that tries it without, or None. Raises
-    Unreachable, which says why there is none."""
-    text = "no session with this node, and no gateway is known"
+async def reach(services, id32, deadline):
+    """Ask the gateways for an open session with a node, each once, until there is one. Returns (the session or None, what to
+    tell a person when there is none)."""
+    why = "; no gateway is known"
     found = [gateway for gateway in gateways(services, id32) if gateway != id32]
     while True:
         session = services.swarm.peers.get(id32)
         if session and session.stage == _OPEN:
-            return session
+            return session, ""
         left = ticks_diff(deadline, ticks_ms())
-        if found and left > 0:
-            gateway = found.pop(0)
-            text = await _ask(services, gateway, id32, left >> 1 if found else left) or text
-        elif left <= 0 or dial not in services.swarm.manager.links:
-            from .failures import request_error
-
-            raise request_error(_UNREACHABLE, text)
-        else:
-            await sleep_ms(_RETRY_MS)
+        if not found or left <= 0:
+            return None, why
+        gateway = found.pop(0)
+        why = await _ask(services, gateway, id32, left >> 1 if found else left) or why
 
 
 async def _ask(services, gateway, id32, ms):
@@ -173,7 +168,7 @@ async def _ask(services, gateway, id32, ms):
 
     deadline = ticks_add(ticks_ms(), ms)
     reason = 0
-    text = "no session with this node through gateway %s: " % "".join(["%02x" % byte for byte in gateway[:4]])
+    text = "; through gateway %s: " % "".join(["%02x" % byte for byte in gateway[:4]])
     try:
         near = await services.session(gateway, ms, True)
         while reason <= _BUSY and ticks_diff(deadline, ticks_ms()) > 0:

@@ -204,6 +204,7 @@ class Services:
         swarm = self.swarm
         link = look = None
         patience = _DIRECT_MS
+        why = ""
         try:
             while True:
                 session = swarm.peers.get(id32)
@@ -221,8 +222,10 @@ class Services:
                         link = swarm.manager.want(id32, contact[0], contact[2], ticks_ms())
                         self.links.turn()
                     elif look is None:
-                        look = []
-                        create_task(self._look_up(id32, look))
+                        # Who has just started has nobody to ask: that nothing is found then says nothing.
+                        if contact or swarm._discovery.upkeep.is_joined:
+                            look = []
+                            create_task(self._look_up(id32, look))
                         if contact:  # its first word tells the TCP port, if there is one
                             patience = _NO_PORT_MS
                     elif look:
@@ -235,13 +238,15 @@ class Services:
                     from .relay import reach
 
                     try:
-                        session = await reach(self, id32, deadline, link)
-                        return session
+                        session, why = await reach(self, id32, deadline)
+                        if session:
+                            return session
                     finally:
                         if session is None or session.port:  # none through a gateway: that module is of no use now
                             unload([name for name in sys.modules if name != "picoswarm.relay"])
+                    patience = ms - ticks_diff(deadline, ticks_ms()) + _DIRECT_MS
                 if text:
-                    _fail(_UNREACHABLE, text)
+                    _fail(_UNREACHABLE, text + why)
                 await sleep_ms(_RETRY_MS)
         finally:
             if link and link.state != _ESTABLISHED:
