@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fuzz import branches
 from picoswarm_tools import mpy, runtimes
 from support import LONG
 
@@ -21,7 +22,6 @@ HERE = Path(__file__).resolve().parent
 UNIT = HERE.parent / "unit"
 COUNT = 100_000 if LONG else 10_000
 ON_BOARD = COUNT if LONG else 2500
-LEAST_COVERED = 95  # per cent of the branches of each decoder
 COVERAGE_COUNT = 2000  # of each: what is not reached by then is not reached by chance
 HEAP_KB = 160
 
@@ -131,24 +131,11 @@ def test_mutants_of_peer_exchange_and_of_saved_books_are_taken_or_refused_on_a_b
 @pytest.fixture(scope="module")
 def coverage_of_fuzzing(tmp_path_factory) -> dict[str, dict]:
     """coverage's account of each function of the library, by file name, after a run of every_decoder.py."""
-    folder = tmp_path_factory.mktemp("coverage")
-    coverage = [sys.executable, "-m", "coverage"]
-    settings = {**environment(), "COVERAGE_FILE": str(folder / "data")}
-    library = runtimes.ROOT / "lib" / "picoswarm"
-    run = [*coverage, "run", "--branch", f"--source={library}", str(HERE / "every_decoder.py"), str(COVERAGE_COUNT)]
-    for command in (run, [*coverage, "json", "-q", "-o", str(folder / "report.json")]):
-        done = subprocess.run(command, env=settings, cwd=folder, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-    files = json.loads((folder / "report.json").read_text())["files"]
-    return {Path(name).name: about["functions"] for name, about in files.items()}
+    program = [str(HERE / "every_decoder.py"), str(COVERAGE_COUNT)]
+    return branches.account(tmp_path_factory.mktemp("coverage"), program, environment())
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_fuzzing_reaches_the_branches_of_each_decoder(coverage_of_fuzzing, decoder):
     file, functions = DECODERS[decoder]
-    parts = [coverage_of_fuzzing[file][function] for function in functions]
-    covered = sum(part["summary"]["covered_branches"] for part in parts)
-    branches = sum(part["summary"]["num_branches"] for part in parts)
-    missing = [branch for part in parts for branch in part["missing_branches"]]
-    print(f"{decoder}: {covered} of {branches} branches; from and to the lines {missing} not")
-    assert branches and covered * 100 >= LEAST_COVERED * branches, missing
+    branches.check(decoder, coverage_of_fuzzing[file], functions)

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fuzz import branches
 from picoswarm.multiaddr import encode_address, parse_address
 from picoswarm.peerid import parse_peer
 from picoswarm.peerkey import is_peer_id
@@ -30,7 +31,6 @@ TIMES = 20 if LONG else 1
 # Of each, on CPython and on a board.
 COUNTS = {"names": (4000, 400), "select": (6000, 1500), "link": (6000, 2000), "set_up": (250, 30)}
 HEAP_KB = 160
-LEAST_COVERED = 95  # per cent of the branches of each entrance
 ENTRANCES = {
     "protobuf.py": ("read_varint", "decode_fields"),
     "identify.py": ("decode_identify",),
@@ -80,26 +80,12 @@ def test_what_a_peer_sends_does_no_harm_on_a_board(what, tmp_path):
 @pytest.fixture(scope="module")
 def covered(tmp_path_factory) -> dict[str, dict]:
     """coverage's account of each function of the library, by file name."""
-    folder = tmp_path_factory.mktemp("coverage")
-    settings = {**environment(), "COVERAGE_FILE": str(folder / "data")}
-    coverage = [sys.executable, "-m", "coverage"]
-    library = runtimes.ROOT / "lib" / "picoswarm"
-    run = [*coverage, "run", "--branch", f"--source={library}", str(HERE / "libp2p_fuzz.py"), "4000"]
-    for command in (run, [*coverage, "json", "-q", "-o", str(folder / "report.json")]):
-        done = subprocess.run(command, env=settings, cwd=folder, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-    files = json.loads((folder / "report.json").read_text())["files"]
-    return {Path(name).name: about["functions"] for name, about in files.items()}
+    return branches.account(tmp_path_factory.mktemp("coverage"), [str(HERE / "libp2p_fuzz.py"), "4000"], environment())
 
 
 @pytest.mark.parametrize("file", ENTRANCES)
 def test_fuzzing_reaches_the_branches_of_each_entrance(covered, file):
-    parts = [covered[file][function] for function in ENTRANCES[file]]
-    reached = sum(part["summary"]["covered_branches"] for part in parts)
-    branches = sum(part["summary"]["num_branches"] for part in parts)
-    missing = [branch for part in parts for branch in part["missing_branches"]]
-    print(f"{file}: {reached} of {branches} branches; from and to the lines {missing} not")
-    assert branches and reached * 100 >= LEAST_COVERED * branches, missing
+    branches.check(file, covered[file], ENTRANCES[file])
 
 
 def mutants(draw: random.Random, data: bytes):

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fuzz import branches
 from picoswarm.counters import names
 from picoswarm_tools import mpy, runtimes
 from support import LONG
@@ -22,7 +23,6 @@ UNIT = HERE.parent / "unit"
 COUNT = 100_000 if LONG else 10_000
 COUNT_ON_BOARD = 20_000 if LONG else 2_000
 HEAP_KB = 160
-LEAST_COVERED = 95  # per cent of the branches of each entrance
 
 # What the mutants must have met, or the fuzzing stands before the door.
 REACHED = {
@@ -74,23 +74,9 @@ def test_mutants_of_the_services_do_no_harm_on_a_board(what, tmp_path):
 @pytest.fixture(scope="module")
 def covered(tmp_path_factory) -> dict[str, dict]:
     """coverage's account of each function of the library, by file name, after a run of services_fuzz.py."""
-    folder = tmp_path_factory.mktemp("coverage")
-    settings = {**environment(), "COVERAGE_FILE": str(folder / "data")}
-    coverage = [sys.executable, "-m", "coverage"]
-    library = runtimes.ROOT / "lib" / "picoswarm"
-    run = [*coverage, "run", "--branch", f"--source={library}", str(HERE / "services_fuzz.py"), "3000"]
-    for command in (run, [*coverage, "json", "-q", "-o", str(folder / "report.json")]):
-        done = subprocess.run(command, env=settings, cwd=folder, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-    files = json.loads((folder / "report.json").read_text())["files"]
-    return {Path(name).name: about["functions"] for name, about in files.items()}
+    return branches.account(tmp_path_factory.mktemp("coverage"), [str(HERE / "services_fuzz.py"), "3000"], environment())
 
 
 @pytest.mark.parametrize("file", ENTRANCES)
 def test_fuzzing_reaches_the_branches_of_each_entrance(covered, file):
-    parts = [covered[file][function] for function in ENTRANCES[file]]
-    reached = sum(part["summary"]["covered_branches"] for part in parts)
-    branches = sum(part["summary"]["num_branches"] for part in parts)
-    missing = [branch for part in parts for branch in part["missing_branches"]]
-    print(f"{file}: {reached} of {branches} branches; from and to the lines {missing} not")
-    assert branches and reached * 100 >= LEAST_COVERED * branches, missing
+    branches.check(file, covered[file], ENTRANCES[file])

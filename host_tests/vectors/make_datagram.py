@@ -20,6 +20,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from vectors.kept import settle  # noqa: E402
+
 HERE = Path(__file__).resolve().parent
 P = 2**255 - 19
 
@@ -179,16 +182,6 @@ def build() -> dict[Path, str]:
         HERE / "datagram-refused.json": json.dumps({**common, "refused": dropped}, indent=1) + "\n",
         HERE.parent / "unit" / "datagram_vectors.py": "# ruff: noqa: E501\n" + "\n".join(lines),
     }
-
-
-def settle(files: dict[Path, str], check: bool) -> int:
-    """Write the files that differ from what they should hold, or with `check` only name them; 1 if there are any then."""
-    stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
-    for path in stale:
-        if not check:
-            path.write_text(files[path])
-        print(("differs: " if check else "written: ") + path.name)
-    return int(check and bool(stale))
 
 
 def main(check: bool) -> int:

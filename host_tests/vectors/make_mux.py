@@ -12,6 +12,9 @@ import json
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from vectors.kept import settle  # noqa: E402
+
 HERE = Path(__file__).resolve().parent
 END, OPEN, CLOSE, RESET = 1, 2, 4, 8
 NAME = b"/echo/1.0.0"
@@ -84,7 +87,7 @@ IGNORED = [
 ]
 
 
-def build() -> str:
+def build() -> dict[Path, str]:
     vectors = {
         "record": RECORD,
         "channels": [{"id": i, "priority": priority, "limit": limit} for i, priority, limit in CHANNELS],
@@ -92,17 +95,11 @@ def build() -> str:
         "refused": [{"name": name, "record": record.hex(), "reason": reason} for name, record, reason in REFUSED],
         "ignored": [{"name": name, "record": record.hex()} for name, record in IGNORED],
     }
-    return json.dumps(vectors, indent=1) + "\n"
+    return {HERE / "mux-records.json": json.dumps(vectors, indent=1) + "\n"}
 
 
 def main(check: bool) -> int:
-    path = HERE / "mux-records.json"
-    is_stale = not path.exists() or path.read_text() != build()
-    if is_stale:
-        if not check:
-            path.write_text(build())
-        print(("differs: " if check else "written: ") + path.name)
-    return int(check and is_stale)
+    return settle(build(), check)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,9 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from vectors.kept import settle  # noqa: E402
+
 HERE = Path(__file__).resolve().parent
 SEED = bytes((1,)) * 32
 KEY = Ed25519PrivateKey.from_private_bytes(SEED)
@@ -132,7 +135,7 @@ def filters(each: list[tuple[str, bool]]) -> str:
     return (b"\x10" + b"".join(bytes((len(f) | s << 7,)) + f.encode() for f, s in each)).hex()
 
 
-def build() -> str:
+def build() -> dict[Path, str]:
     vectors = {
         "origin_seed": SEED.hex(),
         "origin": ID.hex(),
@@ -172,17 +175,11 @@ def build() -> str:
         "no_changes": [{"name": name, "code": code, "text": text} for name, code, text in NO_CHANGES],
         "malformed": [{"of": of, "name": name, "message": data.hex()} for of, name, data in MALFORMED],
     }
-    return json.dumps(vectors, indent=1) + "\n"
+    return {HERE / "services-messages.json": json.dumps(vectors, indent=1) + "\n"}
 
 
 def main(check: bool) -> int:
-    path = HERE / "services-messages.json"
-    is_stale = not path.exists() or path.read_text() != build()
-    if is_stale:
-        if not check:
-            path.write_text(build())
-        print(("differs: " if check else "written: ") + path.name)
-    return int(check and is_stale)
+    return settle(build(), check)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from vectors.make_datagram import EPOCH, ID_A, ID_B, IPV4, IPV6, NETWORK_KEY, PRIVATE_A, PRIVATE_B, hkdf, public, settle  # noqa: E402
+from vectors.kept import settle  # noqa: E402
+from vectors.make_datagram import EPOCH, ID_A, ID_B, IPV4, IPV6, NETWORK_KEY, PRIVATE_A, PRIVATE_B, hkdf, public  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 PSK = hkdf(NETWORK_KEY, b"picoswarm session v1", 32)

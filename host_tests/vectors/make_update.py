@@ -15,6 +15,9 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from vectors.kept import settle  # noqa: E402
+
 HERE = Path(__file__).resolve().parent
 SEED = bytes((2,)) * 32
 KEY = Ed25519PrivateKey.from_private_bytes(SEED)
@@ -101,7 +104,7 @@ NO_LISTS = [
 ]
 
 
-def build() -> str:
+def build() -> dict[Path, str]:
     vectors = {
         "seed": SEED.hex(),
         "public": KEY.public_key().public_bytes_raw().hex(),
@@ -112,17 +115,11 @@ def build() -> str:
             for name, (listed, chunks) in NO_LISTS
         ],
     }
-    return json.dumps(vectors, indent=1) + "\n"
+    return {HERE / "update-messages.json": json.dumps(vectors, indent=1) + "\n"}
 
 
 def main(check: bool) -> int:
-    path = HERE / "update-messages.json"
-    is_stale = not path.exists() or path.read_text() != build()
-    if is_stale:
-        if not check:
-            path.write_text(build())
-        print(("differs: " if check else "written: ") + path.name)
-    return int(check and is_stale)
+    return settle(build(), check)
 
 
 if __name__ == "__main__":

@@ -77,22 +77,27 @@ def table() -> str:
     return HEAD + "".join(rows)
 
 
+def put(text: str, begin: str, made: str, end: str) -> str:
+    """A page with `made` in place of what stood between two of its lines."""
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return before + begin + made + end + after
+
+
 def page() -> str:
     """The whole page, with the table of now."""
-    before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return before + BEGIN + "\n" + table() + "\n" + END + after
+    return put(PAGE.read_text("utf-8"), BEGIN, "\n" + table() + "\n", END)
 
 
-def main(arguments: list[str]) -> int:
-    if "--check" not in arguments:
-        PAGE.write_text(page(), "utf-8")
-        return 0
-    if PAGE.read_text("utf-8") == page():
-        return 0
-    print("docs/gateway.md is out of date: run `make docs`", file=sys.stderr)
-    return 1
+def settle(path: Path, text: str, check: bool) -> int:
+    """Write a page, or with `check` only say that it is not as it should be; 1 then."""
+    if not check:
+        path.write_text(text, "utf-8")
+    elif path.read_text("utf-8") != text:
+        print(f"docs/{path.name} is out of date: run `make docs`", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(settle(PAGE, page(), "--check" in sys.argv[1:]))

@@ -11,7 +11,7 @@ from typing import get_args
 
 import msgspec
 
-from ..manual import comments
+from ..manual import comments, put, settle
 from ..runtimes import ROOT
 from . import metrics
 from .scenario import Scenario
@@ -66,21 +66,9 @@ def page() -> str:
     """The whole page, with the tables of now."""
     text = PAGE.read_text("utf-8")
     for (begin, end), made in ((TABLES, tables()), (METRICS, figures())):
-        before, _, rest = text.partition(begin)
-        _, _, after = rest.partition(end)
-        text = before + begin + made + end + after
+        text = put(text, begin, made, end)
     return text
 
 
-def main(arguments: list[str]) -> int:
-    if "--check" not in arguments:
-        PAGE.write_text(page(), "utf-8")
-        return 0
-    if PAGE.read_text("utf-8") == page():
-        return 0
-    print("docs/simulator.md is out of date: run `make docs`", file=sys.stderr)
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(settle(PAGE, page(), "--check" in sys.argv[1:]))
