@@ -36,7 +36,7 @@ WHAT = {
     "drips": "1,000 slow writers",
     "datagrams": "20,000 datagrams a second",
 }
-METHOD = "20 members with 10 messages a second each, for 30 s; another process floods"
+METHOD = "20 members with 10 messages a second each and 20 that ask over UDP, for 30 s; another process floods"
 BACKLOG = 1024
 MB = 1 << 20
 
@@ -51,6 +51,7 @@ class Flood:
     after: dict
     loss: float  # of questions over UDP
     grown: int  # bytes of memory
+    rate: float  # a second: connections that the strangers opened, or datagrams that they sent
     share: float  # of a processor that the gateway took, its members' part with it
     recovery_s: float  # until no socket of a stranger was left, or nobody waited for longer
     is_ahead: bool = False  # node and members ran before others
@@ -94,7 +95,8 @@ def nobody() -> Iterator[int]:
 
 def strangers(kind: str, port: int, seconds: float, count: int) -> subprocess.Popen:
     """A flood of this kind."""
-    return subprocess.Popen([sys.executable, "-m", "picoswarm_tools.flood", kind, str(port), str(seconds), str(count)])
+    command = [sys.executable, "-m", "picoswarm_tools.flood", kind, str(port), str(seconds), str(count)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 async def during(
@@ -107,21 +109,27 @@ async def during(
     askers: Askers,
     patience_s: float,
 ) -> Flood:
-    """Before, while and after."""
+    """Before, while and after; those that ask over UDP do so all the time, as what they take is no flood's doing."""
+
+    async def live(how_long: float) -> tuple[dict, float]:
+        """What the members that `pace` have of the gateway, and what share of the others' questions has no answer."""
+        return await asyncio.gather(asyncio.to_thread(pace, crowd, how_long), askers.loss(how_long))
+
     async with askers:
-        quiet = await asyncio.to_thread(pace, crowd, beside)
+        quiet, _ = await live(beside)
         with nobody() as other, ended(flood(other, beside)):
-            elsewhere = await asyncio.to_thread(pace, crowd, beside)
+            elsewhere, _ = await live(beside)
         before, files_before, cpu_s = server.rss(), files(server), server.cpu_s()
-        with ended(flood(port, seconds)):
-            busy, loss = await asyncio.gather(asyncio.to_thread(pace, crowd, seconds), askers.loss(seconds))
+        with ended(flood(port, seconds)) as process:
+            busy, loss = await live(seconds)
             grown, share = server.rss() - before, (server.cpu_s() - cpu_s) / seconds
+            rate = float(await asyncio.to_thread(process.stdout.readline))
         ended_at = time.monotonic()
         while files(server) > files_before and time.monotonic() < ended_at + patience_s:
             await asyncio.sleep(0.05)
         recovery_s = time.monotonic() - ended_at
-        after = await asyncio.to_thread(pace, crowd, beside)
-        return Flood(quiet, elsewhere, busy, after, loss, grown, share, recovery_s)
+        after, _ = await live(beside)
+        return Flood(quiet, elsewhere, busy, after, loss, grown, rate, share, recovery_s)
 
 
 def run(
@@ -155,6 +163,7 @@ def measure() -> Iterator[Row]:
         for kind, count in FLOODS:
             flood = run(Path(name) / kind, kind, count, SECONDS, BESIDE_S, is_ahead=True)
             row, what, method = f"gateway.flood.{kind}.", WHAT[kind], said(METHOD, flood.is_ahead)
+            yield Row(row + "rate", f"a second, opened or sent: {WHAT[kind]}", flood.rate, "1/s", method=method)
             yield Row(row + "lost", f"sessions lost: {what}", flood.lost, "", 0, method=method)
             yield Row(row + "p99", f"p99 against before: {what}", flood.late, "x", 2.0, "lower", False, method)
             elsewhere = f"the same while they flood others: {WHAT[kind]}"
