@@ -20,7 +20,7 @@ from .session import HostSession
 from .swarm import EARLY_MOST
 
 BACKLOG = 1024
-ACCEPTS = 8  # in one go, so that others come to their turn
+ACCEPTS = 4  # in one go, so that others come to their turn
 LOOK_MS = 20  # to the next look whether there is a place, at most: a message may open at any time
 FIRST = 1 + 2 + handshake._SIZES[0]  # bytes of the first message, at least
 AGAIN_S = 1.0  # to the next try to listen

@@ -216,7 +216,7 @@ def test_who_connects_comes_in_a_few_at_a_time_and_others_have_their_turn(play):
         turn()
         with knocks(at, 100):
             await until(lambda: sum(counts) == 100)
-        assert max(counts) <= 8
+        assert max(counts) <= 4
 
     play(story)
 
