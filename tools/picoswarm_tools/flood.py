@@ -111,7 +111,7 @@ class Askers:
 
 def main(arguments: list[str]) -> None:
     verb, port, seconds, count = arguments
-    os.nice(10)  # strangers have machines of their own: it takes what is left of this one
+    os.nice(10)  # strangers have machines of their own: whom they flood comes first
     if verb == "datagrams":
         done = datagrams(int(port), float(seconds), int(count))
     else:
