@@ -225,10 +225,12 @@ def test_who_finds_no_place_waits_outside_until_there_is_one(play, monkeypatch):
     monkeypatch.setattr(swarm, "MERE_SOCKETS", 2)
 
     async def story(at: Gate) -> None:
-        with knocks(at, 6):
+        with socket.create_connection((HOST, at.port)) as first, knocks(at, 5):
             await until(lambda: len(at.swarm.sessions) == 2)
             await at.echo(await at.join())
             assert at.crowd.lost == 0
+            first.settimeout(PATIENCE_S)
+            assert await asyncio.to_thread(first.recv, 1) == b""  # it made room
         await until(lambda: len(at.swarm.sessions) == 1 and not at.links.faults)
 
     play(story)
