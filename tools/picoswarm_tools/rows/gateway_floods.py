@@ -32,7 +32,7 @@ LINKS = 200
 SECONDS = 30.0
 BESIDE_S = 15.0  # of quiet before and after: of 3,000 messages the slowest hundredth is 30, not 10
 RECOVERY_S = 10.0
-AGAIN_S = 0.1  # of a newcomer that was turned away
+AGAIN_S = 0.25  # of a newcomer that was turned away, as of a node that waits for a session (connmgr.py)
 FLOODS = (("connections", 1000), ("drips", 1000), ("datagrams", 20_000))
 WHAT = {
     "connections": "1,000 connections that say nothing",
