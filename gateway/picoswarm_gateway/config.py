@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import re
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from picoswarm import boot
 from picoswarm.errors import LocalError
 
 from .families.bitcoin.table import BitcoinTable
@@ -24,12 +26,26 @@ from .families.update.family import UpdateTable
 from .profile import gateway_profile
 from .relay import Limits
 from .tomlfile import Mistakes as Mistakes
-from .tomlfile import read, read_file
+from .tomlfile import is_missing, read, read_file
 
 SECRETS = {"token", "password"}  # names of fields that are never printed
 MASK = "********"
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("json", "text")
+NO_TOKEN = "printable ASCII without spaces around it, as it goes in a header"
+
+
+def is_ip(text: str) -> bool:
+    """Whether the library takes this as the address of a node itself."""
+    try:
+        return not isinstance(boot._parse(text, 0)[0], str)
+    except LocalError:
+        return False
+
+
+def is_token(text: str) -> bool:
+    """Whether a client can send it in a header, as it stands."""
+    return text.isascii() and text.isprintable() and text == text.strip()
 
 
 class MeshTable(msgspec.Struct, forbid_unknown_fields=True):
@@ -99,13 +115,19 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
             host, _, port = place.rpartition(":")
             if not (host and port.isdecimal() and 0 < int(port[:6]) <= 65535):
                 found.append((f"mesh.bootstrap[{number}]", f'"ip:port" or "name:port", and not {json.dumps(place)}'))
-        if not (self.nodes.visit_s or 0) >= 0:
+        if self.mesh.host and not is_ip(self.mesh.host):
+            found.append(("mesh.host", "an IP address of this machine, and no name"))
+        if not 0 <= (self.nodes.visit_s or 0) < inf:
             found.append(("nodes.visit_s", "seconds, 0 for none"))
+        if not is_token(self.http.token or ""):
+            found.append(("http.token", NO_TOKEN))
         if self.http.token and self.http.token_file:
             found.append(("http.token_file", "give the token or a file of it, not both"))
+        if is_missing(self.http.token_file):
+            found.append(("http.token_file", "there is no such file"))
         for key in ("connections", "per_peer", "bytes_each", "bytes_per_s", "idle_s"):
             value = getattr(self.relay, key)
-            if value is not None and not value > 0:  # nan is neither
+            if value is not None and not 0 < value < inf:  # nan is neither
                 found.append((f"relay.{key}", "more than 0; enabled = false turns the relay off"))
         self.mailbox.check(found)
         self.mqtt.check(found)

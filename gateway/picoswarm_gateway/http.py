@@ -12,7 +12,7 @@ import uvicorn
 from picoswarm.errors import LocalError
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from .config import HttpTable
+from .config import NO_TOKEN, HttpTable, is_token
 from .tomlfile import file_of
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ def read_token(table: HttpTable) -> str:
         raise LocalError(f"http.token_file: others can read or change {path}; chmod 600 it")
     if not token:
         raise LocalError(f"http.token_file: {path} is empty")
+    if not is_token(token):
+        raise LocalError(f"http.token_file: {path}: {NO_TOKEN}")
     return token
 
 

@@ -22,6 +22,7 @@ from .session import MALFORMED, REASONS, HostSession
 
 MERE_SOCKETS = 256  # that may wait for their first message
 DISPLACED_MS = 500
+APART_MS = 2  # between two that take the places of others, so that all others come to their turn
 EPHEMERALS = 4096
 UNFINISHED = 128  # opened handshakes without an end in a minute, and newcomers are challenged
 UNFINISHED_MS = 60_000
@@ -93,8 +94,8 @@ class Sessions(dict):
 
 class HostSwarm(Swarm):
     """A Swarm with a wide door: many handshakes at once, which cost a computer half a millisecond each. A mere socket, whose
-    first message did not open yet, has 2 s; where as many wait as may, the one that waits longest makes room after 0.5 s.
-    The address of one that left without a message waits, as at a board's door."""
+    first message did not open yet, has 2 s; where as many wait as may, the one that waits longest makes room after 0.5 s,
+    and the next one a little later. The address of one that left without a message waits, as at a board's door."""
 
     make_session = HostSession
     make_manager = HostManager
@@ -114,6 +115,7 @@ class HostSwarm(Swarm):
         self.has_news = False  # the library's own reactors heard something, of which their owner may want to know
         self._reception = WideReception()
         self._mere: dict[HostSession, int] = {}  # when they came, the oldest first
+        self._displaced_at = self.now
         self._due: deque[HostSession] = deque()  # handshakes with work
         self._round: list[HostSession] = []  # those that are still to be looked at in this second
         self._round_at = self.now
@@ -129,16 +131,23 @@ class HostSwarm(Swarm):
         self.at(now)
         if self.is_closing or not self.manager.may_accept(ip) or self._door.is_held(ip, now):
             return None
+        if self.wait_ms(now):
+            return None
         if len(self._mere) >= MERE_SOCKETS:
-            oldest = next(iter(self._mere))
-            if ticks_diff(now, self._mere[oldest]) < DISPLACED_MS:
-                return None
-            self._finish(oldest, REASONS["lost"])
+            self._displaced_at = now
+            self._finish(next(iter(self._mere)), REASONS["lost"])
         session = HostSession(self, ip, port, None)
         self._mere[session] = now
         self.sessions.append(session)
         self._greet(session)
         return session
+
+    def wait_ms(self, now: int) -> int:
+        """How long there is no place for one more mere socket."""
+        if len(self._mere) < MERE_SOCKETS:
+            return 0
+        oldest = next(iter(self._mere.values()))
+        return max(0, DISPLACED_MS - ticks_diff(now, oldest), APART_MS - ticks_diff(now, self._displaced_at))
 
     def heard(self, session: HostSession, data: bytes, now: int) -> None:
         """Bytes came; see Swarm.received."""
@@ -261,7 +270,10 @@ class HostSwarm(Swarm):
 
     def _finish(self, session: HostSession, reason: int) -> None:
         self.manager.recall(session.link)
+        handshake = session.handshake
         super()._finish(session, reason)
+        if handshake:
+            handshake.fail(reason)  # its steps hold on to it: without them it goes now, and not with a collection
 
     def _leave_door(self, session: HostSession) -> None:
         if self._mere.pop(session, None) is not None:

@@ -30,6 +30,13 @@ def file_of(text: str) -> Path:
     return Path(os.path.expandvars(text)).expanduser()
 
 
+def is_missing(text: str | None) -> bool:
+    """Whether a configuration names a file that is not there, as far as a shell can tell: a service has variables that it
+    has not."""
+    path = text and file_of(text)
+    return bool(path) and "$" not in str(path) and not path.is_file()
+
+
 def _line(text: str, path: str) -> int:
     """The line of a TOML text where the value of a dotted path stands (`a.b[2].c`: in the third table [[a.b]]); that of its
     table where it is not found, or 0."""

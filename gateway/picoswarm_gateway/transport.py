@@ -6,8 +6,10 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+from picoswarm import handshake
 from picoswarm.compat import format_ip, from_sockaddr, ticks_diff, ticks_ms
 from picoswarm.errors import LocalError
 from picoswarm.failures import StreamError
@@ -18,12 +20,20 @@ from .session import HostSession
 from .swarm import EARLY_MOST
 
 BACKLOG = 1024
-ACCEPTS = 32  # in one go, so that others come to their turn
+ACCEPTS = 4  # in one go, so that others come to their turn
+LOOK_MS = 20  # to the next look whether there is a place, at most: a message may open at any time
+FIRST = 1 + 2 + handshake._SIZES[0]  # bytes of the first message, at least
 AGAIN_S = 1.0  # to the next try to listen
 LINGER_S = 1.0  # for the last record, before a socket is cut
 READ = 16384  # bytes at a time
 AT_ONCE = 32  # sessions that are written to in one go
 WRITE = 0  # bytes beyond which a transport that waits for its peer takes no more: what can go, goes at once
+
+
+def wake_at(sock: socket.socket, n: int) -> None:
+    """So many bytes have to be there, or the end, before the loop is woken; systems that cannot do that wake it for each."""
+    with suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, n)
 
 
 class Link(asyncio.Protocol):
@@ -33,6 +43,7 @@ class Link(asyncio.Protocol):
         self.links = links
         self.session = session
         self.transport: asyncio.Transport | None = None
+        self.mere: socket.socket | None = None  # of one that came, before its first message is there
         self.opening: asyncio.Task | None = None
         self.is_full = False  # the socket takes no more for now
 
@@ -75,6 +86,9 @@ class Link(asyncio.Protocol):
             self.transport.close()
             if self.transport.get_write_buffer_size():
                 asyncio.get_running_loop().call_later(LINGER_S, self.transport.abort)
+        elif self.mere is not None:
+            asyncio.get_running_loop().remove_reader(self.mere)
+            self.mere.close()
         elif self.opening is not None and self.session.is_outbound:
             self.opening.cancel()  # one that came has a socket: it is cut when the loop has taken it over
 
@@ -236,7 +250,7 @@ class HostLinks(Links):
         return (BufferedLink if is_asyncio else Link)(self, session)
 
     async def _listen(self) -> None:
-        """Take connections, a few at a time: who is refused costs no transport."""
+        """Take connections, a few at a time. Those for whom there is no place wait where the system has them."""
         loop = asyncio.get_running_loop()
         while self.port:
             try:
@@ -244,7 +258,7 @@ class HostLinks(Links):
                     self.open()
                 self._listening.listen(BACKLOG)
                 failed = loop.create_future()
-                loop.add_reader(self._listening, self._accept_some, failed)
+                self._hear(failed)
                 await failed  # no file or no memory is left, the network is gone, or another program has the port
             except OSError as error:
                 self.fault = error
@@ -252,9 +266,19 @@ class HostLinks(Links):
                 loop.remove_reader(self._listening)
             await asyncio.sleep(AGAIN_S)
 
+    def _hear(self, failed: asyncio.Future) -> None:
+        if not failed.done():
+            asyncio.get_running_loop().add_reader(self._listening, self._accept_some, failed)
+
     def _accept_some(self, failed: asyncio.Future) -> None:
         try:
             for _ in range(ACCEPTS):
+                wait = self.swarm.wait_ms(ticks_ms())
+                if wait:
+                    loop = asyncio.get_running_loop()
+                    loop.remove_reader(self._listening)
+                    loop.call_later(min(wait, LOOK_MS) / 1000, self._hear, failed)
+                    return
                 self._accept_one(*self._listening.accept())
         except (BlockingIOError, ConnectionAbortedError):
             pass
@@ -273,10 +297,30 @@ class HostLinks(Links):
             return
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        wake_at(sock, FIRST)
         link = self._add(session, self._link(session))
-        loop = asyncio.get_running_loop()
-        link.opening = asyncio.ensure_future(self._open(link, loop.connect_accepted_socket, sock))
+        link.mere = sock
+        asyncio.get_running_loop().add_reader(sock, self._take_over, link)
         self.soon()
+
+    def _take_over(self, link: Link) -> None:
+        """The first message of a mere socket is there, or its end is. Strangers that say less have cost no transport."""
+        sock = link.mere
+        try:
+            is_there = sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return
+        except OSError:
+            is_there = b""
+        if not is_there:
+            self.swarm.lost(link.session, ticks_ms())  # which closes it
+            self.soon()
+            return
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(sock)
+        link.mere = None
+        wake_at(sock, 1)
+        link.opening = asyncio.ensure_future(self._open(link, loop.connect_accepted_socket, sock))
 
     def add(self, pipe: Any) -> None:
         """A session whose bytes go through a stream."""

@@ -384,6 +384,9 @@ def test_a_token_file_that_others_can_read_is_refused(tmp_path):
         http.read_token(HttpTable(token_file=str(path)))
     path.chmod(0o600)
     assert http.read_token(HttpTable(token_file=str(path))) == "secret"
+    path.write_text("geh\u00e9im\n")
+    with pytest.raises(LocalError, match="ASCII"):
+        http.read_token(HttpTable(token_file=str(path)))
     with pytest.raises(LocalError, match="cannot be read"):
         http.read_token(HttpTable(token_file=str(tmp_path / "none")))
 

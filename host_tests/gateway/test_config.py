@@ -52,6 +52,23 @@ def test_numbers_that_are_none_and_places_that_nobody_reaches_are_named():
     assert [line for line, _ in mistakes(text)] == [2, 2, 2, 4, 6, 7, 9, 12]
 
 
+def test_what_a_run_would_refuse_a_check_names_with_its_line(tmp_path):
+    text = (
+        f'[mesh]\nhost = "gateway.example"\n[http]\ntoken_file = "{tmp_path}/none"\n'
+        "[nodes]\nvisit_s = inf\n[relay]\nidle_s = inf\n"
+    )
+    assert [line for line, _ in mistakes(text)] == [2, 4, 6, 8]
+    parse('[mesh]\nhost = "fe80::1%eth0"\n', PATH)
+    parse('[mesh]\nhost = "[::1]"\n[http]\ntoken_file = "$NOT_IN_THIS_SHELL/token"\n', PATH)
+
+
+def test_a_token_that_no_client_can_send_is_named():
+    ((line, said),) = mistakes('[http]\ntoken = "h\u00e9llo"\n')
+    assert line == 2 and "http.token" in said
+    assert mistakes('[http]\ntoken = " x"\n')[0][0] == 2
+    assert parse('[http]\ntoken = "two words"\n', PATH).http.token == "two words"
+
+
 def test_a_table_in_the_place_of_which_stands_a_value_is_named():
     ((line, said),) = mistakes('mesh = "x"\n')
     assert line == 1 and said.startswith("mesh")

@@ -21,4 +21,5 @@ def test_members_go_on_while_strangers_flood(kind: str, count: int, tmp_path: Pa
     assert flood.lost == 0 and flood.busy["messages"] > flood.busy["missed"] and flood.after["messages"] > 0, flood
     assert flood.grown <= 32 * MB, flood
     assert flood.loss <= LOSS, flood
+    assert flood.rate > 0 and flood.newcomer_s < RECOVERY_S, flood
     assert flood.recovery_s < RECOVERY_S * PATIENCE, flood

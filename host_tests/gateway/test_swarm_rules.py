@@ -3,8 +3,10 @@ Only the door is another one, which is tested below."""
 
 from __future__ import annotations
 
+import gc
 import random
 import sys
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -24,7 +26,7 @@ from picoswarm.mux import Mux
 from picoswarm.profile import Profile
 from picoswarm_gateway.connmgr import HostManager
 from picoswarm_gateway.session import OPEN, STEP, HostMux, HostSession
-from picoswarm_gateway.swarm import MERE_SOCKETS, UNFINISHED, HostSwarm, share_of
+from picoswarm_gateway.swarm import APART_MS, MERE_SOCKETS, UNFINISHED, HostSwarm, share_of
 from swarming import CHANNEL, SECOND, A, B, Node, Puppet, World, frame
 
 # These say how narrow a board's door is, what it does with its buffers, and how it sleeps.
@@ -129,6 +131,35 @@ def test_the_silent_socket_that_waits_longest_makes_room_where_as_many_wait_as_m
     assert not world.knock(a, b"\x29\1\1\1").has_ended
     world.settle()
     assert waiting[0].has_ended and not waiting[1].has_ended
+
+
+@pytest.mark.usefixtures("on_host")
+def test_those_who_take_the_places_of_others_come_in_one_after_another():
+    world = World()
+    a = world.add(A, 1)
+    for i in range(MERE_SOCKETS):
+        world.knock(a, bytes((41, 0, i // 250, i % 250)))
+    assert a.swarm.wait_ms(world.now) == 500
+    world.run(600)
+    assert a.swarm.wait_ms(world.now) == 0
+    assert not world.knock(a, b"\x29\1\1\1").has_ended
+    assert a.swarm.wait_ms(world.now) == APART_MS and world.knock(a, b"\x29\1\1\2").has_ended
+    world.now += APART_MS
+    assert not world.knock(a, b"\x29\1\1\2").has_ended
+
+
+@pytest.mark.usefixtures("on_host")
+def test_a_socket_that_goes_without_a_message_leaves_nothing_to_the_collector():
+    world = World()
+    a = world.add(A, 1)
+    session = a.swarm.accepted(b"\x29\1\1\1", 4000, world.now)
+    handshake = weakref.ref(session.handshake)
+    gc.disable()
+    try:
+        a.swarm.lost(session, world.now)
+        assert handshake() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.usefixtures("on_host")

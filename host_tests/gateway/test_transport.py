@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
+from itertools import pairwise
 
 import pytest
 import uvloop
@@ -14,7 +16,7 @@ from picoswarm import Reactor
 from picoswarm.channel import Channel
 from picoswarm.compat import ticks_ms
 from picoswarm.keys import load_membership
-from picoswarm_gateway import transport
+from picoswarm_gateway import swarm, transport
 from picoswarm_gateway.node import HostNode
 from picoswarm_gateway.profile import gateway_profile
 from picoswarm_gateway.transport import WRITE
@@ -183,6 +185,115 @@ def test_a_session_has_its_turn_while_the_datagrams_of_strangers_wait(play):
             await asyncio.sleep(0)
         assert driver.received - before < 150
         await until(lambda: driver.received - before == 200)
+
+    play(story)
+
+
+def knocks(at: Gate, count: int) -> ExitStack:
+    """So many connections that say nothing, which end with this stack."""
+    stack = ExitStack()
+    for _ in range(count):
+        stack.enter_context(socket.create_connection((HOST, at.port)))
+    return stack
+
+
+def test_who_connects_comes_in_a_few_at_a_time_and_others_have_their_turn(play):
+    async def story(at: Gate) -> None:
+        loop = asyncio.get_running_loop()
+        counts = [0]  # who came in, by the turns of the loop
+        accepted = at.swarm.accepted
+
+        def count(*address: object) -> object:
+            counts[-1] += 1
+            return accepted(*address)
+
+        def turn() -> None:
+            counts.append(0)
+            if sum(counts) < 100:
+                loop.call_soon(turn)
+
+        at.swarm.accepted = count
+        turn()
+        with knocks(at, 100):
+            await until(lambda: sum(counts) == 100)
+        assert max(counts) <= 4
+
+    play(story)
+
+
+def test_who_finds_no_place_waits_outside_until_there_is_one(play, monkeypatch):
+    monkeypatch.setattr(swarm, "MERE_SOCKETS", 2)
+
+    async def story(at: Gate) -> None:
+        with socket.create_connection((HOST, at.port)) as first, knocks(at, 5):
+            await until(lambda: len(at.swarm.sessions) == 2)
+            await at.echo(await at.join())
+            assert at.crowd.lost == 0
+            first.settimeout(PATIENCE_S)
+            assert await asyncio.to_thread(first.recv, 1) == b""  # it made room
+        await until(lambda: len(at.swarm.sessions) == 1 and not at.links.faults)
+
+    play(story)
+
+
+def test_where_all_wait_for_a_place_others_have_their_turn_between_two_that_come_in(play, monkeypatch):
+    monkeypatch.setattr(swarm, "MERE_SOCKETS", 16)
+    monkeypatch.setattr(swarm, "DISPLACED_MS", 100)
+
+    async def story(at: Gate) -> None:
+        times: list[float] = []
+        accepted = at.swarm.accepted
+        at.swarm.accepted = lambda *address: times.append(time.perf_counter()) or accepted(*address)
+        with knocks(at, 48):
+            await until(lambda: len(times) == 48)
+        assert min(b - a for a, b in pairwise(times[16:])) > 0.001
+
+    play(story)
+
+
+class Hesitant(Member):
+    """A member whose first message comes in two pieces."""
+
+    def _greet(self) -> None:
+        while self.handshake.work():
+            pass
+        n = self.handshake.to_send(self.out)
+        self.pieces = bytes(self.out[: n // 2]), bytes(self.out[n // 2 : n])
+        self._greet = super()._greet
+
+
+def test_a_socket_costs_no_transport_before_its_first_message_is_whole(play):
+    async def story(at: Gate) -> None:
+        member = Hesitant(at.crowd, 0)
+        await asyncio.get_running_loop().create_connection(lambda: member, HOST, at.port)
+        with knocks(at, 1):
+            for byte in member.pieces[0]:
+                member.transport.write(bytes((byte,)))
+                await asyncio.sleep(0.002)
+            await until(lambda: len(at.swarm.sessions) == 2)
+            await asyncio.sleep(0.1)
+            assert [link.transport or link.opening for link in at.links._links.values()] == [None, None]
+        await until(lambda: len(at.swarm.sessions) == len(at.links._links) == 1)  # who goes has no session for longer
+        member.transport.write(member.pieces[1])
+        await until(lambda: member in at.crowd.up)
+        member._flush()
+        await at.echo(member)
+
+    play(story)
+
+
+def test_where_each_byte_wakes_the_loop_a_member_comes_in_as_well(play, monkeypatch):
+    monkeypatch.setattr(transport, "FIRST", 1)
+
+    async def story(at: Gate) -> None:
+        member = Hesitant(at.crowd, 0)
+        await asyncio.get_running_loop().create_connection(lambda: member, HOST, at.port)
+        member.transport.write(member.pieces[0])
+        await until(lambda: any(link.transport for link in at.links._links.values()))
+        member.transport.write(member.pieces[1])
+        await until(lambda: member in at.crowd.up)
+        member._flush()
+        await at.echo(member)
 
     play(story)
 

@@ -4,18 +4,19 @@
     python -m picoswarm_tools.flood drips PORT SECONDS COUNT         so many at a time that say a byte now and then
     python -m picoswarm_tools.flood datagrams PORT SECONDS RATE      so many a second, of the right size and first byte
 
-Whoever is thrown out comes again at once.
+Whoever is thrown out comes again at once. In the end it says how many connections it opened a second, or datagrams it sent.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import random
 import socket
 import sys
 import time
-from itertools import islice
+from collections.abc import Iterator
 
 from picoswarm.membership import Membership
 
@@ -29,14 +30,15 @@ DATAGRAM = 60  # bytes
 FIRST = 0x10  # version 1, epoch 0
 
 
-async def _connect(port: int, end: float, drips: bool) -> None:
-    """One connection after another."""
+async def _connect(port: int, end: float, drips: bool, opened: Iterator[int]) -> None:
+    """One connection after another; each moves `opened` on."""
     while time.monotonic() < end:
         try:
             reader, writer = await asyncio.open_connection(HOST, port)
         except OSError:
             await asyncio.sleep(AGAIN_S)
             continue
+        next(opened)
         try:
             byte = bytes((FIRST,))
             while time.monotonic() < end:
@@ -54,14 +56,17 @@ async def _connect(port: int, end: float, drips: bool) -> None:
         await asyncio.sleep(AGAIN_S)
 
 
-async def connections(port: int, seconds: float, count: int, drips: bool) -> None:
-    """Keep so many open."""
+async def connections(port: int, seconds: float, count: int, drips: bool) -> int:
+    """Keep so many open. Returns how many were opened."""
     end = time.monotonic() + seconds
-    await asyncio.gather(*(_connect(port, end, drips) for _ in range(count)))
+    opened = itertools.count()
+    tasks = [asyncio.ensure_future(_connect(port, end, drips, opened)) for _ in range(count)]
+    await asyncio.wait(tasks, timeout=seconds)  # nobody may take the last ones
+    return next(opened)
 
 
-def datagrams(port: int, seconds: float, rate: int) -> None:
-    """Send so many a second."""
+def datagrams(port: int, seconds: float, rate: int) -> int:
+    """Send so many a second. Returns how many were sent."""
     texts = [bytes((FIRST,)) + random.randbytes(DATAGRAM - 1) for _ in range(1000)]
     with socket.socket(type=socket.SOCK_DGRAM) as sock:
         started = time.monotonic()
@@ -71,13 +76,14 @@ def datagrams(port: int, seconds: float, rate: int) -> None:
                 sock.sendto(texts[sent % len(texts)], (HOST, port))
                 sent += 1
             time.sleep(ROUND_S)
+    return sent
 
 
 class Askers:
     """Members that ask over UDP."""
 
     def __init__(self, membership: Membership, node_id: bytes, port: int, count: int = 20) -> None:
-        keys = [identity(private, y) for private, y in islice(identities(), count)]
+        keys = [identity(private, y) for private, y in itertools.islice(identities(), count)]
         self._crowd = Crowd(membership, keys, node_id, port)
 
     async def __aenter__(self) -> Askers:
@@ -105,12 +111,13 @@ class Askers:
 
 def main(arguments: list[str]) -> None:
     verb, port, seconds, count = arguments
-    os.nice(10)  # strangers have machines of their own: it takes what is left of this one
+    os.nice(10)  # strangers have machines of their own: whom they flood comes first
     if verb == "datagrams":
-        datagrams(int(port), float(seconds), int(count))
+        done = datagrams(int(port), float(seconds), int(count))
     else:
-        asyncio.run(connections(int(port), float(seconds), int(count), verb == "drips"))
-        os._exit(0)
+        done = asyncio.run(connections(int(port), float(seconds), int(count), verb == "drips"))
+    print(done / float(seconds), flush=True)
+    os._exit(0)
 
 
 if __name__ == "__main__":

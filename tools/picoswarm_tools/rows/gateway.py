@@ -99,14 +99,14 @@ def ended(process: subprocess.Popen) -> Iterator[subprocess.Popen]:
         process.kill()
 
 
-def ahead(*processes: subprocess.Popen) -> bool:
-    """Let these processes, but not their children, run whenever they have something to do, whatever else this machine does.
-    False: we may not, or nothing would end one that hangs."""
+def ahead(*processes: subprocess.Popen, rank: int = 1) -> bool:
+    """Let these processes, but not their children, run whenever they have something to do, whatever else this machine does
+    that has no higher rank. False: we may not, or nothing would end one that hangs."""
     try:
         if int(TIME_LIMIT.read_text()) < 0:
             return False
         for process in processes:
-            os.sched_setscheduler(process.pid, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+            os.sched_setscheduler(process.pid, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(rank))
     except (AttributeError, OSError):
         return False
     return True

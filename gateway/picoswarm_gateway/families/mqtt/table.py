@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ...tomlfile import file_of
+from ...tomlfile import file_of, is_missing
 from .topics import RESERVED, STATUS, is_filter, is_topic, overlap, under
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -127,9 +127,7 @@ class MqttTable(msgspec.Struct, forbid_unknown_fields=True):
         if self.password and self.password_file:
             found.append(("mqtt.password_file", "give the password or a file of it, not both"))
         for name in ("password_file", "ca_file", "cert_file", "key_file"):
-            value = getattr(self, name)
-            path = value and file_of(value)
-            if path and "$" not in str(path) and not path.is_file():  # a service has variables that a shell has not
+            if is_missing(getattr(self, name)):
                 found.append((f"mqtt.{name}", "there is no such file"))
         for name in ("queue_messages", "queue_bytes", "board_messages", "board_filters", "keepalive_s"):
             value = getattr(self, name)
