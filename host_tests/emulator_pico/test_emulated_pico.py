@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 from picoswarm.membership import Membership
+from picoswarm_tools.boards import boards
 from picoswarm_tools.emulator import clock
 from picoswarm_tools.emulator.clock import PicoTime
 from picoswarm_tools.emulator.cuts import PHASES, try_cuts
 from picoswarm_tools.emulator.observe import gateway, numbers
 from picoswarm_tools.emulator.pico import HOST, Pico
-from picoswarm_tools.emulator.probe import emulated_node
+from picoswarm_tools.emulator.probe import BOARD, emulated_node
 from picoswarm_tools.keyfolder import new_network_key
 
 IS_LONG = os.environ.get("PICOSWARM_LONG") == "1"
@@ -63,6 +64,15 @@ def test_two_boards_are_pico_boards_and_no_two_are_alike():
     assert one["machine"] == "Pico (emulated) with RP2040" and tuple(one["version"]) >= (1, 25) and one["mhz"] == 125
     assert one["ppp"] and one["files"] == [] and one["flash"] == 1 << 20 and one["free"] > 180_000
     assert one["id"] != other["id"] and one["random"] != other["random"] and len(set(one["random"])) > 8
+
+
+def test_the_heap_that_is_taken_before_the_prompt_is_what_the_board_is_said_to_take():
+    async def live() -> int:
+        async with Pico(frozen=False, turbo=True) as pico, pico.repl() as repl:
+            return int(await repl.run("import gc\ngc.collect()\ngc.collect()\nprint(gc.mem_alloc())"))
+
+    (said,) = [board["prompt_bytes"] for board in boards() if board["board"] == BOARD]
+    assert abs(asyncio.run(live()) - said) < 512
 
 
 def test_files_stay_when_the_board_resets_and_when_the_runner_is_killed(tmp_path: Path):

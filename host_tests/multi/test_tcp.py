@@ -185,6 +185,36 @@ def test_work_gets_done_beside_a_program_that_is_slow():
     links_with(scenario)
 
 
+def test_what_a_long_tick_left_has_a_turn_of_its_own():
+    """On an RP2040 a tick that dialed took 11 ms, and 5 more for what it had to send."""
+
+    async def scenario(links, swarm):
+        seen = []
+
+        def tick(now):
+            seen.append("tick")
+            swarm.unsent.append(FakeSession())
+            end = ticks_add(ticks_ms(), 12)
+            while ticks_diff(end, ticks_ms()) > 0:
+                pass
+
+        async def others():
+            while True:
+                seen.append("others")
+                await sleep_ms(0)
+
+        swarm.tick = tick
+        links._flush = lambda session: seen.append("sent")
+        task = asyncio.create_task(others())
+        links.turn()
+        assert await _until(lambda: "sent" in seen)
+        task.cancel()
+        at = seen.index("tick")
+        assert "others" in seen[at : seen.index("sent")], seen[at:]
+
+    links_with(scenario)
+
+
 def test_a_timer_that_cannot_be_made_anew_goes_on_as_it_was():
     real = tcp.create_task
     left = [0]

@@ -38,7 +38,7 @@ class Littering:
     def waits(self, who, now):
         return False
 
-    def sweep(self, who):
+    def sweep(self, who, due):
         return True
 
     def ended(self, who, began, now):
@@ -63,7 +63,7 @@ def test_a_program_that_always_makes_garbage_keeps_no_turn_away():
 
 
 class Crowded(Littering):
-    """The pace where others come first twice before each turn."""
+    """The pace where others come first twice before each turn, and before each collection."""
 
     def __init__(self):
         self.calls = []
@@ -72,7 +72,7 @@ class Crowded(Littering):
         self.calls.append("waits")
         return self.calls[-3:].count("waits") < 3
 
-    def sweep(self, who):
+    def sweep(self, who, due):
         self.calls.append("sweep")
         return True
 
@@ -81,7 +81,7 @@ class Crowded(Littering):
         return False
 
 
-def test_who_lets_others_go_first_collects_no_garbage_before_them():
+def test_who_lets_others_go_first_collects_no_garbage_before_them_and_has_no_turn_before_who_waits_since():
     sock = FakeSocket()
 
     async def scenario(driver, engine):
@@ -91,7 +91,7 @@ def test_who_lets_others_go_first_collects_no_garbage_before_them():
             await sleep_ms(0)
             if "turn" in pace.calls:
                 break
-        assert pace.calls[:5] == ["waits", "waits", "waits", "sweep", "turn"]
+        assert pace.calls[: pace.calls.index("turn") + 1] == ["waits"] * 3 + ["sweep"] + ["waits"] * 3 + ["turn"]
 
     drive(scenario, sock)
 

@@ -1,6 +1,6 @@
 """How the tasks of a node share the loop: long turns do not follow each other, and garbage has a turn of its own."""
 
-from picoswarm.compat import collect, heap_used, threshold, ticks_add
+from picoswarm.compat import collect, heap_used, threshold, ticks_add, ticks_ms
 from picoswarm.pace import LINKS, READER, Pace
 
 RUNTIMES = ("cpython", "micropython")
@@ -78,7 +78,7 @@ def test_short_turns_follow_each_other():
 def test_garbage_is_collected_at_half_of_what_makes_micropython_do_so():
     pace = Pace()
     if not heap_used():  # CPython
-        assert threshold() < 0 and not pace.sweep(LINKS)
+        assert threshold() < 0 and not pace.sweep(LINKS, ticks_ms())
         return
     import gc
 
@@ -89,9 +89,28 @@ def test_garbage_is_collected_at_half_of_what_makes_micropython_do_so():
         for enough in (False, True):
             bytearray(2500)
             used = heap_used()
-            pace.sweep(LINKS)
+            pace.sweep(LINKS, ticks_ms())
             assert (heap_used() < used) == enough, (enough, least, used, heap_used())
         assert gc.threshold() == 8192
+    finally:
+        gc.threshold(-1)
+
+
+def test_who_comes_late_collects_no_garbage():
+    """A task that waited for a turn of 5 ms and then for a collection waited for 19 ms on an RP2040."""
+    if not heap_used():  # CPython
+        return
+    import gc
+
+    gc.threshold(8192)
+    pace = Pace()
+    try:
+        collect()
+        bytearray(5000)
+        used = heap_used()
+        assert not pace.sweep(LINKS, ticks_add(ticks_ms(), -5)) and heap_used() >= used
+        pace.sweep(LINKS, ticks_ms())
+        assert heap_used() < used
     finally:
         gc.threshold(-1)
 
@@ -109,7 +128,7 @@ def test_a_full_heap_ends_no_task():
             full = (full,)
     except MemoryError:
         try:
-            pace.sweep(LINKS)
+            pace.sweep(LINKS, ticks_ms())
             pace.ended(READER, 900, 1000)
         finally:
             full = None

@@ -9,7 +9,7 @@ from .field_viper import CHAIN, INVERSE, compute, pack, repeat, unpack
 
 _SLOT = const(80)
 _SLOTS = const(11)
-_BITS_PER_STEP = const(19)  # 14 steps, of somewhat less than the inversion at the end
+_BITS_PER_STEP = const(22)  # 12 steps, of somewhat less than the inversion at the end
 
 _BIT = (
     b"+FBC+HDE"  # F, G = x2 + z2, x2 - z2;  H, I = x3 + z3, x3 - z3

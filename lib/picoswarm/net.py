@@ -141,20 +141,27 @@ class Driver:
         view = memoryview(buf)
         left = held = 0  # datagrams to take before the next wait; ms that the last turn took
         waits = False  # the work, for its next turn
+        due = 0  # since when this task waits for a turn
         while wait_for == _TICK or not self._is_broken:
             if wait_for == _READ:
                 if not left:
+                    due = ticks_ms()
                     await readable(self._sock)
                     left = DATAGRAMS
                 elif held > _LONG_MS:
+                    due = ticks_ms()
                     await sleep_ms(0)
             else:
                 await sleep_ms(ticks_diff(self._wake_at, ticks_ms()))
+                due = self._wake_at
             if self.pace:
                 while self.pace.waits(wait_for, ticks_ms()):
+                    due = ticks_ms()
                     await sleep_ms(0)
-                if self.pace.sweep(wait_for):
+                if self.pace.sweep(wait_for, due):
                     await sleep_ms(0)
+                    while self.pace.waits(wait_for, ticks_ms()):
+                        await sleep_ms(0)
             self._is_turning = True
             began = ticks_ms()
             busy = False

@@ -7,10 +7,12 @@ LINKS = const(3)  # who has turns: the driver's reader is 1 and its timer 2, see
 READER = const(4)
 _LONG_MS = const(4)
 _RECENT_MS = const(10)
+_LATE_MS = const(2)
 
 
 class Pace:
-    """`while pace.waits(who, now): await sleep_ms(0)` before a turn, `pace.ended(who, began, now)` after it."""
+    """`while pace.waits(who, now): await sleep_ms(0)` before a turn, and again where `sweep` did something;
+    `pace.ended(who, began, now)` after it."""
 
     def __init__(self):
         # Here and not in the class: what stores them later would need memory then.
@@ -33,13 +35,14 @@ class Pace:
             self._at = now
         return is_long
 
-    def sweep(self, who):
+    def sweep(self, who, due):
         """Collect the garbage, where there is half as much as makes MicroPython do so by itself, in anyone's turn. True: it
-        did, and that was a turn."""
+        did, and that was a turn. Not where the caller, who waits since `due`, comes late: whoever made it wait made others
+        wait too, and these would wait for the collection besides."""
         most = threshold()
-        if most < 0:
-            return False
         began = ticks_ms()
+        if most < 0 or ticks_diff(began, due) > _LATE_MS:
+            return False
         threshold(most >> 1)
         try:
             object()  # each allocation looks

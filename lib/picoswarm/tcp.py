@@ -148,12 +148,17 @@ class Links:
         ticked = 0
         while True:
             await sleep_ms(max(0, ticks_diff(self._wake_at, ticks_ms())))
-            if not busy and ticks_diff(ticks_ms(), self._wake_at) > _LATE_MS:
+            due = self._wake_at
+            if not busy and ticks_diff(ticks_ms(), due) > _LATE_MS:
+                due = ticks_ms()
                 await sleep_ms(0)  # others had a long turn: who waits comes first
             while pace.waits(LINKS, ticks_ms()):
+                due = ticks_ms()
                 await sleep_ms(0)
-            if pace.sweep(LINKS):
+            if pace.sweep(LINKS, due):
                 await sleep_ms(0)
+                while pace.waits(LINKS, ticks_ms()):
+                    await sleep_ms(0)
             began = now = ticks_ms()
             self._wake_at = ticks_add(now, _AGAIN_MS)  # unless this turn comes to its end
             self._is_turning = True
@@ -174,7 +179,7 @@ class Links:
                 self._note(error)
             try:
                 if is_due or self._is_wanted or swarm.unsent or swarm.has_events:
-                    owes = not waits and ticks_diff(ticks_ms(), now) > _LONG_MS
+                    owes = not owes and ticks_diff(ticks_ms(), now) > _LONG_MS
                     if not owes:
                         self._turn()
                 now = ticks_ms()
@@ -309,9 +314,10 @@ class Links:
             except Exception as error:
                 self._fail(session, error)
             self._after()
-        left = 0
+        left = due = 0
         while session in self._links:
             if not left:
+                due = ticks_ms()
                 try:
                     await link.readable()
                 except Exception as error:  # even to wait takes memory
@@ -320,9 +326,12 @@ class Links:
                 left = _READS
             left -= 1
             while self.pace.waits(READER, ticks_ms()):
+                due = ticks_ms()
                 await sleep_ms(0)
-            if self.pace.sweep(READER):
+            if self.pace.sweep(READER, due):
                 await sleep_ms(0)
+                while self.pace.waits(READER, ticks_ms()):
+                    await sleep_ms(0)
             began = ticks_ms()
             n = self._receive(link)
             if self.pace.ended(READER, began, ticks_ms()) or n < 1:

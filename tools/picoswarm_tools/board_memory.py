@@ -6,16 +6,21 @@ import os
 
 from . import boards, mpy, runtimes, size
 
-SWARMBOARD = boards.ROOT / "firmware" / "lib" / "swarmboard"
+FIRMWARE = boards.ROOT / "firmware"
+SWARMBOARD = FIRMWARE / "lib" / "swarmboard"
 # What stays loaded while a board lives; the rest of the package is loaded when it is wanted, and forgotten.
 _STAYS = "board, health, led, life, link, station, supervisor, watchdog"
 _LATE = "boots, config, improv, provisioning, starting"
+# The library is there already, but for what follows updates: a node alone does without it.
+_NODE = "from picoswarm import Node"
+_UPDATES = "\nimport apps, picoswarm.update"
 _PROGRAM = """
 import asyncio, gc
 def alloc():
     gc.collect()
     gc.collect()
     return gc.mem_alloc()
+{}
 a = alloc()
 import swarmboard
 from swarmboard import {}
@@ -24,17 +29,18 @@ print(alloc() - a)
 
 
 def compile_firmware(arch: str) -> str:
-    """The folder, for a module path, that has swarmboard as small .mpy files. Raises CompileError, Missing."""
+    """The folder, for a module path, that has swarmboard and apps as small .mpy files. Raises CompileError, Missing."""
     folder = runtimes.build_folder() / "mpy" / f"{arch}-firmware"
     texts = [mpy._put(folder / "source" / "swarmboard" / p.name, p.read_text()) for p in sorted(SWARMBOARD.glob("*.py"))]
     mpy.compile_files(texts, folder / "swarmboard", arch, 3)
+    mpy.compile_files([mpy._put(folder / "source" / "apps.py", (FIRMWARE / "apps.py").read_text())], folder, arch, 3)
     return str(folder)
 
 
-def _heap_of(modules: str) -> int:
+def _heap_of(modules: str, before: str = "") -> int:
     # A board has `micropython.kbd_intr`, sockets and the library too; what counts here is the code that is loaded.
     path = f"{compile_firmware('x86')}:{mpy.compile_library('x86', 3)}:.frozen"
-    done = runtimes.run_micropython(["-c", _PROGRAM.format(modules)], 400, {**os.environ, "MICROPYPATH": path})
+    done = runtimes.run_micropython(["-c", _PROGRAM.format(before, modules)], 400, {**os.environ, "MICROPYPATH": path})
     if done.returncode:
         raise RuntimeError(done.stdout)
     return int(done.stdout)
@@ -42,8 +48,8 @@ def _heap_of(modules: str) -> int:
 
 def measure() -> dict:
     """Bytes by board and by how the library is there, and of the firmware's own modules."""
-    found: dict = {"boards": {}, "firmware": _heap_of(_STAYS), "provisioning": _heap_of(f"{_STAYS}, {_LATE}")}
-    found["provisioning"] -= found["firmware"]
+    found: dict = {"boards": {}, "firmware": _heap_of(_STAYS + _UPDATES, _NODE)}
+    found["provisioning"] = _heap_of(f"{_STAYS}, {_LATE}") - _heap_of(_STAYS)
     found["profiles"] = {board["board"]: boards.numbers_of(board["board"]) for board in boards.boards()}
     for board in boards.boards():
         numbers = boards.numbers_of(board["board"])

@@ -107,6 +107,7 @@ def page() -> str:
         "flash": flash_table(),
         "firmware bytes": f"{found['firmware']:,}",
         "network bytes": f"{sum(b.get('network_bytes', 0) for b in boards()):,}",
+        "prompt bytes": f"{sum(b.get('prompt_bytes', 0) for b in boards()):,}",
         "provisioning bytes": f"{found['provisioning']:,}",
     }
     for name, table in tables.items():

@@ -28,5 +28,5 @@ def measured() -> dict:
 
 
 def heap_of(board: dict) -> int:
-    """Bytes of a board's heap that its network interface leaves."""
-    return board["heap_bytes"] - board.get("network_bytes", 0)
+    """Bytes of a board's heap that MicroPython before its prompt and the network interface leave, as far as is known."""
+    return board["heap_bytes"] - board.get("prompt_bytes", 0) - board.get("network_bytes", 0)

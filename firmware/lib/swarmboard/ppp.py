@@ -14,10 +14,12 @@ class Ppp:
         from machine import UART
         from network import PPP
 
+        from .line import Line
+
         # The receive buffer must exceed lwIP's window: the line is read only when it goes idle.
         pins = {"tx": ppp.get("tx", 4), "rx": ppp.get("rx", 5)}
         uart = UART(ppp.get("uart", 1), ppp.get("baud", 921600), rxbuf=8192, txbuf=4096, **pins)
-        self._ppp = PPP(uart)
+        self._ppp = PPP(Line(uart))
 
     def connect(self):
         """Begin to negotiate. May raise OSError."""

@@ -14,6 +14,7 @@ from picoswarm.store import Store
 from .. import mpy
 from ..boards import numbers_of
 from ..keyfolder import new_network_key, save
+from ..runtimes import ROOT
 from .clock import PicoTime
 from .files import ARCH
 from .hub import Link, free_address
@@ -21,6 +22,7 @@ from .pico import EmulatorError, Pico, Repl
 
 BOARD = "RPI_PICO_EMU"
 PROGRAMS = Path(__file__).with_name("programs")
+_SWARMBOARD = ROOT / "firmware" / "lib" / "swarmboard"
 
 
 def network_files(membership: Membership) -> dict[str, bytes]:
@@ -84,6 +86,9 @@ async def emulated_node(
         for name, data in network_files(membership).items():
             await repl.put(f"/swarm/{name}", data)
         await repl.put("/lib/emu_probe.mpy", program("emu_probe"))
+        for name in ("__init__", "line"):
+            path = _SWARMBOARD / f"{name}.py"
+            await repl.put(f"/lib/swarmboard/{name}.mpy", mpy.compile_source(path.read_bytes(), path.name, ARCH))
         if not is_frozen:
             for path in sorted((mpy.compile_library(ARCH, 3) / "picoswarm").glob("*.mpy")):
                 await repl.put(f"/lib/picoswarm/{path.name}", path.read_bytes())

@@ -9,7 +9,13 @@ serial port:
     end
 """
 
+import asyncio
 import gc
+import json
+import sys
+from asyncio import sleep_ms
+from binascii import hexlify, unhexlify
+from select import POLLIN, poll
 from time import ticks_diff, ticks_ms
 
 
@@ -21,16 +27,17 @@ def free():
 
 def link_up(seconds=30):
     """Bring PPP up. Returns (the link, own address). Raises OSError."""
-    from time import sleep_ms
+    import time
 
     from machine import UART
     from network import PPP
+    from swarmboard.line import Line
 
-    ppp = PPP(UART(1, 921600, tx=4, rx=5, rxbuf=8192, txbuf=4096))
+    ppp = PPP(Line(UART(1, 921600, tx=4, rx=5, rxbuf=8192, txbuf=4096)))
     ppp.connect()
     began = ticks_ms()
     while not ppp.isconnected():
-        sleep_ms(5)
+        time.sleep_ms(5)
         if ticks_diff(ticks_ms(), began) > seconds * 1000:
             raise OSError("nobody answers on the serial line")
     return ppp, ppp.ifconfig()[0]
@@ -45,8 +52,6 @@ class Held:
 
 
 async def mind():
-    from asyncio import sleep_ms
-
     while True:
         before = ticks_ms()
         await sleep_ms(2)
@@ -64,12 +69,7 @@ def allow(stage, id32, ip):
     return True
 
 
-async def obey(node, tell, boards):
-    import sys
-    from asyncio import sleep_ms
-    from binascii import unhexlify
-    from select import POLLIN, poll
-
+async def obey(node, tell, RequestError):
     waiting = poll()
     waiting.register(sys.stdin, POLLIN)
     while True:
@@ -79,8 +79,6 @@ async def obey(node, tell, boards):
         if not words or words[0] == "end":
             return
         if words[0] == "meet":
-            from picoswarm import RequestError
-
             try:
                 answer = await node.request(unhexlify(words[1]), "probe", b"x", 10_000)
                 tell(answered=len(answer))
@@ -99,10 +97,6 @@ async def obey(node, tell, boards):
 
 
 async def main(numbers, bootstrap, own, is_minded):
-    import asyncio
-    import json
-    from binascii import hexlify
-
     def tell(**facts):
         print(json.dumps(facts))
 
@@ -110,7 +104,7 @@ async def main(numbers, bootstrap, own, is_minded):
     ppp, ip = link_up()
     tell(free=free(), ip=ip)
     began = ticks_ms()
-    from picoswarm import Channel, Node, Reactor
+    from picoswarm import Channel, Node, Reactor, RequestError
 
     tell(free=free(), import_ms=ticks_diff(ticks_ms(), began))
     began = ticks_ms()
@@ -140,7 +134,7 @@ async def main(numbers, bootstrap, own, is_minded):
         tell(joined_ms=ticks_diff(ticks_ms(), began), start_hold_ms=Held.most, free=free())
         await asyncio.sleep_ms(50)  # what `tell` took is over
         Held.most = 0
-        await obey(node, tell, own)
+        await obey(node, tell, RequestError)
         hearing.cancel()
         if minding:
             minding.cancel()
@@ -149,6 +143,4 @@ async def main(numbers, bootstrap, own, is_minded):
 def run(numbers, bootstrap, own=0, is_minded=False):
     """`numbers` change the profile; `own`: channels of the user's, that nobody speaks on; `is_minded`: handshakes and
     waiting times are measured, which costs heap."""
-    import asyncio
-
     asyncio.run(main(numbers, bootstrap, own, is_minded))
