@@ -41,7 +41,7 @@ PLAN = (
         "swarm",
         """
         Swarm: _call
-        ConnManager: _may_go _draw_one add want cancel remove _find
+        ConnManager: add want cancel remove _find
         Links: _dial
         """,
     ),
@@ -70,7 +70,7 @@ PLAN = (
     _overlay_of(
         "node",
         """
-        Node: start close lookup register sessions peers stats
+        Node: start close lookup register peers stats
         Driver: open start stop
         """,
     ),

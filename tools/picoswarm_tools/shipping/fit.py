@@ -17,7 +17,7 @@ def lacks_heap(board: Board, is_frozen: bool, free: int = 0) -> bool:
     asked."""
     found = measured()
     taken = found["boards"].get(board.name)
-    if not taken or is_frozen or free >= PLENTY or board.profile:  # what is measured is the board's own profile
+    if not taken or is_frozen or free >= PLENTY:
         return False
     return taken["mpy"] + found["firmware"] + MARGIN > heap_of(board.facts)
 
