@@ -13,14 +13,14 @@ from picoswarm_tools.whole_node import Case, observe
 
 WITHIN = 0.05
 # Two profiles that differ in everything that takes memory.
-PROFILES = {"default": ({}, ""), "leaf": (numbers_of("leaf"), "leaf")}
+PROFILES = {"default": {}, "leaf": numbers_of("leaf")}
 
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_a_node_with_all_its_sessions_takes_what_was_predicted(name, record_property):
-    numbers, form = PROFILES[name]
-    predicted = total(predict(numbers, has_native=False, form=form))
-    case = Case(name, numbers, Case(name, numbers, 0).served, form)
+    numbers = PROFILES[name]
+    predicted = total(predict(numbers, has_native=False))
+    case = Case(name, numbers, Case(name, numbers, 0).served)
     taken = bare_interpreter() + observe(case).heap
     record_property("measured", f"{name}: predicted {predicted:,}, taken {taken:,} bytes")
     assert abs(predicted - taken) <= WITHIN * taken

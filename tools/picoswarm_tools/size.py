@@ -59,12 +59,11 @@ def _modules(profile: Profile) -> list[str]:
     return ["node", "table", "discovery", *sessions]
 
 
-def _run(numbers: Mapping[str, int], is_frozen: bool, form: str) -> dict[str, int]:
+def _run(numbers: Mapping[str, int], is_frozen: bool) -> dict[str, int]:
     """Bytes by part, as the program gives them. Raises RuntimeError with what it printed instead."""
     profile = Profile(**numbers)
-    library = mpy.compile_library("x86", LEVEL, form)
-    programs = library.with_name(f"{library.name}-programs")
-    mpy.compile_beside([probe.PROGRAMS / f"{PROGRAM}.py"], programs, "x86", LEVEL, form)
+    programs = mpy.library_folder("x86", LEVEL).with_name(f"x86-O{LEVEL}-programs")
+    mpy.compile_beside([probe.PROGRAMS / f"{PROGRAM}.py"], programs, "x86", LEVEL)
     own = 0 if any(getattr(profile, name) for name in SERVICES) else 1
     with tempfile.TemporaryDirectory(prefix="picoswarm-") as folder:
         membership = Membership(new_network_key())
@@ -72,7 +71,7 @@ def _run(numbers: Mapping[str, int], is_frozen: bool, form: str) -> dict[str, in
             store = Store(str(Path(folder, name)))
             save(store, membership)
             run(LoadOrCreate(store, gather(store)))
-        Path(folder, "lib").symlink_to(library)
+        Path(folder, "lib").symlink_to(mpy.compile_library("x86", LEVEL))
         arguments = [",".join(_modules(profile)), "a", "b", *map(str, free_ports(2))]
         arguments += [f"{name}={value}" for name, value in {**numbers, "own": own}.items()]
         done = runtimes.run_micropython(
@@ -80,7 +79,7 @@ def _run(numbers: Mapping[str, int], is_frozen: bool, form: str) -> dict[str, in
             HEAP_KB,
             {"MICROPYPATH": f"{programs}:.frozen" if is_frozen else f"./lib:{programs}:.frozen"},
             cwd=Path(folder),
-            binary=probe.frozen_micropython(form) if is_frozen else None,
+            binary=probe.frozen_micropython() if is_frozen else None,
         )
     if done.returncode:
         raise RuntimeError(f"a node of this profile does not run: {done.stdout.strip()}")
@@ -88,24 +87,22 @@ def _run(numbers: Mapping[str, int], is_frozen: bool, form: str) -> dict[str, in
     return {fact["part"]: fact["bytes"] for fact in facts}
 
 
-def measured(numbers: Mapping[str, int], is_frozen: bool = False, form: str = "") -> dict[str, int]:
+def measured(numbers: Mapping[str, int], is_frozen: bool = False) -> dict[str, int]:
     """Bytes by part of a node with these numbers, from build/ where it was measured. Raises RuntimeError, Missing."""
-    form = form or ("frozen" if is_frozen else "")
-    texts = mpy.small_library("x86", LEVEL, form)[0]
+    texts = mpy.small_library("x86", LEVEL)[0]
     program = (probe.PROGRAMS / f"{PROGRAM}.py").read_text()
     given = sorted(texts.items()), program, _modules(Profile(**numbers)), sorted(numbers.items()), is_frozen
     path = runtimes.build_folder() / "size" / f"{hashlib.sha256(repr(given).encode()).hexdigest()[:16]}.json"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(_run(numbers, is_frozen, form)))
+        path.write_text(json.dumps(_run(numbers, is_frozen)))
     return json.loads(path.read_text())
 
 
-def predict(numbers: Mapping[str, int], is_frozen: bool = False, has_native: bool = True, form: str = "") -> list[Part]:
-    """The parts of a node with as many sessions as its profile has. `has_native`: native code lies in the heap. `form`: of
-    the library (mpy.FORMS), where it is not the one that goes with the rest."""
+def predict(numbers: Mapping[str, int], is_frozen: bool = False, has_native: bool = True) -> list[Part]:
+    """The parts of a node with as many sessions as its profile has. `has_native`: native code lies in the heap."""
     profile = Profile(**numbers)
-    found = measured(numbers, is_frozen, form)
+    found = measured(numbers, is_frozen)
     discovery = sum(found[f"code {name}"] for name in ("node", "table", "discovery"))
     parts = [Part("MicroPython itself", bare_interpreter()), Part("code: node and discovery", discovery)]
     if profile.links:
@@ -114,8 +111,7 @@ def predict(numbers: Mapping[str, int], is_frozen: bool = False, has_native: boo
         parts.append(Part("code: streams, once there is one", found[f"code {STREAMS}"]))
         parts.append(Part("code: errors of requests", found[f"code {ERRORS}"]))
     if has_native and not is_frozen:
-        of_form = native.native_bytes_of_leaf if form else native.native_bytes_with_sessions
-        code = of_form() if profile.links else native.native_bytes()
+        code = native.native_bytes_with_sessions() if profile.links else native.native_bytes()
         parts.append(Part("native code", code))
     parts += [Part(f"table of {profile.records} records", found["table"]), Part("state of the node", found["state"])]
     if "subscription" in found:
@@ -157,7 +153,6 @@ def size(profile: tuple[str, ...], is_frozen: bool, as_json: bool) -> None:
     names = [word for word in profile if "=" not in word]
     numbers: dict[str, int] = {}
     board: dict = {}
-    form = "leaf" if names == ["leaf"] else ""
     try:
         if len(names) > 1:
             raise click.UsageError("one profile at a time")
@@ -169,7 +164,7 @@ def size(profile: tuple[str, ...], is_frozen: bool, as_json: bool) -> None:
             if is_number:
                 numbers[name] = int(value)
         Profile(**numbers).check()
-        parts = predict(numbers, is_frozen, board.get("native_code", "in the heap") == "in the heap", form)
+        parts = predict(numbers, is_frozen, board.get("native_code", "in the heap") == "in the heap")
     except FileNotFoundError:
         known = ", ".join(sorted(path.parent.name for path in boards.ROOT.glob("boards/*/profile.py")))
         if not known:
