@@ -19,14 +19,6 @@ def measure() -> Iterator[Row]:
     yield Row("emu.collect_ms", "one collection of garbage, with a session", timed.collect_ms, "ms", method=HOW)
     held = timed.times["start_hold_ms"]
     yield Row("emu.start_hold_ms", "longest wait of another task while a node starts and joins", held, "ms", method=HOW)
-    leaf = clock.run(lambda time: observe.times(time, observe.tell, is_leaf=True))
-    of_leaf = f"{HOW}; the library as .mpy files on its flash"
-    took = observe.median_handshake(leaf)
-    yield Row("emu.leaf.handshake_ms", "the same of a leaf, which loads what it takes", took, "ms", method=of_leaf)
-    yield Row("emu.leaf.loop_hold_ms", "longest wait of another task meanwhile", leaf.hold_ms, "ms", method=of_leaf)
-    yield Row("emu.leaf.joined", "free heap of a leaf with its session", leaf.free["joined"], "bytes", method=of_leaf)
-    joined = leaf.times["joined_ms"]
-    yield Row("emu.leaf.wake_ms", "from the start of a leaf to its session", joined, "ms", method=of_leaf)
     cycles = clock.run(lambda time: observe.sleep_cycles(CYCLES, time, observe.tell))
     awake = statistics.median(cycle["awake_ms"] for cycle in cycles[1:])  # in the first it makes its key
     what = "awake for one cycle of waking, publishing, fetching mail"
