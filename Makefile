@@ -84,8 +84,8 @@ firmware: setup ## how to build a firmware with the library frozen in (BOARD=)
 monitor: setup ## what a board prints (PORT=)
 	@$(VENV)/picoswarm monitor $(PORT)
 
-mpy: setup micropython ## the device library as small .mpy files in build/mpy/$ARCH-O3 (ARCH=armv6m ...)
-	@$(VENV)/python -m picoswarm_tools.mpy --arch $(or $(ARCH),armv6m) -O 3
+mpy: setup micropython ## the device library as small .mpy files in build/mpy/$ARCH-O3 (ARCH=armv6m FORM=leaf ...)
+	@$(VENV)/python -m picoswarm_tools.mpy --arch $(or $(ARCH),armv6m) -O 3 $(if $(FORM),--form $(FORM))
 
 board-memory: setup micropython ## measure boards/measured.json anew (minutes), then the pages that show it
 	@$(VENV)/python -m picoswarm_tools.board_pages --measure

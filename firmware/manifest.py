@@ -8,12 +8,14 @@ import os
 include("$(PORT_DIR)/boards/manifest.py")  # noqa: F821  # what mounts the file system, and asyncio
 metadata(version="0.1.0", description="Peer-to-peer mesh for MicroPython boards", license="MIT")  # noqa: F821
 
+# $PICOSWARM_LIBRARY: the form of the library with the least heap (`make mpy FORM=frozen`), in the place of its sources.
+_library = os.environ.get("PICOSWARM_LIBRARY", "../lib/picoswarm")
 package(  # noqa: F821
     "picoswarm",
     files=sorted(  # mpy-cross does not take all that CPython does
-        name for name in os.listdir("../lib/picoswarm") if name.endswith(".py") and not name.endswith("_host.py")
+        name for name in os.listdir(_library) if name.endswith(".py") and not name.endswith("_host.py")
     ),
-    base_path="../lib",
+    base_path=os.path.dirname(_library),
     opt=3,
 )
 

@@ -1,5 +1,5 @@
 """A leaf: one session, four channels (publish/subscribe, requests, log, counters), a table of 32 records. No board of its
-own: where memory is scarce, take it in place of the board's."""
+own: where memory is scarce, take it in place of the board's, by `BOARD:leaf`."""
 
 from picoswarm.profile import Profile
 
@@ -9,6 +9,7 @@ PROFILE = Profile(
     records=32,
     spares=8,
     links=1,
+    keys_ahead=0,
     pex=0,
     streams=1,
     filters=4,

@@ -168,6 +168,7 @@ def main():
         "targets", nargs="*", metavar="TARGET", help="%s (default: %s)" % (", ".join(TARGETS), " ".join(DEFAULT))
     )
     parser.add_argument("--library", type=Path, default=LIBRARY, help="the folder that %s freezes" % FROZEN)
+    parser.add_argument("--form", default="", help="which form of the library that is: the binary is named after it")
     options = parser.parse_args()
     names = options.targets or DEFAULT
     unknown = [name for name in names if name not in TARGETS]
@@ -197,7 +198,8 @@ def main():
         if wanted:
             build({n: outputs.get(n, folder / "bin" / TARGETS[n].output) for n in wanted}, folder, tools)
         for name in names:
-            publish(outputs[name], TARGETS[name].output)
+            form = "-" + options.form if options.form and name == FROZEN else ""
+            publish(outputs[name], TARGETS[name].output + form)
         prune(cache, key)
     say("ready in %s: %s" % (OUTPUT, ", ".join(sorted(p.name for p in OUTPUT.iterdir()))))
 

@@ -13,5 +13,5 @@ def test_nearly_all_of_a_heap_is_told_by_owner_and_once():
     told = [sum(parts.total() for parts in owners.values()) for owners in (audit.modules, audit.objects)]
     assert sum(told) + audit.left == sum(heap.sizes.values()) and min(told) > 10_000
     assert audit.left < 0.2 * sum(heap.sizes.values())
-    assert {"picoswarm.swarm", "picoswarm.discovery"} <= audit.modules.keys()
+    assert {"picoswarm", "picoswarm.compat"} <= audit.modules.keys()
     assert {"Node", "Discovery", "Session"} <= audit.objects.keys(), audit.counts

@@ -312,16 +312,23 @@ class ConnManager:
         if not self._is_free() or (self._failures >= _BRAKE and ticks_diff(now, self._brake) < 0):
             return None
         for link in self.links:
-            if link.state <= _FAILING and ticks_diff(now, link.at) >= 0:
-                if not self._refusal(link, 0) and self.fits(link, True, True, now):
-                    link.state = _PENDING
-                    return link
-                link.at = ticks_add(now, _AGAIN_MS if link.callers else _MINUTE_MS)
+            if link.state <= _FAILING and ticks_diff(now, link.at) >= 0 and self._may_go(link, now):
+                return link
         if not self.pick or ticks_diff(now, self._pick_at) < 0:
             return None
         fits = self.fits(None, True, False, now)
-        if not fits:
-            return None
+        return self._draw_one(fits, now) if fits else None
+
+    def _may_go(self, link, now):
+        """Dial a link that is due, or let it wait again."""
+        if not self._refusal(link, 0) and self.fits(link, True, True, now):
+            link.state = _PENDING
+            return True
+        link.at = ticks_add(now, _AGAIN_MS if link.callers else _MINUTE_MS)
+        return False
+
+    def _draw_one(self, fits, now):
+        """A link to somebody for the place that `fits` says there is, or None."""
         is_alone = not (self.links or self.apart)
         if not self._draw or fits != self._drawn_for:
             # One after the other, or those below who take nobody would keep all others from being dialed.

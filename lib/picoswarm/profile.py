@@ -78,6 +78,7 @@ class Profile:
     listen = 1  # 0: dials only, which saves a socket, and keeps a session with a gateway, through which others reach it
 
     # Sessions
+    keys_ahead = 1  # 1: makes the key of the next handshake before it begins; 0 keeps less in memory
     record = 768  # bytes of plaintext in a sealed record, 64 to 4098; the lower of both sides' limits holds
     streams = 4  # open at once, those of both sides together
     stream_window = 256  # bytes of a stream that wait to be read, 256 or more

@@ -90,7 +90,9 @@ class Swarm:
 
     make_session = Session
     make_manager = ConnManager
-    is_closing = False  # or closed; what stays as it is takes no memory in the object
+    # What stays as it is takes no memory in the object.
+    is_closing = False  # or closed
+    is_ahead = True  # makes the key of the next handshake while there is nothing else to do
 
     def __init__(self, profile, identity, membership, rng, now, reactors, discovery, book=None, port=0, name=""):
         self.faults = 0  # reactors that raised; the last one is `fault`
@@ -111,6 +113,8 @@ class Swarm:
         self._greeted = None  # the inbound session whose handshake is at work
         self._parked = []
         self._reception = Reception()
+        if not profile.keys_ahead:
+            self.is_ahead = False
         self._identity = identity
         self.rng = rng
         self._discovery = discovery
@@ -469,6 +473,8 @@ class Swarm:
     def prepare(self):
         """One slice of work for the next handshake, where `work` has nothing to do, and none is under way, whose next
         message it would keep waiting. True: there is more."""
+        if not self.is_ahead:
+            return False
         for session in self.sessions:
             if session.stage == _GREETING:
                 return False

@@ -39,6 +39,7 @@ class Heap:
     """A heap of 32-bit MicroPython. `sizes`: bytes of each piece, by address; `names`: what a word stands for that is the
     name of something."""
 
+    form: str  # of the library, see mpy.FORMS
     modules: dict[str, int]
     dicts: set[int]  # the address of the type `dict`, with and without its highest bit
     node: int
@@ -93,7 +94,7 @@ def _map_of(lines: list[str]) -> tuple[int, str]:
     return int(start[1], 16), blocks
 
 
-async def _read(node: Probe) -> Heap:
+async def _read(node: Probe, form: str) -> Heap:
     assert node.process is not None and node.process.stdin is not None
     roots = await node.ask("dump")
     start, blocks = _map_of(await _lines(node))
@@ -102,6 +103,7 @@ async def _read(node: Probe) -> Heap:
     sizes = {start + BLOCK * one.start(): BLOCK * len(one[0]) for one in re.finditer(r"[^=. ]=*", blocks)}
     modules = {name: number & 0xFFFFFFFF for name, number in roots["modules"].items()}
     heap = Heap(
+        form,
         modules,
         {roots["dict"] & ~HIGH & 0xFFFFFFFF | high for high in (0, HIGH)},
         roots["node"] & 0xFFFFFFFF,
@@ -109,7 +111,7 @@ async def _read(node: Probe) -> Heap:
         raw,
         sizes,
     )
-    source = mpy.compile_library("x86", mpy.BOARD_LEVEL) / "source" / "picoswarm"
+    source = mpy.compile_library("x86", mpy.BOARD_LEVEL, form) / "source" / "picoswarm"
     words = set(re.findall(r"[A-Za-z_]\w*", "\n".join(path.read_text() for path in source.glob("*.py"))))
     words = sorted(words - set(keyword.kwlist))
     for i in range(0, len(words), AT_ONCE):
@@ -120,10 +122,11 @@ async def _read(node: Probe) -> Heap:
 
 async def observe(case: Case, is_frozen: bool) -> Heap:
     """The heap of a node with all its sessions, at rest."""
+    form = case.form_of(is_frozen)
     with tempfile.TemporaryDirectory(prefix="picoswarm-") as folder:
         numbers = {**case.numbers, "own": case.own_channels}
         async with (
-            Probe(Path(folder), HEAP, 3, numbers, "session_probe", is_frozen) as node,
+            Probe(Path(folder), HEAP, 3, numbers, "session_probe", is_frozen, form=form) as node,
             AsyncExitStack() as stack,
         ):
             members = await _members(node, stack, case, case.profile.links, 0)
@@ -131,14 +134,14 @@ async def observe(case: Case, is_frozen: bool) -> Heap:
             if case.with_stream:
                 await node.ask(f"stream {members[0].id.hex()}")
             await asyncio.sleep(SETTLE_S)
-            return await _read(node)
+            return await _read(node, form)
 
 
 class LongNames:
     """What classes and attributes are called in the sources, where a board has short names that several share."""
 
-    def __init__(self) -> None:
-        self._short = mpy.small_library("x86", mpy.BOARD_LEVEL)[1]
+    def __init__(self, form: str) -> None:
+        self._short = mpy.small_library("x86", mpy.BOARD_LEVEL, form)[1]
         self._attributes: dict[str, set[str]] = {}
         self._bases: dict[str, list[str]] = {}
         for path in mpy.LIBRARY.glob("*.py"):
@@ -177,7 +180,7 @@ class Audit:
         self.objects: dict[str, Counter[str]] = defaultdict(Counter)
         self.counts: Counter[str] = Counter()
         self._owned: set[int] = set()
-        self._names = LongNames()
+        self._names = LongNames(heap.form)
         self._class_names: dict[int, str] = {}
         for name, at in sorted(heap.modules.items(), key=lambda item: (not item[0].startswith("picoswarm"), item[0])):
             if at in heap.sizes:

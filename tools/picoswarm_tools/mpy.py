@@ -63,7 +63,30 @@ BUNDLES = {
     "keys": ("entropy", "nodekey", "keys"),
     "store": ("slots", "files", "nodedb", "membership", "store"),
 }
+# Frozen, code takes no heap, and loading leaves no garbage: fewer modules have fewer tables of names.
+_CORE = ("compat", "table", "discovery", "node")
+_AGREED = ("swarm", "pex", "pubsub")
+FROZEN_BUNDLES = {
+    **{name: parts for name, parts in BUNDLES.items() if name not in (*_CORE, *_AGREED)},
+    "compat": tuple(part for name in _CORE for part in BUNDLES[name]),
+    "swarm": tuple(part for name in _AGREED for part in BUNDLES[name]),
+}
+# A leaf has sessions always, and its overlays may take from every module.
+_WHOLE = (*_CORE, "swarm", "pubsub")
+LEAF_BUNDLES = {
+    **{name: parts for name, parts in BUNDLES.items() if name not in _WHOLE},
+    "compat": tuple(part for name in _WHOLE for part in BUNDLES[name]) + ("logstats",),
+}
 HOT = ("compat", "table", "discovery")  # bundles that ask for `len` at each datagram, see order.py
+# Forms of the library with -O3: their bundles, and the plan of their overlays. Without bundles one sees what each module
+# costs.
+FORMS = {
+    "": (BUNDLES, overlays.PLAN),
+    "frozen": (FROZEN_BUNDLES, overlays.PLAN),
+    "leaf": (LEAF_BUNDLES, overlays.LEAF),
+    "apart": ({}, ()),
+}
+NATIVE_STAYS = ("xtensawin", "rv32imc")  # an ESP32 never frees machine code
 BOARD_LEVEL = 3  # mpy-cross's -O of what a board is given; the modules are bundled then
 
 # What `translate` must always be able to follow, although it has classes of its own.
@@ -160,16 +183,18 @@ def _alone(what: str) -> Iterator[None]:
         yield
 
 
-def _make_small(arch: str, level: int, is_apart: bool) -> tuple[dict[str, str], shrink.Names]:
+def _make_small(arch: str, level: int, form: str) -> tuple[dict[str, str], shrink.Names]:
     known = fold.known_on(arch)
     modules = {path.stem: fold.fold(path.read_text(), known) for path in _library_sources(arch)}
     if level == 3:
         programs = [path.read_text() for path in STUBS.glob("*.pyi")]
         programs += [text for patterns in (PROGRAMS, BESIDE) for text in _texts(patterns).values()]
         modules = fold.hide_constants(modules, programs)
-    if level == 3 and not is_apart:
+    bundles, plan = FORMS[form]
+    plan = overlays.housed([each for each in plan if arch not in NATIVE_STAYS or each is not overlays.NATIVE], bundles)
+    if level == 3 and bundles:
         unix = ("compat_unix",) if arch in fold.UNIX else ()  # what a board has in compat itself
-        modules = bundle.bundle(modules, {**BUNDLES, "compat": BUNDLES["compat"] + unix})
+        modules = bundle.bundle(modules, {**bundles, "compat": bundles["compat"] + unix})
     if level == 3:  # where lines may move
         modules = texts.take_texts(modules)
     modules = {name: texts.strip_classes(text) for name, text in modules.items()}
@@ -179,12 +204,12 @@ def _make_small(arch: str, level: int, is_apart: bool) -> tuple[dict[str, str], 
     keep = shrink.names_in_programs(_texts(PROGRAMS).values())[0].union(shrink.runtime_names(), *stubs.values())
     promised = set().union(*(shrink.arguments_in_stub(path.read_text()) for path in STUBS.glob("*.pyi")))
     promised |= shrink.keywords_in_programs(_texts(PROGRAMS).values())
-    beside = {**_texts(BESIDE), "overlays": overlays.apart()}
+    beside = {**_texts(BESIDE), "overlays": overlays.apart(plan or overlays.PLAN)}
     names = shrink.name_map(modules, keep, beside, shrink.rom_names(), promised)
     long, modules = modules, {name: shrink.shorten(text, names) for name, text in modules.items()}
-    if level == 3 and not is_apart:
-        overlays.check(long, overlays.PLAN)
-        modules = overlays.take_cold(modules, overlays.planned(modules, names))
+    if level == 3 and plan:
+        overlays.check(long, plan)
+        modules = overlays.take_cold(modules, overlays.planned(plan, modules, names))
     if level == 3:
         kept = {name: order.keep_builtins(modules[name], ("len",)) for name in HOT if name in modules}
         modules = {name: order.order_names(text) for name, text in {**modules, **kept}.items()}
@@ -198,8 +223,8 @@ def profile_numbers() -> set[str]:
 
 
 @cache
-def _small_library(arch: str, level: int, is_apart: bool, _ages: tuple[int, ...]) -> tuple[dict[str, str], shrink.Names]:
-    what = f"{_folder(arch, level, is_apart).name}-small"
+def _small_library(arch: str, level: int, form: str, _ages: tuple[int, ...]) -> tuple[dict[str, str], shrink.Names]:
+    what = f"{_folder(arch, level, form).name}-small"
     made, fingerprint = build_folder() / "mpy" / f"{what}.json", _fingerprint()
     with _alone(what):
         with suppress(OSError, ValueError, KeyError):
@@ -207,15 +232,15 @@ def _small_library(arch: str, level: int, is_apart: bool, _ages: tuple[int, ...]
             names = shrink.Names(known)
             names.arguments, names.keywords = frozenset(arguments), frozenset(map(tuple, keywords))
             return modules, names
-        modules, names = _make_small(arch, level, is_apart)
+        modules, names = _make_small(arch, level, form)
         _put(made, json.dumps({fingerprint: [modules, names, sorted(names.arguments), sorted(names.keywords)]}))
         return modules, names
 
 
-def small_library(arch: str, level: int = 0, is_apart: bool = False) -> tuple[dict[str, str], shrink.Names]:
-    """(texts of the library's modules by name, as mpy-cross gets them; short names by name). `is_apart`: without bundles, to
-    see what each module costs. They take seconds, and are kept in build/mpy. Raises shrink.Refused."""
-    return _small_library(arch, level, is_apart, _ages())
+def small_library(arch: str, level: int = 0, form: str = "") -> tuple[dict[str, str], shrink.Names]:
+    """(texts of the library's modules by name, as mpy-cross gets them; short names by name), in one of FORMS. They
+    take seconds, and are kept in build/mpy. Raises shrink.Refused."""
+    return _small_library(arch, level, form, _ages())
 
 
 def _ages() -> tuple[int, ...]:
@@ -238,16 +263,16 @@ def _fingerprint() -> str:
     return digest.hexdigest()
 
 
-def compile_library(arch: str, level: int = 0, is_apart: bool = False) -> Path:
+def compile_library(arch: str, level: int = 0, form: str = "") -> Path:
     """Bring build/mpy/<arch>[-O<level>]/picoswarm up to date; returns the folder that goes on the module path."""
-    folder = _folder(arch, level, is_apart)
+    folder = _folder(arch, level, form)
     made, fingerprint = folder / "made.json", _fingerprint()
     with _alone(folder.name):
         with suppress(OSError, ValueError, KeyError):
             modules = json.loads(made.read_text())[fingerprint]
             if {path.stem for path in (folder / "picoswarm").glob("*.mpy")} == set(modules):
                 return folder
-        texts, names = small_library(arch, level, is_apart)
+        texts, names = small_library(arch, level, form)
         sources = [_put(folder / "source" / "picoswarm" / f"{name}.py", text) for name, text in texts.items()]
         _put(folder / "names.json", json.dumps(names, indent=0, sort_keys=True))
         for compiled in (folder / "picoswarm").glob("*.mpy"):
@@ -259,8 +284,8 @@ def compile_library(arch: str, level: int = 0, is_apart: bool = False) -> Path:
 
 
 @cache
-def _translated(source: str, arch: str, level: int, shown_as: str, is_apart: bool, ages: tuple[int, ...]) -> str:
-    names = _small_library(arch, level, is_apart, ages)[1]
+def _translated(source: str, arch: str, level: int, shown_as: str, form: str, ages: tuple[int, ...]) -> str:
+    names = _small_library(arch, level, form, ages)[1]
     if "swarmboard" in shrink.imported(source):  # a test of the firmware, whose names nobody shortens
         names = names.without(_own_names(ages))
     return shrink.translate(source, names, shown_as)
@@ -271,9 +296,9 @@ def _own_names(_ages: tuple[int, ...]) -> set[str]:
     return shrink.names_in_programs(_texts(PROGRAMS).values())[1]
 
 
-def translate(source: str, arch: str, level: int = 0, shown_as: str = "program", is_apart: bool = False) -> str:
+def translate(source: str, arch: str, level: int = 0, shown_as: str = "program", form: str = "") -> str:
     """A program that uses internal names of the library, for the library of a board. Raises shrink.Refused."""
-    return _translated(source, arch, level, shown_as, is_apart, _ages())
+    return _translated(source, arch, level, shown_as, form, _ages())
 
 
 def compile_program(path: Path, arch: str, level: int = 0) -> bytes:
@@ -281,21 +306,21 @@ def compile_program(path: Path, arch: str, level: int = 0) -> bytes:
     return compile_source(translate(path.read_text(), arch, level, path.name).encode(), path.name, arch)
 
 
-def compile_beside(sources: Sequence[Path], folder: Path, arch: str, level: int = 0) -> list[Path]:
+def compile_beside(sources: Sequence[Path], folder: Path, arch: str, level: int = 0, form: str = "") -> list[Path]:
     """`compile_program` to `folder`/<name>.mpy, where something changed; returns the .mpy files."""
     ages = _ages()
-    of_board = {path.name: _translated(path.read_text(), arch, level, path.name, False, ages) for path in sources}
+    of_board = {path.name: _translated(path.read_text(), arch, level, path.name, form, ages) for path in sources}
     texts = [_put(folder / "source" / name, text) for name, text in of_board.items()]
     return compile_files(texts, folder, arch)
 
 
-def library_folder(arch: str, level: int = 0) -> Path:
+def library_folder(arch: str, level: int = 0, form: str = "") -> Path:
     """Where `compile_library` puts its work."""
-    return _folder(arch, level, False)
+    return _folder(arch, level, form)
 
 
-def _folder(arch: str, level: int, is_apart: bool) -> Path:
-    return build_folder() / "mpy" / (arch + (f"-O{level}" if level else "") + ("-apart" if is_apart else ""))
+def _folder(arch: str, level: int, form: str) -> Path:
+    return build_folder() / "mpy" / (arch + (f"-O{level}" if level else "") + (form and f"-{form}"))
 
 
 def unix_path() -> str:
@@ -303,9 +328,9 @@ def unix_path() -> str:
     return f"{library_folder('x86', BOARD_LEVEL)}:.frozen"
 
 
-def sizes(arch: str, level: int = 0) -> dict[str, int]:
+def sizes(arch: str, level: int = 0, form: str = "") -> dict[str, int]:
     """Bytes of each module of the library as an .mpy, by module name."""
-    folder = compile_library(arch, level) / "picoswarm"
+    folder = compile_library(arch, level, form) / "picoswarm"
     return {path.stem: path.stat().st_size for path in sorted(folder.glob("*.mpy"))}
 
 
@@ -314,10 +339,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--arch", choices=ARCHES, required=True)
     parser.add_argument("-O", dest="level", type=int, choices=range(4), default=0, help="3 drops line numbers too")
     parser.add_argument("--names", action="store_true", help="what the short names in tracebacks stand for")
+    parser.add_argument("--form", choices=tuple(FORMS), default="", help="leaf: what a leaf has; frozen: for a firmware")
     options = parser.parse_args(arguments)
     try:
-        names = small_library(options.arch, options.level)[1]
-        found = sizes(options.arch, options.level)
+        names = small_library(options.arch, options.level, options.form)[1]
+        found = sizes(options.arch, options.level, options.form)
     except (Missing, CompileError, shrink.Refused) as trouble:
         sys.exit(f"mpy: {trouble}")
     if options.names:

@@ -52,13 +52,13 @@ def _cost(output: str) -> int:
 
 
 @cache
-def native_bytes(modules: tuple[str, ...] = DISCOVERY, is_apart: bool = False) -> int:
+def native_bytes(modules: tuple[str, ...] = DISCOVERY, form: str = "") -> int:
     """Bytes of native code of an imported node on a Cortex-M0+: what its native modules take of the heap there, less what
     they take where native code lies outside. Those of a first boot (Ed25519, SHA-512) do not count: they are gone again.
-    `is_apart`: without bundles."""
-    env = {"MICROPYPATH": f"{mpy.compile_library('x86', LEVEL, is_apart)}:.frozen"}
+    `form`: see mpy.FORMS."""
+    env = {"MICROPYPATH": f"{mpy.compile_library('x86', LEVEL, form)}:.frozen"}
     loaded = runtimes.run_micropython(["-c", _LOADED.format(modules=modules)], 400, env).stdout.split()
-    files = qemu.library_files("m0", LEVEL, is_apart)
+    files = qemu.library_files("m0", LEVEL, form)
     names = [name for name in loaded if _is_native(files[name.replace(".", "/") + ".mpy"])]
     program = _IMPORTS.format(names=names, names_before=_NAMES_BEFORE)
     inside = qemu.run("m0", files, program)
@@ -69,7 +69,13 @@ def native_bytes(modules: tuple[str, ...] = DISCOVERY, is_apart: bool = False) -
     return cost
 
 
+def native_bytes_of_leaf() -> int:
+    """The same of a leaf, which has that of key agreements in an overlay."""
+    agreement = native_bytes(("curve_viper",), "apart") - native_bytes(("cipher_viper",), "apart")
+    return native_bytes_with_sessions() - agreement
+
+
 def native_bytes_with_sessions() -> int:
     """The same of a node with sessions. Their bundle needs sockets, which the emulated board has not: what they add is
     measured without bundles."""
-    return native_bytes() + native_bytes(SESSIONS, True) - native_bytes(DISCOVERY, True)
+    return native_bytes() + native_bytes(SESSIONS, "apart") - native_bytes(DISCOVERY, "apart")

@@ -20,7 +20,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from .fold import Edits, live
 from .shrink import Refused, bindings, variables
 
-Methods = Mapping[str, tuple[str, ...]]  # names by class; of a class without any all of it goes
+Methods = Mapping[str, tuple[str, ...]]  # names by class; of a class (or function) without any all of it goes
+_CALL = "*"  # behind the name of a method that is kept, or is in a base too: a call of it stays
 
 
 def _overlay_of(home: str, text: str) -> tuple[str, Methods]:
@@ -66,7 +67,13 @@ PLAN = (
         PeerExchange: _learn
         """,
     ),
-    _overlay_of("node", "Driver: open start stop"),
+    _overlay_of(
+        "node",
+        """
+        Node: start close lookup register peers stats
+        Driver: open start stop
+        """,
+    ),
     _overlay_of("table", "Lookup:"),
     _overlay_of(
         "discovery",
@@ -77,9 +84,145 @@ PLAN = (
     ),
 )
 
+# A leaf publishes what it measures, answers the questions of others, and sleeps. What it keeps is that: PONGs, sealed
+# records, messages and their timers, and whatever ends a session. All else is loaded: it pays for a set-up, a lookup or a
+# request with the time that loading takes (docs/boards.md), and others decide how often that happens. The key agreement
+# is machine code, which an ESP32 has outside the heap and never frees: there it stays.
+NATIVE = _overlay_of("swarm", "X25519: u_from_id: id_from_u: is_id_of:")
+LEAF = (
+    NATIVE,
+    _overlay_of("swarm", "Handshake: Noise:"),
+    _overlay_of("table", "Lookup:"),
+    _overlay_of(  # a socket, and the first message
+        "swarm",
+        """
+        Swarm: accepted connected _greet _let_in
+        Door: knock is_held opened forgive
+        Hello: encode
+        Reception: judge prepare
+        ConnManager: may_accept may_enter crowd unanswered
+        Links: _accept add
+        """,
+    ),
+    _overlay_of(  # a session begins
+        "swarm",
+        """
+        Swarm: _prove _admit _turn_away _open
+        ConnManager: established _verdict _has_spare
+        Keyring: find refusal
+        Session: start
+        Lanes: start _empty
+        PubSub: init_peer* add_peer*
+        """,
+    ),
+    _overlay_of(  # who is dialed
+        "swarm",
+        """
+        Swarm: _call _pick* find
+        ConnManager: _may_go _draw_one _refusal add want cancel remove _find
+        Links: _dial
+        """,
+    ),
+    _overlay_of(  # streams, and messages that fit no record
+        "swarm",
+        """
+        Lanes: _open_row open readable read close reset _change _was_reset _new_row _reset _drop _forget
+        Mux: _refuse _breach _next _fill_rest _part _take_other hurry ping flush
+        Services: stream _add_stream open_stream forget _serve_stream
+        """,
+    ),
+    _overlay_of(  # keepalive and credit
+        "swarm",
+        """
+        Mux: _fill_control _signal
+        """,
+    ),
+    _overlay_of(  # what a user asks
+        "swarm",
+        """
+        Services: subscribe _topics unsubscribe sessions add_stats last_fault log handle _rekey end_epoch _look_up
+            change_keys* _about* on_event*
+        PubSub: set_filters
+        Rpc: register
+        LogStats: write
+        Node: register sessions peers stats
+        """,
+    ),
+    _overlay_of(  # requests
+        "swarm",
+        """
+        Services: session request call _serve_call _in_use*
+        Node: lookup
+        """,
+    ),
+    _overlay_of(  # their messages
+        "pubsub",
+        """
+        Rpc: call reply _send find _end remove_peer* receive* tick*
+        LogStats: remove_peer* receive* tick* _answer
+        """,
+    ),
+    _overlay_of(  # start and stop
+        "swarm",
+        """
+        Links: open start stop restart _hang_up _write_rest
+        Services: close _note
+        Subscription: close
+        Swarm: close end_epoch
+        Node: start close
+        Driver: open start stop
+        """,
+    ),
+    _overlay_of(  # its own question
+        "discovery",
+        """
+        Requests: begin identify agreed _may_ask write repeat
+        Agreements: _may_ask ask is_ready
+        """,
+    ),
+    _overlay_of(  # the answer
+        "discovery",
+        """
+        Requests: match drop _forget end
+        Agreements: forget
+        Discovery: _on_answer _take_token _on_untagged _on_pong _is_own_address _on_neighbors _may_contact ended
+        Upkeep: ended
+        Revalidation: forget
+        """,
+    ),
+    _overlay_of(  # who has proven an address
+        "discovery",
+        """
+        Discovery: prove _move _remove _missed
+        Table: keep admit _is_near _enter remove miss find_failed set_address find_answered is_proven longest_unasked
+        Requests: _late
+        Upkeep: lost _knows _again
+        Revalidation: suspect _plan
+        """,
+    ),
+    _overlay_of(  # questions of others, but for PINGs
+        "discovery",
+        """
+        Responder: take_other _take_proven on_request _on_unknown on_agreed _on_paired _note _begin _pong write
+            _write_neighbors
+        Agreements: defer _pick _done
+        Tokens: make is_valid _place
+        """,
+    ),
+    _overlay_of(  # upkeep
+        "discovery",
+        """
+        Discovery: add_bootstrap add_seed set_address nodes stats find contact look_up _begin
+        Upkeep: add_anchor add_hint on_beacon lookup_ended _ask_anchor _ask_hint _learn _sparse _is_calm _refresh random_ms
+        Table: live
+        """,
+    ),
+)
+
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _HOME = "compat"  # what every other module imports from
-_FIND = """
+_FIND = """import sys
+
 _COLD = {index}
 
 
@@ -111,12 +254,20 @@ def cold(self, name):
                     own.__getattr__ = cold
             n += 1
         kind = kind.__bases__[0]
+    if hasattr(own, "missing"):  # its class has a __getattr__ of its own
+        return own.missing(self, name)
     raise AttributeError(name)
 """
 
 
 def _classes(tree: ast.Module) -> dict[str, ast.ClassDef]:
     return {node.name: node for node in live(tree, _FUNCTIONS) if isinstance(node, ast.ClassDef)}
+
+
+def _tops(tree: ast.Module) -> dict[str, ast.AST]:
+    """The classes and functions of a module."""
+    kinds = (ast.ClassDef, *_FUNCTIONS)
+    return {node.name: node for node in live(tree, kinds) if isinstance(node, kinds)}
 
 
 def _methods(node: ast.ClassDef) -> dict[str, ast.AST]:
@@ -161,8 +312,14 @@ class _Library:
     def objection(self, name: str, method: str) -> str:
         """Why a method cannot be in an overlay; "" for no reason."""
         own = _methods(self.classes[name])
+        calls = method.endswith(_CALL)
+        method = method.rstrip(_CALL)
         if method not in own:
             return "is no method"
+        if {each.id for each in ast.walk(own[method]) if isinstance(each, ast.Name)} & (self.changing | {"super"}):
+            return "uses a name of its module that changes"
+        if calls and method != "__getattr__" and not own[method].decorator_list:
+            return ""
         if own[method].decorator_list or method.startswith("__"):
             return "is looked for by MicroPython itself"
         family = self.family(name)
@@ -173,8 +330,6 @@ class _Library:
             return "is in a base too, which would be found first"
         if any((each, method) in self.of_classes for each in family):
             return "is asked of a class"
-        if {each.id for each in ast.walk(own[method]) if isinstance(each, ast.Name)} & (self.changing | {"super"}):
-            return "uses a name of its module that changes"
         return ""
 
 
@@ -183,12 +338,10 @@ def check(modules: Mapping[str, str], plan: Iterable[tuple[str, Methods]]) -> No
     trees = {name: ast.parse(text) for name, text in modules.items()}
     library = _Library(trees.values())
     for module, classes in plan:
-        here = _classes(trees[module])
+        here = _tops(trees[module])
         for name, methods in classes.items():
-            if name not in here:
+            if name not in here or methods and not isinstance(here[name], ast.ClassDef):
                 raise Refused(f"overlays: {module}.{name} is no class")
-            if methods and "__getattr__" in _members(here[name]):
-                raise Refused(f"overlays: {name} has a __getattr__ of its own")
             if not methods and name in _outside(trees[module]):
                 raise Refused(f"overlays: {name} is named outside of functions")
             for method in methods:
@@ -196,9 +349,9 @@ def check(modules: Mapping[str, str], plan: Iterable[tuple[str, Methods]]) -> No
                     raise Refused(f"overlays: {name}.{method} {why}")
 
 
-def apart() -> str:
-    """A text for shrink.name_map in whose eyes all classes of the plan meet: their names say where a method is."""
-    return "".join(f"plan.{name} = 0\n" for name in sorted({name for _, moved in PLAN for name in moved}))
+def apart(plan: Iterable[tuple[str, Methods]]) -> str:
+    """A text for shrink.name_map in whose eyes all classes of a plan meet: their names say where a method is."""
+    return "".join(f"plan.{name} = 0\n" for name in sorted({name for _, moved in plan for name in moved}))
 
 
 def _members(node: ast.ClassDef) -> set[str]:
@@ -211,9 +364,14 @@ def _members(node: ast.ClassDef) -> set[str]:
     return stored | _methods(node).keys()
 
 
+def _first(node: ast.AST) -> int:
+    """The index of the first line of a statement."""
+    return min(each.lineno for each in (node, *getattr(node, "decorator_list", ()))) - 1
+
+
 def _segment(source: str, node: ast.AST) -> str:
     """The lines of a statement."""
-    return "".join(source.splitlines(keepends=True)[node.lineno - 1 : node.end_lineno])
+    return "".join(source.splitlines(keepends=True)[_first(node) : node.end_lineno])
 
 
 def _consts(tree: ast.Module) -> dict[str, ast.Assign]:
@@ -243,12 +401,24 @@ def _direct(source: str, method: ast.AST, owner: str, beside: Iterable[str]) -> 
 
 
 def _moved_nodes(tree: ast.Module, moved: Methods) -> list[ast.AST]:
-    classes = _classes(tree)
+    tops = _tops(tree)
     nodes: list[ast.AST] = []
     for name, methods in moved.items():
-        own = _methods(classes[name])
-        nodes += [own[each] for each in methods] or [classes[name]]
+        own = _methods(tops[name]) if methods else {}
+        nodes += [own[each] for each in _bare(methods)] or [tops[name]]
     return nodes
+
+
+def _bare(methods: Iterable[str]) -> list[str]:
+    return [name.rstrip(_CALL) for name in methods]
+
+
+def _stub(node: ast.FunctionDef) -> str:
+    """A method that calls the one of its name in an overlay."""
+    names = [each.arg for each in node.args.args]
+    given = names[: len(names) - len(node.args.defaults)]
+    given += [f"{name}={ast.unparse(value)}" for name, value in zip(names[len(given) :], node.args.defaults, strict=True)]
+    return f"    def {node.name}({', '.join(given)}):\n        return cold(self, '{node.name}')({', '.join(names[1:])})\n"
 
 
 def _outermost(node: ast.AST) -> Iterator[ast.AST]:
@@ -271,7 +441,7 @@ def _names(nodes: Iterable[ast.AST], bound: set[str]) -> set[str]:
 
 def _helpers(tree: ast.Module, moved: Methods, kept: set[str]) -> list[ast.AST]:
     """The functions that nothing but an overlay calls. `kept`: those that other modules import."""
-    functions = {node.name: node for node in tree.body if isinstance(node, _FUNCTIONS) and not node.decorator_list}
+    functions = {node.name: node for node in tree.body if isinstance(node, _FUNCTIONS)}
     found: list[ast.AST] = []
     bound = bindings(tree)
     every = _mentions(tree, bound)
@@ -289,7 +459,7 @@ def _helpers(tree: ast.Module, moved: Methods, kept: set[str]) -> list[ast.AST]:
 
 def _overlay(home: str, source: str, tree: ast.Module, moved: Methods, helpers: list[ast.AST]) -> str:
     """The text of an overlay."""
-    classes, consts, bound = _classes(tree), _consts(tree), bindings(tree)
+    classes, consts, bound = _classes(tree), _consts(tree), bindings(tree) | {"overlay"}
     whole = {name for name, methods in moved.items() if not methods}
     needed: set[str] = set()
     waiting = [*_moved_nodes(tree, moved), *helpers]
@@ -310,9 +480,10 @@ def _overlay(home: str, source: str, tree: ast.Module, moved: Methods, helpers: 
         if methods:
             own = _methods(classes[name])
             lines.append(f"class {name}:\n    del (__module__, __qualname__)\n")
-            lines += [_direct(source, own[each], name, methods) for each in methods]
+            bare = _bare(methods)
+            lines += [_direct(source, own[each], name, bare) for each in bare]
         else:
-            lines.append(_segment(source, classes[name]))
+            lines.append(_segment(source, _tops(tree)[name]))
     return "".join(lines)
 
 
@@ -323,24 +494,33 @@ def _asking(source: str, whole: Mapping[str, int], moved: Mapping[int, Methods])
     for node in _mentions(tree, bindings(tree)):
         if node.id in whole and id(node) not in inside[whole[node.id]]:
             edits.replace_node(node, f"overlay({whole[node.id]}).{node.id}")
-    return (f"from .{_HOME} import overlay\n" if whole else "") + edits.result()
+    return edits.result()
 
 
-def _without(source: str, tree: ast.Module, gone: list[ast.AST], partial: set[str]) -> str:
-    """A module without these statements, whose classes `partial` find their methods all the same."""
+def _without(
+    home: str, source: str, tree: ast.Module, gone: list[ast.AST], partial: set[str], called: set[tuple[str, str]]
+) -> str:
+    """A module without these statements, whose classes `partial` find their methods all the same; of the methods `called`
+    (class, name) a call stays."""
     lines = source.splitlines(keepends=True)
+    stubs = {id(_methods(_classes(tree)[name])[method]) for name, method in called}
     for node in gone:
-        for i in range(node.lineno - 1, node.end_lineno):
+        for i in range(_first(node), node.end_lineno):
             lines[i] = ""
+        if id(node) in stubs:
+            lines[_first(node)] = _stub(node)
     classes = _classes(tree)
     for name in partial:
+        own = _methods(classes[name]).get("__getattr__")
+        if own:
+            lines[own.lineno - 1] = lines[own.lineno - 1].replace("__getattr__", "missing")
         first = classes[name].body[0]
-        find = f"    from .{_HOME} import cold as __getattr__\n"
+        find = "    __getattr__ = cold\n"
         if ast.unparse(first).startswith("del (__module__"):
             lines[first.end_lineno - 1] += find
         else:
             lines[first.lineno - 1] = find + lines[first.lineno - 1]
-    return "".join(lines)
+    return ("" if home == _HOME else f"from .{_HOME} import cold, overlay\n") + "".join(lines)
 
 
 def _redirected(source: str, home: str, at: Mapping[str, int], whole: set[str]) -> str:
@@ -375,7 +555,9 @@ def take_cold(modules: Mapping[str, str], plan: Sequence[tuple[str, Methods]]) -
     """`modules` with what `plan` says, (module, methods by class) for each overlay, in modules of their own. All names are
     those of a board."""
     result = dict(modules)
-    real = [ast.parse(text) for text in modules.values() if not _is_stub(text)]
+    # Ed25519 goes itself when it has signed: it may take what it shares with an overlay from there.
+    stays = {name: text for name, text in modules.items() if not name.startswith("ed25519")}
+    real = [ast.parse(text) for text in stays.values() if not _is_stub(text)]
     imports = [node for tree in real for node in live(tree) if isinstance(node, ast.ImportFrom)]
     for home in dict(plan):
         own = {n: moved for n, (module, moved) in enumerate(plan) if module == home}
@@ -391,19 +573,38 @@ def take_cold(modules: Mapping[str, str], plan: Sequence[tuple[str, Methods]]) -
             gone += [*_moved_nodes(tree, moved), *helpers]
             at.update({node.name: n for node in helpers})
         partial = {name for moved in own.values() for name, methods in moved.items() if methods}
-        result[home] = _without(source, tree, gone, partial)
+        called = {
+            (name, each.rstrip(_CALL))
+            for moved in own.values()
+            for name, methods in moved.items()
+            for each in methods
+            if each.endswith(_CALL)
+        }
+        result[home] = _without(home, source, tree, gone, partial, called)
         for name in modules:
             if name != home:
                 result[name] = _redirected(result[name], home, at, set(whole))
-    index = ["".join(f";{name}.{'.'.join(own)}." for name, own in moved.items() if own) + ";" for _, moved in plan]
-    result[_HOME] += _FIND.format(index=repr(tuple(index)))
+    index = ["".join(f";{name}.{'.'.join(_bare(own))}." for name, own in moved.items() if own) + ";" for _, moved in plan]
+    result[_HOME] = _FIND.format(index=repr(tuple(index))) + result[_HOME]
     return result
 
 
-def planned(modules: Mapping[str, str], names: Mapping[str, str]) -> list[tuple[str, Methods]]:
-    """The plan under the names of a board."""
+def housed(plan: Iterable[tuple[str, Methods]], bundles: Mapping[str, Sequence[str]]) -> list[tuple[str, Methods]]:
+    """A plan whose modules are those that bundles put together."""
+    homes = {member: home for home, members in bundles.items() for member in members}
+    return [(homes.get(module, module), moved) for module, moved in plan]
+
+
+def planned(
+    plan: Iterable[tuple[str, Methods]], modules: Mapping[str, str], names: Mapping[str, str]
+) -> list[tuple[str, Methods]]:
+    """A plan under the names of a board."""
+
+    def short(name: str) -> str:
+        return _CALL.join(names.get(part, part) for part in name.split(_CALL))
+
     return [
-        (home, {names.get(name, name): tuple(names.get(each, each) for each in own) for name, own in moved.items()})
-        for home, moved in PLAN
+        (home, {short(name): tuple(map(short, own)) for name, own in moved.items()})
+        for home, moved in plan
         if home in modules
     ]

@@ -35,20 +35,20 @@ class Ended(RuntimeError):
     """The node ended, or said nothing for too long; the message is what it printed last: a traceback."""
 
 
-def frozen_micropython() -> Path:
-    """The 32-bit MicroPython with this library frozen in, in the form that boards get, built now where it is not up to date:
-    one link. Raises RuntimeError when the library cannot be frozen, Missing where nothing is built because $MICROPYTHON is
+def frozen_micropython(form: str = "") -> Path:
+    """The 32-bit MicroPython with this library frozen in, in one of mpy.FORMS, built now where it is not up to date: one
+    link. Raises RuntimeError when the library cannot be frozen, Missing where nothing is built because $MICROPYTHON is
     given."""
     runtimes.find("micropython")
     builder = runtimes.ROOT / "firmware" / "micropython" / "build.py"
-    library = mpy.compile_library("x86", 3) / "source" / "picoswarm"
-    command = [sys.executable, str(builder), "--library", str(library), "unix32-frozen"]
+    library = mpy.compile_library("x86", 3, form) / "source" / "picoswarm"
+    command = [sys.executable, str(builder), "--library", str(library), "--form", form, "unix32-frozen"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode and os.environ.get("MICROPYTHON"):
         raise runtimes.Missing(f"the library is not frozen into anything while MICROPYTHON is set: {done.stderr}")
     if done.returncode:
         raise RuntimeError(f"the library cannot be frozen: {done.stderr or done.stdout}")
-    return runtimes.find("micropython-frozen")
+    return runtimes.find("micropython-frozen" + (form and f"-{form}"))
 
 
 class Probe:
@@ -65,19 +65,21 @@ class Probe:
         program: str = "node_probe",
         is_frozen: bool = False,
         identity: Identity | None = None,
+        form: str = "",
     ) -> None:
         self.folder = folder
         self.membership = Membership(new_network_key())
         (self.port,) = free_ports(1)
         self.born: dict = {}
         self.process: asyncio.subprocess.Process | None = None
-        programs = mpy.library_folder("x86", level).with_name(f"x86-O{level}-programs")
-        mpy.compile_beside([PROGRAMS / f"{program}.py"], programs, "x86", level)
+        programs = mpy.library_folder("x86", level, form)
+        programs = programs.with_name(f"{programs.name}-programs")
+        mpy.compile_beside([PROGRAMS / f"{program}.py"], programs, "x86", level, form)
         if not is_frozen:  # under a path about as long as a board's /lib: each module keeps its own on the heap
-            folder.joinpath("lib").symlink_to(mpy.compile_library("x86", level))
+            folder.joinpath("lib").symlink_to(mpy.compile_library("x86", level, form))
         library = "" if is_frozen else "./lib:"
         self._environment = {**os.environ, "MICROPYPATH": f"{library}{programs}:.frozen"}
-        binary = frozen_micropython() if is_frozen else runtimes.find("micropython")
+        binary = frozen_micropython(form) if is_frozen else runtimes.find("micropython")
         self._command = [str(binary), "-X", f"heapsize={heap_bytes}", "-m", program, str(folder / "node"), str(self.port)]
         self._command += [f"{name}={value}" for name, value in (numbers or {}).items()]
         self._identity = identity

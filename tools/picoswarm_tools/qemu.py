@@ -45,9 +45,9 @@ def arch(board: str) -> str:
     return BOARDS[board][1]
 
 
-def library_files(board: str, level: int = 0, is_apart: bool = False) -> dict[str, bytes]:
-    """The device library, precompiled for `board`: files for `run`. `is_apart`: without bundles."""
-    folder = mpy.compile_library(arch(board), level, is_apart)
+def library_files(board: str, level: int = 0, form: str = "") -> dict[str, bytes]:
+    """The device library, precompiled for `board`: files for `run`. `form`: see mpy.FORMS."""
+    folder = mpy.compile_library(arch(board), level, form)
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.glob("picoswarm/*.mpy"))}
 
 

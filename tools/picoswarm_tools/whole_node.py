@@ -41,7 +41,12 @@ class Case:
     what: str
     numbers: dict[str, int]
     channels: int  # of each session
+    form: str = ""  # of the library, see mpy.FORMS
     with_stream: bool = True  # there was one: what streams need is loaded with the first
+
+    def form_of(self, is_frozen: bool) -> str:
+        """The form of the library that a board has."""
+        return self.form or ("frozen" if is_frozen else "")
 
     @property
     def profile(self) -> Profile:
@@ -62,7 +67,7 @@ class Case:
 def cases() -> dict[str, Case]:
     return {
         "full": Case("default profile, 4 sessions of 8 channels", {}, 8),
-        "leaf": Case("leaf profile, 1 session of 4 channels, no stream yet", numbers_of("leaf"), 4, False),
+        "leaf": Case("leaf profile, 1 session of 4 channels, no stream yet", numbers_of("leaf"), 4, "leaf", False),
     }
 
 
@@ -112,7 +117,7 @@ async def _observe(case: Case, sessions: int, is_frozen: bool, others: int, comb
     with tempfile.TemporaryDirectory(prefix="picoswarm-") as folder:
         numbers = {**case.numbers, "own": case.own_channels}
         async with (
-            Probe(Path(folder), HEAP, 3, numbers, "session_probe", is_frozen) as node,
+            Probe(Path(folder), HEAP, 3, numbers, "session_probe", is_frozen, form=case.form_of(is_frozen)) as node,
             AsyncExitStack() as stack,
         ):
             if comb:

@@ -42,6 +42,7 @@ class Profile:
     reserved: int
     dials: int
     listen: int
+    keys_ahead: int
     record: int
     streams: int
     stream_window: int

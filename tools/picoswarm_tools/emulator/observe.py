@@ -27,6 +27,7 @@ from .pico import HOST
 from .probe import BOARD, EmulatedNode, emulated_node, program
 
 SESSIONS, CHANNELS = 3, 8
+LEAF = "leaf"  # of boards/, and of mpy.FORMS
 SETTLE_S = 12.0  # what was published is kept for 10 s
 TRIES = 20  # of a request that opens a session: another may be under way
 HANDSHAKES = 5
@@ -111,12 +112,17 @@ async def heap(is_frozen: bool, clock: PicoTime | None = None, log: Log = _hush)
             return Outcome({**emu.free, "full": seen["free"]}, emu.times, seen["sessions"], seen["stats"])
 
 
-async def times(clock: PicoTime | None = None, log: Log = _hush) -> Outcome:
-    """How long its handshakes take, and for how long it holds up its other tasks meanwhile."""
+async def times(clock: PicoTime | None = None, log: Log = _hush, is_leaf: bool = False) -> Outcome:
+    """How long its handshakes take, and for how long it holds up its other tasks meanwhile. `is_leaf`: of a leaf, with its
+    library on its file system."""
+    form = LEAF if is_leaf else ""
     membership = Membership(new_network_key())
     with tempfile.TemporaryDirectory(prefix="picoswarm-") as folder:
-        async with members(membership, Path(folder), 1) as nodes, emulated_node(membership, clock=clock) as emu:
-            await emu.start([f"{HOST}:{nodes[0]._driver.port}"], numbers(), 0, True, log)
+        async with (
+            members(membership, Path(folder), 1) as nodes,
+            emulated_node(membership, is_frozen=not is_leaf, clock=clock, form=form) as emu,
+        ):
+            await emu.start([f"{HOST}:{nodes[0]._driver.port}"], numbers_of(form or BOARD), 0, True, log)
             for i in range(HANDSHAKES):
                 log(f"handshake {i + 1} of {HANDSHAKES}")
                 await emu.ask(f"leave {nodes[0].id.hex()}")

@@ -74,10 +74,14 @@ class EmulatedNode:
 
 @contextlib.asynccontextmanager
 async def emulated_node(
-    membership: Membership, flash: Path | None = None, is_frozen: bool = True, clock: PicoTime | None = None
+    membership: Membership,
+    flash: Path | None = None,
+    is_frozen: bool = True,
+    clock: PicoTime | None = None,
+    form: str = "",
 ) -> AsyncIterator[EmulatedNode]:
     """An emulated Pico with a network key and the probe on its flash, at its REPL. With `is_frozen` false the library is on
-    its file system too, and taken from there."""
+    its file system too (`form`: one of mpy.FORMS), and taken from there."""
     async with (
         Pico(flash, is_frozen, clock=clock) as pico,
         Link(pico.uart_ports[1], free_address()) as link,
@@ -90,7 +94,7 @@ async def emulated_node(
             path = _SWARMBOARD / f"{name}.py"
             await repl.put(f"/lib/swarmboard/{name}.mpy", mpy.compile_source(path.read_bytes(), path.name, ARCH))
         if not is_frozen:
-            for path in sorted((mpy.compile_library(ARCH, 3) / "picoswarm").glob("*.mpy")):
+            for path in sorted((mpy.compile_library(ARCH, 3, form) / "picoswarm").glob("*.mpy")):
                 await repl.put(f"/lib/picoswarm/{path.name}", path.read_bytes())
         yield EmulatedNode(pico, link, repl)
 

@@ -12,7 +12,7 @@ from functools import cache
 
 from .. import mpy, overlays, runtimes
 from ..bundle import in_order
-from ..native import SESSIONS, native_bytes_with_sessions
+from ..native import SESSIONS, native_bytes_of_leaf, native_bytes_with_sessions
 from ..probe import Ended
 from ..report import Row
 from ..whole_node import Outcome, cases, observe
@@ -77,7 +77,8 @@ def at_rest(name: str, sessions: int | None = None, is_frozen: bool = False) -> 
 
 def whole(name: str, is_frozen: bool) -> int:
     """Bytes of all that is allocated, native code counted where it is in the heap."""
-    native = 0 if is_frozen else native_bytes_with_sessions()
+    of_form = native_bytes_of_leaf if cases()[name].form else native_bytes_with_sessions
+    native = 0 if is_frozen else of_form()
     return bare_interpreter() + at_rest(name, None, is_frozen).heap + native
 
 
@@ -95,8 +96,8 @@ def largest_piece(name: str) -> int:
 
 def import_costs() -> dict[str, int]:
     """Bytes that importing each module of a whole node leaves on the heap, the modules it needs being there."""
-    folder = mpy.compile_library("x86", 3, is_apart=True)
-    texts = mpy.small_library("x86", 3, is_apart=True)[0]
+    folder = mpy.compile_library("x86", 3, form="apart")
+    texts = mpy.small_library("x86", 3, form="apart")[0]
     env = {"MICROPYPATH": f"{folder}:.frozen"}
     program = "import sys\nfor name in {!r}: __import__('picoswarm.' + name)\nprint(*sys.modules)"
     loaded = runtimes.run_micropython(["-c", program.format((*SESSIONS, *OTHERS))], 400, env).stdout.split()
@@ -107,10 +108,11 @@ def import_costs() -> dict[str, int]:
     return dict(json.loads(line) for line in done.stdout.splitlines())
 
 
-def overlay_costs() -> list[int]:
-    """Bytes that each overlay takes while it is loaded, in the order of their plan."""
-    program = OVERLAYS.format(homes=list(dict(overlays.PLAN)), count=len(overlays.PLAN))
-    path = f"{mpy.compile_library('x86', mpy.BOARD_LEVEL)}:.frozen"
+def overlay_costs(form: str = "") -> list[int]:
+    """Bytes that each overlay of a form takes while it is loaded, in the order of their plan."""
+    plan = mpy.FORMS[form][1]
+    program = OVERLAYS.format(homes=list(dict(plan)), count=len(plan))
+    path = f"{mpy.compile_library('x86', mpy.BOARD_LEVEL, form)}:.frozen"
     done = runtimes.run_micropython(["-c", program], 400, {"MICROPYPATH": path})
     if done.returncode:
         raise RuntimeError(done.stdout)
@@ -158,6 +160,13 @@ def measure() -> Iterator[Row]:
         max(overlay_costs()),
         "bytes",
         method=f"32-bit unix build, .mpy -O3; {len(overlays.PLAN)} overlays, see docs/architecture.md",
+    )
+    yield Row(
+        "heap.leaf.overlay",
+        "the same of a leaf",
+        max(overlay_costs("leaf")),
+        "bytes",
+        method=f"32-bit unix build, .mpy -O3, native code outside the heap; {len(overlays.LEAF)} overlays",
     )
     costs = import_costs()
     unix = "32-bit unix build, .mpy -O3 without bundles, which save some; native code outside the heap"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import rich_click as click
@@ -57,10 +57,15 @@ class Board:
     arch: str
     flash_bytes: int
     facts: dict
+    profile: str = ""  # a folder of boards/ whose profile it has in the place of its own: "leaf"
 
     @property
     def folder(self) -> Path:
         return ROOT / "boards" / self.name
+
+    @property
+    def profile_file(self) -> Path:
+        return ROOT / "boards" / (self.profile or self.name) / "profile.py"
 
     @property
     def is_emulated(self) -> bool:
@@ -84,8 +89,11 @@ def all_boards(root: Path = ROOT) -> list[Board]:
     return [_read(path) for path in sorted((root / "boards").glob("*/board.json"))]
 
 
+LEAF = "leaf"
+
+
 class BoardName(click.ParamType):
-    """A click parameter that is a board of this checkout."""
+    """A click parameter that is a board of this checkout; `BOARD:leaf` is that board with the profile of a leaf."""
 
     name = "board"
 
@@ -95,6 +103,9 @@ class BoardName(click.ParamType):
         boards = {board.name: board for board in all_boards()}
         if not boards:
             self.fail("an installed copy has no boards/: run this in a checkout of the project", param, ctx)
+        value, _, profile = value.partition(":")
+        if profile not in ("", LEAF):
+            self.fail(f"{profile} is no profile for any board: there is {LEAF}", param, ctx)
         if value.upper() not in boards:
             self.fail(f"{value} is no board of boards/. There are: {', '.join(boards)}", param, ctx)
-        return boards[value.upper()]
+        return replace(boards[value.upper()], profile=profile)

@@ -42,7 +42,7 @@ class File:
 def library(board: Board) -> list[File]:
     """The library as .mpy files, with the kernels of the board's architecture. Raises Failed."""
     try:
-        folder = mpy.compile_library(board.arch, LEVEL) / "picoswarm"
+        folder = mpy.compile_library(board.arch, LEVEL, board.profile) / "picoswarm"
     except mpy.CompileError as trouble:
         raise Failed(f"The library does not compile for {board.arch}: {trouble}") from None
     return [File(f"{LIBRARY}/{path.name}", path.read_bytes()) for path in sorted(folder.glob("*.mpy"))]
@@ -57,7 +57,7 @@ def firmware(board: Board) -> list[File]:
         if not path.stem.startswith("app") or path.stem == "apps":
             place = path.relative_to(FIRMWARE_PACKAGES if path in inside else FIRMWARE).with_suffix(".mpy")
             found.append(File(f"/lib/{place.as_posix()}", _compiled(path)))
-    found.append(File("/lib/profile.mpy", _compiled(board.folder / "profile.py")))
+    found.append(File("/lib/profile.mpy", _compiled(board.profile_file)))
     return found
 
 
