@@ -228,7 +228,9 @@ def write_report(lines: list[dict], folder: Path, plots: str | None) -> None:
     from . import page, plotfiles
 
     path = folder / "report.html"
-    path.write_text(page.render(lines), "utf-8")
+    # What the code takes on a board is compiled and measured once in a checkout, which takes a minute.
+    with errors.status("making the report; the first one of a checkout measures the heap of its boards"):
+        path.write_text(page.render(lines), "utf-8")
     errors.print(f"report: {path}")
     if plots:
         shutil.rmtree(folder / "plots", ignore_errors=True)

@@ -150,9 +150,10 @@ class Host:
         """Let the lookups go on, which takes no time. Returns whether they did."""
         assert self.engine is not None
         has_stepped = self.engine.has_steps
-        while self.engine.has_steps:
-            self.engine.work()
-            self._send()
+        if has_stepped:
+            self._send()  # an answer that waits
+            while self.engine.has_steps:
+                self.engine.work()
         return has_stepped
 
     def has_work(self) -> bool:
@@ -167,7 +168,12 @@ class Host:
     def _flush(self) -> None:
         self._send()
         assert self.engine is not None
-        self._arm(self.engine.next_time())
+        self._arm(self._deadline())
+
+    def _deadline(self) -> int | None:
+        """The ticks when the engine is to be called."""
+        assert self.engine is not None
+        return self.engine.next_time()
 
     def _send(self) -> None:
         engine = self.engine

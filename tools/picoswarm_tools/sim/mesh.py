@@ -116,6 +116,15 @@ class Node(Host):
         self.engine.work()
         super()._work()
 
+    def _deadline(self) -> int | None:
+        """While a key agreement is under way the engine is not due for the next one."""
+        engine = self.engine
+        assert engine is not None
+        if self._work_timer is None or self._work_timer.action is None:
+            return super()._deadline()
+        due: int = engine.upkeep.next_time(engine.requests.next_time(engine.revalidation.next_time()))
+        return due
+
     def find(self, target: bytes, full: bool = False) -> Search:
         """Begin a lookup; run the clock until it is done. Where the engine has no lookup free it begins a second later."""
         search = Search(target, self.clock.now_us, by=self.id)

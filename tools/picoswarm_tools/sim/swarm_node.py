@@ -270,7 +270,11 @@ class SwarmNode(Node):
             swarm.tick(now)
         if swarm.is_busy:
             before = agreements()
-            swarm.work(now)
+            turns = 0
+            while swarm.work(now) and turns < _TURNS:  # only key agreements take time
+                if self.key_us and agreements() != before:
+                    break
+                turns += 1
             if spent := (agreements() - before) * self.key_us:
                 self._worked_us = self.occupy(spent)
                 self.clock.at(self._worked_us, self._worked, swarm)
