@@ -73,7 +73,7 @@ class _Nobody:
 
 
 class _Discovery:
-    """What a swarm needs to know of discovery: nothing, but where the LAN is."""
+    """What a swarm needs to know of discovery: where the LAN is, and that the node has joined."""
 
     codec = _Codec
     table = _Nobody
@@ -82,6 +82,7 @@ class _Discovery:
 
     def __init__(self):
         self.site = self.upkeep = self
+        self.is_joined = True
         self.anchors = []
 
     def random_ms(self, limit):
