@@ -147,7 +147,8 @@ class HostSwarm(Swarm):
         if len(self._mere) < MERE_SOCKETS:
             return 0
         oldest = next(iter(self._mere.values()))
-        return max(0, DISPLACED_MS - ticks_diff(now, oldest), APART_MS - ticks_diff(now, self._displaced_at))
+        apart = ticks_diff(now, self._displaced_at)  # below 0 where that was more than six days ago
+        return max(0, DISPLACED_MS - ticks_diff(now, oldest), APART_MS - apart if apart >= 0 else 0)
 
     def heard(self, session: HostSession, data: bytes, now: int) -> None:
         """Bytes came; see Swarm.received."""

@@ -22,6 +22,7 @@ import test_swarm_attacks
 import test_swarm_links
 from picoswarm.addrbook import AddressBook
 from picoswarm.channel import Channel
+from picoswarm.compat import ticks_add
 from picoswarm.mux import Mux
 from picoswarm.profile import Profile
 from picoswarm_gateway.connmgr import HostManager
@@ -146,6 +147,18 @@ def test_those_who_take_the_places_of_others_come_in_one_after_another():
     assert a.swarm.wait_ms(world.now) == APART_MS and world.knock(a, b"\x29\1\1\2").has_ended
     world.now += APART_MS
     assert not world.knock(a, b"\x29\1\1\2").has_ended
+
+
+@pytest.mark.usefixtures("on_host")
+def test_a_door_that_was_not_full_for_a_week_makes_room_as_soon_as_one_that_was():
+    world = World()
+    a = world.add(A, 1)
+    world.now = ticks_add(world.now, (1 << 29) + SECOND)  # more than half of what ticks count to, six days
+    a.swarm.at(world.now)
+    for i in range(MERE_SOCKETS):
+        world.knock(a, bytes((41, 0, i // 250, i % 250)))
+    world.run(600)
+    assert a.swarm.wait_ms(world.now) == 0 and not world.knock(a, b"\x29\1\1\1").has_ended
 
 
 @pytest.mark.usefixtures("on_host")
