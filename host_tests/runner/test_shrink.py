@@ -559,3 +559,13 @@ def test_a_builtin_of_a_hot_module_is_a_name_of_it_unless_the_module_has_that_na
     assert order.keep_builtins("def size(x): return len(x)\n", ("len", "max")) == "len = len\ndef size(x): return len(x)\n"
     own = "len = abs\ndef size(x): return len(x)\n"
     assert order.keep_builtins(own, ("len",)) == own
+
+
+def test_a_module_that_is_no_more_leaves_nothing_that_a_firmware_would_freeze(tmp_path, monkeypatch):
+    monkeypatch.setattr(mpy, "build_folder", lambda: tmp_path)
+    monkeypatch.setattr(mpy, "compile_files", lambda *files: [])
+    for texts in ({"kept": "", "gone": ""}, {"kept": ""}):
+        monkeypatch.setattr(mpy, "_fingerprint", lambda texts=texts: str(len(texts)))
+        monkeypatch.setattr(mpy, "small_library", lambda *form, texts=texts: (texts, {}))
+        folder = mpy.compile_library("armv6m", 3, "frozen")
+    assert [path.name for path in (folder / "source" / "picoswarm").iterdir()] == ["kept.py"]

@@ -275,9 +275,9 @@ def compile_library(arch: str, level: int = 0, form: str = "") -> Path:
         texts, names = small_library(arch, level, form)
         sources = [_put(folder / "source" / "picoswarm" / f"{name}.py", text) for name, text in texts.items()]
         _put(folder / "names.json", json.dumps(names, indent=0, sort_keys=True))
-        for compiled in (folder / "picoswarm").glob("*.mpy"):
-            if compiled.stem not in texts:
-                compiled.unlink(missing_ok=True)
+        for path in (*folder.glob("picoswarm/*.mpy"), *folder.glob("source/picoswarm/*.py")):  # these a firmware freezes
+            if path.stem not in texts:
+                path.unlink(missing_ok=True)
         compile_files(sources, folder / "picoswarm", arch, level)
         _put(made, json.dumps({fingerprint: sorted(texts)}))
     return folder
