@@ -19,7 +19,6 @@ _BOOK_ID = const(4)
 _PENDING = const(3)
 _ESTABLISHED = const(4)
 _OPEN = const(4)  # a session's stage
-_UNREACHABLE = const(130)
 
 _BUSY = const(1)  # see reasons.py
 _SELF = const(4)
