@@ -181,6 +181,20 @@ def test_a_request_made_as_the_node_starts_waits_until_it_has_joined(tmp_path):
     asyncio.run(whole())
 
 
+def test_a_node_that_nobody_answers_over_udp_asks_its_gateway_at_once(tmp_path, monkeypatch):
+    async def scenario(mesh, a, b):
+        b.handle("who", lambda caller, payload: caller + payload)
+        monkeypatch.setattr(services, "_DIRECT_MS", 30_000)
+        engine = a._discovery
+        engine.receive = lambda *datagram: False
+        engine.table.pool[:] = bytes(len(engine.table.pool))
+        engine.table.entries = 0
+        engine.upkeep.is_joined = False
+        assert await a.request(b.id, "who", b"x", 10_000) == a.id + b"x" and is_relayed(a, b)
+
+    run(tmp_path, 2, scenario)
+
+
 def test_a_request_outlives_a_dial_that_ended_for_a_passing_reason_where_no_gateway_is_known(tmp_path):
     async def scenario(mesh, a):
         a.handle("who", lambda caller, payload: caller + payload)

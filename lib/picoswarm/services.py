@@ -226,6 +226,8 @@ class Services:
                         if contact or swarm._discovery.upkeep.is_joined:
                             look = []
                             create_task(self._look_up(id32, look))
+                        elif swarm.peers and patience == _DIRECT_MS:
+                            patience = 0  # the gateway among these may know it
                         if contact:  # its first word tells the TCP port, if there is one
                             patience = _NO_PORT_MS
                     elif look:
