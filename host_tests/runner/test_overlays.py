@@ -175,6 +175,7 @@ def test_what_is_loaded_when_wanted_does_the_same_and_leaves_nothing(tmp_path: P
         ({"Part": ("kept",)}, "is more than called"),
         ({"Part": ("old",)}, "is in a base too"),
         ({"Base": ("old",)}, "is asked of a class"),
+        ({"Base": ("old*",)}, "is asked of a class"),
         ({"Part": ("counted",)}, "a name of its module that changes"),
         ({"Own": ("__getattr__*",)}, "is looked for by MicroPython"),
         ({"Part": ("counted*",)}, "a name of its module that changes"),

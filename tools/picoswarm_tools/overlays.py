@@ -318,17 +318,18 @@ class _Library:
             return "is no method"
         if {each.id for each in ast.walk(own[method]) if isinstance(each, ast.Name)} & (self.changing | {"super"}):
             return "uses a name of its module that changes"
+        family = self.family(name)
+        is_asked = any((each, method) in self.of_classes for each in family)
         if calls and method != "__getattr__" and not own[method].decorator_list:
-            return ""
+            return "is asked of a class" if is_asked else ""  # the call that stays would find what is on top of it
         if own[method].decorator_list or method.startswith("__"):
             return "is looked for by MicroPython itself"
-        family = self.family(name)
         if any(method in self.of_self[each] for each in family) or method in self.of_others - self.stored:
             return "is more than called: who keeps it keeps all that was loaded with it"
         bases = [base for base in self.bases(name) if base in self.classes]
         if any(method in _members(self.classes[base]) for base in bases):
             return "is in a base too, which would be found first"
-        if any((each, method) in self.of_classes for each in family):
+        if is_asked:
             return "is asked of a class"
         return ""
 
