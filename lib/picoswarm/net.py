@@ -141,7 +141,7 @@ class Driver:
         view = memoryview(buf)
         left = held = 0  # datagrams to take before the next wait; ms that the last turn took
         waits = False  # the work, for its next turn
-        due = 0  # since when this task waits for a turn
+        due = 0  # since when this task waits for a turn; a reader that had to wait for data counts as late
         while wait_for == _TICK or not self._is_broken:
             if wait_for == _READ:
                 if not left:
