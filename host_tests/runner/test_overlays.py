@@ -166,6 +166,12 @@ def test_what_is_loaded_when_wanted_does_the_same_and_leaves_nothing(tmp_path: P
     assert "def missing" in small["parts"] and "def loose" not in small["parts"]
 
 
+def test_a_class_attribute_called_as_a_class_of_an_overlay_of_its_module_stays_an_attribute():
+    text = "\n\nclass Other:\n    Rare = 0\n    more = Rare + 1\n\n    def make(self):\n        return Rare(self)\n"
+    small = overlays.take_cold({**PACKAGE, "parts": PACKAGE["parts"] + text}, PLAN)
+    assert "    Rare = 0\n    more = Rare + 1\n" in small["parts"] and "return overlay(2).Rare(self)" in small["parts"]
+
+
 @pytest.mark.parametrize(
     ("plan", "why"),
     [

@@ -428,8 +428,14 @@ def _outermost(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _mentions(node: ast.AST, bound: set[str]) -> list[ast.Name]:
-    """The names in a statement that are no variables of its functions. `bound`: the names of its module."""
+    """The names in a statement that are no variables of its functions and no attributes of its classes. `bound`: the names
+    of its module."""
     own = set()
+    for part in live(node, _FUNCTIONS):
+        if isinstance(part, ast.ClassDef):  # on a board an attribute may be called as a class of the module
+            names = _members(part)
+            inside = (each for statement in part.body for each in live(statement, _FUNCTIONS))
+            own |= {id(each) for each in inside if getattr(each, "id", "") in names}
     for function in _outermost(node):
         names = variables(function, bound)
         own |= {id(each) for part in function.body for each in ast.walk(part) if getattr(each, "id", "") in names}
