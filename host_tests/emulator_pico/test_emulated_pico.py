@@ -7,18 +7,19 @@ import asyncio
 import os
 import secrets
 from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from picoswarm.membership import Membership
-from picoswarm_tools.boards import boards
+from picoswarm_tools.boards import boards, numbers_of
 from picoswarm_tools.emulator import clock
 from picoswarm_tools.emulator.clock import PicoTime
 from picoswarm_tools.emulator.cuts import PHASES, try_cuts
-from picoswarm_tools.emulator.observe import gateway, numbers
+from picoswarm_tools.emulator.observe import LEAF, gateway, numbers
 from picoswarm_tools.emulator.pico import HOST, Pico
-from picoswarm_tools.emulator.probe import BOARD, emulated_node
+from picoswarm_tools.emulator.probe import BOARD, EmulatedNode, emulated_node
 from picoswarm_tools.keyfolder import new_network_key
 
 IS_LONG = os.environ.get("PICOSWARM_LONG") == "1"
@@ -118,14 +119,18 @@ def test_the_fast_decoder_computes_what_the_plain_one_computes_in_as_many_cycles
     assert fast_us == pytest.approx(plain_us, rel=0.01)  # interrupts of the USB port come when they come
 
 
+def node_of(membership: Membership, form: str, time: PicoTime) -> AbstractAsyncContextManager[EmulatedNode]:
+    return emulated_node(membership, None, form == "frozen", time, form if form == LEAF else "")
+
+
 @LONG
-@pytest.mark.parametrize("form", ["frozen", "mpy"])
+@pytest.mark.parametrize("form", ["frozen", "mpy", LEAF])
 def test_a_node_joins_a_gateway_which_hears_it_and_calls_it(tmp_path: Path, form: str):
     async def live(time: PicoTime) -> None:
         membership = Membership(new_network_key())
-        async with gateway(membership, tmp_path) as hub, emulated_node(membership, None, form == "frozen", time) as emu:
+        async with gateway(membership, tmp_path) as hub, node_of(membership, form, time) as emu:
             heard = hub.node.subscribe("probe/#")
-            await emu.start([f"{HOST}:{hub.config.mesh.port}"], numbers(), 0, False)
+            await emu.start([f"{HOST}:{hub.config.mesh.port}"], numbers_of(LEAF) if form == LEAF else numbers(), 0, False)
             async with asyncio.timeout(PATIENCE_S):
                 message = await anext(aiter(heard))
             assert (message.topic, bytes(message.payload), message.origin) == ("probe/reading", b"20.5", emu.id)

@@ -142,11 +142,11 @@ print(Asked().kept(4), Over().kept(4, more=1), Asked().more, hasattr(Asked(), "n
 """
 
 
-def _run(modules: dict[str, str], folder: Path) -> list[str]:
+def _run(modules: dict[str, str], folder: Path, program: str = PROGRAM) -> list[str]:
     folder.joinpath("picoswarm").mkdir(parents=True)
     for name, text in modules.items():
         folder.joinpath("picoswarm", f"{name}.py").write_text(f"from micropython import const\n{text}")
-    done = run_micropython(["-c", PROGRAM], 100, {"MICROPYPATH": f"{folder}:.frozen"})
+    done = run_micropython(["-c", program], 100, {"MICROPYPATH": f"{folder}:.frozen"})
     assert not done.returncode, done.stdout
     return done.stdout.splitlines()
 
@@ -164,6 +164,38 @@ def test_what_is_loaded_when_wanted_does_the_same_and_leaves_nothing(tmp_path: P
     assert said[5] == "('rare', 9) 4"
     assert said[6] == "26 -5 made up: more False"
     assert "def missing" in small["parts"] and "def loose" not in small["parts"]
+
+
+LATEST = """
+import sys
+from picoswarm import compat
+from picoswarm.parts import Part, five
+
+real, loads = compat._load, []
+compat._load = lambda n: loads.append(n) or real(n)
+
+part = Part(5)
+for i in range(3):
+    part.cold(4), five(1), part.cold(4)
+print(loads)
+for i in range(3):
+    part.build(), part.cold(1)  # what it builds is in a third one
+print(loads[2:])
+compat.collect()
+print(compat._LATEST)
+print(part.hot(8), len(loads))
+print([name for name in sys.modules if "cold" in name])
+"""
+
+
+def test_the_two_that_were_loaded_last_stay_until_memory_is_short(tmp_path: Path):
+    package = {
+        **PACKAGE,
+        "compat": PACKAGE["compat"] + "import gc\ndef collect():\n    gc.collect()\n",
+        "parts": PACKAGE["parts"] + "def five(n):\n    return loose(n)\n",
+    }
+    said = _run(overlays.take_cold(package, PLAN, True), tmp_path, LATEST)
+    assert said == ["[0, 4]", "[1, 2, 0, 1, 2, 0, 1, 2, 0]", "[None, None, None, None]", "57 12", "[]"]
 
 
 def test_a_class_attribute_called_as_a_class_of_an_overlay_of_its_module_stays_an_attribute():

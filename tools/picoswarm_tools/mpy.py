@@ -209,7 +209,7 @@ def _make_small(arch: str, level: int, form: str) -> tuple[dict[str, str], shrin
     long, modules = modules, {name: shrink.shorten(text, names) for name, text in modules.items()}
     if level == 3 and plan:
         overlays.check(long, plan)
-        modules = overlays.take_cold(modules, overlays.planned(plan, modules, names))
+        modules = overlays.take_cold(modules, overlays.planned(plan, modules, names), form == "leaf")
     if level == 3:
         kept = {name: order.keep_builtins(modules[name], ("len",)) for name in HOT if name in modules}
         modules = {name: order.order_names(text) for name, text in {**modules, **kept}.items()}

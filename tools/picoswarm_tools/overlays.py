@@ -140,12 +140,12 @@ LEAF = (
     _overlay_of(  # what a user asks
         "swarm",
         """
-        Services: subscribe _topics unsubscribe sessions add_stats last_fault log handle _rekey end_epoch _look_up
+        Services: subscribe _topics unsubscribe add_stats last_fault log handle _rekey end_epoch _look_up
             change_keys* _about* on_event*
         PubSub: set_filters
         Rpc: register
         LogStats: write
-        Node: register sessions peers stats
+        Node: register peers stats
         """,
     ),
     _overlay_of(  # requests
@@ -221,7 +221,7 @@ LEAF = (
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _HOME = "compat"  # what every other module imports from
-_FIND = """import sys
+_LOAD = """import sys
 
 _COLD = {index}
 
@@ -236,7 +236,36 @@ def overlay(n):
     sys.modules[name] = None
     del sys.modules[name]
     return part
+"""
+# The two that were loaded last are wanted again most often, in the same turn. They go before others come, and where memory
+# is short.
+_AGAIN = """
 
+_LATEST = [None] * 4
+_load = overlay
+
+
+def overlay(n):
+    latest = _LATEST
+    if latest[0] != n:
+        part = latest[3] if latest[2] == n else None
+        latest[2] = latest[0]
+        latest[3] = latest[1]
+        latest[1] = part or _load(n)
+        latest[0] = n
+    return latest[1]
+"""
+_SHORT = """
+
+_collect = collect
+
+
+def collect():
+    for i in range(4):
+        _LATEST[i] = None
+    _collect()
+"""
+_FIND = """
 
 def cold(self, name):
     kind = own = type(self)
@@ -558,9 +587,11 @@ def _is_stub(source: str) -> bool:
     return [type(node) for node in ast.parse(source).body] == [ast.ImportFrom]
 
 
-def take_cold(modules: Mapping[str, str], plan: Sequence[tuple[str, Methods]]) -> dict[str, str]:
+def take_cold(
+    modules: Mapping[str, str], plan: Sequence[tuple[str, Methods]], keeps_latest: bool = False
+) -> dict[str, str]:
     """`modules` with what `plan` says, (module, methods by class) for each overlay, in modules of their own. All names are
-    those of a board."""
+    those of a board. With `keeps_latest` the two that were loaded last stay until others come or `collect` is called."""
     result = dict(modules)
     # Ed25519 goes itself when it has signed: it may take what it shares with an overlay from there.
     stays = {name: text for name, text in modules.items() if not name.startswith("ed25519")}
@@ -592,7 +623,11 @@ def take_cold(modules: Mapping[str, str], plan: Sequence[tuple[str, Methods]]) -
             if name != home:
                 result[name] = _redirected(result[name], home, at, set(whole))
     index = ["".join(f";{name}.{'.'.join(_bare(own))}." for name, own in moved.items() if own) + ";" for _, moved in plan]
-    result[_HOME] = _FIND.format(index=repr(tuple(index))) + result[_HOME]
+    load = _LOAD.format(index=repr(tuple(index)))
+    if keeps_latest:
+        result[_HOME] = load + _AGAIN + _FIND + result[_HOME] + _SHORT
+    else:
+        result[_HOME] = load + _FIND + result[_HOME]
     return result
 
 
