@@ -146,14 +146,18 @@ async def gateway(membership: Membership, folder: Path) -> AsyncIterator[Gateway
         yield made
 
 
-async def sleep_cycles(count: int, clock: PicoTime | None = None, log: Log = _hush) -> list[dict]:
-    """What a board that sleeps tells of each of so many cycles."""
+async def sleep_cycles(count: int, clock: PicoTime | None = None, log: Log = _hush, is_leaf: bool = False) -> list[dict]:
+    """What a board that sleeps tells of each of so many cycles. `is_leaf`: see `times`."""
+    form = LEAF if is_leaf else ""
     membership = Membership(new_network_key())
     seen = []
     with tempfile.TemporaryDirectory(prefix="picoswarm-") as folder:
-        async with gateway(membership, Path(folder)) as hub, emulated_node(membership, clock=clock) as emu:
+        async with (
+            gateway(membership, Path(folder)) as hub,
+            emulated_node(membership, is_frozen=not is_leaf, clock=clock, form=form) as emu,
+        ):
             await emu.repl.put("/lib/emu_sleep.mpy", program("emu_sleep"))
-            call = f"import emu_sleep\nemu_sleep.run({numbers()!r}, ['{HOST}:{hub.config.mesh.port}'])"
+            call = f"import emu_sleep\nemu_sleep.run({numbers_of(form or BOARD)!r}, ['{HOST}:{hub.config.mesh.port}'])"
             await emu.repl.put("/main.py", call.encode())
             for _ in range(count):
                 emu.pico.power_off()

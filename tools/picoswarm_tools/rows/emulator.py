@@ -10,6 +10,7 @@ from ..report import Row
 
 HOW = "emulated Pico, 125 MHz, MicroPython 1.26.1 with lwIP and PPP"
 CYCLES = 6
+LEAF_CYCLES = 4  # each takes a processor half a minute
 
 
 def measure() -> Iterator[Row]:
@@ -19,6 +20,18 @@ def measure() -> Iterator[Row]:
     yield Row("emu.collect_ms", "one collection of garbage, with a session", timed.collect_ms, "ms", method=HOW)
     held = timed.times["start_hold_ms"]
     yield Row("emu.start_hold_ms", "longest wait of another task while a node starts and joins", held, "ms", method=HOW)
+    leaf = clock.run(lambda time: observe.times(time, observe.tell, is_leaf=True))
+    of_leaf = f"{HOW}; the library as .mpy files on its flash"
+    took = observe.median_handshake(leaf)
+    yield Row("emu.leaf.handshake_ms", "the same of a leaf, which loads what it takes", took, "ms", method=of_leaf)
+    yield Row("emu.leaf.loop_hold_ms", "longest wait of another task meanwhile", leaf.hold_ms, "ms", method=of_leaf)
+    yield Row("emu.leaf.joined", "free heap of a leaf with its session", leaf.free["joined"], "bytes", method=of_leaf)
+    joined = leaf.times["joined_ms"]
+    yield Row("emu.leaf.wake_ms", "from the start of a leaf to its session", joined, "ms", method=of_leaf)
+    cycles = clock.run(lambda time: observe.sleep_cycles(LEAF_CYCLES, time, observe.tell, is_leaf=True))
+    awake = statistics.median(cycle["awake_ms"] for cycle in cycles[1:])
+    what = "awake for one cycle of a leaf: waking, publishing, fetching mail"
+    yield Row("emu.leaf.awake_ms", what, awake, "ms", method=f"{of_leaf}; median of {LEAF_CYCLES - 1}")
     cycles = clock.run(lambda time: observe.sleep_cycles(CYCLES, time, observe.tell))
     awake = statistics.median(cycle["awake_ms"] for cycle in cycles[1:])  # in the first it makes its key
     what = "awake for one cycle of waking, publishing, fetching mail"
