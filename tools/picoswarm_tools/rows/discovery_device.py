@@ -66,10 +66,14 @@ async def _observe(folder: Path) -> dict[str, float]:
         await node.ask(f"find {members[0].id.hex()}")
         state = await node.ask("heap")
         assert state["stats"]["live"] == NEIGHBOURS and not state["stats"]["faults"], state
+        # What the first question left behind, and a lookup after it, would show in the later readings.
+        readings = [state["heap"], (await node.ask("heap"))["heap"]]
+        await node.ask(f"find {members[0].id.hex()}")
+        readings += [(await node.ask("heap"))["heap"] for _ in range(2)]
         window = await node.ask(f"window {WINDOW_S}")
         return {
             "imported": node.born["imported"],
-            "idle": state["heap"],
+            "idle": max(readings),
             "per_datagram": window["window"] / window["received"],
             "kept": window["kept"] / window["received"],
             "received": window["received"],
@@ -102,7 +106,7 @@ def measure() -> Iterator[Row]:
         bare_interpreter() + seen["idle"] + native,
         "bytes",
         72 * KB,
-        method=f"{unix}, default profile, {NEIGHBOURS} neighbours",
+        method=f"{unix}, default profile, {NEIGHBOURS} neighbours; the largest of four readings",
     )
     yield Row(
         "discovery.alloc_per_datagram",

@@ -45,6 +45,12 @@ async def window(node, seconds):
     tell(window=grown, kept=kept, received=after["received"] - stats["received"], sent=after["sent"] - stats["sent"])
 
 
+def tell_heap(node, programs):
+    # Not in `main`: what a coroutine had on its stack stays in its frame, and with it the whole dict.
+    heap = used()
+    tell(heap=heap - programs + imported - bare, stats=node.stats(), fault=repr(node.fault))
+
+
 async def main(folder, port, *numbers):
     changes = {"links": 0}  # discovery alone
     for number in numbers:
@@ -63,8 +69,7 @@ async def main(folder, port, *numbers):
                 stats = node.stats()
                 tell(seen=stats["received"] + stats["oversize"])
             elif words[0] == "heap":
-                heap = used()
-                tell(heap=heap - programs + imported - bare, stats=node.stats(), fault=repr(node.fault))
+                tell_heap(node, programs)
             elif words[0] == "window":
                 await window(node, int(words[1]))
             elif words[0] == "find":

@@ -17,6 +17,14 @@ def tell(**facts):
     print()
 
 
+def tell_stats(node):
+    # Not in `main`: what a coroutine had on its stack stays in its frame, and with it the whole dict.
+    gc.collect()
+    gc.collect()
+    heap = {"used": gc.mem_alloc(), "free": gc.mem_free()}
+    tell(heap=heap, stats=node.stats(), fault=repr(node.fault))
+
+
 async def main(folder, port, *numbers):
     changes = {name: int(value) for name, value in [number.split("=") for number in ("links=0",) + numbers]}
     async with Node(folder, profile=changes, host="127.0.0.1", port=int(port)) as node:
@@ -30,10 +38,7 @@ async def main(folder, port, *numbers):
             if words[0] == "find":
                 tell(found=len(await node.lookup(unhexlify(words[1]))))
             else:
-                gc.collect()
-                gc.collect()
-                heap = {"used": gc.mem_alloc(), "free": gc.mem_free()}
-                tell(heap=heap, stats=node.stats(), fault=repr(node.fault))
+                tell_stats(node)
 
 
 asyncio.run(main(*sys.argv[1:]))
