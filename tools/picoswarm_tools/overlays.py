@@ -587,9 +587,7 @@ def _is_stub(source: str) -> bool:
     return [type(node) for node in ast.parse(source).body] == [ast.ImportFrom]
 
 
-def take_cold(
-    modules: Mapping[str, str], plan: Sequence[tuple[str, Methods]], keeps_latest: bool = False
-) -> dict[str, str]:
+def take_cold(modules: Mapping[str, str], plan: Sequence[tuple[str, Methods]], keeps_latest: bool = False) -> dict[str, str]:
     """`modules` with what `plan` says, (module, methods by class) for each overlay, in modules of their own. All names are
     those of a board. With `keeps_latest` the two that were loaded last stay until others come or `collect` is called."""
     result = dict(modules)
