@@ -1,5 +1,5 @@
-"""Two leaves, with the form of the library that the profile of a leaf is given, in a heap in which the whole library has no
-room: they join, publish, hear, ask, answer, and wake as who they were."""
+"""Two leaves, with the form of the library that the profile of a leaf is given, in a heap of 128 KB: they join, publish,
+hear, ask, answer, and wake as who they were."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from picoswarm_tools.keyfolder import new_network_key, save
 from picoswarm_tools.swarm import HOST, NodeProcess, free_ports
 
 # Of that the demo program takes a fifth where it is compiled, as here, from its source.
-HEAP = 122_000
+HEAP = 131_072
 SOUND = ("faults", "handler_faults", "out_of_memory")
 
 
