@@ -73,7 +73,7 @@ GROUPS = (
     ("picoswarm_tools.rows.bitcoin", ("bitcoin.",)),
     ("picoswarm_tools.rows.cometbft", ("cometbft.",)),
     ("picoswarm_tools.rows.update", ("update.",)),
-    ("picoswarm_tools.rows.emulator", ("emu.handshake", "emu.loop", "emu.collect", "emu.start", "emu.awake")),
+    ("picoswarm_tools.rows.emulator", ("emu.handshake", "emu.loop", "emu.collect", "emu.start", "emu.leaf.", "emu.awake")),
     ("picoswarm_tools.rows.emulator_heap", ("emu.heap.", "emu.join")),
     ("picoswarm_tools.rows.powercut", ("powercut.",)),
 )
