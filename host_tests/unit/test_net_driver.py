@@ -2,6 +2,7 @@
 
 from driving import FakeSocket, drive, settle
 from picoswarm.compat import sleep_ms, ticks_add, ticks_diff, ticks_ms
+from picoswarm.pace import Pace
 
 
 def test_call_from_outside_is_followed_by_events_and_sends():
@@ -32,17 +33,11 @@ def test_every_datagram_of_a_burst_is_taken_and_others_run_between_batches():
     assert len(drive(scenario, sock)) == 100
 
 
-class Littering:
+class Littering(Pace):
     """The pace beside a program that makes so much garbage that there is always some to collect."""
-
-    def waits(self, who, now):
-        return False
 
     def sweep(self, who, due):
         return True
-
-    def ended(self, who, began, now):
-        return False
 
 
 def test_a_program_that_always_makes_garbage_keeps_no_turn_away():
@@ -66,6 +61,7 @@ class Crowded(Littering):
     """The pace where others come first twice before each turn, and before each collection."""
 
     def __init__(self):
+        Littering.__init__(self)
         self.calls = []
 
     def waits(self, who, now):

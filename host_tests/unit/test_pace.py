@@ -135,3 +135,27 @@ def test_a_full_heap_ends_no_task():
             kept = gc.threshold()
             gc.threshold(-1)
     assert kept == 8192
+
+
+class Littered(Pace):
+    """The pace where there is always garbage to collect."""
+
+    def sweep(self, who, due):
+        return True
+
+
+def test_two_tasks_in_turn_keep_each_other_from_no_turn_by_collecting():
+    pace = Littered()
+    turns = []
+    due = {LINKS: 1, READER: 1}
+    for _ in range(4):
+        for who in LINKS, READER:
+            due[who] = pace.holds(who, due[who])
+            if not due[who]:
+                turns.append(who)
+                due[who] = ticks_ms() or 1
+    assert turns == [LINKS, READER, LINKS, READER]
+
+
+def test_who_waited_for_data_collects_no_garbage():
+    assert Littered().holds(READER, 1) and not Littered().holds(READER, 0)

@@ -154,14 +154,8 @@ class Driver:
             else:
                 await sleep_ms(ticks_diff(self._wake_at, ticks_ms()))
                 due = self._wake_at
-            if self.pace:
-                while self.pace.waits(wait_for, ticks_ms()):
-                    due = ticks_ms()
-                    await sleep_ms(0)
-                if self.pace.sweep(wait_for, due):
-                    await sleep_ms(0)
-                    while self.pace.waits(wait_for, ticks_ms()):
-                        await sleep_ms(0)
+            while self.pace and (due := self.pace.holds(wait_for, due)):
+                await sleep_ms(0)
             self._is_turning = True
             began = ticks_ms()
             busy = False

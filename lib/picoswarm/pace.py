@@ -8,15 +8,26 @@ READER = const(4)
 _LONG_MS = const(4)
 _RECENT_MS = const(10)
 _LATE_MS = const(2)
+_HELD = const(0)  # in the place of a time: it waited already; it waited for garbage
+_SWEPT = const(-1)
 
 
 class Pace:
-    """`while pace.waits(who, now): await sleep_ms(0)` before a turn, and again where `sweep` did something;
-    `pace.ended(who, began, now)` after it."""
+    """`while (due := pace.holds(who, due)): await sleep_ms(0)` before a turn; `pace.ended(who, began, now)` after it."""
 
     def __init__(self):
         # Here and not in the class: what stores them later would need memory then.
         self._last = self._next = self._at = 0  # who had the last long turn; who waits since, before all others; its end
+
+    def holds(self, who, due):
+        """Whether a turn that is due since a time, ms, is held up: 0 if not, else what to ask with again. Others come first,
+        or garbage is collected in its place, once: who made room for that has its turn, however much there is again."""
+        now = ticks_ms()
+        if self.waits(who, now):
+            return due if due == _SWEPT else now or 1
+        if due > _HELD and self.sweep(who, due):
+            return _SWEPT
+        return _HELD
 
     def waits(self, who, now):
         """Whether others come first: somebody else's long turn has just ended, in which turns of others became due."""

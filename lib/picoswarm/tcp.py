@@ -152,13 +152,8 @@ class Links:
             if not busy and ticks_diff(ticks_ms(), due) > _LATE_MS:
                 due = ticks_ms()
                 await sleep_ms(0)  # others had a long turn: who waits comes first
-            while pace.waits(LINKS, ticks_ms()):
-                due = ticks_ms()
+            while (due := pace.holds(LINKS, due)):
                 await sleep_ms(0)
-            if pace.sweep(LINKS, due):
-                await sleep_ms(0)
-                while pace.waits(LINKS, ticks_ms()):
-                    await sleep_ms(0)
             began = now = ticks_ms()
             self._wake_at = ticks_add(now, _AGAIN_MS)  # unless this turn comes to its end
             self._is_turning = True
@@ -325,13 +320,8 @@ class Links:
                     return self._after()
                 left = _READS
             left -= 1
-            while self.pace.waits(READER, ticks_ms()):
-                due = ticks_ms()
+            while (due := self.pace.holds(READER, due)):
                 await sleep_ms(0)
-            if self.pace.sweep(READER, due):
-                await sleep_ms(0)
-                while self.pace.waits(READER, ticks_ms()):
-                    await sleep_ms(0)
             began = ticks_ms()
             n = self._receive(link)
             if self.pace.ended(READER, began, ticks_ms()) or n < 1:
