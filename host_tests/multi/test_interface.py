@@ -7,6 +7,8 @@ import socket
 
 import pytest
 from picoswarm import LocalError, Node, boot, net, node
+from picoswarm.slots import NODES
+from picoswarm.store import Store
 from picoswarm_tools.demo.mesh import FAST
 from picoswarm_tools.swarm import HOST, free_ports
 
@@ -85,6 +87,29 @@ def test_a_start_that_found_its_port_taken_may_be_tried_again(tmp_path):
             assert len(late.id) == 32 and late.fault is None
             with pytest.raises(LocalError):
                 await late.start()
+
+    asyncio.run(scenario())
+
+
+def test_a_start_that_ran_out_of_memory_over_its_last_file_may_be_tried_again(tmp_path):
+    class Full(Store):
+        """Has no memory for the node database, once."""
+
+        tries = 0
+
+        def read(self, kind):
+            if kind is NODES:
+                self.tries += 1
+                if self.tries == 1:
+                    raise MemoryError
+            return super().read(kind)
+
+    async def scenario():
+        late = Node(Full(str(tmp_path / "late")), NETWORK, host=HOST, port=free_ports(1)[0])
+        with pytest.raises(MemoryError):
+            await late.start()
+        async with late:
+            assert len(late.id) == 32 and late.fault is None
 
     asyncio.run(scenario())
 

@@ -99,6 +99,7 @@ class Boot:
         if self._keys is None:
             stays = [name for name in sys.modules if name not in self._goes]
             self._keys = await self._take_keys()
+            self._membership = None  # not before: what failed is tried again
             unload(stays)
             collect()
         identity, keyring, rng, nodes = self._keys
@@ -184,7 +185,6 @@ class Boot:
         sessions = ("psk",) if self._profile.links else ()  # what they alone want
         for key in (membership.highest, membership.lower):
             keys.append(key and _kept(key, "key", "epoch", "mac", "stream", "label", *sessions))
-        self._membership = None
         keyring = Keyring(*keys)
         if is_of_folder:
             load_operator(store, keyring, self._profile.gateway)
