@@ -140,16 +140,22 @@ async def during(
         with nobody() as other, ended(flood(other, beside)):
             elsewhere, _ = await live(beside)
         before, files_before, cpu_s = server.rss(), files(server), server.cpu_s()
+
+        async def recovered() -> tuple[float, float]:
+            """The rate of the flood, and seconds from its end until the gateway has no more files open than before it."""
+            rate = float(await asyncio.to_thread(process.stdout.readline))
+            ended_at = time.monotonic()
+            while files(server) > files_before and time.monotonic() < ended_at + patience_s:
+                await asyncio.sleep(0.05)
+            return rate, time.monotonic() - ended_at
+
         with ended(flood(port, seconds)) as process:
             comes = asyncio.create_task(newcomer(membership, node_id, port, seconds / 3))
+            calms = asyncio.create_task(recovered())
             busy, loss = await live(seconds)
             grown, share = server.rss() - before, (server.cpu_s() - cpu_s) / seconds
-            rate = float(await asyncio.to_thread(process.stdout.readline))
             newcomer_s = await comes
-        ended_at = time.monotonic()
-        while files(server) > files_before and time.monotonic() < ended_at + patience_s:
-            await asyncio.sleep(0.05)
-        recovery_s = time.monotonic() - ended_at
+            rate, recovery_s = await calms
         after, _ = await live(beside)
         return Flood(quiet, elsewhere, busy, after, loss, grown, newcomer_s, rate, share, recovery_s)
 
