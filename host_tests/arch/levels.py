@@ -112,6 +112,7 @@ LEVELS = (
         "libp2p",
         "rekey",
         "relay",
+        "seeking",
         "about",
         "waiting",
         "steering",

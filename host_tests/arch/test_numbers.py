@@ -31,7 +31,7 @@ def constants(module: str) -> dict[str, int]:
 REPEATED = {
     "connmgr": [
         *(("swarm", name, name) for name in ("CANCELED", "ESTABLISHED", "KEEP", "ASK_OLD", "NO_ANSWER")),
-        ("services", "ESTABLISHED", "ESTABLISHED"),
+        ("seeking", "ESTABLISHED", "ESTABLISHED"),
         *(("rekey", name, name) for name in ("NOTE", "REST", "BUSY_MIN")),
     ],
     "session": [

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from picoswarm import Node, Profile, connmgr, services
+from picoswarm import Node, Profile, connmgr, seeking
 from picoswarm import relay as relay_of_boards
 from picoswarm.compat import ticks_add, ticks_ms
 from picoswarm.crypto import run as run_job
@@ -33,7 +33,7 @@ FAST = {"start_ms": 0, "revalidate_s": 1}
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch):
     """Nobody waits a random while before a dial, nor long for a direct one."""
-    monkeypatch.setattr(services, "_DIRECT_MS", 300)
+    monkeypatch.setattr(seeking, "_DIRECT_MS", 300)
     monkeypatch.setattr(connmgr, "_START_MS", 20)
     monkeypatch.setattr(relay_of_boards, "_KEEP_MS", 100)
 
@@ -184,7 +184,7 @@ def test_a_request_made_as_the_node_starts_waits_until_it_has_joined(tmp_path):
 def test_a_node_that_nobody_answers_over_udp_asks_its_gateway_at_once(tmp_path, monkeypatch):
     async def scenario(mesh, a, b):
         b.handle("who", lambda caller, payload: caller + payload)
-        monkeypatch.setattr(services, "_DIRECT_MS", 30_000)
+        monkeypatch.setattr(seeking, "_DIRECT_MS", 30_000)
         engine = a._discovery
         engine.receive = lambda *datagram: False
         engine.table.pool[:] = bytes(len(engine.table.pool))

@@ -20,18 +20,13 @@ _FAILED = const(3)
 _BUSY = const(4)
 _TIMEOUT = const(128)
 _LOST = const(129)
-_UNREACHABLE = const(130)
 
 _BYE = const(0)  # see reasons.py
 _STREAM_REASON = const(14)
 _MEMORY = const(16)
 
 _OPEN = const(4)  # a session's stage
-_PASSING = const(0x20042)  # busy, duplicate, trimmed: may be otherwise in a moment
-_ESTABLISHED = const(4)  # state of a link, see connmgr.py
 _RETRY_MS = const(50)
-_DIRECT_MS = const(4000)  # after that a gateway is asked too: time for a dial, and for more where it was busy
-_NO_PORT_MS = const(400)  # and after that, where nobody can dial
 _NAME = const(60)  # bytes of the name of a stream, see mux.py
 _STREAM_PRIORITY = const(5)
 
@@ -197,74 +192,20 @@ class Services:
 
     async def session(self, id32, ms, is_direct=False):
         """An open session with a node: that which is there, or a new one, through a gateway where there is no other way
-        (unless `is_direct`). Raises a RequestError, or LocalError."""
+        (unless `is_direct`). Raises a RequestError, LocalError, or MemoryError where a lookup has none."""
         if len(id32) != 32:
             _refuse("a node id is 32 bytes")
-        deadline = ticks_add(ticks_ms(), ms)
-        swarm = self.swarm
-        link = look = None
-        patience = _DIRECT_MS
-        why = ""
-        try:
-            while True:
-                session = swarm.peers.get(id32)
-                if session and session.stage == _OPEN:
-                    return session
-                left = ticks_diff(deadline, ticks_ms())
-                text = "no session with this node" if left <= 0 else ""
-                if link and session is None and link not in swarm.manager.links:
-                    if not _PASSING >> link.reason & 1:
-                        text = "no session with this node"
-                    link = None
-                elif link is None and session is None:
-                    contact = self._node.contact(id32)
-                    if contact and contact[2]:
-                        link = swarm.manager.want(id32, contact[0], contact[2], ticks_ms())
-                        self.links.turn()
-                    elif look is None:
-                        # Who has just started has nobody to ask: that nothing is found then says nothing.
-                        if contact or swarm._discovery.upkeep.is_joined:
-                            look = []
-                            create_task(self._look_up(id32, look))
-                        elif swarm.peers and patience == _DIRECT_MS:
-                            patience = 0  # the gateway among these may know it
-                        if contact:  # its first word tells the TCP port, if there is one
-                            patience = _NO_PORT_MS
-                    elif look:
-                        if look[0]:
-                            raise look[0]
-                        text = text or "no such node is known"
-                if swarm.is_closing:
-                    _refuse("the node is not running")
-                if left > 0 and session is None and not is_direct and (text or ms - left > patience):
-                    from .relay import reach
+        session = self.swarm.peers.get(id32)
+        if session is None or session.stage != _OPEN:
+            from .seeking import seek
 
-                    try:
-                        session, why = await reach(self, id32, deadline)
-                        if session:
-                            return session
-                    finally:
-                        if session is None or session.port:  # none through a gateway: that module is of no use now
-                            unload([name for name in sys.modules if name != "picoswarm.relay"])
-                    patience = ms - ticks_diff(deadline, ticks_ms()) + _DIRECT_MS
-                if text:
-                    _fail(_UNREACHABLE, text + why)
-                await sleep_ms(_RETRY_MS)
-        finally:
-            if link and link.state != _ESTABLISHED:
-                swarm.manager.cancel(link)
+            session = await seek(self, id32, ms, is_direct)
+        return session
 
     def _in_use(self, link):
         from .steering import in_use
 
         return in_use(self.rpc, self._streams, link)
-
-    async def _look_up(self, id32, look):
-        try:
-            await self._node.lookup(id32)
-            look.append(None)
-        except Exception as error:  # for who waits
-            look.append(error)
 
     async def request(self, id32, method, payload=b"", timeout_ms=10000):
         """Call a method of another node and return its answer, bytes. Raises a RequestError: NoMethod, Refused,

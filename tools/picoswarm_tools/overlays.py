@@ -48,7 +48,7 @@ PLAN = (
     _overlay_of(  # what a user asks
         "swarm",
         """
-        Services: subscribe _topics unsubscribe sessions add_stats last_fault log handle _rekey end_epoch _look_up
+        Services: subscribe _topics unsubscribe sessions add_stats last_fault log handle _rekey end_epoch
         """,
     ),
     _overlay_of(  # start and stop
@@ -140,7 +140,7 @@ LEAF = (
     _overlay_of(  # what a user asks
         "swarm",
         """
-        Services: subscribe _topics unsubscribe add_stats last_fault log handle _rekey end_epoch _look_up
+        Services: subscribe _topics unsubscribe add_stats last_fault log handle _rekey end_epoch
             change_keys* _about* on_event*
         PubSub: set_filters
         Rpc: register
