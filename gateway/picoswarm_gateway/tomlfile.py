@@ -69,11 +69,22 @@ def _is_struct(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
+def _is_table(value: Any) -> bool:
+    """Whether a value was written as [table], or as one or more [[table]]."""
+    return isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
+
+
 def _convert(kind: Any, value: Any, path: str, found: list[tuple[str, str]]) -> Any:
     """A struct from a table, field by field, so that one mistake does not hide the next."""
     parts = get_args(kind) if get_origin(kind) is list else ()
     if parts and _is_struct(parts[0]) and isinstance(value, list) and all(isinstance(part, dict) for part in value):
         return [_convert(parts[0], part, f"{path}[{number}]", found) for number, part in enumerate(value)]
+    if parts and _is_struct(parts[0]) and isinstance(value, dict):
+        found.append((path, f"may stand several times, each as [[{path}]]"))
+        return []
+    if _is_struct(kind) and _is_table(value) and isinstance(value, list):
+        found.append((path, f"stands once, as [{path}]"))
+        return kind()
     if not (_is_struct(kind) and isinstance(value, dict)):
         try:
             return msgspec.convert(value, kind)
@@ -88,7 +99,8 @@ def _convert(kind: Any, value: Any, path: str, found: list[tuple[str, str]]) -> 
         if key in fields:
             values[fields[key].name] = _convert(fields[key].type, part, here, found)
         else:
-            found.append((here, f"there is no such {'key' if path else 'table'}; known: {', '.join(fields)}"))
+            what = "table" if not path and _is_table(part) else "key"
+            found.append((here, f"there is no such {what}; known: {', '.join(fields)}"))
     for key, field in fields.items():
         if field.required and key not in value:
             found.append((path, f"{key} is missing"))

@@ -73,6 +73,18 @@ def test_every_mistake_is_named_with_its_line():
     assert "did you mean join.seconds.p50?" in found[6]
 
 
+def test_a_mistake_of_a_stranger_is_told_with_what_would_be_right():
+    found = mistakes_of(
+        'setle_min = 3\n[site]\nname = "hill"\n[[nodes]]\nname = "a"\nboard = "ESP32"\n[[lookups]]\nper_min = 3\n[nods]\n'
+    )
+    assert [line.split(":")[1] for line in found] == ["1", "2", "6", "7", "9"]
+    assert "setle_min: there is no such key; known: about, minutes, settle_min" in found[0]
+    assert "site: may stand several times, each as [[site]]" in found[1]
+    assert "there is no board ESP32 in boards/; known: ESP32_GENERIC, " in found[2]
+    assert "lookups: stands once, as [lookups]" in found[3]
+    assert "nods: there is no such table; known: " in found[4]
+
+
 def test_what_is_missing_is_named_at_its_table():
     assert mistakes_of('[[nodes]]\nname = "a"\n[[nodes]]\ncount = 3\n')[0].startswith(
         "scenario:3: nodes[1]: name is missing"

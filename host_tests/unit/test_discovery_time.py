@@ -146,6 +146,30 @@ def test_one_dealing_per_id_at_a_time_D39b():
     assert a.requests.begin(3, other, 0, b"\x0a\x00\x00\x02", PORT) is None
 
 
+def test_who_waits_for_a_request_to_end_wakes_nobody_meanwhile():
+    link = Link()
+    a = link.add(0, small(pending=2, pings_in_flight=1))
+    for i in (1, 2, 3):  # nobody is there
+        assert a.add_seed(Named(i).id, bytes((10, 0, 0, i + 1)), PORT)
+    link.pass_ms(50)
+    asked = list(a.requests.pool)
+    assert len(asked) == 2  # one is on the way, one may not go meanwhile, and a hint finds no room
+    ticks = []
+    tick = a.tick
+
+    def count(now):
+        ticks.append(now)
+        tick(now)
+
+    a.tick = count
+    link.pass_ms(1000)
+    assert asked == a.requests.pool and len(ticks) <= 2
+    while asked[0].state and asked[1].state:
+        link.pass_ms(50)
+    link.pass_ms(250)
+    assert a.requests.find(Named(3).id, 0) is not None
+
+
 def full_heap(*arguments):
     raise MemoryError
 

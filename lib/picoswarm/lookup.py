@@ -55,6 +55,7 @@ class Lookup:
         self._order = bytearray(n)  # numbers of the candidates, the closest first
         self._cover = [0] * (n + 1)  # by candidate: whose answers cover the gap behind it; the last: before the first
         self._n = self.queries = self.purpose = 0
+        self._closest = self._gaps = 0  # of those that are left, as bits: their word counts; and how many gaps they have
         self.target = bytearray(32)
         self.is_running = self.is_found = self.is_full = False
 
@@ -151,6 +152,8 @@ class Lookup:
         chosen = again = repeat = -1  # new ones come first, then who was silent, then more questions
         # While others are awaited only the very closest are worth asking: the rest may fall out of the result.
         left = self._result >> 1 if asking else self._result
+        if self.is_full:
+            self._see()
         for i in range(self._n):
             at = self._order[i] * self._step
             state = pool[at + _STATE]
@@ -158,7 +161,7 @@ class Lookup:
                 if again < 0 and not pool[at + _FLAGS] & _TWICE:
                     again = at
                 continue
-            if state == _ANSWERED and repeat < 0 and self.is_full and self.wants(at):
+            if state == _ANSWERED and repeat < 0 and self.is_full and self._may_tell(at):
                 repeat = at
             if state == _NEW:
                 if self.is_full or self.queries < self._most:
@@ -180,6 +183,12 @@ class Lookup:
 
     def wants(self, at):
         """Whether the candidate at `at` is to be asked for neighbors, beside the proof that it lives."""
+        if self.is_full:
+            self._see()
+        return self._may_tell(at)
+
+    def _may_tell(self, at):
+        """`wants`, after `_see`."""
         pool = self.pool
         if self.queries >= self._most or pool[at + _FLAGS] & _ENOUGH or pool[at + _SILENT] >= _SILENT_MAX:
             return False
@@ -190,13 +199,15 @@ class Lookup:
         gap begins that is covered too little, or 0 for the gap before the first candidate."""
         self.queries += 1
         self.pool[at + _FLAGS] |= _ONCE | (self.pool[at + _FLAGS] & _ONCE) << 1
-        return max(0, self._gap(at)) if self.is_full else 0
+        if not self.is_full:
+            return 0
+        self._see()
+        return max(0, self._gap(at))
 
-    def _gap(self, at):
-        """The key of the candidate behind which the first gap of the result lies that the closest covered too little, or 0
-        for the gap before the first; -1: all are covered enough, or by the candidate at `at`."""
+    def _see(self):
+        """Take down whose word counts, and which gaps are to be covered, for `_gap`."""
         order = self._order
-        closest = n = 0  # of those that are left, as bits: their word counts
+        closest = n = 0
         left = self._result
         while n < self._n and left:
             slot = order[n]
@@ -204,18 +215,27 @@ class Lookup:
             if not self._is_out(slot * self._step):
                 closest |= 1 << slot
                 left -= 1
-        if left:
-            n += 1  # nobody is known behind the last
-        for i in range(n):
-            slot = order[i - 1] if i else self._candidates
+        self._closest = closest
+        self._gaps = n + 1 if left else n  # nobody is known behind the last
+
+    def _gap(self, at):
+        """The key of the candidate behind which the first gap of the result lies that the closest covered too little, or 0
+        for the gap before the first; -1: all are covered enough, or by the candidate at `at`. After `_see`."""
+        at = 1 << at // self._step
+        closest = self._closest
+        enough = _COVERS - (self.purpose > 0)
+        slot = self._candidates
+        for i in range(self._gaps):
+            if i:
+                slot = self._order[i - 1]
             cover = self._cover[slot]
-            if not cover >> at // self._step & 1:
+            if not cover & at:
                 cover &= closest
                 count = 0
                 while cover:
                     cover &= cover - 1
                     count += 1
-                if count < _COVERS - (self.purpose > 0):
+                if count < enough:
                     return self._key(slot)
         return -1
 

@@ -98,10 +98,15 @@ class Requests:
             if request.has_pair and same(request.peer, 0, buf, at, 32):
                 return request
 
+    @property
+    def has_room(self):
+        """Whether one more may begin."""
+        return len(self.pool) < self._most
+
     def begin(self, why, buf, at, ip, port, about=None, candidate=-1):
         """Begin to deal with the id buf[at:at+32] (`buf` None: with whoever is at the address). What the table knows of it
         goes before what the caller heard. Returns the Request, or None: no room, or one for this id is running."""
-        if len(self.pool) >= self._most or (buf is not None and self.find(buf, at) is not None):
+        if not self.has_room or (buf is not None and self.find(buf, at) is not None):
             return None
         request = Request(why, ip, port, about, candidate)
         self.pool.append(request)
@@ -163,10 +168,14 @@ class Requests:
 
     def _may_ask(self, request):
         """Whether the peer answers one question more now."""
+        if request.is_first:
+            return True
         asked = self._asked
-        count = request.is_first * -_ASKED
+        head = u16(request.peer, 0)
+        now = self._node.now
+        count = 0
         for i in range(0, 2 * _ASKED, 2):
-            if asked[i] == u16(request.peer, 0) and 0 <= ticks_diff(self._node.now, asked[i + 1]) < _SHARE_MS:
+            if asked[i] == head and 0 <= ticks_diff(now, asked[i + 1]) < _SHARE_MS:
                 count += 1
         return count < _SHARE
 
@@ -241,6 +250,8 @@ class Requests:
         for request in self.pool:
             due = request.due
             if request.state == _READY:
+                if self._may_ask(request):  # one of those on the way ends before it goes
+                    continue
                 due = ticks_add(self._node.now, _AGAIN_MS)
             if ticks_diff(due, best) < 0:
                 best = due

@@ -179,7 +179,8 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True):
             try:
                 numbers(group)
             except FileNotFoundError:
-                found.append((f"nodes[{number}].board", f"there is no board {group.board} in boards/"))
+                known = ", ".join(board["board"] for board in boards())
+                found.append((f"nodes[{number}].board", f"there is no board {group.board} in boards/; known: {known}, leaf"))
             except (LocalError, TypeError) as error:
                 found.append((f"nodes[{number}].profile", str(error)))
         for number, expected in enumerate(self.expect or ()):
