@@ -135,7 +135,7 @@ class Node:
                 if lookup:
                     break
             except MemoryError:
-                driver.out_of_memory += 1
+                most -= 1
             if driver.out_of_memory >= most:
                 raise MemoryError
             await sleep_ms(_RETRY_MS)  # as many as the profile allows are running, or there is no memory for it
