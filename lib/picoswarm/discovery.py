@@ -134,9 +134,13 @@ class Discovery:
 
     def find(self, target32, now, full=False):
         """Look for the node `target32`, or with `full` for the nodes closest to it. Returns the Lookup, whose LOOKUP_DONE
-        event follows and which holds until the next `find` after that; None: as many as the profile allows are running."""
+        event follows and which holds until the next `find` after that; None: as many as the profile allows are running.
+        Raises MemoryError."""
         self._advance(now)
-        return self.look_up(target32, full)
+        lookup = self.look_up(target32, full)
+        if lookup is None and len(self._lookups) < self._most:
+            raise MemoryError
+        return lookup
 
     def set_address(self, ip, port, prefix=0):
         """The interface got another address."""
@@ -447,6 +451,13 @@ class Discovery:
         lookup.start(target32, is_full, purpose)
         self.has_steps = True
         return lookup
+
+    def give_up(self, lookup):
+        """End a lookup that a full heap holds up, where it has not ended. Allocates nothing; no event follows."""
+        if lookup in self._lookups:
+            self._lookups.remove(lookup)
+            lookup.is_running = False
+            self.requests.drop(lookup)
 
     def _begin(self, lookup):
         """Let a new lookup know the closest of the table."""

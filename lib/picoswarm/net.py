@@ -83,7 +83,8 @@ class Driver:
             self.port = self._sock.getsockname()[1]  # CPython only: on a board, name a port
 
     def start(self, engine, on_event, on_check):
-        """Start both tasks on the open socket. `on_event(event)` gets each event and must not block. `on_check()` is called
+        """Start both tasks on the open socket. `on_event(event)` gets each event, and None for a turn
+        that a full heap cut short, when it may allocate nothing; it must not block. `on_check()` is called
         every 10 s; it returns True when it found that the own address has changed, so that a new socket is needed."""
         self.engine = engine
         self._on_event = on_event
@@ -200,6 +201,7 @@ class Driver:
                 self.out_of_memory += 1
                 self._read_n = _SHORTER  # or what waits at the socket would never go
                 collect()
+                self._on_event(None)
             except Exception as error:  # a node in a wall must outlive our mistakes
                 self.faults += 1
                 self.fault = error

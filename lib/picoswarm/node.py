@@ -15,6 +15,7 @@ PORT = 20742  # UDP, where none is named
 
 _WAITING = const(8)  # events that nobody fetched
 _RETRY_MS = const(100)
+_CUTS = const(50)  # turns and tries that a full heap may cost a lookup
 _SAVE_S = const(1800)  # between two writes of the node database: flash wears
 _LOOKUP_DONE = const(3)  # an event of the engine, see discovery.py
 _EVENTS = ("", "added", "removed", "", "alone", "outside")  # names of the others, by kind
@@ -72,7 +73,7 @@ class Node:
             self._name = name
         self._is_saved = network is None  # the folder holds the network keys, and follows them
         self._save_at = _SAVE_S  # uptime
-        self._lookups = {}  # those of the engine that a user waits for: [Event, result]
+        self._lookups = {}  # those of the engine that a user waits for: [Event, result, cut turns that end it]
 
     async def __aenter__(self):
         await self.start()
@@ -120,19 +121,29 @@ class Node:
 
     async def lookup(self, id32, full=False):
         """The live nodes nearest to an id, nearest first, as a list of Peers. It ends early when the id itself answered,
-        which then stands first; `full` asks all of the nearest in any case. Raises LocalError where the node is closed."""
+        which then stands first; `full` asks all of the nearest in any case. Raises LocalError where the node is closed,
+        MemoryError where the heap stays full."""
         if len(id32) != 32:
             _refuse("a node id is 32 bytes")
+        most = self._driver and self._driver.out_of_memory + _CUTS
         while True:
-            if self._driver is None:
+            driver = self._driver
+            if driver is None:
                 _refuse("the node is not running")
-            lookup = self._discovery.find(id32, ticks_ms(), full)
-            if lookup:
-                break
-            await sleep_ms(_RETRY_MS)  # as many as the profile allows are running
-        waiting = self._lookups[lookup] = [Event(), []]
-        self._driver.turn()
+            try:
+                lookup = self._discovery.find(id32, ticks_ms(), full)
+                if lookup:
+                    break
+            except MemoryError:
+                most -= 1
+            if driver.out_of_memory >= most:
+                raise MemoryError
+            await sleep_ms(_RETRY_MS)  # as many as the profile allows are running, or there is no memory for it
+        waiting = self._lookups[lookup] = [Event(), [], most]
+        driver.turn()
         await waiting[0].wait()
+        if not waiting[2]:
+            raise MemoryError
         return waiting[1]
 
     def contact(self, id32):
@@ -197,6 +208,8 @@ class Node:
         return self._driver.fault if self._driver else None
 
     def _on_event(self, event):
+        if event is None:
+            return self._on_full()
         if event[0] != _LOOKUP_DONE:
             self.events.put((_EVENTS[event[0]],) + event[1:])
             return
@@ -206,6 +219,16 @@ class Node:
             # Copied now: the engine uses its lookups again.
             for id32, ip, port, tcp_port in event[1].results():
                 waiting[1].append(Peer(id32, format_ip(ip), port, tcp_port))
+
+    def _on_full(self):
+        """A full heap cut a turn short. Who waits for a lookup that met this too often waits no longer. Takes no memory."""
+        for lookup in self._lookups:
+            waiting = self._lookups[lookup]
+            if waiting[2] <= self._driver.out_of_memory:
+                del self._lookups[lookup]
+                waiting[2] = 0
+                waiting[0].set()
+                return self._discovery.give_up(lookup)
 
     def _on_check(self):
         """Every 10 s: True when the interface has another address than before. One without address is waited for."""

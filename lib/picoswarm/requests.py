@@ -239,9 +239,10 @@ class Requests:
 
     def drop(self, lookup):
         """A lookup is over: what was still asked for it is given up."""
-        for request in tuple(self.pool):
-            if request.about is lookup:
-                self._forget(request)
+        pool = self.pool
+        for i in range(len(pool) - 1, -1, -1):  # no copy of it: the heap may be full
+            if pool[i].about is lookup:
+                self._forget(pool[i])
 
     # Time
 

@@ -84,8 +84,8 @@ async def main(modules, folder, second_folder, port, second_port, *numbers):
             node.subscribe("probe/#")
             mark("subscription")
             second.subscribe("probe/#")
-        for _ in range(200):
-            if node.peers():
+        for _ in range(200):  # and until no lookup has memory that it gives back
+            if node.peers() and not (node._discovery._lookups or second._discovery._lookups):
                 break
             await asyncio.sleep(0.05)
         mark()

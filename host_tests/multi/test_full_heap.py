@@ -1,0 +1,38 @@
+"""A node whose program took the whole heap ends what it was asked for, and goes on when there is memory again (issue 3)."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+from mesh import HEAP, needs_micropython
+from picoswarm_tools.probe import Probe
+
+MEMBERS = 3
+SECONDS = 20  # for which the heap stays full
+
+
+@pytest.mark.parametrize("when", ("before", "during"))
+def test_a_lookup_ends_in_a_heap_that_stays_full(when, tmp_path, record_property):
+    needs_micropython()
+
+    async def scenario():
+        async with Probe(tmp_path, HEAP, program="starved_node") as node, AsyncExitStack() as stack:
+            members = await node.surround(stack, MEMBERS)
+            async with asyncio.timeout(20):
+                while (await node.ask("stats"))["stats"]["live"] < MEMBERS:
+                    await asyncio.sleep(0.2)
+            target = members[0].id.hex()
+            for _ in range(3):  # and it leaves nothing that the next one would want
+                outcome = await node.ask(f"{when} {target} {SECONDS}")
+                record_property("measured", f"a lookup ended with {outcome['ended']} after {outcome['ms']} ms")
+                assert outcome["ended"] == "MemoryError"
+            async with asyncio.timeout(20):
+                while not (await node.ask(f"find {target}"))["found"]:
+                    await asyncio.sleep(0.5)
+            said = await node.ask("stats")
+            assert not said["stats"]["faults"], said["fault"]
+            assert said["stats"]["out_of_memory"] and said["stats"]["live"] == MEMBERS
+
+    asyncio.run(scenario())
