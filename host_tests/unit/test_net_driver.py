@@ -33,6 +33,37 @@ def test_every_datagram_of_a_burst_is_taken_and_others_run_between_batches():
     assert len(drive(scenario, sock)) == 100
 
 
+class Crammed(FakeSocket):
+    """Has no memory to wait for its first datagrams."""
+
+    tries = 3
+
+    async def readable(self):
+        if self.tries:
+            self.tries -= 1
+            raise MemoryError
+        await FakeSocket.readable(self)
+
+
+def test_a_full_heap_that_leaves_no_memory_to_wait_ends_no_reader():
+    sock = Crammed()
+
+    async def scenario(driver, engine):
+        sock.inbox = [b"x"]
+        for _ in range(100):
+            await sleep_ms(5)
+            if driver.received:
+                break
+        sock.inbox = [b"yy"]
+        for _ in range(100):
+            await sleep_ms(5)
+            if driver.received == 2:
+                break
+        assert engine.received == [b"x", b"yy"] and driver.out_of_memory == 3 and not driver.faults
+
+    drive(scenario, sock)
+
+
 class Littering(Pace):
     """The pace beside a program that makes so much garbage that there is always some to collect."""
 

@@ -35,6 +35,7 @@ _LONG_MS = const(4)  # of a turn, after which others come to theirs
 _WHOLE_MS = const(10)  # of a tick that leaves no time to send
 _CHECK_MS = const(10_000)  # between two looks at address and socket
 _DEAF_CHECKS = const(6)  # a minute of sending with no answer: the socket may be dead (seen on ESP32-S3)
+_FULL_MS = const(100)
 _FAULT_MS = const(1_000)  # pause after an exception, so that one that repeats does not eat the processor
 # errno: would block, interrupted, a peer's port is closed, too long (Windows); by system
 _PASSING = (11, 35, 10035, 4, 104, 111, 10054, 10040)
@@ -147,7 +148,11 @@ class Driver:
             if wait_for == _READ:
                 if not left:
                     due = ticks_ms()
-                    await readable(self._sock)
+                    try:
+                        await readable(self._sock)
+                    except MemoryError:  # even to wait takes memory: it looks now and then
+                        self.out_of_memory += 1
+                        await sleep_ms(_FULL_MS)
                     left = DATAGRAMS
                 elif held > _LONG_MS:
                     due = ticks_ms()
