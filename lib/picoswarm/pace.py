@@ -39,6 +39,7 @@ class Pace:
         """Collect the garbage, where there is half as much as makes MicroPython do so by itself, in anyone's turn. True: it
         did, and that was a turn. Not where the caller, who waits since `due`, comes late: whoever made it wait made others
         wait too, and these would wait for the collection besides."""
+        # It is asked before each turn: with more names its frame would come from the heap (see mux.py).
         most = threshold()
         began = ticks_ms()
         if most < 0 or ticks_diff(began, due) > _LATE_MS:
@@ -49,4 +50,9 @@ class Pace:
         except MemoryError:
             pass
         threshold(most)
-        return self.ended(who, began, ticks_ms())
+        due = ticks_ms()
+        if ticks_diff(due, began) <= _LONG_MS:
+            return False
+        self._last = who
+        self._at = due
+        return True
