@@ -10,6 +10,14 @@ _RECENT_MS = const(10)
 _LATE_MS = const(2)
 
 
+def _allocate():
+    """Let MicroPython look whether it is time to collect, as each allocation does."""
+    try:
+        object()
+    except MemoryError:
+        pass
+
+
 class Pace:
     """`while pace.waits(who, now): await sleep_ms(0)` before a turn, and again where `sweep` did something;
     `pace.ended(who, began, now)` after it."""
@@ -39,16 +47,13 @@ class Pace:
         """Collect the garbage, where there is half as much as makes MicroPython do so by itself, in anyone's turn. True: it
         did, and that was a turn. Not where the caller, who waits since `due`, comes late: whoever made it wait made others
         wait too, and these would wait for the collection besides."""
-        # It is asked before each turn: with more names its frame would come from the heap (see mux.py).
+        # It is asked before each turn: a larger frame, as with a `try`, would come from the heap (see mux.py).
         most = threshold()
         began = ticks_ms()
         if most < 0 or ticks_diff(began, due) > _LATE_MS:
             return False
         threshold(most >> 1)
-        try:
-            object()  # each allocation looks
-        except MemoryError:
-            pass
+        _allocate()
         threshold(most)
         due = ticks_ms()
         if ticks_diff(due, began) <= _LONG_MS:

@@ -78,7 +78,7 @@ LEAF_BUNDLES = {
     "compat": tuple(part for name in _WHOLE for part in BUNDLES[name]) + ("logstats",),
 }
 HOT = ("compat", "table", "discovery", "swarm")  # bundles that ask for builtins at each datagram or message, see order.py
-_ASKED = ("bytearray", "bytes", "len")
+_ASKED = ("bytearray", "bytes", "len", "min")
 # Forms of the library with -O3: their bundles, and the plan of their overlays. Without bundles one sees what each module
 # costs.
 FORMS = {
