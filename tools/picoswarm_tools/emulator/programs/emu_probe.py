@@ -66,7 +66,8 @@ def allow(stage, id32, ip):
     if stage == "accept":
         Held.begun[ip] = None
     elif stage == "dial":
-        Held.begun.setdefault(ip, ticks_ms())
+        if Held.begun.get(ip, 0) is not None:
+            Held.begun[ip] = ticks_ms()  # asked also for whom it only thinks of: the last time counts
     else:
         began = Held.begun.pop(ip, None)
         if began is not None:
