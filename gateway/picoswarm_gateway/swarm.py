@@ -110,7 +110,6 @@ class HostSwarm(Swarm):
         self.longest = HEAD + self.profile.record + TAG  # bytes of a record
         self.took = self._take
         self.scratch = Scratch()
-        self.events = self._events
         self.parked = self._parked
         self.has_news = False  # the library's own reactors heard something, of which their owner may want to know
         self._reception = WideReception()

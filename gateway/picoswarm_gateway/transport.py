@@ -204,7 +204,7 @@ class HostLinks(Links):
             self._turn()
         else:
             self._send_all(ticks_ms())
-        if busy or swarm.has_events:
+        if busy or swarm.events:
             self.soon()
         elif swarm.unsent and self._later is None:  # records that wait for more to go with them
             self._later = asyncio.get_running_loop().call_later(swarm.profile.flush_ms / 1000, self._flush_later)
@@ -223,7 +223,7 @@ class HostLinks(Links):
                     self._take(event)
                 self._on_turn()
                 self._send_all(now)
-                if not swarm.has_events:
+                if not swarm.events:
                     break
         except Exception as error:
             self._note(error)

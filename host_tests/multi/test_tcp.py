@@ -24,7 +24,7 @@ class FakeSession:
 class FakeSwarm:
     """Whatever stands in `failures`, by the name of a method, is raised by its next call."""
 
-    is_busy = has_events = False
+    is_busy = False
 
     def __init__(self):
         self.failures = {}

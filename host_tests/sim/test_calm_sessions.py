@@ -49,7 +49,7 @@ class Looks:
 def state(swarm: Swarm, now: int) -> list[Any]:
     """What a look may change or act upon: but for scores, which are made less when they are compared, and a missed peer that
     answered, which may wait for its visit."""
-    found: list[Any] = [list(swarm.sessions), swarm.has_events, swarm.cut_off]
+    found: list[Any] = [list(swarm.sessions), bool(swarm.events), swarm.cut_off]
     for session in swarm.sessions:
         mux = session.mux
         queues = [each is None for each in mux._rows[lanes._QUEUE :: lanes._STEP]] if mux else []

@@ -133,7 +133,7 @@ class Churn:
         for node in self.mesh.nodes:
             swarm = node.swarm
             assert swarm.sessions == [] and swarm.peers == {} and swarm.unsent == [] and swarm.manager.links == []
-            assert not swarm.has_events and swarm.fault is None
+            assert not swarm.events and swarm.fault is None
             assert swarm._at_door is None and swarm._greeted is None and swarm._parked == []
             assert swarm._door.deadline is None and not swarm._door._is_taken
             for reactor in swarm._reactors:

@@ -300,7 +300,7 @@ class World:
             session = swarm.next_unsent(self.now)
         for socket in list(member.sockets.values()):
             moved |= self._read(member, socket)
-        return moved or swarm.has_events
+        return bool(moved or swarm.events)
 
     def settle(self):
         """Let everybody work until nothing moves without time."""

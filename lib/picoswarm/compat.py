@@ -65,6 +65,10 @@ if MICROPYTHON:
 
     try:
         from asyncio import core, sleep_ms  # the latter lets other tasks run for so many milliseconds; 0: those ready now
+
+        # Its loop asks for this builtin at each turn, and looks for it in its own names first: a table that is full, so that
+        # MicroPython looks at all of it for what is not there (docs/architecture.md).
+        core.max = max
     except ImportError:
         pass  # firmware without sockets, such as that of the emulator, has no asyncio either
 

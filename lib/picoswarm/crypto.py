@@ -26,13 +26,18 @@ def hkdf(ikm, info, n=32, salt=b""):
     bytes, as the RFC says. Raises ValueError for another `n`."""
     if not 0 <= n <= _HKDF_MAX:
         raise ValueError("hkdf: length")
-    expand = Hmac(Hmac(salt).digest(ikm))
-    info = bytes(info)
-    block = b""
+    mac = Hmac(salt)
+    mac.rekey(mac.digest(ikm), 0, _DIGEST)
+    block = bytearray(_DIGEST)  # the one before, which the first one has not
+    block += info
+    block.append(0)
+    at = _DIGEST
     out = bytearray(n)
     for i in range(0, n, _DIGEST):
-        block = expand.digest(block + info + bytes((i // _DIGEST + 1,)))
-        out[i : i + _DIGEST] = block[: n - i]
+        block[-1] += 1
+        mac.sign(block, at, len(block), 0)
+        at = 0
+        out[i : i + _DIGEST] = block[: min(n - i, _DIGEST)]
     return bytes(out)
 
 

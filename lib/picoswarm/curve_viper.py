@@ -9,7 +9,7 @@ from .field_viper import CHAIN, INVERSE, compute, pack, repeat, unpack
 
 _SLOT = const(80)
 _SLOTS = const(11)
-_BITS_PER_STEP = const(22)  # 12 steps, of somewhat less than the inversion at the end
+_BITS_PER_STEP = const(22)  # 12 steps, of somewhat less than the inversion at the end; the first one is half as long
 
 _BIT = (
     b"+FBC+HDE"  # F, G = x2 + z2, x2 - z2;  H, I = x3 + z3, x3 - z3
@@ -66,7 +66,7 @@ class X25519:
     def step(self):
         """Do the next slice, of less than a million instructions; True while work is left."""
         if self._left:
-            n = min(self._left, _BITS_PER_STEP)
+            n = self._left % _BITS_PER_STEP or _BITS_PER_STEP  # who begins has often done something else before
             repeat(_BIT, self._workspace, self._bits, self._left, n)
             self._left -= n
             return True

@@ -81,7 +81,7 @@ class Codec:
         self.ip = b""
         self.port = self.n = self.scope = self.proof = 0
         self.flags = -1  # none was read yet
-        self.buf = self.key = None
+        self.gap = self.buf = self.key = None  # the first is for a dict that is not full, see docs/architecture.md
 
     def lay_out(self, buf, n):
         """Take in hand the plaintext buf[13:n] and find every field of it from the type byte. False: too short, or no

@@ -77,7 +77,7 @@ class Noise:
             if job:
                 while job.step():
                     yield True
-                yield True  # the last step is as long as any, and what follows takes a board 4 ms
+                yield True  # the last step is as long as any, and what follows takes a board 4 ms, as a payload does
                 secret = job.result
                 if secret is None:
                     return
@@ -124,7 +124,8 @@ class Noise:
                 nonce = 0
                 if token == _PSK:
                     digest = sha256(digest + secret[32:64]).digest()
-            yield True
+            if token == _STATIC:
+                yield True
         self._state = chain, digest, key, nonce, their_ephemeral, their_static
         self._messages += 1
         self.peer_id = peer_id

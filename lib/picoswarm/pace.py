@@ -12,6 +12,14 @@ _HELD = const(0)  # in the place of a time: it waited already; it waited for gar
 _SWEPT = const(-1)
 
 
+def _allocate():
+    """Let MicroPython look whether it is time to collect, as each allocation does."""
+    try:
+        object()
+    except MemoryError:
+        pass
+
+
 class Pace:
     """`while (due := pace.holds(who, due)): await sleep_ms(0)` before a turn; `pace.ended(who, began, now)` after it."""
 
@@ -50,14 +58,17 @@ class Pace:
         """Collect the garbage, where there is half as much as makes MicroPython do so by itself, in anyone's turn. True: it
         did, and that was a turn. Not where the caller, who waits since `due`, comes late: whoever made it wait made others
         wait too, and these would wait for the collection besides."""
+        # It is asked before each turn: a larger frame, as with a `try`, would come from the heap (see mux.py).
         most = threshold()
         began = ticks_ms()
         if most < 0 or ticks_diff(began, due) > _LATE_MS:
             return False
         threshold(most >> 1)
-        try:
-            object()  # each allocation looks
-        except MemoryError:
-            pass
+        _allocate()
         threshold(most)
-        return self.ended(who, began, ticks_ms())
+        due = ticks_ms()
+        if ticks_diff(due, began) <= _LONG_MS:
+            return False
+        self._last = who
+        self._at = due
+        return True

@@ -118,7 +118,7 @@ class Swarm:
         self._identity = identity
         self.rng = rng
         self._discovery = discovery
-        self._events = []
+        self.events = []  # those that wait
         self._scan_at = now
         self._call_ms = _CALL_MS
         self._call_at = ticks_add(now, _CALL_MS)
@@ -227,7 +227,7 @@ class Swarm:
             if event[1] < _FIRST_STREAM:  # a fixed channel has no other news
                 self._by_channel[event[1]].writable(session, event[1])
             else:
-                self._events.append((event[0] + STREAM - 1, session, event[1], event[2]))
+                self.events.append((event[0] + STREAM - 1, session, event[1], event[2]))
             event = session.mux.next_event()
         return event
 
@@ -263,12 +263,7 @@ class Swarm:
 
     def next_event(self):
         """The next event, or None."""
-        return self._events.pop(0) if self._events else None
-
-    @property
-    def has_events(self):
-        """Whether an event waits."""
-        return bool(self._events)
+        return self.events.pop(0) if self.events else None
 
     # Time
 
@@ -306,7 +301,7 @@ class Swarm:
                 self.book.attempt(link.id, self._discovery.uptime)
             session.limit(now, _CONNECT_NEAR_MS if self._discovery.site.is_onlink(link.ip) else _CONNECT_MS)
             self.sessions.append(session)
-            self._events.append((DIAL, session))
+            self.events.append((DIAL, session))
         for reactor in self._reactors:
             if reactor not in self._resting:
                 try:
@@ -648,7 +643,7 @@ class Swarm:
             self.book.good(session.id, self._discovery.uptime)
         self.manager.closed(session.link, reason, self.now)
         if was_open:
-            self._events.append((CLOSED, session, reason))
+            self.events.append((CLOSED, session, reason))
             if reason == _SILENT or reason == _LOST:
                 self.cut_off = session.link
         for parked in list(self._parked):
@@ -686,7 +681,7 @@ class Swarm:
             self._parked.remove(session)
         self.sessions.remove(session)
         self._leave_door(session)
-        self._events.append((HANG_UP, session))
+        self.events.append((HANG_UP, session))
 
     # Messages
 
@@ -718,7 +713,7 @@ class Swarm:
             hello = session.hello
             port = session.port if session.is_outbound else hello.port
             self.book.connected(hello.capabilities & 0x0E, session.id, session.ip, 0, port)
-        self._events.append((OPENED, session))
+        self.events.append((OPENED, session))
         self._tell(session, _ADD, 0)
 
     def _tell(self, session, what, reason):

@@ -173,7 +173,7 @@ class Links:
             except Exception as error:
                 self._note(error)
             try:
-                if is_due or self._is_wanted or swarm.unsent or swarm.has_events:
+                if is_due or self._is_wanted or swarm.unsent or swarm.events:
                     owes = not owes and ticks_diff(ticks_ms(), now) > _LONG_MS
                     if not owes:
                         self._turn()
@@ -207,7 +207,7 @@ class Links:
                 while session is not None:
                     self._flush(session)
                     session = swarm.next_unsent(ticks_ms())
-                if not swarm.has_events:  # some end with their last record
+                if not swarm.events:  # some end with their last record
                     break
         except Exception as error:
             self._note(error)

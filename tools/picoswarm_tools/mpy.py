@@ -77,7 +77,8 @@ LEAF_BUNDLES = {
     **{name: parts for name, parts in BUNDLES.items() if name not in _WHOLE},
     "compat": tuple(part for name in _WHOLE for part in BUNDLES[name]) + ("logstats",),
 }
-HOT = ("compat", "table", "discovery")  # bundles that ask for `len` at each datagram, see order.py
+HOT = ("compat", "table", "discovery", "swarm")  # bundles that ask for builtins at each datagram or message, see order.py
+_ASKED = ("bytearray", "bytes", "len", "min")
 # Forms of the library with -O3: their bundles, and the plan of their overlays. Without bundles one sees what each module
 # costs.
 FORMS = {
@@ -211,7 +212,7 @@ def _make_small(arch: str, level: int, form: str) -> tuple[dict[str, str], shrin
         overlays.check(long, plan)
         modules = overlays.take_cold(modules, overlays.planned(plan, modules, names), form == "leaf")
     if level == 3:
-        kept = {name: order.keep_builtins(modules[name], ("len",)) for name in HOT if name in modules}
+        kept = {name: order.keep_builtins(modules[name], _ASKED) for name in HOT if name in modules}
         modules = {name: order.order_names(text) for name, text in {**modules, **kept}.items()}
     return shrink.numbers_known(modules, numbers, names), names
 

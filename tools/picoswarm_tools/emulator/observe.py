@@ -30,7 +30,7 @@ SESSIONS, CHANNELS = 3, 8
 LEAF = "leaf"  # of boards/, and of mpy.FORMS
 SETTLE_S = 12.0  # what was published is kept for 10 s
 TRIES = 20  # of a request that opens a session: another may be under way
-HANDSHAKES = 5
+HANDSHAKES = 12  # some meet a lookup, some a collection of garbage
 Log = Callable[[str], object]
 
 

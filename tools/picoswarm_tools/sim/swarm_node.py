@@ -242,7 +242,7 @@ class SwarmNode(Node):
             turns += 1
             if turns > _TURNS:
                 raise RuntimeError(f"{self.name}: the swarm sends without end")
-        if swarm.has_events:
+        if swarm.events:
             return self.swarm_turn()
         self._arm_swarm(now)
 

@@ -47,7 +47,7 @@ class Held:
     """How late a task came to its turn."""
 
     most = 0
-    begun = {}  # by what is dialed: when
+    begun = {}  # by address: when it was dialed, None where it dialed
     handshakes = []  # ms
 
 
@@ -61,11 +61,17 @@ async def mind():
 
 
 def allow(stage, id32, ip):
-    """Note when a dial begins, and when its node is proven."""
-    if stage == "dial":
-        Held.begun[ip] = ticks_ms()
-    elif stage == "secured" and ip in Held.begun:
-        Held.handshakes.append(ticks_diff(ticks_ms(), Held.begun.pop(ip)))
+    """Note when a dial begins, and when its node is proven. Where that has dialed too, nobody knows whose handshake ends: it
+    does not count."""
+    if stage == "accept":
+        Held.begun[ip] = None
+    elif stage == "dial":
+        if Held.begun.get(ip, 0) is not None:
+            Held.begun[ip] = ticks_ms()  # asked also for whom it only thinks of: the last time counts
+    else:
+        began = Held.begun.pop(ip, None)
+        if began is not None:
+            Held.handshakes.append(ticks_diff(ticks_ms(), began))
     return True
 
 
