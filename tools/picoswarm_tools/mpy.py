@@ -25,7 +25,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from . import bundle, fold, order, overlays, shrink, texts
+from . import bundle, fold, order, overlays, plans, shrink, texts
 from .runtimes import ROOT, Missing, build_folder, find
 
 # "bytecode" is portable: it holds no native code, and leaves out the kernels that are.
@@ -82,12 +82,12 @@ _ASKED = ("bytearray", "bytes", "len", "min")
 # Forms of the library with -O3: their bundles, and the plan of their overlays. Without bundles one sees what each module
 # costs.
 FORMS = {
-    "": (BUNDLES, overlays.PLAN),
-    "frozen": (FROZEN_BUNDLES, overlays.PLAN),
-    "leaf": (LEAF_BUNDLES, overlays.LEAF),
+    "": (BUNDLES, plans.PLAN),
+    "frozen": (FROZEN_BUNDLES, plans.PLAN),
+    "leaf": (LEAF_BUNDLES, plans.LEAF),
     "apart": ({}, ()),
 }
-NATIVE_STAYS = ("xtensawin", "rv32imc")  # an ESP32 never frees machine code
+NATIVE_STAYS = ("bytecode", "xtensawin", "rv32imc")  # there is none, or an ESP32 never frees it
 BOARD_LEVEL = 3  # mpy-cross's -O of what a board is given; the modules are bundled then
 
 # What `translate` must always be able to follow, although it has classes of its own.
@@ -192,7 +192,7 @@ def _make_small(arch: str, level: int, form: str) -> tuple[dict[str, str], shrin
         programs += [text for patterns in (PROGRAMS, BESIDE) for text in _texts(patterns).values()]
         modules = fold.hide_constants(modules, programs)
     bundles, plan = FORMS[form]
-    plan = overlays.housed([each for each in plan if arch not in NATIVE_STAYS or each is not overlays.NATIVE], bundles)
+    plan = overlays.housed([each for each in plan if arch not in NATIVE_STAYS or each is not plans.NATIVE], bundles)
     if level == 3 and bundles:
         unix = ("compat_unix",) if arch in fold.UNIX else ()  # what a board has in compat itself
         modules = bundle.bundle(modules, {**bundles, "compat": bundles["compat"] + unix})
@@ -205,7 +205,7 @@ def _make_small(arch: str, level: int, form: str) -> tuple[dict[str, str], shrin
     keep = shrink.names_in_programs(_texts(PROGRAMS).values())[0].union(shrink.runtime_names(), *stubs.values())
     promised = set().union(*(shrink.arguments_in_stub(path.read_text()) for path in STUBS.glob("*.pyi")))
     promised |= shrink.keywords_in_programs(_texts(PROGRAMS).values())
-    beside = {**_texts(BESIDE), "overlays": overlays.apart(plan or overlays.PLAN)}
+    beside = {**_texts(BESIDE), "overlays": overlays.apart(plan or plans.PLAN)}
     names = shrink.name_map(modules, keep, beside, shrink.rom_names(), promised)
     long, modules = modules, {name: shrink.shorten(text, names) for name, text in modules.items()}
     if level == 3 and plan:

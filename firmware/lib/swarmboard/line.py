@@ -1,7 +1,7 @@
 """A serial line as PPP reads it: what is there, without a wait for more.
 
-PPP asks a UART for 256 bytes, and that waits for each further one: with the end of each packet 3 to 4 ms in which nothing
-else runs (MicroPython 1.26 on an RP2).
+PPP asks a UART for 256 bytes, and that waits for each further one: at the end of each packet nothing else runs for as long
+as several bytes take (MicroPython 1.26 on an RP2).
 """
 
 from io import IOBase

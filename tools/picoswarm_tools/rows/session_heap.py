@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from functools import cache
 
-from .. import mpy, overlays, runtimes
+from .. import mpy, plans, runtimes
 from ..bundle import in_order
 from ..native import SESSIONS, native_bytes_of_leaf, native_bytes_with_sessions
 from ..probe import Ended
@@ -158,14 +158,14 @@ def measure() -> Iterator[Row]:
         "the largest overlay while it is loaded, on top of the other figures",
         max(overlay_costs()),
         "bytes",
-        method=f"32-bit unix build, .mpy -O3; {len(overlays.PLAN)} overlays, see docs/architecture.md",
+        method=f"32-bit unix build, .mpy -O3; {len(plans.PLAN)} overlays, see docs/architecture.md",
     )
     yield Row(
         "heap.leaf.overlay",
         "the same of a leaf, which keeps the last two",
         max(overlay_costs("leaf")),
         "bytes",
-        method=f"32-bit unix build, .mpy -O3, native code outside the heap; {len(overlays.LEAF)} overlays",
+        method=f"32-bit unix build, .mpy -O3, native code outside the heap; {len(plans.LEAF)} overlays",
     )
     costs = import_costs()
     unix = "32-bit unix build, .mpy -O3 without bundles, which save some; native code outside the heap"

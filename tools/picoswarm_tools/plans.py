@@ -1,0 +1,211 @@
+"""The plans of overlays.py: which methods and classes of the library a board loads only when they are wanted.
+
+An overlay is the name of a module and words "Class: method method"; all modules are those of the sources, before they are
+bundled. A class, or function, without a method goes as a whole. A star behind a method: it is kept by somebody, or is in a
+base too, so that a call of it stays in its place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+Methods = Mapping[str, tuple[str, ...]]  # names by class
+Overlay = tuple[str, Methods]
+CALL = "*"
+
+
+def _overlay_of(home: str, text: str) -> Overlay:
+    """Of words "Class: method method"."""
+    lines = [line.partition(":") for line in re.sub(r"\s(\w+:)", r"\n\1", " ".join(text.split())).splitlines()]
+    return home, {name.strip(): tuple(methods.split()) for name, _, methods in lines}
+
+
+# What is called a few times a minute at most while a node runs, by what it is called for: a lookup, a decision whom to
+# dial, start and stop, what a user sets up. Nothing of the table that a datagram calls, nothing of messages and streams:
+# those come as often as others like. Nothing of the set-up of a session, which takes long enough without a load. What
+# ends a session, and all that is called for want of memory, is no part of it: where the heap is full nothing can be
+# loaded. What makes the parts of a node is none either: what lives long would lie between pieces of code that go, and
+# tear the heap.
+PLAN = (
+    _overlay_of(  # who is dialed
+        "swarm",
+        """
+        Swarm: _call
+        ConnManager: add want cancel remove _find
+        Links: _dial
+        """,
+    ),
+    _overlay_of(  # what a user asks
+        "swarm",
+        """
+        Services: subscribe _topics unsubscribe sessions add_stats last_fault log handle _rekey end_epoch
+        """,
+    ),
+    _overlay_of(  # start and stop
+        "swarm",
+        """
+        Links: open start stop restart _hang_up
+        Services: close
+        Swarm: close end_epoch find
+        """,
+    ),
+    _overlay_of(  # whom one has heard of
+        "pex",
+        """
+        AddressBook: add _new_bucket _digest place tried_place is_credible write _random connected good _age
+            pick record share attempt bad _ip
+        PeerExchange: _learn
+        """,
+    ),
+    _overlay_of(
+        "node",
+        """
+        Node: start close lookup register peers stats
+        Driver: open start stop
+        """,
+    ),
+    _overlay_of("table", "Lookup:"),
+    _overlay_of(
+        "discovery",
+        """
+        Discovery: add_bootstrap add_seed set_address nodes stats
+        Upkeep: add_anchor _ask_anchor _learn _sparse _is_calm
+        """,
+    ),
+)
+
+# A leaf publishes what it measures, answers the questions of others, and sleeps. What it keeps is that: PONGs, sealed
+# records, messages and their timers, and whatever ends a session. All else is loaded: it pays for a set-up, a lookup or a
+# request with the time that loading takes (docs/boards.md), and others decide how often that happens. The key agreement
+# is machine code, which an ESP32 has outside the heap and never frees: there it stays.
+NATIVE = _overlay_of("swarm", "X25519: u_from_id: id_from_u: is_id_of:")
+LEAF = (
+    NATIVE,
+    _overlay_of("swarm", "Handshake: Noise:"),
+    _overlay_of("table", "Lookup:"),
+    _overlay_of(  # a socket, and the first message
+        "swarm",
+        """
+        Swarm: accepted connected _greet _let_in
+        Door: knock is_held opened forgive
+        Hello: encode
+        Reception: judge prepare
+        ConnManager: may_accept may_enter crowd unanswered
+        Links: _accept add
+        """,
+    ),
+    _overlay_of(  # a session begins
+        "swarm",
+        """
+        Swarm: _prove _admit _turn_away _open
+        ConnManager: established _verdict _has_spare
+        Keyring: find refusal
+        Session: start
+        Lanes: start _empty
+        PubSub: init_peer* add_peer*
+        """,
+    ),
+    _overlay_of(  # who is dialed
+        "swarm",
+        """
+        Swarm: _call _pick* find
+        ConnManager: _may_go _draw_one _refusal add want cancel remove _find
+        Links: _dial
+        """,
+    ),
+    _overlay_of(  # streams, and messages that fit no record
+        "swarm",
+        """
+        Lanes: _open_row open readable read close reset _change _was_reset _new_row _reset _drop _forget
+        Mux: _refuse _breach _next _fill_rest _part _take_other hurry ping flush
+        Services: stream _add_stream open_stream forget _serve_stream
+        """,
+    ),
+    _overlay_of(  # keepalive and credit
+        "swarm",
+        """
+        Mux: _fill_control _signal
+        """,
+    ),
+    _overlay_of(  # what a user asks
+        "swarm",
+        """
+        Services: subscribe _topics unsubscribe add_stats last_fault log handle _rekey end_epoch
+            change_keys* _about* on_event*
+        PubSub: set_filters
+        Rpc: register
+        LogStats: write
+        Node: register peers stats
+        """,
+    ),
+    _overlay_of(  # requests
+        "swarm",
+        """
+        Services: session request call _serve_call _in_use*
+        Node: lookup
+        """,
+    ),
+    _overlay_of(  # their messages
+        "pubsub",
+        """
+        Rpc: call reply _send find _end remove_peer* receive* tick*
+        LogStats: remove_peer* receive* tick* _answer
+        """,
+    ),
+    _overlay_of(  # start and stop
+        "swarm",
+        """
+        Links: open start stop restart _hang_up _write_rest
+        Services: close _note
+        Subscription: close
+        Swarm: close end_epoch
+        Node: start close
+        Driver: open start stop
+        """,
+    ),
+    _overlay_of(  # its own question
+        "discovery",
+        """
+        Requests: begin identify agreed _may_ask write repeat
+        Agreements: _may_ask ask is_ready
+        """,
+    ),
+    _overlay_of(  # the answer
+        "discovery",
+        """
+        Requests: match drop _forget end
+        Agreements: forget
+        Discovery: _on_answer _take_token _on_untagged _on_pong _is_own_address _on_neighbors _may_contact ended
+        Upkeep: ended
+        Revalidation: forget
+        """,
+    ),
+    _overlay_of(  # who has proven an address
+        "discovery",
+        """
+        Discovery: prove _move _remove _missed
+        Table: keep admit _is_near _enter remove miss find_failed set_address find_answered is_proven longest_unasked
+        Requests: _late
+        Upkeep: lost _knows _again
+        Revalidation: suspect _plan
+        """,
+    ),
+    _overlay_of(  # questions of others, but for PINGs
+        "discovery",
+        """
+        Responder: take_other _take_proven on_request _on_unknown on_agreed _on_paired _note _begin _pong write
+            _write_neighbors
+        Agreements: defer _pick _done
+        Tokens: make is_valid _place
+        """,
+    ),
+    _overlay_of(  # upkeep
+        "discovery",
+        """
+        Discovery: add_bootstrap add_seed set_address nodes stats find contact look_up _begin
+        Upkeep: add_anchor add_hint on_beacon lookup_ended _ask_anchor _ask_hint _learn _sparse _is_calm _refresh random_ms
+        Table: live
+        """,
+    ),
+)
