@@ -13,12 +13,13 @@ MEMBERS = 3
 SECONDS = 20  # for which the heap stays full
 
 
+@pytest.mark.parametrize("form", ("", "leaf"))
 @pytest.mark.parametrize("when", ("before", "during"))
-def test_a_lookup_ends_in_a_heap_that_stays_full(when, tmp_path, record_property):
+def test_a_lookup_ends_in_a_heap_that_stays_full(when, form, tmp_path, record_property):
     needs_micropython()
 
     async def scenario():
-        async with Probe(tmp_path, HEAP, program="starved_node") as node, AsyncExitStack() as stack:
+        async with Probe(tmp_path, HEAP, program="starved_node", form=form) as node, AsyncExitStack() as stack:
             members = await node.surround(stack, MEMBERS)
             async with asyncio.timeout(20):
                 while (await node.ask("stats"))["stats"]["live"] < MEMBERS:

@@ -6,7 +6,7 @@ import asyncio
 import socket
 
 import pytest
-from picoswarm import Channel, LocalError, Node, Reactor
+from picoswarm import Channel, LocalError, Node, Reactor, node
 from picoswarm.failures import HandlerFailed, StreamError
 from picoswarm_tools.swarm import HOST, free_ports
 from test_sessions import echo, run, until
@@ -232,3 +232,15 @@ def test_two_tasks_may_read_the_log_of_one_node_which_may_have_any_letters(tmp_p
         assert await asyncio.wait_for(asyncio.gather(whole(), whole()), 60) == [text, text]
 
     run(tmp_path, 2, scenario, log_bytes=2048)
+
+
+def test_a_lookup_whose_result_finds_no_memory_says_so(tmp_path, monkeypatch):
+    def full(*fields):
+        raise MemoryError
+
+    async def scenario(a, b):
+        monkeypatch.setattr(node, "Peer", full)
+        with pytest.raises(MemoryError):
+            await asyncio.wait_for(a.lookup(b.id), 60)
+
+    run(tmp_path, 2, scenario)

@@ -120,7 +120,13 @@ if MICROPYTHON:
                 raise StopIteration
             self.sock = None
             # asyncio has no public name for this; its own streams do the same.
-            (core._io_queue.queue_write if self.is_writing else core._io_queue.queue_read)(sock)
+            queue = core._io_queue
+            try:
+                (queue.queue_write if self.is_writing else queue.queue_read)(sock)
+            except MemoryError:
+                # It says that the socket is waited for before it has the memory for that, and would believe it next time.
+                queue.map.pop(id(sock), None)
+                raise
 
     _wait = _Wait()
 

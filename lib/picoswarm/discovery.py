@@ -453,7 +453,8 @@ class Discovery:
         return lookup
 
     def give_up(self, lookup):
-        """End a lookup that a full heap holds up, where it has not ended. Allocates nothing; no event follows."""
+        """End a lookup that a full heap holds up, where it has not ended; no event follows. Takes no memory but that of an
+        overlay; without, what was asked for the lookup has its time."""
         if lookup in self._lookups:
             self._lookups.remove(lookup)
             lookup.is_running = False

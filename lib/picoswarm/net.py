@@ -164,7 +164,7 @@ class Driver:
                 await sleep_ms(0)
             self._is_turning = True
             began = ticks_ms()
-            busy = False
+            busy = is_cut = False
             least = 1  # what is due and stays due has had its tick: the clock moves on first
             try:
                 if wait_for == _TICK:
@@ -206,7 +206,7 @@ class Driver:
                 self.out_of_memory += 1
                 self._read_n = _SHORTER  # or what waits at the socket would never go
                 collect()
-                self._on_event(None)
+                is_cut = True
             except Exception as error:  # a node in a wall must outlive our mistakes
                 self.faults += 1
                 self.fault = error
@@ -219,7 +219,12 @@ class Driver:
             if held > self.hold_ms:
                 self.hold_ms = held
             # The timer runs when there is work, when the engine wants to be called, or for the next check.
-            due = engine.next_time()
+            try:
+                if is_cut:
+                    self._on_event(None)
+                due = engine.next_time()
+            except MemoryError:  # to call what an overlay has takes some
+                due = ticks_add(now, _FULL_MS)
             if due is None or ticks_diff(due, self._check_at) > 0:
                 due = self._check_at
             if busy:

@@ -9,13 +9,13 @@ What only the start needs is in boot.py, which is not kept.
 from asyncio import Event
 from collections import deque, namedtuple
 
-from .compat import collect, const, format_ip, heap_used, own_ip, sleep_ms, ticks_ms
+from .compat import collect, const, format_ip, heap_used, own_ip, sleep_ms, ticks_diff, ticks_ms
 
 PORT = 20742  # UDP, where none is named
 
 _WAITING = const(8)  # events that nobody fetched
 _RETRY_MS = const(100)
-_CUTS = const(50)  # turns and tries that a full heap may cost a lookup
+_FULL_MS = const(5000)  # a lookup that a full heap held up, and so much later still does, is given up
 _SAVE_S = const(1800)  # between two writes of the node database: flash wears
 _LOOKUP_DONE = const(3)  # an event of the engine, see discovery.py
 _EVENTS = ("", "added", "removed", "", "alone", "outside")  # names of the others, by kind
@@ -28,6 +28,14 @@ def _refuse(text):
     from .errors import LocalError
 
     raise LocalError(text)
+
+
+def _is_given_up(waiting):
+    """Whether a full heap has held up a lookup, an entry of `Node._lookups`, for too long. To be asked when it does."""
+    now = ticks_ms()
+    if waiting[2] is None:
+        waiting[2] = now
+    return ticks_diff(now, waiting[2]) > _FULL_MS
 
 
 class Node:
@@ -73,7 +81,7 @@ class Node:
             self._name = name
         self._is_saved = network is None  # the folder holds the network keys, and follows them
         self._save_at = _SAVE_S  # uptime
-        self._lookups = {}  # those of the engine that a user waits for: [Event, result, cut turns that end it]
+        self._lookups = {}  # those of the engine that a user waits for: [Event, result, since when a full heap holds it up]
 
     async def __aenter__(self):
         await self.start()
@@ -115,6 +123,7 @@ class Node:
             self._services.close()
             self._services = None
         for waiting in self._lookups.values():
+            waiting[1] = []
             waiting[0].set()
         self.events.put(None)
         await sleep_ms(0)  # the tasks end now
@@ -122,27 +131,28 @@ class Node:
     async def lookup(self, id32, full=False):
         """The live nodes nearest to an id, nearest first, as a list of Peers. It ends early when the id itself answered,
         which then stands first; `full` asks all of the nearest in any case. Raises LocalError where the node is closed,
-        MemoryError where the heap stays full."""
+        MemoryError where the heap stays full for some seconds."""
         if len(id32) != 32:
             _refuse("a node id is 32 bytes")
-        most = self._driver and self._driver.out_of_memory + _CUTS
+        waiting = [Event(), None, None]
         while True:
-            driver = self._driver
-            if driver is None:
+            if self._driver is None:
                 _refuse("the node is not running")
+            lookup = None
             try:
                 lookup = self._discovery.find(id32, ticks_ms(), full)
                 if lookup:
+                    self._lookups[lookup] = waiting
                     break
             except MemoryError:
-                most -= 1
-            if driver.out_of_memory >= most:
-                raise MemoryError
+                if lookup:
+                    self._discovery.give_up(lookup)
+                if _is_given_up(waiting):
+                    raise
             await sleep_ms(_RETRY_MS)  # as many as the profile allows are running, or there is no memory for it
-        waiting = self._lookups[lookup] = [Event(), [], most]
-        driver.turn()
+        self._driver.turn()
         await waiting[0].wait()
-        if not waiting[2]:
+        if waiting[1] is None:
             raise MemoryError
         return waiting[1]
 
@@ -217,16 +227,17 @@ class Node:
         if waiting:
             waiting[0].set()  # who waits goes on after this turn, whatever happens in it
             # Copied now: the engine uses its lookups again.
+            found = []
             for id32, ip, port, tcp_port in event[1].results():
-                waiting[1].append(Peer(id32, format_ip(ip), port, tcp_port))
+                found.append(Peer(id32, format_ip(ip), port, tcp_port))
+            waiting[1] = found
 
     def _on_full(self):
-        """A full heap cut a turn short. Who waits for a lookup that met this too often waits no longer. Takes no memory."""
+        """A full heap cut a turn short. Who waits for a lookup that met this too long waits no longer. Takes no memory."""
         for lookup in self._lookups:
             waiting = self._lookups[lookup]
-            if waiting[2] <= self._driver.out_of_memory:
+            if _is_given_up(waiting):
                 del self._lookups[lookup]
-                waiting[2] = 0
                 waiting[0].set()
                 return self._discovery.give_up(lookup)
 

@@ -16,6 +16,8 @@ _DIRECT_MS = const(4000)  # after that a gateway is asked too: time for a dial, 
 _NO_PORT_MS = const(400)  # and after that, where nobody can dial
 _NONE = "no session with this node"
 
+_seekers = 0  # while there is one this module stays
+
 
 class _Direct:
     """The ways without a gateway: a dial, where the node's address is known, and else a lookup."""
@@ -85,15 +87,24 @@ async def _through_gateway(services, id32, deadline):
         return session, why
     finally:
         if session is None or session.port:  # none through a gateway: that module is of no use now
-            unload([name for name in sys.modules if name != "picoswarm.relay"])
+            _forget("picoswarm.relay")
+
+
+def _forget(module):
+    try:
+        unload([name for name in sys.modules if name != module])
+    except MemoryError:
+        pass  # it stays
 
 
 async def seek(services, id32, ms, is_direct):
     """See `Services.session`."""
+    global _seekers
     deadline = ticks_add(ticks_ms(), ms)
     swarm = services.swarm
     direct = _Direct(services, id32)
     why = ""
+    _seekers += 1
     try:
         while True:
             session = swarm.peers.get(id32)
@@ -117,4 +128,6 @@ async def seek(services, id32, ms, is_direct):
             await sleep_ms(_RETRY_MS)
     finally:
         direct.end()
-        unload([name for name in sys.modules if name != "picoswarm.seeking"])
+        _seekers -= 1
+        if not _seekers:
+            _forget("picoswarm.seeking")

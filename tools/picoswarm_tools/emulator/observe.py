@@ -134,6 +134,9 @@ async def times(clock: PicoTime | None = None, log: Log = _hush, is_leaf: bool =
 
 
 def median_handshake(outcome: Outcome) -> float:
+    """Of those that the node alone dialed for. Raises RuntimeError where that were less than half."""
+    if 2 * len(outcome.handshakes) < HANDSHAKES:
+        raise RuntimeError(f"of {HANDSHAKES} handshakes only {len(outcome.handshakes)} can be told from those of the peer")
     return statistics.median(outcome.handshakes)
 
 

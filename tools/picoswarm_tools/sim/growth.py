@@ -26,6 +26,7 @@ def measure(nodes: int) -> tuple[float, float, dict[str, float]]:
     whole = sum(group.count for group in boards)
     for group in boards:
         group.count = max(1, nodes * group.count // whole)
+    boards[-1].count = max(1, boards[-1].count + nodes - sum(group.count for group in boards))
     run = play(name, found)
     return run.cpu_seconds, run.megabytes / 1024, run.summary
 
