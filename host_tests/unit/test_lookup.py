@@ -226,6 +226,14 @@ def test_at_most_24_queries_whatever_is_named():
     assert look.queries == 24 and at == -2
 
 
+def test_a_question_that_is_sent_again_counts_and_none_follows_the_24th():
+    look = lookup()
+    offer(look, 1)
+    _, at = asked(look)
+    assert [look.beyond(at) for _ in range(26)] == [0] * 24 + [-1] * 2
+    assert look.queries == 24
+
+
 def questions_of(look):
     """Run to the end with peers that name the next four of 1..12: who was asked, and for those beyond what."""
     for n in range(1, 13):

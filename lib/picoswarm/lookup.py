@@ -197,7 +197,10 @@ class Lookup:
 
     def beyond(self, at):
         """A FIND_NODE goes to the candidate at `at`. What it passes over: the first 24 bits of the distance where the first
-        gap begins that is covered too little, or 0 for the gap before the first candidate."""
+        gap begins that it is to cover, or 0 for the gap before the first candidate. -1: none may go any more; while this one
+        waited, or was lost, others went."""
+        if self.queries >= self._most:
+            return -1
         self.queries += 1
         self.pool[at + _FLAGS] |= _ONCE | (self.pool[at + _FLAGS] & _ONCE) << 1
         if not self.is_full:
