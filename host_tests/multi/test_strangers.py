@@ -78,8 +78,8 @@ def test_strangers_get_no_byte_and_cost_no_memory(tmp_path, record_property):
             drops = {name: n for name, n in stats.items() if n and name.startswith("drop")}
             heaps = f"heap {before['heap']:,} and {after['heap']:,} bytes before and after"
             record_property("measured", f"{COUNT:,} datagrams of strangers: {heaps}; {drops}")
-            # Not a block for each thousand; what the driver does each 10 s moves a reading by two blocks.
-            assert after["heap"] <= before["heap"] + 64
+            # Not a block for each thousand; what the driver does each 10 s may move a reading by two blocks of 16 bytes.
+            assert after["heap"] <= before["heap"] + 32
             for name in ("entries", "live", "sent", "key_agreements", "out_of_memory", "faults"):
                 assert stats[name] == 0, (name, stats, after["fault"])
 
@@ -99,8 +99,13 @@ async def flood(sock: socket.socket, node: Probe, stranger: Stranger, count: int
 
 
 async def at_rest(node: Probe) -> dict:
-    """The lowest of a few readings: a collector that looks at a stack keeps a block too many now and then."""
-    return min([await node.ask("heap") for _ in range(8)], key=lambda reading: reading["heap"])
+    """The lowest of a few readings: a collector that looks at a stack keeps a block too many now and then. Events that the
+    node has for its user, up to eight, are fetched before each: that it is alone comes up as time goes by."""
+    readings = []
+    for _ in range(8):
+        await node.ask("events")
+        readings.append(await node.ask("heap"))
+    return min(readings, key=lambda reading: reading["heap"])
 
 
 def heard(sock: socket.socket) -> int:

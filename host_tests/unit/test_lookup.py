@@ -14,10 +14,10 @@ def near(n):
     return b"\x80" + bytes((n >> 8, n & 0xFF)) + bytes(29)
 
 
-def lookup(is_full=True, target=TARGET, **changes):
+def lookup(is_full=True, target=TARGET, purpose=0, **changes):
     p = Profile(**changes)
     look = Lookup((p.lookup_result, p.alpha, p.lookup_queries, p.lookup_candidates, p.ipv6))
-    look.start(target, is_full)
+    look.start(target, is_full, purpose)
     return look
 
 
@@ -80,12 +80,20 @@ def test_the_full_rule_ends_when_the_eight_closest_have_answered():
     assert [r[0] for r in look.results()] == [near(n) for n in range(10, 18)]
 
 
-def test_three_answers_are_enough_where_nobody_knows_more():
+def test_each_of_the_eight_tells_of_its_surroundings_once():
     look = lookup()
     for n in range(10, 30):
         offer(look, n)
     answers(look)
-    assert look.queries == 3  # the other five of the eight only prove that they live
+    assert look.queries == 8
+
+
+def test_two_answers_are_enough_for_upkeep_where_nobody_knows_more():
+    look = lookup(purpose=1)
+    for n in range(10, 30):
+        offer(look, n)
+    answers(look)
+    assert look.queries == 2  # the other six of the eight only prove that they live
 
 
 def test_who_does_not_answer_is_asked_once_more_and_passed_over():
@@ -218,20 +226,56 @@ def test_at_most_24_queries_whatever_is_named():
     assert look.queries == 24 and at == -2
 
 
-def test_each_gap_is_covered_by_three_of_the_closest():
+def test_a_question_that_is_sent_again_counts_and_none_follows_the_24th():
     look = lookup()
+    offer(look, 1)
+    _, at = asked(look)
+    assert [look.beyond(at) for _ in range(26)] == [0] * 24 + [-1] * 2
+    assert look.queries == 24
+
+
+def questions_of(look):
+    """Run to the end with peers that name the next four of 1..12: who was asked, and for those beyond what."""
     for n in range(1, 13):
         offer(look, n)
-    asked_for = []
-    _, at = asked(look)
+    questions = []
+    n, at = asked(look)
     while at >= 0:
         if look.wants(at):
             beyond = look.beyond(at)
-            asked_for.append(beyond)
-            look.covered(at, beyond, beyond + 4)  # an answer names the next four
+            questions.append((n, beyond))
+            look.covered(at, beyond, beyond + 4)
         look.ended(at, True)
-        _, at = asked(look)
-    assert asked_for == [0, 0, 0, 4, 4, 4]
+        n, at = asked(look)
+    return questions
+
+
+def test_each_gap_is_covered_by_the_one_behind_it_and_the_two_before_it():
+    questions = questions_of(lookup())
+    assert questions == [(1, 0), (2, 0), (3, 0), (4, 3), (5, 4), (6, 5), (7, 6), (8, 7), (3, 4)]
+    for gap in range(8):  # behind the node of that number
+        covers = [n for n, beyond in questions if beyond <= gap < beyond + 4]
+        assert {gap - 1, gap, gap + 1} - {-1, 0} <= set(covers) and len(covers) >= 3
+
+
+def test_upkeep_has_each_gap_covered_by_any_two_of_the_closest():
+    assert questions_of(lookup(purpose=1)) == [(1, 0), (2, 0), (3, 4), (4, 4)]
+
+
+def test_a_node_that_only_the_last_of_the_eight_knows_is_found():
+    look = lookup()
+    for n in (1, 2, 3, 4, 5, 6, 7, 9):
+        offer(look, n)
+    n, at = asked(look)
+    while at >= 0:
+        if look.wants(at):
+            beyond = look.beyond(at)
+            if n == 9 and beyond < 8 << 8:
+                offer(look, 8, at)
+            look.covered(at, beyond, 0x1000000)
+        look.ended(at, True)
+        n, at = asked(look)
+    assert [r[2] - 4000 for r in look.results()] == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
 def test_the_word_of_who_is_far_away_does_not_count():

@@ -5,9 +5,10 @@ left have all answered. A lookup for one id ends early when that id itself has a
 records, kept in order of distance in a list of their numbers.
 
 An answer has few records, and all who are near the target would give the same ones. So under the full rule a node is asked
-for a stretch, the nodes beyond some distance, and each gap between two candidates must be covered by the answers of three
-of the closest, or of two where the owner's upkeep looks, which comes again: only who is near the target knows all that
-are. Who answered covers what is kept as one bit a candidate.
+for a stretch, the nodes beyond some distance, and each gap between two candidates must be covered by the answers of three:
+the candidate behind it and the two before it. Whoever lies in the gap shares a longer prefix with one of its ends than with
+any other candidate, and it is those who share most that know all that do. Where the owner's upkeep looks, which comes again,
+any two of the closest do. Who answered covers what is kept as one bit a candidate.
 
 A liar can name ids that do not exist, near the target, at no cost to itself. So candidates are taken in turn by who named
 them, and of each naming peer only two may leave a ping unanswered before its others are passed over. Nobody is given up
@@ -39,7 +40,7 @@ _PROVEN = const(0x40)  # it answered once
 _ONCE = const(0x10)  # it was asked for neighbors
 _ENOUGH = const(0x20)  # and once more
 _PREFIX = const(8)
-_COVERS = const(3)  # of the closest must have covered every gap
+_COVERS = const(3)  # must have covered every gap
 _SILENT_MAX = const(2)  # unanswered pings per naming peer
 
 
@@ -196,7 +197,10 @@ class Lookup:
 
     def beyond(self, at):
         """A FIND_NODE goes to the candidate at `at`. What it passes over: the first 24 bits of the distance where the first
-        gap begins that is covered too little, or 0 for the gap before the first candidate."""
+        gap begins that it is to cover, or 0 for the gap before the first candidate. -1: none may go any more; while this one
+        waited, or was lost, others went."""
+        if self.queries >= self._most:
+            return -1
         self.queries += 1
         self.pool[at + _FLAGS] |= _ONCE | (self.pool[at + _FLAGS] & _ONCE) << 1
         if not self.is_full:
@@ -219,24 +223,33 @@ class Lookup:
         self._gaps = n + 1 if left else n  # nobody is known behind the last
 
     def _gap(self, at):
-        """The key of the candidate behind which the first gap of the result lies that the closest covered too little, or 0
-        for the gap before the first; -1: all are covered enough, or by the candidate at `at`. After `_see`."""
-        at = 1 << at // self._step
+        """The key of the candidate behind which the first gap lies that the candidate at `at` is to cover and did not, or 0
+        for the gap before the first; -1: there is none. After `_see`."""
+        order = self._order
         closest = self._closest
-        enough = _COVERS - (self.purpose > 0)
+        at = 1 << at // self._step
+        i = rank = place = 0
+        if not self.purpose:
+            if not closest & at:
+                return -1
+            while 1 << order[i] != at:
+                rank += closest >> order[i] & 1
+                i += 1
+        first = rank if rank >= _COVERS else 0
         slot = self._candidates
         for i in range(self._gaps):
             if i:
-                slot = self._order[i - 1]
+                slot = order[i - 1]
+                place += closest >> slot & 1  # so many of the closest lie before the gap
             cover = self._cover[slot]
-            if not cover & at:
+            if cover & at:
+                continue
+            if self.purpose:
                 cover &= closest
-                count = 0
-                while cover:
-                    cover &= cover - 1
-                    count += 1
-                if count < enough:
+                if not cover & cover - 1:  # fewer than two
                     return self._key(slot)
+            elif first <= place < rank + _COVERS:
+                return self._key(slot)
         return -1
 
     def _key(self, slot):

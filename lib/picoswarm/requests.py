@@ -192,6 +192,10 @@ class Requests:
         copy(request.peer, _BEFORE, request.peer, _REQUEST_ID, 4)
         copy(request.peer, _REQUEST_ID, node.rng(4), 0, 4)
         wait = self._reply_ms
+        if request.kind == _FIND_NODE:
+            request.beyond = lookup.beyond(request.candidate)
+            if request.beyond < 0:
+                request.kind = _PING  # the lookup has asked as often as it may
         if request.kind == _PING:
             if request.is_first:
                 wait = self._first_ms // (3 if node.uptime < _YOUNG_S else 2)
@@ -199,7 +203,6 @@ class Requests:
         else:
             if request.is_full:
                 wait += self._first_ms  # a key agreement may stand before the answer
-            request.beyond = lookup.beyond(request.candidate)
             request.last = request.records = request.parts = 0
             size = size_for(self.per_answer, len(request.ip) == 16)
             n = encode_find_node(node.codec, out, request, lookup.target, request.beyond, size)

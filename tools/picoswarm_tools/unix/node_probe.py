@@ -2,6 +2,7 @@
 # Says what it costs, one JSON object a line, and obeys on standard input:
 #   seen      datagrams taken from the socket so far
 #   heap      what the library and the node hold after two collections, and the node's counters
+#   events    fetches those that wait, which a reading of the heap would count: how many there were
 #   window S  with the collector off for S seconds: bytes allocated, those still held after a collection, datagrams
 #   find ID   a lookup
 import gc
@@ -51,6 +52,11 @@ def tell_heap(node, programs):
     tell(heap=heap - programs + imported - bare, stats=node.stats(), fault=repr(node.fault))
 
 
+def tell_events(node):
+    waiting = node.events._waiting
+    tell(events=len([waiting.popleft() for _ in range(len(waiting))]))
+
+
 async def main(folder, port, *numbers):
     changes = {"links": 0}  # discovery alone
     for number in numbers:
@@ -70,6 +76,8 @@ async def main(folder, port, *numbers):
                 tell(seen=stats["received"] + stats["oversize"])
             elif words[0] == "heap":
                 tell_heap(node, programs)
+            elif words[0] == "events":
+                tell_events(node)
             elif words[0] == "window":
                 await window(node, int(words[1]))
             elif words[0] == "find":

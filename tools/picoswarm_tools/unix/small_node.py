@@ -30,15 +30,22 @@ async def main(folder, port, *numbers):
     async with Node(folder, profile=changes, host="127.0.0.1", port=int(port)) as node:
         del changes
         tell(id=hexlify(node.id).decode())
-        while True:
-            await readable(sys.stdin)
-            words = sys.stdin.readline().split()
-            if not words:
-                return
-            if words[0] == "find":
-                tell(found=len(await node.lookup(unhexlify(words[1]))))
-            else:
-                tell_stats(node)
+        try:
+            while True:
+                await readable(sys.stdin)
+                words = sys.stdin.readline().split()
+                if not words:
+                    return
+                if words[0] == "find":
+                    tell(found=len(await node.lookup(unhexlify(words[1]))))
+                else:
+                    tell_stats(node)
+        except MemoryError as error:
+            # Before the node closes: that may meet the same full heap, and the last one is all that is told at the end.
+            if node.fault:
+                sys.print_exception(node.fault)
+            sys.print_exception(error)
+            raise
 
 
 asyncio.run(main(*sys.argv[1:]))
