@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import os
 import random
 import socket
@@ -30,18 +31,36 @@ DATAGRAM = 60  # bytes
 FIRST = 0x10  # version 1, epoch 0
 
 
-async def _connect(port: int, end: float, drips: bool, opened: Iterator[int]) -> None:
+class _Span:
+    """So many seconds from the first connection on: a busy machine takes its time until then."""
+
+    def __init__(self, seconds: float) -> None:
+        self.begun = asyncio.Event()
+        self._seconds = seconds
+        self._end = math.inf
+
+    def begin(self) -> None:
+        if not self.begun.is_set():
+            self._end = time.monotonic() + self._seconds
+            self.begun.set()
+
+    def is_over(self) -> bool:
+        return time.monotonic() >= self._end
+
+
+async def _connect(port: int, span: _Span, drips: bool, opened: Iterator[int]) -> None:
     """One connection after another; each moves `opened` on."""
-    while time.monotonic() < end:
+    while not span.is_over():
         try:
             reader, writer = await asyncio.open_connection(HOST, port)
         except OSError:
             await asyncio.sleep(AGAIN_S)
             continue
         next(opened)
+        span.begin()
         try:
             byte = bytes((FIRST,))
-            while time.monotonic() < end:
+            while not span.is_over():
                 if drips:
                     writer.write(byte)
                     byte = b"\0"
@@ -58,9 +77,10 @@ async def _connect(port: int, end: float, drips: bool, opened: Iterator[int]) ->
 
 async def connections(port: int, seconds: float, count: int, drips: bool) -> int:
     """Keep so many open. Returns how many were opened."""
-    end = time.monotonic() + seconds
+    span = _Span(seconds)
     opened = itertools.count()
-    tasks = [asyncio.ensure_future(_connect(port, end, drips, opened)) for _ in range(count)]
+    tasks = [asyncio.ensure_future(_connect(port, span, drips, opened)) for _ in range(count)]
+    await span.begun.wait()
     await asyncio.wait(tasks, timeout=seconds)  # nobody may take the last ones
     return next(opened)
 
