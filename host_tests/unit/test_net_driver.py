@@ -64,6 +64,26 @@ def test_a_full_heap_that_leaves_no_memory_to_wait_ends_no_reader():
     drive(scenario, sock)
 
 
+def test_a_turn_that_a_full_heap_cut_short_is_taken_up_again_soon():
+    async def scenario(driver, engine):
+        tick = engine.tick
+
+        def full(now):
+            engine.tick = tick
+            raise MemoryError
+
+        engine.tick = full
+        n = len(engine.ticked)
+        driver.turn()
+        for _ in range(100):
+            await sleep_ms(5)
+            if len(engine.ticked) > n:
+                break
+        assert len(engine.ticked) > n and driver.out_of_memory == 1
+
+    drive(scenario, FakeSocket())
+
+
 class Littering(Pace):
     """The pace beside a program that makes so much garbage that there is always some to collect."""
 

@@ -472,12 +472,11 @@ class Discovery:
 
     def _step(self):
         """One step of the lookups: ask one node more, or end one of them. All that may be to do would take a board 20 ms."""
-        self.has_steps = self.upkeep.step()
-        if self.has_steps:
+        self.has_steps = True  # until none is left: a full heap may end this one half done
+        if self.upkeep.step():
             return
         for lookup in self._lookups:
             if lookup.is_new:
-                self.has_steps = True
                 return self._begin(lookup)
             at = lookup.next()
             if at == -2:
@@ -488,15 +487,14 @@ class Discovery:
                 self._lookups.remove(lookup)
                 if lookup.purpose:
                     self.upkeep.lookup_ended(lookup)
-                self.has_steps = True
                 return
             if at >= 0:
                 pool = lookup.pool
                 ip = bytes(pool[at + 40 : at + (56 if pool[at + 36] & 1 else 44)])
                 if self.requests.begin(_FOR_LOOKUP, pool, at, ip, u16(pool, at + 32), lookup, at) is not None:
                     pool[at + 37] = 2  # asked
-                    self.has_steps = True
                     return
+        self.has_steps = False
 
     # Datagrams out, events, counters
 

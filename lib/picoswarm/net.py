@@ -218,15 +218,18 @@ class Driver:
                 self.pace.ended(wait_for, began, now)
             if held > self.hold_ms:
                 self.hold_ms = held
-            # The timer runs when there is work, when the engine wants to be called, or for the next check.
+            # The timer runs when there is work, when the engine wants to be called, or for the next check; soon where a turn
+            # was cut short.
+            due = None
             try:
                 if is_cut:
                     self._on_event(None)
                 due = engine.next_time()
             except MemoryError:  # to call what an overlay has takes some
-                due = ticks_add(now, _FULL_MS)
-            if due is None or ticks_diff(due, self._check_at) > 0:
-                due = self._check_at
+                is_cut = True
+            latest = ticks_add(now, _FULL_MS) if is_cut else self._check_at
+            if due is None or ticks_diff(due, latest) > 0:
+                due = latest
             if busy:
                 due = now
             elif ticks_diff(due, now) < least:
