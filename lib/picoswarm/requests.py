@@ -98,7 +98,6 @@ class Requests:
             if request.has_pair and same(request.peer, 0, buf, at, 32):
                 return request
 
-    @property
     def has_room(self):
         """Whether one more may begin."""
         return len(self.pool) < self._most
@@ -106,7 +105,7 @@ class Requests:
     def begin(self, why, buf, at, ip, port, about=None, candidate=-1):
         """Begin to deal with the id buf[at:at+32] (`buf` None: with whoever is at the address). What the table knows of it
         goes before what the caller heard. Returns the Request, or None: no room, or one for this id is running."""
-        if not self.has_room or (buf is not None and self.find(buf, at) is not None):
+        if not self.has_room() or (buf is not None and self.find(buf, at) is not None):
             return None
         request = Request(why, ip, port, about, candidate)
         self.pool.append(request)

@@ -261,7 +261,7 @@ class Upkeep:
         for anchor in self.anchors:
             if not anchor.is_asked and ticks_diff(anchor.due, best) < 0:
                 best = anchor.due
-        if not self._node.requests.has_room:
+        if not self._node.requests.has_room():
             return best  # the end of a request is soon enough for a hint
         for hint in self._hints:
             if ticks_diff(hint[3], best) < 0:
