@@ -41,6 +41,11 @@ def register(node):
     node.register(reactor)
 
 
+def looks(node, second):
+    """Whether a lookup runs, whose memory is given back after it."""
+    return node._discovery._lookups or second._discovery._lookups
+
+
 def no_session(stage, id32, ip):
     return False
 
@@ -84,14 +89,16 @@ async def main(modules, folder, second_folder, port, second_port, *numbers):
             node.subscribe("probe/#")
             mark("subscription")
             second.subscribe("probe/#")
-        for _ in range(200):  # and until no lookup has memory that it gives back
-            if node.peers() and not (node._discovery._lookups or second._discovery._lookups):
+        for _ in range(200):
+            if node.peers() and not looks(node, second):
                 break
             await asyncio.sleep(0.05)
         mark()
         allow(node, second, None)
         session = await services.session(second.id, 10000)
         await asyncio.sleep(REST_S)
+        while looks(node, second):
+            await asyncio.sleep(0.05)
         del session
         mark("session", count=2)
     await node.close()
