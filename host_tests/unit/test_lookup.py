@@ -314,3 +314,27 @@ def test_a_lookup_for_one_id_asks_from_the_start():
         _, at = asked(look)
         assert look.wants(at) and look.beyond(at) == 0
         look.ended(at, True)
+
+
+def test_a_look_into_a_sparse_bucket_ends_with_half_as_many():
+    look = lookup(purpose=2)
+    for n in range(10, 100, 10):
+        offer(look, n)
+    told = answers(look)
+    assert told == [10, 20, 30, 40]
+    assert [result[0] for result in look.results()] == [near(n) for n in told]
+
+
+def test_news_are_those_who_answered_and_were_named():
+    look = lookup(purpose=1)
+    for n in range(10, 100, 10):
+        offer(look, n)
+    _, first = asked(look)
+    answer(look, first)
+    assert look.news() == 0
+    offer(look, 5, first)
+    offer(look, 6, first)
+    offer(look, 500, first)
+    answers(look, lambda n: n == 6)
+    five = near(5)
+    assert look.news() == five[0] << 16 | five[1] << 8 | five[2]  # not the silent one, nor who needed no question

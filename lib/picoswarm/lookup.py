@@ -35,6 +35,7 @@ _ASKED = const(2)  # set by who asks
 _ANSWERED = const(3)
 _FAILED = const(4)
 
+_RANDOM = const(2)  # the purpose of who looks into a sparse bucket, see upkeep.py
 _TWICE = const(0x80)  # in a candidate's flags: it got its second chance
 _PROVEN = const(0x40)  # it answered once
 _ONCE = const(0x10)  # it was asked for neighbors
@@ -67,6 +68,8 @@ class Lookup:
         self.is_found = False
         self.is_full = is_full
         self.purpose = purpose
+        if purpose == _RANDOM:
+            self._result >>= 1  # that half fill a bucket
         self.queries = self._n = self._cover[self._candidates] = 0
         for i in range(self._candidates):
             self.pool[i * self._step + _STATE] = _FREE
@@ -289,6 +292,16 @@ class Lookup:
             pool[at + _STATE] = _FAILED
             if namer > 0 and not flags & _TWICE:
                 pool[namer] += 1
+
+    def news(self):
+        """A sum over those who answered and were not in the own table as the lookup began; 0: there were none."""
+        pool = self.pool
+        news = 0
+        for i in range(self._n):
+            at = i * self._step
+            if pool[at + _STATE] == _ANSWERED and pool[at + _NAMER]:
+                news += pool[at] << 16 | pool[at + 1] << 8 | pool[at + 2]
+        return news
 
     def results(self, state=_ANSWERED):
         """The nodes that answered, the closest first: (id, ip, UDP port, TCP port), `lookup_result` at most. With `state`

@@ -7,8 +7,8 @@ Later, peers whose session was cut off are asked for, too: they may be all that 
 
     no live node: ask all contacts, send a beacon; again each 5 s, after half a minute doubled up to 5 min
     a contact answered: self lookup; while it finds fewer nodes than a full result, again after 1 s, doubled
-    full result: again after 3.5 s, ever later, while it is another one than before or somebody is silent: others join at the
-        same time, and datagrams are lost; else after 2.5 min; where it is still the same then, each 20-40 min
+    full result: again after 3.5 s, ever later, while it has somebody new or somebody is silent: others join at the same
+        time, and datagrams are lost; else after 2.5 min; where nobody is new then, each 20-40 min
     after each self lookup: pings to whom it named beside, and a lookup into the sparsest bucket
 """
 
@@ -74,7 +74,7 @@ class Upkeep:
         self._is_settled = False
         self._settle_ms = _SETTLE_MS
         self._rest = ()  # of what follows a self lookup, part by part
-        self._near = 0  # a sum over the nodes that the last self lookup found
+        self._news = 0  # of the last self lookup, see lookup.py
         self._buckets = profile.buckets
         self._half = profile.k >> 1
         self.is_ready = False  # the table is initialised (row D26)
@@ -139,14 +139,16 @@ class Upkeep:
             else:
                 anchor.due = ticks_add(self._node.now, self._refresh_ms)
         elif not is_answered:
-            if self.is_joined and self._node.uptime < _YOUNG_S:
-                self._again(bytes(request.peer[:32]), request.ip, request.port)
+            wait = self._node.uptime
+            if self.is_joined and wait < _YOUNG_S:
+                # Later and later: it may be silent because too many ask.
+                self._again(bytes(request.peer[:32]), request.ip, request.port, max(_AGAIN_MS, 500 * wait))
         elif not self.is_joined:
             self._refresh_at = self._node.now
 
-    def _again(self, id32, ip, port):
+    def _again(self, id32, ip, port, wait=_AGAIN_MS):
         """Ping a node soon that was silent: on a bad link one silence says little."""
-        self.add_hint(id32, ip, port, ticks_add(self._node.now, _AGAIN_MS))
+        self.add_hint(id32, ip, port, ticks_add(self._node.now, wait))
 
     def lost(self, table, record):
         """An entry leaves the table because it did not answer."""
@@ -186,9 +188,9 @@ class Upkeep:
             wait = self._ramp_ms
             self._ramp_ms = min(2 * wait, self._refresh_ms)
             wait += self.random_ms(wait >> 2)
-        elif not self._is_calm(lookup, results):
+        elif not self._is_calm(lookup):
             wait = self._settle_ms
-            self._settle_ms = wait + (wait >> 1)
+            self._settle_ms = 2 * wait
             wait += self.random_ms(wait >> 1)
         else:
             self._ramp_ms = _RAMP_MS
@@ -238,18 +240,17 @@ class Upkeep:
                 target[i >> 3] = target[i >> 3] & ~bit | (own if i < same_bits else own ^ bit)
         return target
 
-    def _is_calm(self, lookup, results):
-        """Whether the young table has settled: two self lookups, the second one minutes later, met no silence and found the
-        nodes that the one before did. Farther ones come and go for ever in a large mesh."""
-        near = 0
-        for result in results:
-            near += result[0][0] << 16 | result[0][1] << 8 | result[0][2]
-        if near == self._near and not lookup.results(_FAILED):
+    def _is_calm(self, lookup):
+        """Whether the young table has settled: two self lookups, the second one minutes later, met no silence and nobody
+        near of whom the table did not know. Others join all the time in a mesh that grows; who is new near here asks this
+        node, and is known by that. Some never get an entry (row D6): the same ones again are nothing new."""
+        news = lookup.news()
+        if self._settle_ms > _SETTLE_MS and (not news or news == self._news) and not lookup.results(_FAILED):
             self._is_settled = self._settle_ms >= self._refresh_ms >> 3
             self._settle_ms = max(self._settle_ms, self._refresh_ms >> 3)
         if self._settle_ms >= self._refresh_ms:
             self._is_settled = True
-        self._near = near
+        self._news = news
         return self._is_settled
 
     # Time
