@@ -1,5 +1,7 @@
 """Virtual time: the order of events, and that time never goes back."""
 
+import random
+
 from hypothesis import given
 from hypothesis import strategies as st
 from picoswarm_tools.sim.clock import Clock
@@ -47,7 +49,36 @@ def test_the_heap_does_not_keep_cancelled_timers():
     for _ in range(100_000):
         clock.cancel(clock.after(1_000_000, print))
     assert len(clock) == 0
-    assert len(clock._heap) < 3000
+    assert len(clock._heap) + sum(map(len, clock._later.values())) < 3000
+
+
+def test_timers_far_and_near_run_in_one_order():
+    """Whether a timer went to the heap or to a list of later ones shows nowhere."""
+    draws = random.Random(1)
+    clock, seen, due = Clock(), [], []
+
+    def act(at_us, number):
+        assert clock.now_us == at_us
+        seen.append((at_us, number))
+        for _ in range(draws.randrange(4) if len(due) < 5000 else 0):
+            plan(draws.choice((0, 1, 30_000, 262_143, 262_144, 3_000_000)))
+
+    def plan(delay_us):
+        entry = clock.now_us + delay_us, len(due)
+        timer = clock.after(delay_us, act, *entry)
+        due.append(entry)
+        if draws.random() < 0.2:
+            clock.cancel(timer)
+            due[-1] = None
+
+    for _ in range(50):
+        plan(draws.randrange(1_000_000))
+    while len(clock):
+        clock.run_for(draws.randrange(500_000))
+    assert seen == sorted(entry for entry in due if entry)
+    assert len(seen) > 3000
+    clock.run_for(4_000_000)
+    assert clock._cancelled == 0
 
 
 def test_run_while_ends_with_the_condition_or_the_limit():

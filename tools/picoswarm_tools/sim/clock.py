@@ -2,6 +2,9 @@
 
 Time is an integer of microseconds and never goes back. Events of the same microsecond run in the order in which they were
 set, so a run is a function of its inputs alone.
+
+The heap has the near ones only. What is due later lies in a list of its quarter of a second until that comes: most timers
+are set anew before they are due, and never pass through a heap of all that ten thousand nodes wait for.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ SECOND = 1_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+
+_SPAN = 1 << 18  # microseconds in one list of later timers
 
 
 class Timer:
@@ -32,19 +37,26 @@ class Timer:
         return self.action is not None
 
 
+Entry = tuple[int, int, Timer]  # when, which one of that moment
+
+
 class Clock:
     """The one clock of a simulation: `now_us`, and what is due when."""
 
     def __init__(self, start_us: int = 0) -> None:
         self.now_us = start_us
         self.events = 0  # actions run so far
-        self._heap: list[tuple[int, int, Timer]] = []
+        self._heap: list[Entry] = []  # what is due before `_edge_us`
+        self._edge_us = start_us
+        self._later: dict[int, list[Entry]] = {}  # the rest, by span
+        self._spans: list[int] = []  # a heap of those
         self._sequence = 0
-        self._cancelled = 0
+        self._armed = 0
+        self._cancelled = 0  # that still lie somewhere
 
     def __len__(self) -> int:
         """Timers that are armed."""
-        return len(self._heap) - self._cancelled
+        return self._armed
 
     def at(self, at_us: int, action: Callable[..., Any], *arguments: Any) -> Timer:
         """Run `action(*arguments)` at `at_us`, or as soon as possible where that time has passed."""
@@ -52,7 +64,17 @@ class Clock:
             at_us = self.now_us
         timer = Timer(at_us, action, arguments)
         self._sequence += 1
-        heappush(self._heap, (at_us, self._sequence, timer))
+        self._armed += 1
+        if at_us < self._edge_us:
+            heappush(self._heap, (at_us, self._sequence, timer))
+        else:
+            span = at_us // _SPAN
+            later = self._later.get(span)
+            if later is None:
+                self._later[span] = [(at_us, self._sequence, timer)]
+                heappush(self._spans, span)
+            else:
+                later.append((at_us, self._sequence, timer))
         return timer
 
     def after(self, delay_us: int, action: Callable[..., Any], *arguments: Any) -> Timer:
@@ -65,15 +87,30 @@ class Clock:
             return
         timer.action = None
         timer.arguments = ()
+        self._armed -= 1
         self._cancelled += 1
-        if self._cancelled > 1000 and self._cancelled * 2 > len(self._heap):
-            self._heap[:] = [entry for entry in self._heap if entry[2].action is not None]
+        if self._cancelled > 1000 and self._cancelled > self._armed:
+            for entries in (self._heap, *self._later.values()):
+                entries[:] = [entry for entry in entries if entry[2].action is not None]
             heapify(self._heap)
             self._cancelled = 0
 
+    def _fill(self, limit_us: int | None) -> bool:
+        """The heap is empty: put what is due next in it. False: there is nothing that is due up to `limit_us`."""
+        while self._spans and (limit_us is None or self._spans[0] * _SPAN <= limit_us):
+            span = heappop(self._spans)
+            entries = self._later.pop(span)
+            self._edge_us = (span + 1) * _SPAN
+            self._heap += [entry for entry in entries if entry[2].action is not None]
+            self._cancelled -= len(entries) - len(self._heap)
+            if self._heap:
+                heapify(self._heap)
+                return True
+        return False
+
     def step(self, limit_us: int | None = None) -> bool:
         """Run the next action, unless it is due after `limit_us`. False: there was none."""
-        while self._heap:
+        while self._heap or self._fill(limit_us):
             at_us, _, timer = self._heap[0]
             if limit_us is not None and at_us > limit_us:
                 return False
@@ -83,6 +120,7 @@ class Clock:
                 self._cancelled -= 1
                 continue
             timer.action = None
+            self._armed -= 1
             self.now_us = at_us
             self.events += 1
             action(*arguments)
@@ -92,13 +130,14 @@ class Clock:
     def run_until(self, end_us: int) -> None:
         """Run everything that is due up to and including `end_us`; the time is then `end_us`."""
         heap = self._heap
-        while heap and heap[0][0] <= end_us:  # as `step` does, which for each of millions is a call more
+        while (heap or self._fill(end_us)) and heap[0][0] <= end_us:  # as `step` does, which for each of millions is a call
             at_us, _, timer = heappop(heap)
             action = timer.action
             if action is None:
                 self._cancelled -= 1
                 continue
             timer.action = None
+            self._armed -= 1
             self.now_us = at_us
             self.events += 1
             action(*timer.arguments)

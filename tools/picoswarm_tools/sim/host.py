@@ -20,6 +20,8 @@ from .network import Endpoint, Network, Segment
 _TICKS = 1 << 30
 _DATAGRAM = 512
 _SLICE_US = 20_000  # of public-key work at the most on a board, before the rest has its turn
+_in = bytearray(_DATAGRAM + 1)  # one more, so that an over-long datagram shows; of all hosts, since each has its turn alone
+_out = bytearray(_DATAGRAM)
 _SEND_LIMIT = 64  # datagrams that one input may cause: more is an engine that never stops
 
 Rng = Callable[[int], bytes]
@@ -87,8 +89,6 @@ class Host:
         self._ticked_us = -MILLISECOND
         self._timer: Timer | None = None
         self._work_timer: Timer | None = None
-        self._in = bytearray(_DATAGRAM + 1)  # one more, so that an over-long datagram shows
-        self._out = bytearray(_DATAGRAM)
 
     @property
     def is_on(self) -> bool:
@@ -182,10 +182,10 @@ class Host:
             if self.on_event is not None:
                 self.on_event(self, event)
         for _ in range(_SEND_LIMIT):
-            n = engine.to_send(self._out)
+            n = engine.to_send(_out)
             if not n:
                 break
-            datagram, to = bytes(self._out[:n]), (bytes(engine.to_ip), engine.to_port)
+            datagram, to = bytes(_out[:n]), (bytes(engine.to_ip), engine.to_port)
             if self.outgoing is not None:
                 datagram = self.outgoing(datagram, to)
                 if not datagram:
@@ -233,7 +233,7 @@ class Host:
             return
         if self.incoming is not None:
             self.incoming(datagram)
-        n = min(len(datagram), len(self._in))
-        self._in[:n] = datagram[:n]
-        self.engine.receive(self._in, n, ip, port, self.now)
+        n = min(len(datagram), len(_in))
+        _in[:n] = datagram[:n]
+        self.engine.receive(_in, n, ip, port, self.now)
         self.turn()

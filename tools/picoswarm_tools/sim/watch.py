@@ -126,7 +126,7 @@ class Watch:
     def _probe(self) -> None:
         clock = self.world.clock
         clock.after(round(self._draws.expovariate(self.world.scenario.lookups.per_min) * MINUTE), self._probe)
-        ready = [node for node in self.world.honest() if node.is_on and node.has_joined and self.world.is_reachable(node)]
+        ready = [node for node in self.world.honest() if self.world.is_reachable(node) and node.has_joined]
         wanted = [node for node in ready if self.world.clock.now_us - self.since_us[node] > MINUTE]
         if len(ready) < 2 or not wanted:
             return
