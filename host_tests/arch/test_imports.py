@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from picoswarm_tools import mpy
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "lib" / "picoswarm"
@@ -132,6 +133,13 @@ def test_importing_the_package_loads_no_module_of_it():
         [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT / "lib")}
     )
     assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.parametrize("module", ["seeking", "relay"])
+def test_what_is_forgotten_alone_takes_nothing_along_that_would_stay(module):
+    stays = {member for home in ("compat", "swarm") for member in mpy.BUNDLES[home]}
+    imports = [node for node in tree_of(LIBRARY / f"{module}.py").body if isinstance(node, ast.ImportFrom) and node.level]
+    assert {node.module for node in imports} <= stays
 
 
 def test_nothing_in_the_library_can_send_frames_that_are_not_sealed():

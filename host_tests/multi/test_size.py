@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 from picoswarm_tools.boards import numbers_of
 from picoswarm_tools.rows.discovery_device import bare_interpreter
-from picoswarm_tools.size import predict, size, total
+from picoswarm_tools.rows.session_heap import overlay_costs
+from picoswarm_tools.size import momentary, predict, size, total
 from picoswarm_tools.whole_node import Case, observe
 
 WITHIN = 0.05
@@ -38,9 +39,14 @@ def test_the_command_names_the_board_and_what_is_left_of_its_heap():
     assert "for your program" in done.output and "2 x" in done.output
 
 
+def test_what_is_loaded_for_a_moment_is_told_beside_what_stays():
+    assert momentary({"links": 0}) in overlay_costs() and momentary({}) == max(overlay_costs())
+
+
 def test_the_command_gives_numbers_to_programs():
     facts = json.loads(CliRunner().invoke(size, ["links=0", "--json"]).output)
     assert facts["bytes"] == sum(facts["parts"].values())
+    assert 0 < facts["momentary"] < facts["bytes"]
     assert "sessions" not in facts["parts"]
 
 

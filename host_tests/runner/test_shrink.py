@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from picoswarm_tools import bundle, fold, mpy, order, runtimes, shrink
+from picoswarm_tools.probe import frozen_micropython
 
 KEEP = dir(builtins)
 BOARD = fold.known_on("armv6m")
@@ -568,4 +569,22 @@ def test_a_module_that_is_no_more_leaves_nothing_that_a_firmware_would_freeze(tm
         monkeypatch.setattr(mpy, "_fingerprint", lambda texts=texts: str(len(texts)))
         monkeypatch.setattr(mpy, "small_library", lambda *form, texts=texts: (texts, {}))
         folder = mpy.compile_library("armv6m", 3, "frozen")
-    assert [path.name for path in (folder / "source" / "picoswarm").iterdir()] == ["kept.py"]
+    assert {path.name for path in (folder / "source" / "picoswarm").iterdir()} == {"kept.py", f"{mpy.ROM}.py"}
+
+
+LOADED = """
+import micropython
+from picoswarm import Profile, compat, swarm
+micropython.qstr_info()
+for n in range({count}):
+    compat.overlay(n)
+micropython.qstr_info()
+"""
+
+
+def test_loading_an_overlay_of_a_firmware_leaves_no_name_on_the_heap():
+    plan = mpy.FORMS["frozen"][1]
+    program, binary = LOADED.format(count=len(plan)), frozen_micropython("frozen")
+    done = runtimes.run_micropython(["-c", program], 400, {"MICROPYPATH": ".frozen"}, binary=binary)
+    before, after = [line for line in done.stdout.splitlines() if line.startswith("qstr pool")]
+    assert before == after

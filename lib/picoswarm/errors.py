@@ -2,9 +2,7 @@
 
 What stays in memory of a running node imports from here where it raises, so that this module need not stay."""
 
-
-class PicoswarmError(Exception):
-    """Root of every error that this library raises on purpose."""
+from .error import PicoswarmError
 
 
 class Malformed(PicoswarmError):

@@ -4,7 +4,6 @@ import sys
 from asyncio import create_task
 
 from .compat import const, sleep_ms, ticks_add, ticks_diff, ticks_ms, unload
-from .errors import LocalError
 
 _OPEN = const(4)  # a session's stage
 _ESTABLISHED = const(4)  # state of a link, see connmgr.py
@@ -115,6 +114,8 @@ async def seek(services, id32, ms, is_direct):
             if left <= 0:
                 text = text or _NONE
             if swarm.is_closing:
+                from .errors import LocalError
+
                 raise LocalError("the node is not running")
             if left > 0 and session is None and not is_direct and (text or ms - left > direct.patience):
                 session, why = await _through_gateway(services, id32, deadline)

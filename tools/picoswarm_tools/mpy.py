@@ -42,7 +42,8 @@ PROGRAMS = (
 # Modules that become one file with -O3, under the name of one of them: what stays loaded together.
 BUNDLES = {
     "compat": (
-        *("compat", "address", "wire", "wire_viper", "cipher_viper", "field_viper", "curve_viper", "crypto", "identity"),
+        *("compat", "error", "address", "wire", "wire_viper", "cipher_viper", "field_viper", "curve_viper"),
+        *("crypto", "identity"),
     ),
     # The engine in two halves: the garbage of loading one is gone before the other comes (boot.py).
     "table": ("datagram_viper", "datagram", "budget", "tokens", "table", "revalidation", "lookup"),
@@ -88,6 +89,7 @@ FORMS = {
     "apart": ({}, ()),
 }
 NATIVE_STAYS = ("bytecode", "xtensawin", "rv32imc")  # there is none, or an ESP32 never frees it
+ROM = "rom"  # the module of a firmware that names all others, see `_named`
 BOARD_LEVEL = 3  # mpy-cross's -O of what a board is given; the modules are bundled then
 
 # What `translate` must always be able to follow, although it has classes of its own.
@@ -264,6 +266,13 @@ def _fingerprint() -> str:
     return digest.hexdigest()
 
 
+def _named(modules: Iterable[str]) -> str:
+    """A module for a firmware that nobody imports: by it the names of modules and of a profile's numbers stand in ROM, and
+    take no heap when they are used."""
+    imports = [f"import picoswarm.{name}\npicoswarm.{name}\n" for name in sorted(modules)]
+    return "".join(imports + [f"picoswarm.{name}\n" for name in sorted(profile_numbers())])
+
+
 def compile_library(arch: str, level: int = 0, form: str = "") -> Path:
     """Bring build/mpy/<arch>[-O<level>]/picoswarm up to date; returns the folder that goes on the module path."""
     folder = _folder(arch, level, form)
@@ -277,9 +286,10 @@ def compile_library(arch: str, level: int = 0, form: str = "") -> Path:
         sources = [_put(folder / "source" / "picoswarm" / f"{name}.py", text) for name, text in texts.items()]
         _put(folder / "names.json", json.dumps(names, indent=0, sort_keys=True))
         for path in (*folder.glob("picoswarm/*.mpy"), *folder.glob("source/picoswarm/*.py")):  # these a firmware freezes
-            if path.stem not in texts:
+            if path.stem not in (*texts, ROM):
                 path.unlink(missing_ok=True)
         compile_files(sources, folder / "picoswarm", arch, level)
+        _put(folder / "source" / "picoswarm" / f"{ROM}.py", _named(texts))
         _put(made, json.dumps({fingerprint: sorted(texts)}))
     return folder
 

@@ -69,10 +69,14 @@ def native_bytes(modules: tuple[str, ...] = DISCOVERY, form: str = "") -> int:
     return cost
 
 
+def native_bytes_of_agreement() -> int:
+    """The part of key agreements, which a leaf has in an overlay."""
+    return native_bytes(("curve_viper",), "apart") - native_bytes(("cipher_viper",), "apart")
+
+
 def native_bytes_of_leaf() -> int:
-    """The same of a leaf, which has that of key agreements in an overlay."""
-    agreement = native_bytes(("curve_viper",), "apart") - native_bytes(("cipher_viper",), "apart")
-    return native_bytes_with_sessions() - agreement
+    """The same of a leaf at rest."""
+    return native_bytes_with_sessions() - native_bytes_of_agreement()
 
 
 def native_bytes_with_sessions() -> int:

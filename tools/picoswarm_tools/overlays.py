@@ -58,13 +58,11 @@ def overlay(n):
 """
 _SHORT = """
 
-_collect = collect
-
-
 def collect():
     for i in range(4):
         _LATEST[i] = None
-    _collect()
+    gc.collect()
+    gc.collect()
 """
 _FIND = """
 

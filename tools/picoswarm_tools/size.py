@@ -25,10 +25,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from . import boards, mpy, native, probe, runtimes
+from . import boards, mpy, native, plans, probe, runtimes
 from .keyfolder import new_network_key, save
 from .qemu import QemuError
 from .rows.discovery_device import bare_interpreter
+from .rows.session_heap import overlay_costs
 from .swarm import free_ports
 
 LEVEL = 3
@@ -37,6 +38,7 @@ SERVICES = ("pex", "pubsub", "rpc", "logstats")
 STREAMS = "streams"  # loaded with the first one
 ERRORS = "failures"  # whoever asks others catches them
 PROGRAM = "session_parts"
+OVERLAY = "overlay"  # the largest one, while it is loaded
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,9 @@ def _run(numbers: Mapping[str, int], is_frozen: bool) -> dict[str, int]:
     if done.returncode:
         raise RuntimeError(f"a node of this profile does not run: {done.stdout.strip()}")
     facts = [json.loads(line) for line in done.stdout.splitlines()]
-    return {fact["part"]: fact["bytes"] for fact in facts}
+    costs = zip(plans.PLAN, overlay_costs("", is_frozen), strict=True)
+    overlay = max(cost for (home, _), cost in costs if home in _modules(profile))
+    return {**{fact["part"]: fact["bytes"] for fact in facts}, OVERLAY: overlay}
 
 
 def measured(numbers: Mapping[str, int], is_frozen: bool = False) -> dict[str, int]:
@@ -121,12 +125,17 @@ def predict(numbers: Mapping[str, int], is_frozen: bool = False, has_native: boo
     return parts
 
 
+def momentary(numbers: Mapping[str, int], is_frozen: bool = False) -> int:
+    """Bytes on top of all parts while the largest overlay is loaded (plans.py): during a lookup, say, or a dial."""
+    return measured(numbers, is_frozen)[OVERLAY]
+
+
 def total(parts: Iterable[Part]) -> int:
     """Bytes of all parts."""
     return sum(part.total for part in parts)
 
 
-def print_table(title: str, parts: list[Part], heap: int | None) -> None:
+def print_table(title: str, parts: list[Part], more: int, heap: int | None) -> None:
     table = Table(title=title, title_justify="left", box=box.SIMPLE)
     table.add_column("part")
     for heading in ("each", "bytes"):
@@ -138,6 +147,7 @@ def print_table(title: str, parts: list[Part], heap: int | None) -> None:
     table.add_row("together", "", f"{total(parts):,}")
     if heap:
         table.add_row(f"left of {heap:,}, for your program", "", f"{heap - total(parts):,}")
+    table.add_row("for a moment more, while it dials, looks up, starts or stops: up to", "", f"{more:,}")
     Console().print(table)
 
 
@@ -165,6 +175,7 @@ def size(profile: tuple[str, ...], is_frozen: bool, as_json: bool) -> None:
                 numbers[name] = int(value)
         Profile(**numbers).check()
         parts = predict(numbers, is_frozen, board.get("native_code", "in the heap") == "in the heap")
+        more = momentary(numbers, is_frozen)
     except FileNotFoundError:
         known = ", ".join(sorted(path.parent.name for path in boards.ROOT.glob("boards/*/profile.py")))
         if not known:
@@ -177,6 +188,7 @@ def size(profile: tuple[str, ...], is_frozen: bool, as_json: bool) -> None:
     except (runtimes.Missing, mpy.CompileError, QemuError, RuntimeError) as trouble:
         raise click.ClickException(str(trouble)) from None
     if as_json:
-        print(json.dumps({"parts": {part.what: part.total for part in parts}, "bytes": total(parts)}))
+        each = {part.what: part.total for part in parts}
+        print(json.dumps({"parts": each, "bytes": total(parts), "momentary": more}))
     else:
-        print_table(" ".join(profile) or "default profile", parts, board.get("heap_bytes"))
+        print_table(" ".join(profile) or "default profile", parts, more, board.get("heap_bytes"))

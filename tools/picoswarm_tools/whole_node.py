@@ -75,7 +75,8 @@ def cases() -> dict[str, Case]:
 class Outcome:
     """What was seen of one node."""
 
-    heap: int = 0  # bytes of the library and the node, without the interpreter
+    heap: int = 0  # bytes of the library and the node, without the interpreter and the overlays
+    momentary: int = 0  # bytes of the overlays that were loaded nevertheless
     sessions: int = 0
     channels: list[int] = field(default_factory=list)  # of each session
     wanted: int = 0  # bytes of the largest piece of memory that was not to be had
@@ -140,7 +141,7 @@ async def _observe(case: Case, sessions: int, is_frozen: bool, others: int, comb
             for _ in range(READINGS):
                 await asyncio.sleep(1)
                 seen = min(seen, await node.ask("heap"), key=lambda one: one["heap"])
-            return Outcome(seen["heap"], len(seen["channels"]), seen["channels"], stats=seen["stats"])
+            return Outcome(seen["heap"], seen["momentary"], len(seen["channels"]), seen["channels"], stats=seen["stats"])
 
 
 def observe(case: Case, sessions: int | None = None, is_frozen: bool = False, comb: int = 0) -> Outcome:

@@ -3,7 +3,8 @@
 # and obeys on standard input:
 #   meet ID ...  a request to each of these nodes, which opens a session where there is none
 #   stream ID    opens a stream to this node, and closes it
-#   heap         what the library and the node hold after two collections; the channels of each open session
+#   heap         what the library and the node hold after two collections, and what more there was before the overlays went
+#                that a leaf keeps until memory is short; the channels of each open session
 #   comb N       from now on no free piece of the heap is longer than N bytes
 #   dump         where each module and class is, and the heap itself: for heap_audit.py
 #   names NAME ...  what each name is as a word of memory
@@ -80,9 +81,10 @@ def dump(node):
     """Roots as JSON, then the map of MicroPython, whose first lines say where the heap begins, then its bytes in
     hexadecimal, a line for each 1,024."""
     import micropython
+    from picoswarm.compat import collect
     from uctypes import bytearray_at
 
-    used()
+    collect()
     tell(modules={name: id(module) for name, module in sys.modules.items()}, dict=id(dict), node=id(node))
     micropython.mem_info(1)
     print("end")
@@ -122,6 +124,8 @@ async def meet(node, ids):
 async def main(folder, port, *numbers):
     changes = {name: int(value) for name, value in [number.split("=") for number in numbers]}
     own_channels = changes.pop("own")
+    from picoswarm.compat import collect
+
     program = used() - imported
     node = Node(folder, profile=changes, host="127.0.0.1", port=int(port))
     del changes
@@ -156,7 +160,9 @@ async def main(folder, port, *numbers):
                 channels = []
                 for session in services.swarm.peers.values():
                     channels.append(sum([channel in served for channel in session.hello.channels]))
-                tell(heap=used() - bare - program, channels=channels, stats=node.stats())
+                with_overlays = used()
+                collect()  # lets go of the overlays that a leaf keeps until memory is short
+                tell(heap=used() - bare - program, momentary=with_overlays - used(), channels=channels, stats=node.stats())
             elif words[0] == "comb":
                 comb(int(words[1]))
                 tell(free=gc.mem_free())
