@@ -88,6 +88,7 @@ async def _serve(folder: Path, heap_bytes: int, is_frozen: bool, datagrams: int)
     try:
         async with Probe(folder, heap_bytes, 3, HURRIED, "small_node", is_frozen, own) as node:
             with Crowd(node.membership, keys, own.id, node.port) as crowd:
+                looking = None
                 try:
                     await crowd.fill()
                     live = (await node.ask("stats"))["stats"]["live"]
@@ -103,6 +104,9 @@ async def _serve(folder: Path, heap_bytes: int, is_frozen: bool, datagrams: int)
                         looking.result()
                 except TimeoutError:
                     outcome.trouble = f"the node fell silent after {crowd.answered} answers"
+                    if looking is not None:  # two cannot wait for what the node says next
+                        looking.cancel()
+                        await asyncio.wait([looking])
                 outcome.answered = crowd.answered
                 # An answer to the lookup that was cancelled may come before that to this.
                 said = await node.ask("stats")
@@ -113,7 +117,8 @@ async def _serve(folder: Path, heap_bytes: int, is_frozen: bool, datagrams: int)
                     if outcome.stats[name]:
                         outcome.trouble = f"{name} = {outcome.stats[name]} ({said['fault']})"
     except Ended as ended:
-        outcome.trouble = str(ended).strip()
+        # It may have said why to the lookup, and nothing more to the question after that.
+        outcome.trouble = str(ended).strip() or outcome.trouble or "the node ended"
     except TimeoutError:
         outcome.trouble = "the node does not say how it is: its program waits for a lookup"
     return outcome
