@@ -5,7 +5,7 @@ A new module is added here first: the import test fails for one that has no plac
 
 LEVELS = (
     # 0: the runtime, the errors, the numbers
-    ("compat_unix", "compat_host", "compat", "sockets", "pace", "error", "errors", "failures", "reasons", "profile"),
+    ("compat_unix", "compat_host", "compat", "sockets", "pace", "rooterror", "errors", "failures", "reasons", "profile"),
     # 1: bytes and cryptography
     (
         "wire_viper",

@@ -10,7 +10,7 @@ _HOMES = {
     "Peer": "node",
     "PORT": "node",
     "Profile": "profile",
-    "PicoswarmError": "error",
+    "PicoswarmError": "rooterror",
     "Malformed": "errors",
     "EntropyError": "errors",
     "LocalError": "errors",

@@ -2,7 +2,7 @@
 
 What stays in memory of a running node imports from here where it raises, so that this module need not stay."""
 
-from .error import PicoswarmError
+from .rooterror import PicoswarmError
 
 
 class Malformed(PicoswarmError):

@@ -13,7 +13,7 @@ Each is a RequestError of its own, with its `status`. They are made when somebod
 three hundred bytes, and a program that catches RequestError needs one or two.
 """
 
-from .error import PicoswarmError
+from .rooterror import PicoswarmError
 
 _STATUS = {
     "NoMethod": 1,

@@ -42,7 +42,7 @@ PROGRAMS = (
 # Modules that become one file with -O3, under the name of one of them: what stays loaded together.
 BUNDLES = {
     "compat": (
-        *("compat", "error", "address", "wire", "wire_viper", "cipher_viper", "field_viper", "curve_viper"),
+        *("compat", "rooterror", "address", "wire", "wire_viper", "cipher_viper", "field_viper", "curve_viper"),
         *("crypto", "identity"),
     ),
     # The engine in two halves: the garbage of loading one is gone before the other comes (boot.py).
