@@ -73,12 +73,24 @@ def test_timers_far_and_near_run_in_one_order():
 
     for _ in range(50):
         plan(draws.randrange(1_000_000))
-    while len(clock):
+    for _ in range(1000):
         clock.run_for(draws.randrange(500_000))
+    assert len(clock) == 0
     assert seen == sorted(entry for entry in due if entry)
     assert len(seen) > 3000
     clock.run_for(4_000_000)
     assert clock._cancelled == 0
+
+
+def test_those_that_stay_keep_their_time_when_many_are_cancelled():
+    clock, seen = Clock(), []
+    stay = [clock.after(i * 1000, seen.append, i) for i in range(1500)]
+    clock.run_for(100_000)  # some of the others lie in the heap then
+    for timer in [clock.after(i % 1_400_000, print) for i in range(0, 4_200_000, 1000)]:
+        clock.cancel(timer)
+    assert len(clock) == len(stay) - 101
+    clock.run_for(2_000_000)
+    assert seen == [*range(1500)] and len(clock) == 0
 
 
 def test_run_while_ends_with_the_condition_or_the_limit():

@@ -297,6 +297,18 @@ def test_beacons_are_hints_four_at_most_and_only_from_the_own_network():
     assert len(node.upkeep._hints) == 4
 
 
+def test_who_is_to_be_asked_late_makes_room_for_who_is_to_be_asked_now():
+    _, node, _, _ = ready()
+    upkeep = node.upkeep
+    for i in range(12):
+        upkeep._again(bytes((i,)) * 32, bytes((10, 0, 0, 50 + i)), PORT, 20000 + i)
+    assert not upkeep.add_hint(b"\x40" * 32, b"\x0a\x00\x00\x40", PORT, node.now, True)  # a beacon is nothing to them
+    assert upkeep.add_hint(b"\x41" * 32, b"\x0a\x00\x00\x41", PORT, node.now)
+    assert [hint[0][0] for hint in upkeep._hints] == list(range(11)) + [0x41]
+    upkeep._again(b"\x42" * 32, b"\x0a\x00\x00\x42", PORT, 30000)
+    assert [hint[0][0] for hint in upkeep._hints] == list(range(11)) + [0x41]
+
+
 def test_two_own_pings_are_on_the_way_at_most_D39():
     link, node, puppet, pair = ready(pending=8)
     for i in range(6):

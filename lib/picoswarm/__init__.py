@@ -20,7 +20,8 @@ _HOMES = {
     "Channel": "channel",
     "Reactor": "channel",
 }
-handed_out = []  # modules that a user has a name from: `compat.unload` leaves them, or a class would be there twice
+# Modules that a user has a name from, and what they build on: `compat.unload` leaves them, or a class would be there twice.
+handed_out = ["rooterror"]
 
 
 def __getattr__(name):

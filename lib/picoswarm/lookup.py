@@ -50,7 +50,7 @@ class Lookup:
     the end `results()` gives the nodes that answered; `is_found` says whether the wanted id did."""
 
     def __init__(self, numbers):
-        self._result, self._alpha, self._most, n, is_ipv6 = numbers
+        self._whole, self._alpha, self._most, n, is_ipv6 = numbers
         self._candidates = n
         self._step = _IP + (16 if is_ipv6 else 4)
         self.pool = bytearray(self._step * n)
@@ -68,8 +68,7 @@ class Lookup:
         self.is_found = False
         self.is_full = is_full
         self.purpose = purpose
-        if purpose == _RANDOM:
-            self._result >>= 1  # that half fill a bucket
+        self._result = (self._whole + 1) >> 1 if purpose == _RANDOM else self._whole  # half of them half fill a bucket
         self.queries = self._n = self._cover[self._candidates] = 0
         for i in range(self._candidates):
             self.pool[i * self._step + _STATE] = _FREE

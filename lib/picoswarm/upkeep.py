@@ -92,19 +92,27 @@ class Upkeep:
         self.anchors.append(Anchor(id32, ip, port, self._refresh_at))
 
     def add_hint(self, id32, ip, port, now, is_beacon=False):
-        """A node that may be asked; nothing is believed about it. False: known, or no room."""
+        """A node that may be asked; nothing is believed about it. False: known, or no room. Who is to be asked later than it
+        makes room for it, except for a beacon."""
         beacons = 0
+        last = None
         for hint in self._hints:
             beacons += hint[4]
             if hint[0] == id32:
                 return False
-        if len(self._hints) >= _HINTS or (is_beacon and beacons >= _BEACONS):
+            if last is None or ticks_diff(hint[3], last[3]) > 0:
+                last = hint
+        if is_beacon and beacons >= _BEACONS:
             return False
         due = now
         if is_beacon:
             due = ticks_add(now, self.random_ms(_BEACON_DELAY_MS))
         elif ticks_diff(self._begin_at, now) > 0:
             due = self._begin_at
+        if len(self._hints) >= _HINTS:
+            if is_beacon or ticks_diff(last[3], due) <= 0:
+                return False
+            self._hints.remove(last)
         self._hints.append([id32, ip, port, due, is_beacon])
         return True
 
@@ -139,10 +147,10 @@ class Upkeep:
             else:
                 anchor.due = ticks_add(self._node.now, self._refresh_ms)
         elif not is_answered:
-            wait = self._node.uptime
-            if self.is_joined and wait < _YOUNG_S:
+            uptime = self._node.uptime
+            if self.is_joined and uptime < _YOUNG_S:
                 # Later and later: it may be silent because too many ask.
-                self._again(bytes(request.peer[:32]), request.ip, request.port, max(_AGAIN_MS, 500 * wait))
+                self._again(bytes(request.peer[:32]), request.ip, request.port, max(_AGAIN_MS, 500 * uptime))
         elif not self.is_joined:
             self._refresh_at = self._node.now
 
@@ -241,9 +249,10 @@ class Upkeep:
         return target
 
     def _is_calm(self, lookup):
-        """Whether the young table has settled: two self lookups, the second one minutes later, met no silence and nobody
-        near of whom the table did not know. Others join all the time in a mesh that grows; who is new near here asks this
-        node, and is known by that. Some never get an entry (row D6): the same ones again are nothing new."""
+        """Whether the young table has settled: a self lookup, other than the first, met no silence and nobody near of whom
+        the table did not know, and one minutes later neither; or one that comes minutes after the one before. Others join
+        all the time in a mesh that grows; who is new near here asks this node, and is known by that. Some never get an entry
+        (row D6): the same ones again are nothing new."""
         news = lookup.news()
         if self._settle_ms > _SETTLE_MS and (not news or news == self._news) and not lookup.results(_FAILED):
             self._is_settled = self._settle_ms >= self._refresh_ms >> 3

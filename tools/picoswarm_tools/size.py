@@ -145,9 +145,9 @@ def print_table(title: str, parts: list[Part], more: int, heap: int | None) -> N
         table.add_row(part.what, each, f"{part.total:,}")
     table.add_section()
     table.add_row("together", "", f"{total(parts):,}")
-    if heap:
-        table.add_row(f"left of {heap:,}, for your program", "", f"{heap - total(parts):,}")
     table.add_row("for a moment more, while it dials, looks up, starts or stops: up to", "", f"{more:,}")
+    if heap:
+        table.add_row(f"left of {heap:,}, for your program", "", f"{heap - total(parts) - more:,}")
     Console().print(table)
 
 

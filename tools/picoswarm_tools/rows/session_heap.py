@@ -139,7 +139,7 @@ def measure() -> Iterator[Row]:
         for form in ("mpy", "frozen"):
             yield Row(
                 f"heap.{name}.{form}",
-                f"{case.what}, all loaded, cryptography counted; {'frozen' if form == 'frozen' else 'from .mpy files'}",
+                f"{case.what}, cryptography counted, at rest; {'frozen' if form == 'frozen' else 'from .mpy files'}",
                 whole(name, form == "frozen"),
                 "bytes",
                 GOALS_KB[f"{name}.{form}"] * KB,

@@ -130,7 +130,7 @@ class Clock:
     def run_until(self, end_us: int) -> None:
         """Run everything that is due up to and including `end_us`; the time is then `end_us`."""
         heap = self._heap
-        while (heap or self._fill(end_us)) and heap[0][0] <= end_us:  # as `step` does, which for each of millions is a call
+        while (heap or self._fill(end_us)) and heap[0][0] <= end_us:  # as `step` does, a call for each of millions
             at_us, _, timer = heappop(heap)
             action = timer.action
             if action is None:
