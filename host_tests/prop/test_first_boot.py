@@ -102,6 +102,23 @@ def test_a_second_boot_loads_neither_ed25519_nor_sha512(tmp_path):
     assert "ed25519" not in modules and "sha512" not in modules
 
 
+ONE_ROOT_ON_BOARD = """
+import sys, picoswarm
+from picoswarm.compat import unload
+before = list(sys.modules)
+from picoswarm import {name}
+unload(before)
+print(issubclass({name}, picoswarm.PicoswarmError))
+"""
+
+
+@pytest.mark.parametrize("name", ["LocalError", "RequestError"])
+def test_an_error_that_a_program_knows_has_the_root_that_it_asks_for_later(tmp_path, name):
+    env = {"MICROPYPATH": f"{runtimes.ROOT / 'lib'}:.frozen"}
+    done = runtimes.run_micropython(["-c", ONE_ROOT_ON_BOARD.format(name=name)], 400, env, tmp_path)
+    assert done.stdout.split() == ["True"], done.stdout
+
+
 BALLAST_ON_BOARD = """
 import asyncio, sys
 from picoswarm import compat

@@ -20,8 +20,7 @@ _HOMES = {
     "Channel": "channel",
     "Reactor": "channel",
 }
-# Modules that a user has a name from, and what they build on: `compat.unload` leaves them, or a class would be there twice.
-handed_out = ["rooterror"]
+handed_out = []  # modules that a user has a name from: `compat.unload` leaves them, or a class would be there twice
 
 
 def __getattr__(name):
@@ -29,6 +28,8 @@ def __getattr__(name):
     home = _HOMES.get(name)
     if home:
         handed_out.append(home)
+        if home in ("errors", "failures"):
+            handed_out.append("rooterror")  # of which theirs are made
         value = getattr(__import__(home, globals(), None, (name,), 1), name)
     elif name[:1] != "_":
         try:
