@@ -325,6 +325,16 @@ def test_a_look_into_a_sparse_bucket_ends_with_half_as_many():
     assert [result[0] for result in look.results()] == [near(n) for n in told]
 
 
+def test_a_lookup_that_is_begun_again_wants_as_many_as_its_purpose_says():
+    look = lookup(purpose=2)
+    for purpose, wanted in ((1, 8), (2, 4), (2, 4), (1, 8)):
+        look.start(TARGET, True, purpose)
+        for n in range(10, 100, 10):
+            offer(look, n)
+        answers(look)
+        assert len(look.results()) == wanted
+
+
 def test_news_are_those_who_answered_and_were_named():
     look = lookup(purpose=1)
     for n in range(10, 100, 10):

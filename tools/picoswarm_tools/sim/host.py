@@ -20,9 +20,11 @@ from .network import Endpoint, Network, Segment
 _TICKS = 1 << 30
 _DATAGRAM = 512
 _SLICE_US = 20_000  # of public-key work at the most on a board, before the rest has its turn
-_in = bytearray(_DATAGRAM + 1)  # one more, so that an over-long datagram shows; of all hosts, since each has its turn alone
-_out = bytearray(_DATAGRAM)
 _SEND_LIMIT = 64  # datagrams that one input may cause: more is an engine that never stops
+
+# Of all hosts, since each has its turn alone.
+_in = bytearray(_DATAGRAM + 1)  # one more, so that an over-long datagram shows
+_out = bytearray(_DATAGRAM)
 
 Rng = Callable[[int], bytes]
 
