@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from picoswarm.profile import Profile
 
+# Whom every newcomer asks first sends each to others than the one before: with a board's eight nodes a bucket, the first
+# boards of a mesh would have all later ones at their door.
+TABLE = {
+    "k": 64,
+    "records": 1024,
+    "spares": 416,  # boards that were here lately come back without a key agreement
+    "revalidate_s": 5,  # an entry's turn comes as often as in a board's table
+}
+
 
 def gateway_profile(**changes: int) -> Profile:
     """The large profile, with single numbers replaced by name. It answers members that do not know its id yet, and its
     table carries IPv6."""
     numbers = {
-        "k": 16,
-        "records": 256,
+        **TABLE,
         "replacements_per_bucket": 10,
-        "spares": 1184,  # every board that was here lately comes back without a key agreement
         "subnet_per_bucket": 2,
         "subnet_per_table": 10,
         "ip_per_table": 4,

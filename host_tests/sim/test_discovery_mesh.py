@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from picoswarm.crypto import run
 from picoswarm.nodekey import Create
+from picoswarm_gateway.profile import TABLE
 from picoswarm_tools.demo.mesh import FAST
 from picoswarm_tools.sim import stream
 from picoswarm_tools.sim.clock import DAY, HOUR, MILLISECOND, MINUTE, SECOND
@@ -67,6 +68,20 @@ def test_a_node_that_knows_its_surroundings_looks_no_more_for_itself_while_farth
     assert sum(node.endpoint.sent_n for node in boards) < 160 * len(boards)  # 122 each; 203 if any new neighbour counts
     known = [sum(near.id in node.live_ids() for near in mesh.closest_live(node.id, 8, but=node)) for node in boards]
     assert sum(known) > 7.5 * len(boards)  # of the eight nearest
+
+
+def turned_away(table, boards=300, minutes=1):
+    """How many datagrams boards had no time for while their mesh grew: most of them those who were first."""
+    mesh = Mesh(1, key_ms=132)
+    bootstrap = mesh.add(profile=BOOTSTRAP | table)
+    for i in range(boards):
+        mesh.add(know=[bootstrap], start_us=SECOND + i * minutes * MINUTE // boards)
+    mesh.clock.run_for(minutes * MINUTE + 10 * SECOND)
+    return sum(node.engine.stats()["drop_busy"] for node in mesh.nodes[1:])
+
+
+def test_a_gateway_s_table_sends_newcomers_to_others_than_those_who_were_first():
+    assert turned_away(TABLE) < turned_away({}) * 2 // 3
 
 
 def test_the_same_seed_gives_the_same_bytes():

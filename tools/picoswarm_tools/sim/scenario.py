@@ -73,7 +73,7 @@ class NodesTable(msgspec.Struct, forbid_unknown_fields=True):
     count: int = 1  # nodes
     site: str = ""  # where they stand; empty: on the internet, each at an address of its own
     board: str = ""  # a folder of boards/, such as RPI_PICO_W, or leaf; empty: the default profile
-    role: str = "board"  # of ROLES; a gateway has the gateway's numbers and relays what others publish
+    role: str = "board"  # of ROLES; a gateway has its own numbers and relays what others publish, a bootstrap node its table
     profile: dict[str, int] = {}  # numbers of the profile that differ
     from_s: float = 0.0  # when the first of them starts
     within_s: float = 10.0  # they start at random within this time
@@ -282,9 +282,11 @@ def numbers(group: NodesTable) -> dict[str, int]:
 
         changes.update(NUMBERS)
     elif group.role == "bootstrap":
+        from picoswarm_gateway.profile import TABLE
+
         from .mesh import BOOTSTRAP
 
-        changes.update(BOOTSTRAP)
+        changes.update(BOOTSTRAP | TABLE)
     changes.update(group.profile or {})
     Profile(**changes).check()
     return changes
