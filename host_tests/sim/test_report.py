@@ -1,7 +1,13 @@
 """The command `picoswarm sim`: its status, its files, its sweeps, and its report in a browser."""
 
+import contextlib
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -9,6 +15,16 @@ from picoswarm_tools import browser
 from picoswarm_tools.runtimes import Missing
 from picoswarm_tools.sim import command, heap, page, scenario, sweep
 from picoswarm_tools.sim.play import load
+
+PAIR = """
+minutes = 0.2
+settle_min = 0.1
+[[nodes]]
+name = "first"
+role = "bootstrap"
+[[nodes]]
+name = "other"
+"""
 
 TINY = """
 about = "A bootstrap node and four others <script>."
@@ -92,6 +108,19 @@ def test_a_sweep_in_processes_gives_what_single_runs_give(tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "sweep.jsonl").read_text().splitlines()]
     assert [line["seed"] for line in lines] == [1, 2] and lines[0]["digest"] != lines[1]["digest"]
     assert lines[0]["digest"] == sweep.one("tiny", scenario.as_dict(scenario.parse(TINY)), 1).digest
+
+
+def test_a_sweep_of_more_seeds_than_a_process_runs_comes_to_its_end(tmp_path):
+    (tmp_path / "pair.toml").write_text(PAIR)
+    picoswarm = Path(sys.executable).with_name("picoswarm")
+    arguments = ["sim", tmp_path / "pair.toml", "--seeds", "9", "--jobs", "1", "--out", tmp_path]
+    with subprocess.Popen([picoswarm, *arguments], stdout=subprocess.DEVNULL, start_new_session=True) as sweeping:
+        try:
+            assert sweeping.wait(150) == 0
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(sweeping.pid, signal.SIGKILL)
+    assert len((tmp_path / "sweep.jsonl").read_text().splitlines()) == 9
 
 
 def test_the_same_sweep_runs_on_a_dask_cluster():
