@@ -24,7 +24,7 @@ def in_processes(name: str, scenario: Scenario, seeds: list[int], jobs: int) -> 
     """The runs of these seeds, in their order, `jobs` at a time, each in a fresh process: what one leaves in memory, no
     other pays for."""
     plain = msgspec.to_builtins(scenario)
-    # With more than one task a process CPython waits for ever once a process has done its share (python/cpython issue 115634).
+    # With more than one task a process CPython waits for ever for one that has done its share (python/cpython issue 115634).
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         for future in [pool.submit(one, name, plain, seed) for seed in seeds]:
             yield future.result()
