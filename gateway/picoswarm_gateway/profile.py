@@ -10,7 +10,6 @@ TABLE = {
     "k": 64,
     "records": 1024,
     "spares": 416,  # boards that were here lately come back without a key agreement
-    "revalidate_s": 5,  # an entry's turn comes as often as in a board's table
 }
 
 

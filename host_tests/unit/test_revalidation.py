@@ -10,6 +10,9 @@ RUNTIMES = ("cpython", "micropython", "board")
 class OneRecord:
     """A table whose longest unasked entry is record 7."""
 
+    def __init__(self, entries=1):
+        self.entries = entries
+
     def longest_unasked(self, uptime):
         return 7
 
@@ -24,6 +27,13 @@ def test_one_entry_a_minute_and_never_later():
     assert r.run(OneRecord(), 60000, 0) == 7
     assert r.run(OneRecord(), 60000, 0) == -1
     assert r.next_time() == 120000
+
+
+def test_a_table_larger_than_a_board_s_has_no_longer_turns():
+    for entries, wait in ((128, 60000), (255, 60000), (256, 30000), (1024, 7500)):
+        r = revalidation()
+        r.run(OneRecord(entries), 60000, 0)
+        assert r.next_time() == 60000 + wait
 
 
 def test_turns_are_jittered_early():

@@ -1,7 +1,8 @@
 """Which table entry to ping when, so that dead nodes leave soon and live ones cost little (docs/protocol.md 3, row D22).
 
-One entry each `revalidate_s`, the longest unasked first. One that missed a ping is a suspect: asked again after 1, 2 and
-4 s, and not handed out meanwhile (table.is_live), so that a silent node is gone after the miss and its three repeats. Pure.
+One entry each `revalidate_s`, the longest unasked first; in a table of n * 128 entries n times as often. One that missed a
+ping is a suspect: asked again after 1, 2 and 4 s, and not handed out meanwhile (table.is_live), so that a silent node is
+gone after the miss and its three repeats. Pure.
 """
 
 from .compat import const, ticks_add, ticks_diff
@@ -19,12 +20,12 @@ class Revalidation:
         self._interval_ms = profile.revalidate_s * 1000
         self.suspects = [_NEVER] * _SUSPECTS
         self._due = [0] * _SUSPECTS
-        self._plan(now)
+        self._plan(now, 0)
 
-    def _plan(self, now):
+    def _plan(self, now, entries):
         """The next turn, up to a tenth early: nodes that start together must not ping together for ever."""
-        early = self._interval_ms // 10 * self._rng(1)[0] >> 8
-        self._next = ticks_add(now, self._interval_ms - early)
+        wait = self._interval_ms // max(1, entries >> 7)
+        self._next = ticks_add(now, wait - (wait // 10 * self._rng(1)[0] >> 8))
 
     def next_time(self):
         """The next turn."""
@@ -43,7 +44,7 @@ class Revalidation:
                 return record
         if ticks_diff(now, self._next) < 0:
             return -1
-        self._plan(now)
+        self._plan(now, table.entries)
         return table.longest_unasked(uptime)
 
     def suspect(self, record, misses, now):
