@@ -84,6 +84,29 @@ def test_a_turn_that_a_full_heap_cut_short_is_taken_up_again_soon():
     drive(scenario, FakeSocket())
 
 
+def test_a_full_heap_at_work_keeps_back_nothing_that_is_to_be_sent():
+    sock = FakeSocket()
+
+    async def scenario(driver, engine):
+        work = engine.work
+
+        def full():
+            engine.work = work
+            raise MemoryError
+
+        engine.work = full
+        engine.outbox = [b"a"]
+        engine.events = [(7, 8)]
+        driver.turn()
+        for _ in range(100):
+            await sleep_ms(0)
+            if engine.work is work:
+                break
+        assert sock.sent == [b"a"] and driver.out_of_memory == 1 and not driver.faults
+
+    assert drive(scenario, sock)[:1] == [(7, 8)]
+
+
 class Littering(Pace):
     """The pace beside a program that makes so much garbage that there is always some to collect."""
 

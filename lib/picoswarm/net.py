@@ -184,7 +184,11 @@ class Driver:
                 held = ticks_diff(ticks_ms(), began)
                 busy = waits = wait_for == _TICK and not waits and held > _LONG_MS
                 if not waits:
-                    busy = engine.work()
+                    try:
+                        busy = engine.work()
+                    except MemoryError:  # it comes again; what is to be sent goes all the same
+                        collect()
+                        is_cut = True
                 event = engine.next_event()
                 while event is not None:
                     self._on_event(event)
@@ -203,7 +207,6 @@ class Driver:
                     except OSError:  # ENOMEM (an ESP32 that waits for ARP), no route, no interface: lost
                         self.unsent += 1
             except MemoryError:
-                self.out_of_memory += 1
                 self._read_n = _SHORTER  # or what waits at the socket would never go
                 collect()
                 is_cut = True
@@ -212,6 +215,7 @@ class Driver:
                 self.fault = error
                 least = _FAULT_MS
             self._is_turning = False
+            self.out_of_memory += is_cut
             now = ticks_ms()
             held = ticks_diff(now, began)
             if self.pace:
