@@ -84,12 +84,13 @@ class Boot:
         self._port = port
         self._bootstrap = [_parse(text, default_port) for text in bootstrap]
         self._allow = allow
+        self.reactors = []  # those of the user
         self._keys = self._is_free = None  # the latter: nobody else says how often garbage is collected
         self._goes = [name for name in sys.modules if name not in _before]
 
-    async def start(self, node, reactors, name):
+    async def start(self, node, name):
         """(folder, host, own ip, engine, driver with its socket open, services or None, (name, port) of the bootstrap nodes
-        that are given by name). May be called again where it failed. `reactors`: those of the user."""
+        that are given by name). May be called again where it failed."""
         # What lives long then stands together, and large blocks stay to be had: the smaller the heap, the more that needs.
         # Only MicroPython counts in bytes.
         if self._is_free is None:
@@ -150,7 +151,7 @@ class Boot:
                 from .composing import compose
 
                 unload([name for name in sys.modules if name != "picoswarm.composing"])
-                services = compose(node, self._folder, profile, identity, keyring, rng, engine, driver, reactors, name)
+                services = compose(node, self._folder, profile, identity, keyring, rng, engine, driver, self.reactors, name)
                 if self._allow:
                     from .steering import gate
 

@@ -46,8 +46,9 @@ class Driver:
     calls `turn`."""
 
     pace = None  # that of the sessions, see pace.py
+    _open_socket = None  # in the place of open_udp
 
-    def __init__(self, ip, port, heard, open_socket=open_udp):
+    def __init__(self, ip, port, heard, open_socket=None):
         """`ip`: the address to bind, all zeros for every interface. `heard`: bytes of the longest datagram that is read."""
         self.port = port
         self.ip = ip
@@ -60,7 +61,8 @@ class Driver:
         self.reopened = 0
         self.out_of_memory = 0  # turns cut short because the heap was full
         self.hold_ms = 0  # the longest turn: what every other task had to wait
-        self._open_socket = open_socket
+        if open_socket:
+            self._open_socket = open_socket
         self._sock = None
         self._is_broken = False  # only a new socket helps
         self.buf = bytearray(LONGEST)  # for both ways: the engine keeps no view of a datagram
@@ -78,7 +80,7 @@ class Driver:
         if self._sock is not None:
             self._sock.close()
             self._sock = None
-        self._sock = self._open_socket(self.ip, self.port)
+        self._sock = (self._open_socket or open_udp)(self.ip, self.port)
         self._is_broken = False
         if not self.port:
             self.port = self._sock.getsockname()[1]  # CPython only: on a board, name a port

@@ -76,7 +76,6 @@ class Node:
         self.events = Events()
         self._boot = Boot(folder, network, profile, host, port, bootstrap, PORT, allow)
         self._discovery = self._driver = self._services = None
-        self._reactors = []
         if name:
             self._name = name
         self._is_saved = network is None  # the folder holds the network keys, and follows them
@@ -96,7 +95,7 @@ class Node:
         be had."""
         if self._boot is None:
             _refuse("a node starts once")
-        parts = await self._boot.start(self, self._reactors, self._name)
+        parts = await self._boot.start(self, self._name)
         self._folder, self._host, self._ip, self._discovery, driver, services, named = parts
         self.id = self._discovery.own_id
         self._boot = None
@@ -171,7 +170,7 @@ class Node:
         """Add a Reactor of your own, before `start`."""
         if self._boot is None:
             _refuse("reactors are registered before the start")
-        self._reactors.append(reactor)
+        self._boot.reactors.append(reactor)
 
     def __getattr__(self, name):
         """What sessions are for, of services.py, and what is rarely asked for: who does not has it not in memory."""
