@@ -133,6 +133,10 @@ def test_a_key_agreement_takes_what_the_board_s_clock_says_or_the_file():
     assert 100 < esp32 < pico == unnamed < 150 and told == 7 and gateway == 0
 
 
+def test_the_victim_of_an_eclipse_is_found_by_all_who_have_an_honest_way():
+    assert play(*scenario.find("eclipse"), 16).summary["eclipse.found"] == 1
+
+
 def test_a_small_scenario_measures_what_it_asks_for(small):
     summary = small.summary
     assert summary["join.share"] == summary["rejoin.share"] == 1 and summary["mesh.pieces"] == 1

@@ -316,6 +316,39 @@ def test_a_lookup_for_one_id_asks_from_the_start():
         look.ended(at, True)
 
 
+def test_before_an_id_is_given_up_more_of_the_own_table_is_asked():
+    look = lookup(is_full=False)
+    for n in range(1, 9):
+        offer(look, n)
+    for n in range(20, 25):
+        offer(look, n, namer=0)
+    assert answers(look) == list(range(1, 9))
+    assert look.widen() and look.is_new
+    for n in list(range(1, 9)) + list(range(30, 38)):
+        offer(look, n)
+    assert answers(look) == list(range(30, 38)) and not look.widen()
+
+
+def test_who_was_silent_is_not_asked_again_when_more_of_the_own_table_is():
+    look = lookup(is_full=False)
+    for n in (1, 2):
+        offer(look, n)
+    assert answers(look, lambda n: n == 2) == [1]
+    assert look.widen()
+    for n in (2, 3):
+        offer(look, n)
+    assert answers(look) == [3]
+
+
+def test_a_lookup_that_found_its_id_and_one_for_all_that_are_near_look_no_farther():
+    found = lookup(is_full=False)
+    found.offer(TARGET, 0, IP, 4000, 5000, 0, -1)
+    assert answers(found) == [0] and found.is_found and not found.widen()
+    whole = lookup()
+    offer(whole, 1)
+    assert answers(whole) == [1] and not whole.widen()
+
+
 def test_a_look_into_a_sparse_bucket_ends_with_half_as_many():
     look = lookup(purpose=2)
     for n in range(10, 100, 10):

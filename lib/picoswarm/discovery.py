@@ -461,11 +461,12 @@ class Discovery:
             self.requests.drop(lookup)
 
     def _begin(self, lookup):
-        """Let a new lookup know the closest of the table."""
+        """Let a new lookup know the closest of the table, a wide one more of them."""
         table = self.table
         pool = table.pool
         found = table.found
-        for i in range(table.closest(lookup.target, found, self._numbers[0])):
+        n = min(len(found), self._numbers[0] << lookup.is_wide)
+        for i in range(table.closest(lookup.target, found, n)):
             at = found[i]
             lookup.offer(pool, at, table.ip(at), u16(pool, at + _UDP), u16(pool, at + _TCP), pool[at + _FLAGS])
         lookup.is_new = False  # not before: a full heap may have ended it half done
@@ -480,6 +481,8 @@ class Discovery:
                 return self._begin(lookup)
             at = lookup.next()
             if at == -2:
+                if lookup.widen():
+                    return
                 if not lookup.purpose:
                     self.event((LOOKUP_DONE, lookup))  # first: where the heap is full, the next time ends it
                 lookup.is_running = False

@@ -10,6 +10,9 @@ the candidate behind it and the two before it. Whoever lies in the gap shares a 
 any other candidate, and it is those who share most that know all that do. Where the owner's upkeep looks, which comes again,
 any two of the closest do. Who answered covers what is kept as one bit a candidate.
 
+Who surrounds an id with nodes of its own is asked by all who look for it, and names nobody else. So before a lookup for one
+id ends without it, others of the own table are asked, though they are farther.
+
 A liar can name ids that do not exist, near the target, at no cost to itself. So candidates are taken in turn by who named
 them, and of each naming peer only two may leave a ping unanswered before its others are passed over. Nobody is given up
 for good on that: who is passed over or silent is asked once more when everybody else has answered.
@@ -59,13 +62,13 @@ class Lookup:
         self._n = self.queries = self.purpose = 0
         self._closest = self._gaps = 0  # of those that are left, as bits: their word counts; and how many gaps they have
         self.target = bytearray(32)
-        self.is_running = self.is_found = self.is_full = False
+        self.is_running = self.is_found = self.is_full = self.is_wide = False
 
     def start(self, target32, is_full, purpose=0):
         """Begin. `is_full`: do not stop at the wanted id, find all of the closest. `purpose` is the owner's."""
         copy(self.target, 0, target32, 0, 32)
         self.is_running = self.is_new = True  # new: the owner has offered nobody yet
-        self.is_found = False
+        self.is_found = self.is_wide = False
         self.is_full = is_full
         self.purpose = purpose
         self._result = (self._whole + 1) >> 1 if purpose == _RANDOM else self._whole  # half of them half fill a bucket
@@ -181,8 +184,34 @@ class Lookup:
             pool[again + _STATE] = _NEW
             chosen = again
         if chosen < 0:
-            chosen = repeat if repeat >= 0 or asking else -2
+            chosen = repeat if repeat >= 0 or asking else self._farther()
         return chosen
+
+    def _farther(self):
+        """For `next`: where a wide lookup looks, others of the own table."""
+        pool = self.pool
+        if self.is_wide and self.queries < self._most:
+            for i in range(self._n):
+                at = self._order[i] * self._step
+                if pool[at + _STATE] == _NEW and not pool[at + _NAMER]:
+                    return at
+        return -2
+
+    def widen(self):
+        """The lookup is over. False: it stays so; else the owner is to offer more of its table, and those are asked, too."""
+        if self.is_full or self.is_found or self.is_wide:
+            return False
+        n = 0
+        for i in range(self._n):
+            slot = self._order[i]
+            if self.pool[slot * self._step + _STATE] == _NEW:  # others have the room
+                self.pool[slot * self._step + _STATE] = _FREE
+            else:
+                self._order[n] = slot
+                n += 1
+        self._n = n
+        self.is_new = self.is_wide = True
+        return True
 
     def wants(self, at):
         """Whether the candidate at `at` is to be asked for neighbors, beside the proof that it lives."""
