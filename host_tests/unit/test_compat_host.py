@@ -19,7 +19,7 @@ def test_any_port_is_one_that_nobody_has_for_tcp_either():
     compat_host._bound_udp = first_the_taken_one
     try:
         sock = compat_host.open_udp(LOOPBACK, 0)
-        assert sock.getsockname()[1] != taken and asked == [0, 0]
+        assert sock.getsockname()[1] != taken and asked[:2] == [0, 0]  # a third where that was taken, too
         sock.close()
     finally:
         compat_host._bound_udp = bound
