@@ -6,18 +6,25 @@ from picoswarm.profile import Profile
 
 # Whom every newcomer asks first sends each to others than the one before: with a board's eight nodes a bucket, the first
 # boards of a mesh would have all later ones at their door.
-TABLE = {
+_TABLE = {
     "k": 64,
     "records": 1024,
     "spares": 416,  # boards that were here lately come back without a key agreement
 }
 
 
+def with_table(changes: dict[str, int]) -> dict[str, int]:
+    """`changes` with the numbers of a gateway's table where they name none: no more records than its buckets hold."""
+    numbers = {**_TABLE, **changes}
+    if "records" not in changes:
+        numbers["records"] = min(numbers["records"], numbers["k"] * numbers.get("buckets", Profile.buckets))
+    return numbers
+
+
 def gateway_profile(**changes: int) -> Profile:
     """The large profile, with single numbers replaced by name. It answers members that do not know its id yet, and its
     table carries IPv6."""
     numbers = {
-        **TABLE,
         "replacements_per_bucket": 10,
         "subnet_per_bucket": 2,
         "subnet_per_table": 10,
@@ -59,4 +66,4 @@ def gateway_profile(**changes: int) -> Profile:
         "gateway": 1,
         "ipv6": 1,
     }
-    return Profile(**{**numbers, **changes}).check()
+    return Profile(**with_table({**numbers, **changes})).check()

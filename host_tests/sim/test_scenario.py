@@ -114,14 +114,16 @@ def test_a_ready_scenario_says_what_happens_and_expects_something(name):
     assert found.about.endswith(".") and found.expect
 
 
-def test_a_bootstrap_node_has_a_gateway_s_table():
+def test_a_bootstrap_node_that_is_no_board_has_a_gateway_s_table():
     found = scenario.parse(
         '[[nodes]]\nname = "first"\nrole = "bootstrap"\n[[nodes]]\nname = "gateway"\nrole = "gateway"\n'
-        '[[nodes]]\nname = "boards"\ncount = 9\n'
+        '[[nodes]]\nname = "pico"\nrole = "bootstrap"\nboard = "RPI_PICO_W"\n'
+        '[[nodes]]\nname = "leaf"\nrole = "bootstrap"\nboard = "leaf"\n'
+        '[[nodes]]\nname = "narrow"\nrole = "bootstrap"\nprofile = {k = 16}\n'
     )
-    first, gateway, boards = map(scenario.numbers, found.nodes)
-    assert first["records"] == gateway["records"] == 1024 and first["bootstrap"] and not boards
-    assert "links" not in first
+    first, gateway, pico, leaf, narrow = map(scenario.numbers, found.nodes)
+    assert first["records"] == gateway["records"] == 1024 and first["bootstrap"] and "links" not in first
+    assert "spares" not in pico and leaf["records"] < 128 and narrow["records"] == 256
 
 
 def test_a_key_agreement_takes_what_the_board_s_clock_says_or_the_file():

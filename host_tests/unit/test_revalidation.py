@@ -30,7 +30,7 @@ def test_one_entry_a_minute_and_never_later():
 
 
 def test_a_table_larger_than_a_board_s_has_no_longer_turns():
-    for entries, wait in ((128, 60000), (255, 60000), (256, 30000), (1024, 7500)):
+    for entries, wait in ((128, 60000), (200, 38400), (256, 29952), (1024, 7424)):
         r = revalidation()
         r.run(OneRecord(entries), 60000, 0)
         assert r.next_time() == 60000 + wait

@@ -465,8 +465,7 @@ class Discovery:
         table = self.table
         pool = table.pool
         found = table.found
-        n = min(len(found), self._numbers[0] << lookup.is_wide)
-        for i in range(table.closest(lookup.target, found, n)):
+        for i in range(table.closest(lookup.target, found, len(found) if lookup.is_wide else self._numbers[0])):
             at = found[i]
             lookup.offer(pool, at, table.ip(at), u16(pool, at + _UDP), u16(pool, at + _TCP), pool[at + _FLAGS])
         lookup.is_new = False  # not before: a full heap may have ended it half done

@@ -62,7 +62,7 @@ class Lookup:
         self._n = self.queries = self.purpose = 0
         self._closest = self._gaps = 0  # of those that are left, as bits: their word counts; and how many gaps they have
         self.target = bytearray(32)
-        self.is_running = self.is_found = self.is_full = self.is_wide = False
+        self.is_running = self.is_found = self.is_full = False
 
     def start(self, target32, is_full, purpose=0):
         """Begin. `is_full`: do not stop at the wanted id, find all of the closest. `purpose` is the owner's."""
@@ -172,44 +172,29 @@ class Lookup:
             if state == _NEW:
                 if self.is_full or self.queries < self._most:
                     namer = pool[at + _NAMER]
-                    if chosen < 0 or (namer and namer != waited):
-                        chosen = at
-                    if not waited or namer != waited:
-                        break
+                    if left > 0 or not namer:
+                        if chosen < 0 or (namer and namer != waited):
+                            chosen = at
+                        if not waited or namer != waited:
+                            break
             left -= 1
-            if not left:
+            if not left and not self.is_wide:  # beyond, those of the own table
                 break
         if chosen < 0 and again >= 0:
             pool[again + _FLAGS] |= _TWICE
             pool[again + _STATE] = _NEW
             chosen = again
         if chosen < 0:
-            chosen = repeat if repeat >= 0 or asking else self._farther()
+            chosen = repeat if repeat >= 0 or asking else -2
         return chosen
-
-    def _farther(self):
-        """For `next`: where a wide lookup looks, others of the own table."""
-        pool = self.pool
-        if self.is_wide and self.queries < self._most:
-            for i in range(self._n):
-                at = self._order[i] * self._step
-                if pool[at + _STATE] == _NEW and not pool[at + _NAMER]:
-                    return at
-        return -2
 
     def widen(self):
         """The lookup is over. False: it stays so; else the owner is to offer more of its table, and those are asked, too."""
         if self.is_full or self.is_found or self.is_wide:
             return False
-        n = 0
-        for i in range(self._n):
-            slot = self._order[i]
-            if self.pool[slot * self._step + _STATE] == _NEW:  # others have the room
-                self.pool[slot * self._step + _STATE] = _FREE
-            else:
-                self._order[n] = slot
-                n += 1
-        self._n = n
+        while self._n > self._candidates - self._whole:  # they have room
+            self._n -= 1
+            self.pool[self._order[self._n] * self._step + _STATE] = _FREE
         self.is_new = self.is_wide = True
         return True
 

@@ -1,8 +1,8 @@
 """Which table entry to ping when, so that dead nodes leave soon and live ones cost little (docs/protocol.md 3, row D22).
 
-One entry each `revalidate_s`, the longest unasked first; in a table of n * 128 entries n times as often. One that missed a
-ping is a suspect: asked again after 1, 2 and 4 s, and not handed out meanwhile (table.is_live), so that a silent node is
-gone after the miss and its three repeats. Pure.
+One entry each `revalidate_s`, the longest unasked first; in a table of more than 128 entries as much more often. One that
+missed a ping is a suspect: asked again after 1, 2 and 4 s, and not handed out meanwhile (table.is_live), so that a silent
+node is gone after the miss and its three repeats. Pure.
 """
 
 from .compat import const, ticks_add, ticks_diff
@@ -10,6 +10,7 @@ from .compat import const, ticks_add, ticks_diff
 _SUSPECTS = const(4)
 _REPEAT_MS = const(1000)  # before the first repeat; doubled for each further one
 _NEVER = const(-1)
+_TURNS = const(128)  # in which each entry has its own
 
 
 class Revalidation:
@@ -24,7 +25,9 @@ class Revalidation:
 
     def _plan(self, now, entries):
         """The next turn, up to a tenth early: nodes that start together must not ping together for ever."""
-        wait = self._interval_ms // max(1, entries >> 7)
+        wait = self._interval_ms
+        if entries > _TURNS:
+            wait = wait // entries * _TURNS
         self._next = ticks_add(now, wait - (wait // 10 * self._rng(1)[0] >> 8))
 
     def next_time(self):

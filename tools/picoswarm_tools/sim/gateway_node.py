@@ -13,8 +13,12 @@ from picoswarm_gateway.swarm import EARLY_MOST, HostSwarm
 from .swarm_node import SwarmNode
 from .tcp import End
 
-# Tables of IPv4: of the two address families the simulator's nodes have one.
-NUMBERS = {name: value for name, value in vars(gateway_profile(ipv6=0)).items() if not name.startswith("_")}
+
+def numbers(changes: dict[str, int]) -> dict[str, int]:
+    """A gateway's profile with single numbers replaced. Its table has IPv4 only, which is what the simulator's nodes have.
+    Raises LocalError."""
+    profile = gateway_profile(**{"ipv6": 0, **changes})
+    return {name: value for name, value in vars(profile).items() if not name.startswith("_")}
 
 
 class VirtualSwarm(HostSwarm):

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from picoswarm.errors import LocalError
 from picoswarm.profile import Profile
+from picoswarm_gateway.profile import with_table
 from picoswarm_gateway.tomlfile import Mistakes, read, read_file
 
 from ..boards import boards, numbers_of
@@ -73,7 +74,7 @@ class NodesTable(msgspec.Struct, forbid_unknown_fields=True):
     count: int = 1  # nodes
     site: str = ""  # where they stand; empty: on the internet, each at an address of its own
     board: str = ""  # a folder of boards/, such as RPI_PICO_W, or leaf; empty: the default profile
-    role: str = "board"  # of ROLES; a gateway has its own numbers and relays what others publish, a bootstrap node its table
+    role: str = "board"  # of ROLES; a gateway has its own numbers, of which a bootstrap node has the table, and relays
     profile: dict[str, int] = {}  # numbers of the profile that differ
     from_s: float = 0.0  # when the first of them starts
     within_s: float = 10.0  # they start at random within this time
@@ -276,18 +277,17 @@ _NAMES = (
 
 def numbers(group: NodesTable) -> dict[str, int]:
     """In what the profile of a group differs from the default one. Raises LocalError, FileNotFoundError."""
+    own = group.profile or {}
     changes: dict[str, int] = dict(numbers_of(group.board)) if group.board else {}
     if group.role == "gateway":
-        from .gateway_node import NUMBERS
+        from .gateway_node import numbers as of_gateway
 
-        changes.update(NUMBERS)
+        changes.update(of_gateway(own))
     elif group.role == "bootstrap":
-        from picoswarm_gateway.profile import TABLE
-
         from .mesh import BOOTSTRAP
 
-        changes.update(BOOTSTRAP | TABLE)
-    changes.update(group.profile or {})
+        changes.update(BOOTSTRAP if group.board else with_table({**BOOTSTRAP, **own}))
+    changes.update(own)
     Profile(**changes).check()
     return changes
 
