@@ -61,16 +61,18 @@ PLAN = (
     _overlay_of(
         "node",
         """
-        Node: start close lookup register peers stats
+        Node: start close
         Driver: open start stop
         """,
     ),
+    _overlay_of("node", "Node: lookup register peers stats"),  # apart: while it waits, a coroutine keeps all of its overlay
     _overlay_of("table", "Lookup:"),
+    _overlay_of("discovery", "Discovery: nodes stats"),  # apart, too: a program asks while a lookup runs
     _overlay_of(
         "discovery",
         """
-        Discovery: add_bootstrap add_seed set_address nodes stats
-        Upkeep: add_anchor _ask_anchor _learn _sparse _is_calm
+        Discovery: add_bootstrap add_seed set_address
+        Upkeep: add_anchor _ask_anchor _learn _sparse _is_calm _refresh
         """,
     ),
 )
