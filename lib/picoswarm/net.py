@@ -188,7 +188,7 @@ class Driver:
                 if not waits:
                     try:
                         busy = engine.work()
-                    except MemoryError:  # it comes again; what is to be sent goes all the same
+                    except MemoryError:  # it is done again; what is to be sent goes all the same
                         collect()
                         is_cut = True
                 event = engine.next_event()

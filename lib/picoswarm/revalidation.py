@@ -10,7 +10,7 @@ from .compat import const, ticks_add, ticks_diff
 _SUSPECTS = const(4)
 _REPEAT_MS = const(1000)  # before the first repeat; doubled for each further one
 _NEVER = const(-1)
-_TURNS = const(128)  # in which each entry has its own
+_TURNS = const(128)  # a round of turns takes no longer than one of so many entries
 
 
 class Revalidation:
