@@ -7,7 +7,9 @@ from contextlib import AsyncExitStack
 
 import pytest
 from mesh import HEAP, needs_micropython
+from picoswarm import Node, node
 from picoswarm_tools.probe import Probe
+from picoswarm_tools.swarm import HOST, free_ports
 
 MEMBERS = 3
 SECONDS = 20  # for which the heap stays full
@@ -36,5 +38,24 @@ def test_a_lookup_ends_in_a_heap_that_stays_full(when, form, tmp_path, record_pr
             said = await node.ask("stats")
             assert not said["stats"]["faults"], said["fault"]
             assert said["stats"]["out_of_memory"] and said["stats"]["live"] == MEMBERS
+
+    asyncio.run(scenario())
+
+
+def test_a_lookup_waits_for_a_place_but_not_for_those_that_a_full_heap_holds_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(node, "_FULL_MS", 300)
+
+    async def scenario():
+        async with Node(str(tmp_path), bytes(range(32)), {"links": 0, "bootstrap": 1}, HOST, free_ports(1)[0]) as waits:
+            engine, driver = waits._discovery, waits._driver
+            engine._most = 0  # others have all of the places
+            lookup = asyncio.create_task(waits.lookup(bytes(32)))
+            await asyncio.sleep(1)
+            assert not lookup.done()
+            async with asyncio.timeout(10):
+                while not lookup.done():
+                    driver.out_of_memory += 1
+                    await asyncio.sleep(0.1)
+            assert isinstance(lookup.exception(), MemoryError)
 
     asyncio.run(scenario())

@@ -107,6 +107,25 @@ def test_a_full_heap_at_work_keeps_back_nothing_that_is_to_be_sent():
     assert drive(scenario, sock)[:1] == [(7, 8)]
 
 
+def test_what_is_due_and_finds_no_memory_keeps_back_no_work():
+    async def scenario(driver, engine):
+        worked = []
+        engine.work = lambda: worked.append(1) or False
+
+        def full(now):
+            raise MemoryError
+
+        engine.tick = full  # for as long as the heap is full
+        driver.turn()
+        for _ in range(100):
+            await sleep_ms(5)
+            if worked:
+                break
+        assert worked and driver.out_of_memory and not driver.faults
+
+    drive(scenario, FakeSocket())
+
+
 class Littering(Pace):
     """The pace beside a program that makes so much garbage that there is always some to collect."""
 

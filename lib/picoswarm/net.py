@@ -170,7 +170,11 @@ class Driver:
             least = 1  # what is due and stays due has had its tick: the clock moves on first
             try:
                 if wait_for == _TICK:
-                    engine.tick(began)
+                    try:
+                        engine.tick(began)
+                    except MemoryError:  # what is due stays due, and keeps nothing else back
+                        collect()
+                        is_cut = True
                     if ticks_diff(began, self._check_at) >= 0:
                         self._check(began)
                 else:

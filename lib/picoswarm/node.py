@@ -134,8 +134,10 @@ class Node:
         if len(id32) != 32:
             _refuse("a node id is 32 bytes")
         waiting = [Event(), None, None]
+        cuts = -1
         while True:
-            if self._driver is None:
+            driver = self._driver
+            if driver is None:
                 _refuse("the node is not running")
             lookup = None
             try:
@@ -143,13 +145,16 @@ class Node:
                 if lookup:
                     self._lookups[lookup] = waiting
                     break
+                if driver.out_of_memory > cuts >= 0:  # a full heap holds up those that are running
+                    raise MemoryError
             except MemoryError:
                 if lookup:
                     self._discovery.give_up(lookup)
                 if _is_given_up(waiting):
                     raise
+            cuts = driver.out_of_memory
             await sleep_ms(_RETRY_MS)  # as many as the profile allows are running, or there is no memory for it
-        self._driver.turn()
+        driver.turn()
         await waiting[0].wait()
         if waiting[1] is None:
             raise MemoryError

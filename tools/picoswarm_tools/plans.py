@@ -65,9 +65,10 @@ PLAN = (
         Driver: open start stop
         """,
     ),
-    _overlay_of("node", "Node: lookup register peers stats"),  # apart: while it waits, a coroutine keeps all of its overlay
+    # Apart: while a lookup waits, its coroutine keeps all of its overlay, and a program asks meanwhile.
+    _overlay_of("node", "Node: lookup contact register peers stats"),
     _overlay_of("table", "Lookup:"),
-    _overlay_of("discovery", "Discovery: nodes stats"),  # apart, too: a program asks while a lookup runs
+    _overlay_of("discovery", "Discovery: contact nodes stats"),
     _overlay_of(
         "discovery",
         """
