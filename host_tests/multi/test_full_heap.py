@@ -43,14 +43,14 @@ def test_a_lookup_ends_in_a_heap_that_stays_full(when, form, tmp_path, record_pr
 
 
 def test_a_lookup_waits_for_a_place_but_not_for_those_that_a_full_heap_holds_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(node, "_FULL_MS", 300)
+    monkeypatch.setattr(node, "_FULL_MS", 300)  # of 5 s: the clock of a whole node is the real one
 
     async def scenario():
         async with Node(str(tmp_path), bytes(range(32)), {"links": 0, "bootstrap": 1}, HOST, free_ports(1)[0]) as waits:
             engine, driver = waits._discovery, waits._driver
             engine._most = 0  # others have all of the places
             lookup = asyncio.create_task(waits.lookup(bytes(32)))
-            await asyncio.sleep(1)
+            await asyncio.sleep(1)  # three times what it would be given up after
             assert not lookup.done()
             async with asyncio.timeout(10):
                 while not lookup.done():
