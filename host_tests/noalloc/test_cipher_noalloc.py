@@ -4,11 +4,9 @@ open one (MicroPython moves large call frames to the C stack when the heap is lo
 import gc
 
 import micropython
-from picoswarm.compat import KERNELS
-from support import Skip
+from support import needs_machine_code
 
-if KERNELS != "viper":
-    raise Skip("the viper back end needs 32-bit words; this runtime takes " + KERNELS)
+needs_machine_code()
 
 from picoswarm.aead_viper import Aead, _mac, _work, equal  # noqa: E402
 from picoswarm.cipher_viper import ChaCha20, Hmac  # noqa: E402

@@ -3,11 +3,9 @@
 import gc
 
 import micropython
-from picoswarm.compat import KERNELS
-from support import Skip
+from support import needs_machine_code
 
-if KERNELS != "viper":
-    raise Skip("the viper back end needs 32-bit words; this runtime takes " + KERNELS)
+needs_machine_code()
 
 from picoswarm.curve_viper import _BIT, X25519  # noqa: E402
 from picoswarm.field_viper import CHAIN, INVERSE, compute, repeat, unpack  # noqa: E402

@@ -10,6 +10,9 @@ from picoswarm.lookup import Lookup
 from picoswarm.membership import Membership, NetworkKey
 from picoswarm.profile import Profile
 from picoswarm.table import Table
+from support import needs_machine_code
+
+needs_machine_code()
 
 RUNTIMES = ("micropython", "qemu")
 

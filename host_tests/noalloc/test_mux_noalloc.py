@@ -5,6 +5,9 @@ import gc
 
 from locked_heap import does_without
 from muxing import BULK, URGENT, Pair
+from support import needs_machine_code
+
+needs_machine_code()
 
 RUNTIMES = ("micropython", "qemu")
 

@@ -2,11 +2,9 @@
 test_cipher_noalloc.py)."""
 
 from locked_heap import takes_nothing
-from picoswarm.compat import KERNELS
-from support import Skip
+from support import needs_machine_code
 
-if KERNELS != "viper":
-    raise Skip("the viper back end needs 32-bit words; this runtime takes " + KERNELS)
+needs_machine_code()
 
 from picoswarm.sealed import Sealed  # noqa: E402
 

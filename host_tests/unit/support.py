@@ -25,6 +25,14 @@ def unhex(text):
     return unhexlify("".join(text.split()))
 
 
+def needs_machine_code():
+    """Raise Skip on a runtime without machine code: the plain Python in its place makes objects as it goes."""
+    from picoswarm.compat import KERNELS
+
+    if KERNELS != "viper":
+        raise Skip("this asks it of machine code, which needs 32-bit words; this runtime takes " + KERNELS)
+
+
 def back_ends(group):
     """The modules of a group of kernels ("cipher", "aead", "curve", "ed25519", "sha512") that this runtime loads: plain
     integers everywhere, and what the runtime prefers."""
