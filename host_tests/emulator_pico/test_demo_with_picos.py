@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -11,8 +12,11 @@ import sys
 import time
 
 import pytest
+from picoswarm.membership import Membership
 from picoswarm_tools import mpy, runtimes
+from picoswarm_tools.emulator.demo import EmulatedProcess
 from picoswarm_tools.emulator.files import find
+from picoswarm_tools.keyfolder import new_network_key
 
 RUN = "from picoswarm_tools.cli import main; main()"
 PATIENCE_S = 900  # the Picos live by the clock on the wall, and take a processor each
@@ -24,11 +28,29 @@ def read_until(process: subprocess.Popen, *patterns: str) -> None:
     end, missing, said = time.monotonic() + PATIENCE_S, set(patterns), []
     for line in process.stdout:
         said = [*said[-20:], line]
+        assert " ended: " not in line, line
         missing -= {pattern for pattern in missing if re.search(pattern, line)}
         if not missing:
             return
         assert time.monotonic() < end, "".join(said)
     raise AssertionError("".join(said))
+
+
+def test_the_program_of_the_demo_runs_on_an_emulated_pico(tmp_path):
+    async def first_id() -> str:
+        pico = EmulatedProcess("pico1", tmp_path, Membership(new_network_key()), 0)
+        await pico.start("127.0.0.1:1", {"name": "pico1", "what": "temperature"})
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while not pico.id and not pico.trouble:
+                    await asyncio.sleep(0.2)
+            assert not pico.trouble
+            return pico.id
+        finally:
+            await pico.stop()
+
+    find("pico-frozen.bin")
+    assert len(bytes.fromhex(asyncio.run(first_id()))) == 32
 
 
 @LONG

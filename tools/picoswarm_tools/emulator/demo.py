@@ -9,14 +9,13 @@ from pathlib import Path
 
 from picoswarm.membership import Membership
 
-from .. import mpy
 from ..boards import numbers_of
 from ..runtimes import ROOT
 from ..swarm import NodeProcess, Trouble
-from .files import ARCH, find
+from .files import find
 from .hub import PORT, Link, free_address
 from .pico import EmulatorError, Pico, Repl
-from .probe import BOARD, network_files, program
+from .probe import BOARD, files_of_node
 
 PROGRAM = ROOT / "firmware" / "demo_node.py"
 _RUN = """
@@ -38,14 +37,14 @@ class EmulatedProcess(NodeProcess):
         super().__init__(name, folder, PORT, membership, heap_bytes)
         self._membership = membership
         self._flash = folder / "flash"
-        self._is_provisioned = False
+        self._is_provisioned = self._is_over = False  # its program
         self._pico: Pico | None = None
         self._power = contextlib.AsyncExitStack()
         self._serial: asyncio.StreamWriter | None = None
 
     @property
     def is_up(self) -> bool:
-        return self._pico is not None and self._pico.is_running
+        return self._pico is not None and self._pico.is_running and not self._is_over
 
     @property
     def trouble(self) -> str:
@@ -56,6 +55,7 @@ class EmulatedProcess(NodeProcess):
     async def start(self, bootstrap: str, numbers: Mapping[str, int | str], library: Path | None = None) -> None:
         """Switch it on; its first start puts the network key and the program there. Raises Missing, Trouble, OSError."""
         self._begin()
+        self._is_over = False
         try:
             repl = await self._boot()
             given = [f"{key}={value}" for key, value in {**numbers_of(BOARD), **numbers}.items()]
@@ -71,16 +71,15 @@ class EmulatedProcess(NodeProcess):
         await self._power.enter_async_context(Link(self._pico.uart_ports[1], free_address()))
         repl = await self._power.enter_async_context(self._pico.repl())
         if not self._is_provisioned:
-            for name, data in network_files(self._membership).items():
-                await repl.put(f"/swarm/{name}", data)
-            await repl.put("/lib/emu_probe.mpy", program("emu_probe"))
-            await repl.put("/lib/demo_node.mpy", mpy.compile_source(PROGRAM.read_bytes(), PROGRAM.name, ARCH))
+            for path, data in files_of_node(self._membership, PROGRAM).items():
+                await repl.put(path, data)
             self._is_provisioned = True
         return repl
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         while line := await reader.readline():
-            if b"\x04" in line:  # the program is over
+            if b"\x04" in line:  # the program is over, or says the traceback that comes then
+                self._is_over = True
                 self.said = [*self.said[-40:], line.strip(b"\x04>\r\n").decode(errors="replace")]
             else:
                 self._hear(line)

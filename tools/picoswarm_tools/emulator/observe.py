@@ -24,7 +24,7 @@ from ..whole_node import Case, Deaf
 from .clock import PicoTime
 from .hub import text
 from .pico import HOST
-from .probe import BOARD, EmulatedNode, emulated_node, program
+from .probe import BOARD, PROGRAMS, EmulatedNode, compiled, emulated_node
 
 SESSIONS, CHANNELS = 3, 8
 LEAF = "leaf"  # of boards/, and of mpy.FORMS
@@ -159,7 +159,7 @@ async def sleep_cycles(count: int, clock: PicoTime | None = None, log: Log = _hu
             gateway(membership, Path(folder)) as hub,
             emulated_node(membership, is_frozen=not is_leaf, clock=clock, form=form) as emu,
         ):
-            await emu.repl.put("/lib/emu_sleep.mpy", program("emu_sleep"))
+            await emu.repl.put("/lib/emu_sleep.mpy", compiled(PROGRAMS / "emu_sleep.py"))
             call = f"import emu_sleep\nemu_sleep.run({numbers_of(form or BOARD)!r}, ['{HOST}:{hub.config.mesh.port}'])"
             await emu.repl.put("/main.py", call.encode())
             for _ in range(count):

@@ -32,10 +32,19 @@ def network_files(membership: Membership) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
 
-def program(name: str) -> bytes:
+def compiled(path: Path) -> bytes:
     """A program for the Pico, as an .mpy."""
-    path = PROGRAMS / f"{name}.py"
     return mpy.compile_source(path.read_bytes(), path.name, ARCH)
+
+
+def files_of_node(membership: Membership, *programs: Path) -> dict[str, bytes]:
+    """By path, all that a node's flash holds besides the library: a provisioned folder, the probe, what brings its link up,
+    and further programs."""
+    files = {f"/swarm/{name}": data for name, data in network_files(membership).items()}
+    files |= {f"/lib/{path.stem}.mpy": compiled(path) for path in (PROGRAMS / "emu_probe.py", *programs)}
+    for name in ("__init__", "line"):
+        files[f"/lib/swarmboard/{name}.mpy"] = compiled(_SWARMBOARD / f"{name}.py")
+    return files
 
 
 class EmulatedNode:
@@ -87,12 +96,8 @@ async def emulated_node(
         Link(pico.uart_ports[1], free_address()) as link,
         pico.repl() as repl,
     ):
-        for name, data in network_files(membership).items():
-            await repl.put(f"/swarm/{name}", data)
-        await repl.put("/lib/emu_probe.mpy", program("emu_probe"))
-        for name in ("__init__", "line"):
-            path = _SWARMBOARD / f"{name}.py"
-            await repl.put(f"/lib/swarmboard/{name}.mpy", mpy.compile_source(path.read_bytes(), path.name, ARCH))
+        for path, data in files_of_node(membership).items():
+            await repl.put(path, data)
         if not is_frozen:
             for path in sorted((mpy.compile_library(ARCH, 3, form) / "picoswarm").glob("*.mpy")):
                 await repl.put(f"/lib/picoswarm/{path.name}", path.read_bytes())
