@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -194,8 +195,51 @@ def test_the_two_that_were_loaded_last_stay_until_memory_is_short(tmp_path: Path
         "compat": PACKAGE["compat"] + "import gc\ndef collect():\n    gc.collect()\n",
         "parts": PACKAGE["parts"] + "def five(n):\n    return loose(n)\n",
     }
-    said = _run(overlays.take_cold(package, PLAN, True), tmp_path, LATEST)
+    said = _run(overlays.take_cold(package, PLAN, 2), tmp_path, LATEST)
     assert said == ["[0, 4]", "[1, 2, 0, 1, 2, 0, 1, 2, 0]", "[None, None, None, None]", "57 12", "[]"]
+
+
+NAMES = """
+import gc, micropython
+from picoswarm.compat import collect, overlay
+from picoswarm.parts import Part
+
+def used():
+    collect()
+    return gc.mem_alloc()
+
+part = Part(5)
+print(part.cold(4), list(part.each(2)), part.build())
+steps = part.each(3)
+next(steps)
+whole = overlay(1)["Part"]
+print(sorted(name for name in dir(whole) if name in ("each", "build")))
+del whole
+collect()
+print(hasattr(steps, "throw"), list(steps), part.cold(1))
+micropython.qstr_info(1)
+"""
+
+
+def test_overlays_from_files_share_one_name_and_a_method_that_runs_keeps_itself_alone(tmp_path: Path):
+    package = {**PACKAGE, "compat": PACKAGE["compat"] + "import gc\ndef collect():\n    gc.collect()\n"}
+    small = overlays.take_cold(package, PLAN, 1)
+    assert small["cold1"].endswith("values = {'Part': Part}\ndel Part\n")
+    said = _run(small, tmp_path, NAMES)
+    assert said[:3] == ["42 [5, 5] ('rare', 5)", "['build', 'each']", "True [5, 6] 30"]
+    names = [line[2:-1] for line in said if line.startswith("Q(")]
+    assert "picoswarm.cold" in names and not [name for name in names if re.search(r"cold\d", name)]
+
+
+def test_an_overlay_whose_methods_call_each_other_at_once_keeps_its_classes():
+    small = overlays.take_cold(PACKAGE, PLAN)
+    assert "return Part._inner(self, n) * times" in small["cold0"] and "del Part" not in small["cold0"]
+    assert small["cold1"].endswith("del Part\n")
+
+
+def test_a_class_as_a_whole_and_methods_of_another_are_no_overlay():
+    with pytest.raises(Refused, match="as a whole, beside methods of"):
+        overlays.take_cold(PACKAGE, [("parts", {"Rare": (), "Part": ("each",)})])
 
 
 def test_a_class_attribute_called_as_a_class_of_an_overlay_of_its_module_stays_an_attribute():

@@ -29,9 +29,8 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
     if profile.pubsub:
         from .pubsub import PubSub
 
-        if node.parts:
-            PubSub = node.parts[3]
-        pubsub = PubSub(identity.id, profile, rng, now)
+        make_pubsub = node.parts[3] if node.parts else PubSub
+        pubsub = make_pubsub(identity.id, profile, rng, now)
         reactors.append(pubsub)
         sources.append(("pubsub", pubsub.counts))
     if profile.rpc:

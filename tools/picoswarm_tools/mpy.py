@@ -25,7 +25,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from . import bundle, fold, order, overlays, plans, shrink, texts
+from . import bundle, constructors, fold, order, overlays, plans, shrink, texts
 from .runtimes import ROOT, Missing, build_folder, find
 
 # "bytecode" is portable: it holds no native code, and leaves out the kernels that are.
@@ -86,8 +86,10 @@ FORMS = {
     "": (BUNDLES, plans.PLAN),
     "frozen": (FROZEN_BUNDLES, plans.PLAN),
     "leaf": (LEAF_BUNDLES, plans.LEAF),
+    "discovery": (BUNDLES, plans.DISCOVERY),
     "apart": ({}, ()),
 }
+LATEST = {"leaf": 2, "discovery": 1}  # so many overlays, those that were loaded last, stay for a while
 NATIVE_STAYS = ("bytecode", "xtensawin", "rv32imc")  # there is none, or an ESP32 never frees it
 ROM = "rom"  # the module of a firmware that names all others, see `_named`
 BOARD_LEVEL = 3  # mpy-cross's -O of what a board is given; the modules are bundled then
@@ -212,7 +214,9 @@ def _make_small(arch: str, level: int, form: str) -> tuple[dict[str, str], shrin
     long, modules = modules, {name: shrink.shorten(text, names) for name, text in modules.items()}
     if level == 3 and plan:
         overlays.check(long, plan)
-        modules = overlays.take_cold(modules, overlays.planned(plan, modules, names), form == "leaf")
+        plan = overlays.planned(plan, modules, names)
+        modules, plan = constructors.take_out(modules, plan, shrink.rom_names())
+        modules = overlays.take_cold(modules, plan, LATEST.get(form, 0))
     if level == 3:
         kept = {name: order.keep_builtins(modules[name], _ASKED) for name in HOT if name in modules}
         modules = {name: order.order_names(text) for name, text in {**modules, **kept}.items()}
@@ -259,7 +263,7 @@ def _inputs() -> list[Path]:
 def _fingerprint() -> str:
     """All that a compiled library depends on: its inputs, what makes it, and the MicroPython that is asked for names."""
     digest = hashlib.sha256()
-    for path in (*_inputs(), *sorted(Path(__file__).parent.glob("*.py"))):
+    for path in (*_inputs(), *sorted(Path(__file__).parent.glob("*.py")), overlays.LOADER):
         digest.update(f"{path}\0".encode() + path.read_bytes() + b"\0")
     for name in ("mpy-cross", "micropython"):
         digest.update(f"{find(name).stat().st_mtime_ns}\0".encode())

@@ -17,94 +17,40 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from .fold import Edits, live
-from .plans import CALL, Methods, Overlay
+from .plans import CALL, MADE, Methods, Overlay
+from .runtimes import ROOT
 from .shrink import Refused, bindings, variables
 
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _HOME = "compat"  # what every other module imports from
-_LOAD = """import sys
-
-_COLD = {index}
-
-
-def overlay(n):
-    name = "cold%d" % n
-    part = __import__(name, globals(), None, ("",), 1)
-    package = sys.modules["picoswarm"]
-    setattr(package, name, None)
-    delattr(package, name)
-    name = "picoswarm." + name
-    sys.modules[name] = None
-    del sys.modules[name]
-    return part
-"""
-# The two that were loaded last are wanted again most often, in the same turn. They go before others come, and where memory
-# is short.
-_AGAIN = """
-
-_LATEST = [None] * 4
-_load = overlay
-
-
-def overlay(n):
-    latest = _LATEST
-    if latest[0] != n:
-        part = latest[3] if latest[2] == n else None
-        latest[2] = latest[0]
-        latest[3] = latest[1]
-        latest[1] = part or _load(n)
-        latest[0] = n
-    return latest[1]
-"""
+LOADER = ROOT / "tools/picoswarm_tools/device/overlay.py"
 _SHORT = """
 
 def collect():
-    for i in range(4):
+    for i in range(len(_LATEST)):
         _LATEST[i] = None
     gc.collect()
     gc.collect()
 """
-_FIND = """
-
-def cold(self, name):
-    kind = own = type(self)
-    while kind.__bases__:
-        n = 0
-        for text in _COLD:
-            at = text.find(";%s." % kind.__name__)
-            if at >= 0 and text.find(".%s." % name, at, text.find(";", at + 1)) >= 0:
-                # In its class for a moment: only there MicroPython binds a function to an object. In this place, since a
-                # new one could make the dict of the class grow.
-                try:
-                    own.__getattr__ = getattr(getattr(overlay(n), kind.__name__), name)
-                    return self.__getattr__
-                finally:
-                    own.__getattr__ = cold
-            n += 1
-        kind = kind.__bases__[0]
-    if hasattr(own, "missing"):  # its class has a __getattr__ of its own
-        return own.missing(self, name)
-    raise AttributeError(name)
-"""
 
 
 def _classes(tree: ast.Module) -> dict[str, ast.ClassDef]:
-    return {node.name: node for node in live(tree, _FUNCTIONS) if isinstance(node, ast.ClassDef)}
+    return {node.name: node for node in live(tree, FUNCTIONS) if isinstance(node, ast.ClassDef)}
 
 
 def _tops(tree: ast.Module) -> dict[str, ast.AST]:
     """The classes and functions of a module."""
-    kinds = (ast.ClassDef, *_FUNCTIONS)
+    kinds = (ast.ClassDef, *FUNCTIONS)
     return {node.name: node for node in live(tree, kinds) if isinstance(node, kinds)}
 
 
 def _methods(node: ast.ClassDef) -> dict[str, ast.AST]:
-    return {each.name: each for each in node.body if isinstance(each, _FUNCTIONS)}
+    return {each.name: each for each in node.body if isinstance(each, FUNCTIONS)}
 
 
 def _outside(tree: ast.Module) -> set[str]:
     """The names that stand outside of functions."""
-    return {node.id for node in live(tree, _FUNCTIONS) if isinstance(node, ast.Name)}
+    return {node.id for node in live(tree, FUNCTIONS) if isinstance(node, ast.Name)}
 
 
 class _Library:
@@ -173,7 +119,7 @@ def check(modules: Mapping[str, str], plan: Iterable[Overlay]) -> None:
                 raise Refused(f"overlays: {module}.{name} is no class")
             if not methods and name in _outside(trees[module]):
                 raise Refused(f"overlays: {name} is named outside of functions")
-            for method in methods:
+            for method in () if methods == MADE else methods:
                 if why := library.objection(name, method):
                     raise Refused(f"overlays: {name}.{method} {why}")
 
@@ -188,7 +134,7 @@ def _members(node: ast.ClassDef) -> set[str]:
         each.id
         for part in node.body
         for each in ast.walk(part)
-        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store) and not isinstance(part, _FUNCTIONS)
+        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store) and not isinstance(part, FUNCTIONS)
     }
     return stored | _methods(node).keys()
 
@@ -206,7 +152,7 @@ def _segment(source: str, node: ast.AST) -> str:
 def _consts(tree: ast.Module) -> dict[str, ast.Assign]:
     """Private constants, which leave nothing of their names."""
     found = {}
-    for node in live(tree, (*_FUNCTIONS, ast.ClassDef)):
+    for node in live(tree, (*FUNCTIONS, ast.ClassDef)):
         if isinstance(node, ast.Assign) and getattr(getattr(node.value, "func", None), "id", "") == "const":
             name = ast.unparse(node.targets[0])
             if name.startswith("_"):
@@ -252,17 +198,17 @@ def _stub(node: ast.FunctionDef) -> str:
 
 def _outermost(node: ast.AST) -> Iterator[ast.AST]:
     """The functions in a statement that are in no other one."""
-    return (each for each in live(node, _FUNCTIONS) if isinstance(each, _FUNCTIONS))
+    return (each for each in live(node, FUNCTIONS) if isinstance(each, FUNCTIONS))
 
 
-def _mentions(node: ast.AST, bound: set[str]) -> list[ast.Name]:
+def mentions(node: ast.AST, bound: set[str]) -> list[ast.Name]:
     """The names in a statement that are no variables of its functions and no attributes of its classes. `bound`: the names
     of its module."""
     own = set()
-    for part in live(node, _FUNCTIONS):
+    for part in live(node, FUNCTIONS):
         if isinstance(part, ast.ClassDef):  # on a board an attribute may be called as a class of the module
             names = _members(part)
-            inside = (each for statement in part.body for each in live(statement, _FUNCTIONS))
+            inside = (each for statement in part.body for each in live(statement, FUNCTIONS))
             own |= {id(each) for each in inside if getattr(each, "id", "") in names}
     for function in _outermost(node):
         names = variables(function, bound)
@@ -271,18 +217,18 @@ def _mentions(node: ast.AST, bound: set[str]) -> list[ast.Name]:
 
 
 def _names(nodes: Iterable[ast.AST], bound: set[str]) -> set[str]:
-    return {each.id for node in nodes for each in _mentions(node, bound)}
+    return {each.id for node in nodes for each in mentions(node, bound)}
 
 
 def _helpers(tree: ast.Module, moved: Methods, kept: set[str]) -> list[ast.AST]:
     """The functions that nothing but an overlay calls. `kept`: those that other modules import."""
-    functions = {node.name: node for node in tree.body if isinstance(node, _FUNCTIONS)}
+    functions = {node.name: node for node in tree.body if isinstance(node, FUNCTIONS)}
     found: list[ast.AST] = []
     bound = bindings(tree)
-    every = _mentions(tree, bound)
+    every = mentions(tree, bound)
     while True:
         inside = [*_moved_nodes(tree, moved), *found]
-        wanted = _names(inside, bound) & functions.keys() - kept - {node.name for node in found}
+        wanted = _names(inside, bound) & functions.keys() - kept - moved.keys() - {node.name for node in found}
         for name in sorted(wanted):
             gone = {id(each) for node in (*inside, functions[name]) for each in ast.walk(node)}
             if name not in {node.id for node in every if id(node) not in gone}:
@@ -292,8 +238,8 @@ def _helpers(tree: ast.Module, moved: Methods, kept: set[str]) -> list[ast.AST]:
             return found
 
 
-def _overlay(home: str, source: str, tree: ast.Module, moved: Methods, helpers: list[ast.AST]) -> str:
-    """The text of an overlay."""
+def _overlay(home: str, source: str, tree: ast.Module, moved: Methods, helpers: list[ast.AST], is_kept: bool) -> str:
+    """The text of an overlay. One that is kept has no direct calls: they would keep all of it as long as a method runs."""
     classes, consts, bound = _classes(tree), _consts(tree), bindings(tree) | {"overlay"}
     whole = {name for name, methods in moved.items() if not methods}
     needed: set[str] = set()
@@ -311,14 +257,23 @@ def _overlay(home: str, source: str, tree: ast.Module, moved: Methods, helpers: 
     if imports:
         lines.append(f"from .{home} import ({', '.join(imports)})\n")
     lines += [_segment(source, node) for node in helpers]
-    for name, methods in moved.items():
-        if methods:
-            own = _methods(classes[name])
-            lines.append(f"class {name}:\n    del (__module__, __qualname__)\n")
-            bare = _bare(methods)
-            lines += [_direct(source, own[each], name, bare) for each in bare]
-        else:
-            lines.append(_segment(source, _tops(tree)[name]))
+    parts = [name for name, methods in moved.items() if methods]
+    if parts and whole:
+        raise Refused(f"overlays: {sorted(whole)} as a whole, beside methods of {parts}")
+    lines += [_segment(source, _tops(tree)[name]) for name in moved if name in whole]
+    is_direct = False
+    for name in parts:
+        own = _methods(classes[name])
+        lines.append(f"class {name}:\n    del (__module__, __qualname__)\n")
+        bare = _bare(moved[name])
+        for method in (own[each] for each in bare):
+            text = _segment(source, method) if is_kept else _direct(source, method, name, bare)
+            is_direct |= text != _segment(source, method)
+            lines.append(text)
+    if parts:
+        lines.append(f"values = {{{', '.join(f'{name!r}: {name}' for name in parts)}}}\n")
+    if parts and not is_direct:
+        lines.append(f"del {', '.join(parts)}\n")
     return "".join(lines)
 
 
@@ -326,7 +281,7 @@ def _asking(source: str, whole: Mapping[str, int], moved: Mapping[int, Methods])
     """A module that asks the overlays for the classes that they have as a whole, by number; but in the overlay itself."""
     tree, edits = ast.parse(source), Edits(source)
     inside = {n: {id(each) for node in _moved_nodes(tree, own) for each in ast.walk(node)} for n, own in moved.items()}
-    for node in _mentions(tree, bindings(tree)):
+    for node in mentions(tree, bindings(tree)):
         if node.id in whole and id(node) not in inside[whole[node.id]]:
             edits.replace_node(node, f"overlay({whole[node.id]}).{node.id}")
     return edits.result()
@@ -375,7 +330,7 @@ def _redirected(source: str, home: str, at: Mapping[str, int], whole: set[str]) 
             if lost or by_module.keys() - {home}:
                 texts = [f"from .{each} import {', '.join(own)}" for each, own in by_module.items()]
                 edits.replace_node(node, "; ".join(texts) or "pass")
-    for node in _mentions(tree, bindings(tree)):
+    for node in mentions(tree, bindings(tree)):
         if node.id in lost:
             edits.replace_node(node, f"overlay({at[node.id]}).{node.id}")
     return (f"from .{_HOME} import overlay\n" if lost else "") + edits.result()
@@ -386,9 +341,9 @@ def _is_stub(source: str) -> bool:
     return [type(node) for node in ast.parse(source).body] == [ast.ImportFrom]
 
 
-def take_cold(modules: Mapping[str, str], plan: Sequence[Overlay], keeps_latest: bool = False) -> dict[str, str]:
+def take_cold(modules: Mapping[str, str], plan: Sequence[Overlay], latest: int = 0) -> dict[str, str]:
     """`modules` with what `plan` says, (module, methods by class) for each overlay, in modules of their own. All names are
-    those of a board. With `keeps_latest` the two that were loaded last stay until others come or `collect` is called."""
+    those of a board. `latest`: so many that were loaded last, up to two, stay until others come or `collect` is called."""
     result = dict(modules)
     # Ed25519 goes itself when it has signed: it may take what it shares with an overlay from there.
     stays = {name: text for name, text in modules.items() if not name.startswith("ed25519")}
@@ -404,7 +359,7 @@ def take_cold(modules: Mapping[str, str], plan: Sequence[Overlay], keeps_latest:
         at = dict(whole)
         for n, moved in own.items():
             helpers = _helpers(tree, moved, kept)
-            result[f"cold{n}"] = _overlay(home, source, tree, moved, helpers)
+            result[f"cold{n}"] = _overlay(home, source, tree, moved, helpers, latest > 0)
             gone += [*_moved_nodes(tree, moved), *helpers]
             at.update({node.name: n for node in helpers})
         partial = {name for moved in own.values() for name, methods in moved.items() if methods}
@@ -420,11 +375,8 @@ def take_cold(modules: Mapping[str, str], plan: Sequence[Overlay], keeps_latest:
             if name != home:
                 result[name] = _redirected(result[name], home, at, set(whole))
     index = ["".join(f";{name}.{'.'.join(_bare(own))}." for name, own in moved.items() if own) + ";" for _, moved in plan]
-    load = _LOAD.format(index=repr(tuple(index)))
-    if keeps_latest:
-        result[_HOME] = load + _AGAIN + _FIND + result[_HOME] + _SHORT
-    else:
-        result[_HOME] = load + _FIND + result[_HOME]
+    loader = LOADER.read_text().replace("_COLD = ()", f"_COLD = {tuple(index)!r}").replace("const(0)", f"const({latest})")
+    result[_HOME] = loader + result[_HOME] + (_SHORT if latest else "")
     return result
 
 

@@ -1,8 +1,8 @@
 """The plans of overlays.py: which methods and classes of the library a board loads only when they are wanted.
 
 An overlay is the name of a module and words "Class: method method"; all modules are those of the sources, before they are
-bundled. A class, or function, without a method goes as a whole. A star behind a method: it is kept by somebody, or is in a
-base too, so that a call of it stays in its place.
+bundled. A class, or function, without a method goes as a whole; of one with the method `__init__` its constructor goes. A
+star behind a method: it is kept by somebody, or is in a base too, so that a call of it stays in its place.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 Methods = Mapping[str, tuple[str, ...]]  # names by class
 Overlay = tuple[str, Methods]
 CALL = "*"
+MADE = ("__init__",)  # in the place of methods: the constructor of a class, see constructors.py
 
 
 def _overlay_of(home: str, text: str) -> Overlay:
@@ -78,6 +79,37 @@ PLAN = (
     ),
 )
 
+_MAKES_TABLE = _overlay_of("table", "Table: __init__ Codec: __init__ Revalidation: __init__ Tokens: __init__")
+_MAKES_DISCOVERY = _overlay_of(
+    "discovery", "Requests: __init__ Agreements: __init__ Responder: __init__ Upkeep: __init__ Discovery: __init__"
+)
+
+# A node that only discovers, in the least heap. What it keeps is what a PING calls, the turns of its driver and its timers.
+# All else that a datagram calls is loaded, in pieces so small that a few of them, one called by another, fit beside two
+# lookups: each pays for it with the time of some loads.
+DISCOVERY = (
+    *(each for each in PLAN if each[0] == "node"),
+    _MAKES_TABLE,
+    _MAKES_DISCOVERY,
+    _overlay_of("table", "Lookup: start results news widen"),
+    _overlay_of("table", "Lookup: offer _is_out next wants _may_tell beyond _see _gap _key covered ended"),
+    _overlay_of("table", "Table: keep admit _is_near _enter set_address is_proven longest_unasked"),
+    _overlay_of("table", "Table: remove miss find_failed find_answered Revalidation: suspect _plan forget"),
+    _overlay_of("discovery", "Requests: begin identify _may_ask Agreements: _may_ask ask is_ready"),
+    _overlay_of("discovery", "Requests: agreed write repeat"),
+    _overlay_of("discovery", "Requests: match drop _forget end Agreements: forget Discovery: ended Upkeep: ended"),
+    _overlay_of("discovery", "Discovery: _on_answer _take_token _on_untagged _on_pong _is_own_address"),
+    _overlay_of("discovery", "Discovery: _on_neighbors _may_contact"),
+    _overlay_of("discovery", "Discovery: _move _remove _missed Requests: _late Upkeep: lost _knows _again"),
+    _overlay_of("discovery", "Responder: take_other _take_proven on_request _on_paired _note _begin _pong"),
+    _overlay_of("discovery", "Responder: _on_unknown on_agreed Agreements: defer _pick _done"),
+    _overlay_of("discovery", "Responder: write _write_neighbors"),
+    _overlay_of("discovery", "Discovery: contact nodes stats"),
+    _overlay_of("discovery", "Discovery: find look_up _begin Upkeep: add_hint on_beacon _ask_hint"),
+    _overlay_of("discovery", "Discovery: add_bootstrap add_seed set_address Upkeep: add_anchor _ask_anchor"),
+    _overlay_of("discovery", "Upkeep: lookup_ended _learn _sparse _is_calm _refresh random_ms"),
+)
+
 # A leaf publishes what it measures, answers the questions of others, and sleeps. What it keeps is that: PONGs, sealed
 # records, messages and their timers, and whatever ends a session. All else is loaded: it pays for a set-up, a lookup or a
 # request with the time that loading takes (docs/boards.md), and others decide how often that happens. The key agreement
@@ -85,6 +117,15 @@ PLAN = (
 NATIVE = _overlay_of("swarm", "X25519: u_from_id: id_from_u: is_id_of:")
 LEAF = (
     NATIVE,
+    _MAKES_TABLE,
+    _MAKES_DISCOVERY,
+    _overlay_of(
+        "swarm",
+        """
+        Swarm: __init__ Links: __init__ Services: __init__ PubSub: __init__ Rpc: __init__
+        LogStats: __init__ Door: __init__ Reception: __init__ _Plan: __init__
+        """,
+    ),
     _overlay_of("swarm", "Handshake: Noise:"),
     _overlay_of("table", "Lookup:"),
     _overlay_of(  # a socket, and the first message

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 
-from ..full_node import KB, SMALLEST, smallest
+from ..full_node import FORM, KB, SMALLEST, smallest
 from ..native import native_bytes
 from ..probe import frozen_micropython
 from ..report import Row
@@ -40,7 +40,7 @@ def measure() -> Iterator[Row]:
     )
     least = {is_frozen: smallest(is_frozen, DATAGRAMS) for is_frozen in (True, False)}
     for name, case in SMALLEST.items():
-        native = native_bytes() / KB if case.is_native_counted else 0
+        native = native_bytes(form=FORM) / KB if case.is_native_counted else 0
         yield Row(
             f"discovery.heap.smallest.{name}",
             f"least heap of a node with a full table: {case.what}",

@@ -58,6 +58,7 @@ class Board:
     flash_bytes: int
     facts: dict
     profile: str = ""  # a folder of boards/ whose profile it has in the place of its own: "leaf"
+    form: str = ""  # of its library, one of mpy.FORMS
 
     @property
     def folder(self) -> Path:
@@ -108,4 +109,4 @@ class BoardName(click.ParamType):
             self.fail(f"{profile} is no profile for any board: there is {LEAF}", param, ctx)
         if value.upper() not in boards:
             self.fail(f"{value} is no board of boards/. There are: {', '.join(boards)}", param, ctx)
-        return replace(boards[value.upper()], profile=profile)
+        return replace(boards[value.upper()], profile=profile, form=profile)

@@ -42,7 +42,7 @@ class File:
 def library(board: Board) -> list[File]:
     """The library as .mpy files, with the kernels of the board's architecture. Raises Failed."""
     try:
-        folder = mpy.compile_library(board.arch, LEVEL, board.profile) / "picoswarm"
+        folder = mpy.compile_library(board.arch, LEVEL, board.form) / "picoswarm"
     except mpy.CompileError as trouble:
         raise Failed(f"The library does not compile for {board.arch}: {trouble}") from None
     return [File(f"{LIBRARY}/{path.name}", path.read_bytes()) for path in sorted(folder.glob("*.mpy"))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,8 @@ def up(
 
     steps: dict[str, Any] = {}
     say = (lambda *_: None) if as_json else click.echo
+    if discovery and not romfs:  # from where it runs in place nothing has to be loaded by parts
+        board = replace(board, form="discovery")
     settings = settings_of(board, name, wifi_settings(wifi, country), bootstrap, discovery)
     with progress.bar(as_json) as report:
         if image is not None:

@@ -9,7 +9,7 @@ import sys
 from binascii import hexlify, unhexlify
 
 from picoswarm import Node
-from picoswarm.compat import readable
+from picoswarm.compat import collect, readable
 
 
 def tell(**facts):
@@ -19,8 +19,8 @@ def tell(**facts):
 
 def tell_stats(node):
     # Not in `main`: what a coroutine had on its stack stays in its frame, and with it the whole dict.
-    gc.collect()
-    gc.collect()
+    collect()
+    collect()
     heap = {"used": gc.mem_alloc(), "free": gc.mem_free()}
     tell(heap=heap, stats=node.stats(), fault=repr(node.fault))
 

@@ -1,0 +1,100 @@
+# How a board loads overlays. overlays.py puts this before the module `picoswarm.compat`, and the numbers in their places.
+import os
+import sys
+
+_COLD = ()  # of each overlay: ;Class.method.method.;Class.method.;
+_OVERLAYS_KEPT = const(0)  # so many stay that were loaded last, until others come or memory is short: they come again soon
+_OVERLAYS_TWO = const(_OVERLAYS_KEPT >> 1)
+
+
+class _Shelf:
+    # A file system for the time of an import, in which every overlay has the same path: MicroPython keeps the path of each
+    # file that it imports, and the names of each module, for good.
+    def mount(self, *_):
+        pass
+
+    def umount(self):
+        pass
+
+    def stat(self, path):
+        return os.stat(self.folder + path.replace("/cold.", self.name))
+
+    def open(self, path, mode):
+        return open(self.folder + path.replace("/cold.", self.name), mode)
+
+
+_SHELF = _Shelf()
+
+
+def overlay(n):
+    package = sys.modules["picoswarm"]
+    folder = package.__path__
+    name = "cold%d" % n
+    is_file = not folder.startswith(".frozen")  # there the names are in ROM
+    if is_file:
+        import vfs  # not where nothing is loaded by parts
+
+        _SHELF.folder = folder
+        _SHELF.name = "/%s." % name
+        name = "cold"
+        vfs.mount(_SHELF, "/cold")
+        package.__path__ = "/cold"
+    try:
+        part = __import__(name, globals(), None, ("",), 1)
+    finally:
+        if is_file:
+            package.__path__ = folder
+            vfs.umount("/cold")
+    setattr(package, name, None)
+    delattr(package, name)
+    name = "picoswarm." + name
+    sys.modules[name] = None
+    del sys.modules[name]
+    # Its classes. A method that runs keeps the module, but not these; what came as a whole is the module's own.
+    own = getattr(part, "values", part)
+    if own is not part:
+        del part.values
+    return own
+
+
+if _OVERLAYS_KEPT:
+    _LATEST = [None] * (2 * _OVERLAYS_KEPT)  # number and what `overlay` gave, the latest first
+    _load = overlay
+
+    def overlay(n):
+        latest = _LATEST
+        if latest[0] != n:
+            part = None
+            if _OVERLAYS_TWO:
+                if latest[2] == n:
+                    part = latest[3]
+                latest[2] = latest[0]
+                latest[3] = latest[1]
+            latest[0] = latest[1] = None
+            latest[1] = part or _load(n)
+            latest[0] = n
+        return latest[1]
+
+
+def cold(self, name):
+    # The `__getattr__` of a class that has methods in overlays.
+    kind = own = type(self)
+    while kind.__bases__:
+        n = 0
+        for text in _COLD:
+            at = text.find(";%s." % kind.__name__)
+            if at >= 0 and text.find(".%s." % name, at, text.find(";", at + 1)) >= 0:
+                # In its class for a moment: only there MicroPython binds a function to an object. In this place, since a
+                # new one could make the dict of the class grow.
+                try:
+                    own.__getattr__ = getattr(overlay(n)[kind.__name__], name)
+                    return self.__getattr__
+                finally:
+                    own.__getattr__ = cold
+            n += 1
+        kind = kind.__bases__[0]
+    if hasattr(own, "missing"):  # its class has a __getattr__ of its own
+        return own.missing(self, name)
+    raise AttributeError(name)
+
+
