@@ -127,6 +127,23 @@ def test_a_spoofed_pong_proves_nothing_A5():
     assert node.nodes() == [puppet.id]
 
 
+def test_before_a_first_ping_was_repeated_one_request_id_is_right_A5():
+    """Who repeats a first PING takes the answer to the one before, too. Where there was none, no id stands for it: whoever
+    knew that one would be proven where it hears nothing."""
+    link, node, puppet, pair = ready()
+    node.add_seed(puppet.id, puppet.ip, PORT)
+    link.pass_ms(500)
+    n = encode_pong(puppet.codec, puppet.out, bytes(4), puppet.key, pair, False, node.site.ip, PORT, bytes(8), 1)
+    puppet.say(n, node)
+    assert node.table.entries == 0 and node.stats()["drop_unasked"] == 1
+    puppet.hear(link.sent[-1][2])
+    before = bytes(puppet.buf[14:18])
+    link.pass_ms(2000)  # asked again meanwhile
+    n = encode_pong(puppet.codec, puppet.out, before, puppet.key, pair, False, node.site.ip, PORT, bytes(8), 1)
+    puppet.say(n, node)
+    assert node.nodes() == [puppet.id]
+
+
 def test_a_relayed_pong_that_saw_another_address_proves_nothing():
     link, node, puppet, pair = ready()
     node.add_seed(puppet.id, puppet.ip, PORT)
