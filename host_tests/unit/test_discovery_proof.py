@@ -1,6 +1,6 @@
 """Endpoint proof and everything that must not pass for one (rows D8-D12, D25; attacks A4, A5, A7)."""
 
-from forms import encode_find_node, encode_ping, encode_pong
+from forms import Exchange, encode_find_node, encode_ping, encode_pong
 from link import PORT, Link, Puppet, small
 from picoswarm.compat import ticks_add
 
@@ -250,3 +250,34 @@ def test_no_answer_is_larger_than_what_a_stranger_sent_A4():
     ):
         n = make()
         assert sum(len(a) for a in puppet.say(n, node)) <= n
+
+
+def test_a_request_shorter_than_its_answer_gets_none_where_nothing_is_proven_A4():
+    link, node, puppet, pair = ready(bootstrap=1)
+
+    def short(kind, size, body, key=pair, is_full=False):
+        at = puppet.codec.start(puppet.out, kind, Exchange(bytes((size, kind, is_full, 7)), puppet.key, key, is_full))
+        puppet.out[at : at + body] = bytes(body)
+        return puppet.codec.pad(puppet.out, at + body, size)
+
+    def answers(n, **source):
+        link.pass_ms(2000)
+        before = node.stats()["drop_implausible"]
+        sizes = [len(answer) for answer in puppet.say(n, node, **source)]
+        return sizes, node.stats()["drop_implausible"] - before
+
+    token = puppet.befriend(node, pair)
+    for size in (42, 45, 49):
+        assert answers(short(1, size, 6)) == ([], 1)
+    assert answers(short(1, 50, 6)) == ([50], 0)
+    for size in (56, 65):
+        assert answers(short(1, size, 6, None, True)) == ([], 1)
+    assert answers(short(1, 66, 6, None, True)) == ([66], 0)
+    ipv6 = b"\x20\x01" + bytes(13) + b"\x09"
+    for kind, body in ((1, 6), (3, 16)):  # a PONG over IPv6 has 12 more
+        assert answers(short(kind, 61, body), ip=ipv6) == ([], 1)
+        assert answers(short(kind, 62, body), ip=ipv6) == ([62], 0)
+    assert answers(short(1, 77, 6, None, True), ip=ipv6) == ([], 1)
+    assert answers(short(1, 78, 6, None, True), ip=ipv6) == ([78], 0)
+    # Over IPv4 a FIND_NODE is never shorter; with a good token it is no stranger's, and its answer is measured by it.
+    assert answers(find(puppet, pair, token)) == ([42], 0)
