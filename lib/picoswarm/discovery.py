@@ -30,7 +30,7 @@ if KERNELS == "viper":
 ADDED = 1  # (ADDED, id): a node has an entry in the table
 REMOVED = 2  # (REMOVED, id)
 LOOKUP_DONE = 3  # (LOOKUP_DONE, lookup)
-ALONE = 4  # (ALONE,): no live node is known; seeds may be added again
+ALONE = 4  # (ALONE,): no live node is known; whoever has seeds adds them again
 OUTSIDE = 5  # (OUTSIDE, ip or None, port): the predicted outside address changed
 
 # Indices of counters.py.

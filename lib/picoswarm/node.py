@@ -17,7 +17,8 @@ _WAITING = const(8)  # events that nobody fetched
 _RETRY_MS = const(100)
 _FULL_MS = const(5000)  # a lookup that a full heap held up, and so much later still does, is given up
 _SAVE_S = const(1800)  # between two writes of the node database: flash wears
-_LOOKUP_DONE = const(3)  # an event of the engine, see discovery.py
+_LOOKUP_DONE = const(3)  # events of the engine, see discovery.py
+_ALONE = const(4)
 _EVENTS = ("", "added", "removed", "", "alone", "outside")  # names of the others, by kind
 _GAUGES = ("unsent", "oversize", "reopened", "out_of_memory", "faults", "hold_ms")  # of the driver
 
@@ -226,6 +227,10 @@ class Node:
             return self._on_full()
         if event[0] != _LOOKUP_DONE:
             self.events.put((_EVENTS[event[0]],) + event[1:])
+            if event[0] == _ALONE and self._discovery.uptime:  # not at the start, which has just asked them
+                from .saves import ask_kept
+
+                ask_kept(self._folder, self._discovery)
             return
         waiting = self._lookups.pop(event[1], None)
         if waiting:
