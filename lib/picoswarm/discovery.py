@@ -447,8 +447,8 @@ class Discovery:
             lookup = (type(lookups[0]) if lookups else Lookup)(self._numbers)
         except MemoryError:
             return None
+        lookup.start(target32, is_full, purpose)  # first: what is no id shall take no place
         lookups.append(lookup)
-        lookup.start(target32, is_full, purpose)
         self.has_steps = True
         return lookup
 

@@ -10,6 +10,7 @@ from asyncio import Event
 from collections import deque, namedtuple
 
 from .compat import collect, const, format_ip, heap_used, own_ip, sleep_ms, ticks_diff, ticks_ms
+from .identity import check_id
 
 PORT = 20742  # UDP, where none is named
 
@@ -132,8 +133,7 @@ class Node:
         """The live nodes nearest to an id, nearest first, as a list of Peers. It ends early when the id itself answered,
         which then stands first; `full` asks all of the nearest in any case. Raises LocalError where the node is closed,
         MemoryError where the heap stays full for some seconds."""
-        if len(id32) != 32:
-            _refuse("a node id is 32 bytes")
+        id32 = check_id(id32)
         waiting = [Event(), None, None]
         cuts = -1
         while True:
@@ -162,7 +162,8 @@ class Node:
         return waiting[1]
 
     def contact(self, id32):
-        """(ip, UDP port, TCP port) of a node that the table knows, or None."""
+        """(ip, UDP port, TCP port) of a node that the table knows, or None. Raises LocalError."""
+        id32 = check_id(id32)
         return self._discovery and self._discovery.contact(id32)
 
     # Sessions. A profile with links=0 has none of this.
