@@ -302,7 +302,7 @@ class Discovery:
             self._outside = outside = Outside()
         if outside.state(d.ip, seen_ip, seen_port, self.uptime):
             self.event((OUTSIDE, outside.ip, outside.port))
-        return outside.agrees(seen_ip, seen_port)
+        return outside.agrees(seen_ip)
 
     def _on_neighbors(self, request):
         """A part of an answer to our FIND_NODE. A named neighbor is hearsay: it may become a candidate, never an entry."""
