@@ -210,6 +210,21 @@ def test_an_8_byte_sender_that_is_in_neither_table_nor_cache_is_dropped():
     assert node.stats()["drop_unknown_sender"] == 1
 
 
+def test_who_was_forgotten_and_comes_back_costs_no_second_key_agreement():
+    link, node, puppet, pair = ready()
+    token = puppet.befriend(node, pair)
+    puppet.say(find(puppet, pair, token), node)
+    agreements = node.stats()["key_agreements"]
+    assert node.table.entries == 1
+    link.pass_ms(300_000)  # and it says nothing
+    assert node.table.entries == 0 and node.nodes() == []
+    back = puppet.say(ping(puppet, pair, b"back", token, False), node, port=PORT + 1)  # from another port of its router
+    assert len(back) == 1 and puppet.hear(back[0]) == 0 and puppet.codec.is_paired(pair)
+    assert node.table.entries == 0 and node.stats()["key_agreements"] == agreements
+    puppet.say(ping(puppet, pair, b"here", token, False), node)
+    assert node.nodes() == [puppet.id]
+
+
 def test_the_own_id_as_sender_is_dropped_D7():
     link, node, _, pair = ready()
     twin = Puppet(link, 0, ip=b"\x0a\x00\x00\x09")
