@@ -124,6 +124,26 @@ def test_names_that_nobody_can_call_and_ids_of_another_length_are_refused(tmp_pa
     run(tmp_path, 2, scenario)
 
 
+@pytest.mark.parametrize("no_id", ["x" * 32, None, 5, list(range(32)), b"x" * 31, b"x" * 33, ""])
+def test_what_is_no_id_is_refused_everywhere_and_stops_no_lookup(tmp_path, no_id):
+    async def scenario(a, b):
+        for call in (a.contact, a.protect, a.disconnect, a.ban):
+            with pytest.raises(LocalError, match="32 bytes"):
+                call(no_id)
+        calls = [a.lookup, lambda wrong: a.open_stream(wrong, "/x"), lambda wrong: a.request(wrong, "x")]
+        for call in [*calls, a.read_log, a.read_stats, *([] if isinstance(no_id, str) else [a.keep])]:
+            with pytest.raises(LocalError, match="32 bytes"):
+                await asyncio.wait_for(call(no_id), 20)
+        for _ in range(3):  # more than there may be at once
+            with pytest.raises(TypeError):
+                a._discovery.find(None, a._discovery.now)
+        for id32 in (b.id, bytearray(b.id), memoryview(b.id)):
+            assert (await asyncio.wait_for(a.lookup(id32), 60))[0].id == b.id
+            assert a.contact(id32)
+
+    run(tmp_path, 2, scenario)
+
+
 def test_a_node_that_does_not_run_or_has_no_such_service_says_so(tmp_path):
     async def scenario():
         node = Node(str(tmp_path / "node"), NETWORK, {"pubsub": 0, "rpc": 0}, HOST, free_ports(1)[0])

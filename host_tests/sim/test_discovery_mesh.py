@@ -275,6 +275,20 @@ def test_nodes_behind_a_router_find_nodes_on_the_internet_and_each_other_at_home
     assert not private  # no LAN address ever travelled to the internet
 
 
+@pytest.mark.parametrize("kind", [NatKind.FULL_CONE, NatKind.PORT_RESTRICTED])
+def test_a_router_that_gives_a_node_another_port_leaves_it_what_it_has(kind):
+    """As most do to whoever was silent for a minute or two. It is where it was, and others answer it."""
+    mesh = mesh_of(12, minutes=1)
+    home = mesh.network.add_lan("192.168.1.0/24", nat=kind, outside_ip="20.200.0.1")
+    inside = mesh.add(know=[mesh.nodes[0]], start_us=mesh.clock.now_us, segment=home, ip="192.168.1.2")
+    mesh.clock.run_for(10 * MINUTE)
+    held = inside.live_ids()
+    assert inside.engine._outside.ip and len(held) == 13
+    home.nat.reboot()
+    assert all(find(mesh, inside, wanted) for wanted in mesh.nodes[:13])
+    assert inside.live_ids() == held and inside.engine.stats()["seen_elsewhere"] == 0
+
+
 @pytest.mark.parametrize("n", [2, 8])
 def test_d20_a_lan_without_any_configuration_finds_itself_by_beacon(n):
     mesh = Mesh(3)

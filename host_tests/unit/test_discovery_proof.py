@@ -1,6 +1,6 @@
 """Endpoint proof and everything that must not pass for one (rows D8-D12, D25; attacks A4, A5, A7)."""
 
-from forms import encode_find_node, encode_ping, encode_pong
+from forms import Exchange, encode_find_node, encode_ping, encode_pong
 from link import PORT, Link, Puppet, small
 from picoswarm.compat import ticks_add
 
@@ -127,6 +127,23 @@ def test_a_spoofed_pong_proves_nothing_A5():
     assert node.nodes() == [puppet.id]
 
 
+def test_before_a_first_ping_was_repeated_one_request_id_is_right_A5():
+    """Who repeats a first PING takes the answer to the one before, too. Where there was none, no id stands for it: whoever
+    knew that one would be proven where it hears nothing."""
+    link, node, puppet, pair = ready()
+    node.add_seed(puppet.id, puppet.ip, PORT)
+    link.pass_ms(500)
+    n = encode_pong(puppet.codec, puppet.out, bytes(4), puppet.key, pair, False, node.site.ip, PORT, bytes(8), 1)
+    puppet.say(n, node)
+    assert node.table.entries == 0 and node.stats()["drop_unasked"] == 1
+    puppet.hear(link.sent[-1][2])
+    before = bytes(puppet.buf[14:18])
+    link.pass_ms(2000)  # asked again meanwhile
+    n = encode_pong(puppet.codec, puppet.out, before, puppet.key, pair, False, node.site.ip, PORT, bytes(8), 1)
+    puppet.say(n, node)
+    assert node.nodes() == [puppet.id]
+
+
 def test_a_relayed_pong_that_saw_another_address_proves_nothing():
     link, node, puppet, pair = ready()
     node.add_seed(puppet.id, puppet.ip, PORT)
@@ -193,6 +210,21 @@ def test_an_8_byte_sender_that_is_in_neither_table_nor_cache_is_dropped():
     assert node.stats()["drop_unknown_sender"] == 1
 
 
+def test_who_was_forgotten_and_comes_back_costs_no_second_key_agreement():
+    link, node, puppet, pair = ready()
+    token = puppet.befriend(node, pair)
+    puppet.say(find(puppet, pair, token), node)
+    agreements = node.stats()["key_agreements"]
+    assert node.table.entries == 1
+    link.pass_ms(300_000)  # and it says nothing
+    assert node.table.entries == 0 and node.nodes() == []
+    back = puppet.say(ping(puppet, pair, b"back", token, False), node, port=PORT + 1)  # from another port of its router
+    assert len(back) == 1 and puppet.hear(back[0]) == 0 and puppet.codec.is_paired(pair)
+    assert node.table.entries == 0 and node.stats()["key_agreements"] == agreements
+    puppet.say(ping(puppet, pair, b"here", token, False), node)
+    assert node.nodes() == [puppet.id]
+
+
 def test_the_own_id_as_sender_is_dropped_D7():
     link, node, _, pair = ready()
     twin = Puppet(link, 0, ip=b"\x0a\x00\x00\x09")
@@ -233,3 +265,34 @@ def test_no_answer_is_larger_than_what_a_stranger_sent_A4():
     ):
         n = make()
         assert sum(len(a) for a in puppet.say(n, node)) <= n
+
+
+def test_a_request_shorter_than_its_answer_gets_none_where_nothing_is_proven_A4():
+    link, node, puppet, pair = ready(bootstrap=1)
+
+    def short(kind, size, body, key=pair, is_full=False):
+        at = puppet.codec.start(puppet.out, kind, Exchange(bytes((size, kind, is_full, 7)), puppet.key, key, is_full))
+        puppet.out[at : at + body] = bytes(body)
+        return puppet.codec.pad(puppet.out, at + body, size)
+
+    def answers(n, **source):
+        link.pass_ms(2000)
+        before = node.stats()["drop_implausible"]
+        sizes = [len(answer) for answer in puppet.say(n, node, **source)]
+        return sizes, node.stats()["drop_implausible"] - before
+
+    token = puppet.befriend(node, pair)
+    for size in (42, 45, 49):
+        assert answers(short(1, size, 6)) == ([], 1)
+    assert answers(short(1, 50, 6)) == ([50], 0)
+    for size in (56, 65):
+        assert answers(short(1, size, 6, None, True)) == ([], 1)
+    assert answers(short(1, 66, 6, None, True)) == ([66], 0)
+    ipv6 = b"\x20\x01" + bytes(13) + b"\x09"
+    for kind, body in ((1, 6), (3, 16)):  # a PONG over IPv6 has 12 more
+        assert answers(short(kind, 61, body), ip=ipv6) == ([], 1)
+        assert answers(short(kind, 62, body), ip=ipv6) == ([62], 0)
+    assert answers(short(1, 77, 6, None, True), ip=ipv6) == ([], 1)
+    assert answers(short(1, 78, 6, None, True), ip=ipv6) == ([78], 0)
+    # Over IPv4 a FIND_NODE is never shorter; with a good token it is no stranger's, and its answer is measured by it.
+    assert answers(find(puppet, pair, token)) == ([42], 0)

@@ -2,7 +2,7 @@
 
 from picoswarm.crypto import X25519, hkdf, run, u_from_id
 from picoswarm.errors import EntropyError, LocalError, Malformed
-from picoswarm.identity import is_valid_id, pair_key
+from picoswarm.identity import check_id, is_valid_id, pair_key
 from picoswarm.keymap import id_from_u
 from picoswarm.nodekey import Create, Identity, is_valid_static, short
 from support import raises, unhex
@@ -105,6 +105,13 @@ def test_validity_takes_any_buffer():
     assert is_valid_id(bytearray(ID_A)) and is_valid_id(memoryview(bytearray(ID_A)))
     assert not is_valid_id(memoryview(bytearray(little(1))))
     assert not is_valid_static(memoryview(bytearray(little(P - 1))))
+
+
+def test_what_a_user_calls_an_id_is_one_or_refused():
+    for id32 in (ID_A, bytearray(ID_A), memoryview(ID_A)):
+        assert check_id(id32) == ID_A and isinstance(check_id(id32), bytes)
+    for no_id in (ID_A[:31], ID_A + b"x", "x" * 32, list(ID_A), None, 5, ""):
+        raises(LocalError, check_id, no_id)
 
 
 def test_a_pair_has_one_key_whichever_end_asks():

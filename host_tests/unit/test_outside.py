@@ -15,10 +15,10 @@ def test_three_networks_that_agree_make_a_prediction():
     outside = Outside()
     assert not outside.state(peer(1), ME, 4000, 0)
     assert not outside.state(peer(2), ME, 4000, 1)
-    assert outside.agrees(b"\x51\x01\x02\x03", 9)  # nothing is known yet
+    assert outside.agrees(b"\x51\x01\x02\x03")  # nothing is known yet
     assert outside.state(peer(3), ME, 4000, 2)
     assert (outside.ip, outside.port) == (ME, 4000)
-    assert outside.agrees(ME, 4000) and not outside.agrees(ME, 4001)
+    assert outside.agrees(ME) and not outside.agrees(b"\x51\x01\x02\x03")
 
 
 def test_one_network_counts_once():
@@ -50,4 +50,4 @@ def test_ports_that_differ_for_everyone_make_no_prediction():
     outside = Outside()
     for i in range(8):
         outside.state(peer(i), ME, 4000 + i, i)
-    assert outside.ip is None and outside.agrees(ME, 1)
+    assert outside.ip is None and outside.agrees(ME)

@@ -30,7 +30,7 @@ if KERNELS == "viper":
 ADDED = 1  # (ADDED, id): a node has an entry in the table
 REMOVED = 2  # (REMOVED, id)
 LOOKUP_DONE = 3  # (LOOKUP_DONE, lookup)
-ALONE = 4  # (ALONE,): no live node is known; seeds may be added again
+ALONE = 4  # (ALONE,): no live node is known; whoever has seeds adds them again
 OUTSIDE = 5  # (OUTSIDE, ip or None, port): the predicted outside address changed
 
 # Indices of counters.py.
@@ -302,7 +302,7 @@ class Discovery:
             self._outside = outside = Outside()
         if outside.state(d.ip, seen_ip, seen_port, self.uptime):
             self.event((OUTSIDE, outside.ip, outside.port))
-        return outside.agrees(seen_ip, seen_port)
+        return outside.agrees(seen_ip)
 
     def _on_neighbors(self, request):
         """A part of an answer to our FIND_NODE. A named neighbor is hearsay: it may become a candidate, never an entry."""
@@ -447,8 +447,8 @@ class Discovery:
             lookup = (type(lookups[0]) if lookups else Lookup)(self._numbers)
         except MemoryError:
             return None
+        lookup.start(target32, is_full, purpose)  # first: what is no id shall take no place
         lookups.append(lookup)
-        lookup.start(target32, is_full, purpose)
         self.has_steps = True
         return lookup
 

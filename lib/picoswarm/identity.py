@@ -23,6 +23,16 @@ def is_valid_id(id32):
     return id32[0] != 1 or bytes(id32[1:]) != bytes(31)
 
 
+def check_id(id32):
+    """The 32 bytes of what a user calls a node's id, in any buffer. Raises LocalError for anything else, which would take
+    machine code anywhere."""
+    if isinstance(id32, (bytes, bytearray, memoryview)) and len(id32) == 32:
+        return bytes(id32)
+    from .errors import LocalError
+
+    raise LocalError("a node id is 32 bytes")
+
+
 def pair_key(shared32, id_a, id_b):
     """The 16-byte key of the pair {a, b} from their X25519 result, the same at both ends and in every epoch."""
     id_a = bytes(id_a)

@@ -10,6 +10,7 @@ from asyncio import Event
 from collections import deque, namedtuple
 
 from .compat import collect, const, format_ip, heap_used, own_ip, sleep_ms, ticks_diff, ticks_ms
+from .identity import check_id
 
 PORT = 20742  # UDP, where none is named
 
@@ -17,7 +18,8 @@ _WAITING = const(8)  # events that nobody fetched
 _RETRY_MS = const(100)
 _FULL_MS = const(5000)  # a lookup that a full heap held up, and so much later still does, is given up
 _SAVE_S = const(1800)  # between two writes of the node database: flash wears
-_LOOKUP_DONE = const(3)  # an event of the engine, see discovery.py
+_LOOKUP_DONE = const(3)  # events of the engine, see discovery.py
+_ALONE = const(4)
 _EVENTS = ("", "added", "removed", "", "alone", "outside")  # names of the others, by kind
 _GAUGES = ("unsent", "oversize", "reopened", "out_of_memory", "faults", "hold_ms")  # of the driver
 
@@ -131,8 +133,7 @@ class Node:
         """The live nodes nearest to an id, nearest first, as a list of Peers. It ends early when the id itself answered,
         which then stands first; `full` asks all of the nearest in any case. Raises LocalError where the node is closed,
         MemoryError where the heap stays full for some seconds."""
-        if len(id32) != 32:
-            _refuse("a node id is 32 bytes")
+        id32 = check_id(id32)
         waiting = [Event(), None, None]
         cuts = -1
         while True:
@@ -161,7 +162,8 @@ class Node:
         return waiting[1]
 
     def contact(self, id32):
-        """(ip, UDP port, TCP port) of a node that the table knows, or None."""
+        """(ip, UDP port, TCP port) of a node that the table knows, or None. Raises LocalError."""
+        id32 = check_id(id32)
         return self._discovery and self._discovery.contact(id32)
 
     # Sessions. A profile with links=0 has none of this.
@@ -226,6 +228,10 @@ class Node:
             return self._on_full()
         if event[0] != _LOOKUP_DONE:
             self.events.put((_EVENTS[event[0]],) + event[1:])
+            if event[0] == _ALONE and self._discovery.uptime:  # not at the start, which has just asked them
+                from .saves import ask_kept
+
+                ask_kept(self._folder, self._discovery)
             return
         waiting = self._lookups.pop(event[1], None)
         if waiting:

@@ -42,6 +42,7 @@ class Outside:
                 votes += 1
         return votes >= _AGREE and votes * 2 > len(self._said)
 
-    def agrees(self, ip, port):
-        """Whether an address as seen may be ours: it is the predicted one, or there is no prediction."""
-        return self.ip is None or (self.ip == ip and self.port == port)
+    def agrees(self, ip):
+        """Whether an address as seen may be ours: its IP is the predicted one, or there is no prediction. The port is the
+        router's affair: a mapping that was idle for a minute or two comes back with another."""
+        return self.ip is None or self.ip == ip

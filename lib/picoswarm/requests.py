@@ -218,7 +218,8 @@ class Requests:
                 peer = request.peer
                 if same(peer, _REQUEST_ID, d.buf, _AT, 4):
                     return request
-                if request.is_first and request.kind == _PING and same(peer, _BEFORE, d.buf, _AT, 4):
+                # Before the first miss there was no try before, and whoever knew what stands there would be proven.
+                if request.misses and request.is_first and request.kind == _PING and same(peer, _BEFORE, d.buf, _AT, 4):
                     return request
 
     def repeat(self, request):

@@ -15,6 +15,7 @@ from .datagram import beyond_of, encode_pong, put_record, start_neighbors
 from .wire import copy, same
 
 # Indices of counters.py.
+_IMPLAUSIBLE = const(3)
 _UNKNOWN = const(8)
 _WRONG_TAG = const(9)
 _WRONG_TOKEN = const(10)
@@ -22,6 +23,8 @@ _BUSY = const(11)
 _UNTAGGED = const(14)
 
 _SIZE_MIN = const(42)
+_PONG_SIZE = const(50)  # over IPv4
+_PONG_SIZE_FULL = const(66)
 _PING = const(1)
 _PONG = const(2)
 _NEIGHBORS = const(4)
@@ -168,9 +171,11 @@ class Responder:
 
     def _pong(self, buf, at):
         """Answer with a PONG that carries a token for the id buf[at:at+32]; the one shown is given again while it is the
-        present one, which saves a hash."""
+        present one, which saves a hash. None for a question that proves no address and is shorter."""
         d = self._node.codec
-        if self._begin(_PONG, buf, at):
+        if not d.proof and d.n < (_PONG_SIZE if d.is_tagged else _PONG_SIZE_FULL) + len(d.ip) - 4:
+            self._node.count(_IMPLAUSIBLE)
+        elif self._begin(_PONG, buf, at):
             if d.proof > _TOKEN_IS_OLD:
                 copy(self.peer, _TOKEN, d.buf, d.token, 8)
             else:

@@ -28,7 +28,9 @@ def save(folder, uptime_s, keyring=None, table=None, book=None):
         if table:
             from .nodedb import encode_nodes
 
-            store.write(NODES, encode_nodes(table), uptime_s)
+            nodes = encode_nodes(table)
+            if nodes[0]:  # who met nobody keeps those of its life before
+                store.write(NODES, nodes, uptime_s)
         if book:
             from .bookfile import encode_book
 
@@ -40,21 +42,39 @@ def save(folder, uptime_s, keyring=None, table=None, book=None):
     return is_saved
 
 
-def load_book(folder, book):
-    """Fill an empty address book from the folder, where there is one that can be read."""
-    from .bookfile import decode_book
+def _give(folder, kind, take):
+    """Call `take` with what the folder has of a kind. Where that cannot be read it is done without."""
     from .errors import Malformed, StoreError
-    from .slots import BOOK
     from .store import Store
 
     try:
-        payload = (Store(folder) if isinstance(folder, str) else folder).read(BOOK)
+        payload = (Store(folder) if isinstance(folder, str) else folder).read(kind)
         if payload:
-            decode_book(book, payload)
+            take(payload)
     except (Malformed, StoreError):
         pass
     finally:
         unload(_before)
+
+
+def load_book(folder, book):
+    """Fill an empty address book from the folder, where there is one that can be read."""
+    from .bookfile import decode_book
+    from .slots import BOOK
+
+    _give(folder, BOOK, lambda payload: decode_book(book, payload))
+
+
+def ask_kept(folder, engine):
+    """Let the engine ask the nodes that the folder knows once more."""
+    from .nodedb import decode_nodes
+    from .slots import NODES
+
+    def add(payload):
+        for kept in decode_nodes(payload):
+            engine.add_seed(*kept)
+
+    _give(folder, NODES, add)
 
 
 def load_seed(folder):

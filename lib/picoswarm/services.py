@@ -7,6 +7,7 @@ from asyncio import Event, create_task
 from collections import deque, namedtuple
 
 from .compat import collect, const, format_ip, sleep_ms, ticks_add, ticks_diff, ticks_ms, unload
+from .identity import check_id
 
 _OPENED = const(3)  # events of the swarm
 _CLOSED = const(4)
@@ -193,8 +194,7 @@ class Services:
     async def session(self, id32, ms, is_direct=False):
         """An open session with a node: that which is there, or a new one, through a gateway where there is no other way
         (unless `is_direct`). Raises a RequestError, LocalError, or MemoryError where a lookup has none."""
-        if len(id32) != 32:
-            _refuse("a node id is 32 bytes")
+        id32 = check_id(id32)
         session = self.swarm.peers.get(id32)
         if session is None or session.stage != _OPEN:
             from .seeking import seek

@@ -2,6 +2,7 @@
 which has to end (docs/protocol.md 6). Loaded when somebody says so; `Node` hands its calls to it."""
 
 from .compat import const, format_ip, parse_ip, ticks_ms
+from .identity import check_id
 
 _BANNED = const(8)  # see reasons.py
 _BAN = const(16)  # in a note, see connmgr.py
@@ -14,11 +15,6 @@ def _refuse(text):
     from .errors import LocalError
 
     raise LocalError(text)
-
-
-def _check(id32):
-    if len(id32) != 32:
-        _refuse("a node id is 32 bytes")
 
 
 def gate(services, allow):
@@ -74,8 +70,7 @@ async def keep(node, who, is_kept=True):
     if isinstance(who, str):
         ip, port = _address(who)
     else:
-        id32 = who
-        _check(id32)
+        id32 = check_id(who)
         contact = node.contact(id32) if is_kept else b"\0\0\0"
         if not (contact and contact[2] or not is_kept):
             await node.lookup(id32)
@@ -98,7 +93,7 @@ async def keep(node, who, is_kept=True):
 def protect(node, id32, is_protected=True, value=0):
     """While places for sessions are short, the one with this peer never makes room, not even for want of memory. Without
     protection those of the least `value` (0-100) go first. Holds for later sessions too. Raises LocalError."""
-    _check(id32)
+    id32 = check_id(id32)
     if not 0 <= value <= _VALUE_MOST:
         _refuse("the value of a peer is 0 to 100")
     values = node._sessions().swarm.manager.values
@@ -109,7 +104,7 @@ def protect(node, id32, is_protected=True, value=0):
 
 def disconnect(node, id32, reason=0):
     """End the session with a peer, which hears the reason. False: there is none. Either side may dial again."""
-    _check(id32)
+    id32 = check_id(id32)
     services = node._sessions()
     swarm = services.swarm
     session = swarm.peers.get(id32)
@@ -124,7 +119,7 @@ def disconnect(node, id32, reason=0):
 def ban(node, id32, minutes=60):
     """Have no session with a node for up to 254 minutes; 0 lifts the ban. A restart forgets it, and 16 later ones do. Raises
     LocalError."""
-    _check(id32)
+    id32 = check_id(id32)
     if not 0 <= minutes <= _BAN_MOST:
         _refuse("a ban lasts 1 to 254 minutes; 0 lifts it")
     manager = node._sessions().swarm.manager

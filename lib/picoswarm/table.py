@@ -202,10 +202,10 @@ class Table:
         return False
 
     def remove(self, record):
-        """Give up an entry; a replacement of its bucket, taken at random, moves up. Returns that one, or -1. It has no
-        credit: it is not handed out before it answered."""
+        """Give up an entry, all but its pair key; a replacement of its bucket, taken at random, moves up. Returns that one,
+        or -1. It has no credit: it is not handed out before it answered."""
         pool = self.pool
-        pool[record + _STATE] = 0
+        pool[record + _STATE] = _CACHED  # who comes back, from behind another port of a router say, needs no key agreement
         self.entries -= 1
         spare = -1
         seen = 0
