@@ -107,6 +107,28 @@ def test_five_unanswered_lookups_do_not_empty_a_small_table_D27():
     assert a.table.entries == 1
 
 
+def test_pings_of_lookups_that_stay_unanswered_are_no_find_failures_D27():
+    """On a bad link a live node left the table after five of them, over minutes in which it answered others."""
+    link = Link()
+    nodes = [link.add(i) for i in (0, 2, 3)]  # the last two in one k-bucket of the first
+    a, c, _ = nodes
+    for node in nodes[1:]:
+        node.add_seed(a.own_id, a.site.ip, PORT)
+    link.pass_ms(200000)
+    assert len(a.nodes()) == 2
+    for _ in range(6):
+        silence(link, c)
+        lookup = a.find(c.own_id, link.now)
+        while lookup.is_running:
+            link.pass_ms(500)
+            while event := a.next_event():
+                assert event[0] != REMOVED
+        assert not lookup.is_found
+        link.is_lost = lambda source, to, data: False
+        link.pass_ms(10000)
+        assert c.own_id in a.nodes()
+
+
 def test_a_node_that_rebooted_is_taken_up_again():
     link, a, b = pair_of_nodes(revalidate_s=5)
     link.nodes.remove(b)

@@ -426,7 +426,8 @@ class Discovery:
             else:
                 self._remove(record)
         elif why == _FOR_LOOKUP and not request.is_first:
-            if table.find_failed(record):
+            # Not where a PING was all that went to it.
+            if request.about.pool[request.candidate + 36] & 0x10 and table.find_failed(record):
                 self._remove(record)
             elif table.age(record, self.uptime) >= _FRESH:
                 self.revalidation.suspect(record, 0, self.now)
