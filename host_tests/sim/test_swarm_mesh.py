@@ -2,6 +2,7 @@
 
 import gc
 import os
+from collections import Counter
 from statistics import median
 
 import pytest
@@ -42,9 +43,12 @@ def test_nodes_whose_links_are_all_taken_reach_each_other_and_stay_one_mesh(node
     runs = [Visits(nodes, MINUTE, seed) for seed in range(1, 7 if LONG else 3)]
     for run in runs:
         run.run(minutes=10 if LONG else 3)
-        assert set(run.pieces) == {1} and min(run.links) > 3
+        # A visit may take a node's last link; then it has another one after a dial's wait of 3 s and a set-up.
+        assert max(run.apart_s, default=0) <= 5 and min(run.links) > 3
         # Both ends of a session for each, and few others: some visits end a way down, which is then sought anew.
         assert run.opened < 2.6 * run.asked + nodes
+    looks = sum((run.pieces for run in runs), Counter())
+    assert looks[1] >= 0.995 * looks.total(), looks
     assert sum(run.ends["answered"] for run in runs) >= 0.99 * sum(run.asked for run in runs), [run.ends for run in runs]
 
 
@@ -76,7 +80,7 @@ def test_sessions_join_a_mesh_of_boards_to_one_piece(nodes):
 def test_small_meshes_with_few_links_are_one_piece_and_take_newcomers_in_at_once(links):
     """swarm.first: without ways down a third of these stood in pieces, and newcomers waited for a minute and more."""
     waits = []
-    for seed in range(1, 101 if LONG else 7):
+    for seed in range(1, 101) if LONG else (1, 2, 3, 4, 5, 6, 84):  # 84: two rings for two minutes, with links=2
         run = Newcomers(seed, links)
         run.run((60, 120))
         assert len(run.pieces[120]) == 1, (seed, run.pieces)

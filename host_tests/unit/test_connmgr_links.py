@@ -4,6 +4,7 @@ from linking import (
     ASK_OLD,
     BANNED,
     BUSY,
+    BYE,
     DISCONNECTED,
     DOWN,
     DUPLICATE,
@@ -526,14 +527,56 @@ def test_members_with_ids_below_get_one_place_of_a_full_node_and_who_takes_no_co
     assert sorted(link.id for link in owner.links()) == [id_of(21), above(5), above(7)]
 
 
-def test_a_way_down_for_another_is_let_go_for_a_visit_like_any_other_link():
+def test_a_way_down_makes_room_for_a_visit_after_all_other_links():
     owner = full_of(above(5), above(9), above(7))
     for link in owner.links():
         link.purpose = 0
     owner.wait(MINUTE)
     assert way_down(owner, above(1), lan(1))[0] == KEEP
     owner.wait(10 * SECOND)
-    assert visit(owner, 40)[2].id == above(1)
+    _, verdict, rival = visit(owner, 40)
+    assert verdict == KEEP and rival.id in (above(5), above(7)) and owner.manager.rival_reason == TRIMMED
+    for link in owner.links():
+        link.purpose = DOWN
+    owner.wait(10 * SECOND)
+    assert visit(owner, 41)[1] == KEEP and owner.manager.rival_reason == BUSY  # it may come back
+
+
+def test_a_way_down_that_made_room_for_a_visit_is_dialed_again_at_once():
+    """Not who found no place, or whose place a nearer one took."""
+    for lasted, reason, is_at_once in (
+        (10 * SECOND, BUSY, True),
+        (SECOND, BUSY, False),
+        (10 * SECOND, TRIMMED, False),
+        (SECOND, DUPLICATE, True),
+        (10 * SECOND, BYE, False),
+    ):
+        owner = Owner(lan_nodes(1, 1), links=2, inbound=1, outbound=1)
+        owner.enter(above(1), lan(200))
+        link = owner.connect()
+        owner.wait(lasted)
+        owner.close(link, reason)
+        assert (owner.waited(owner.dial) <= 4 * SECOND) == is_at_once, (lasted, reason)
+
+
+def test_a_node_that_gave_its_way_down_for_a_visit_dials_it_again_at_once():
+    owner = Owner(lan_nodes(1, 1), links=2, inbound=1, outbound=1)
+    used = owner.enter(above(1), lan(200))[0]
+    down = owner.connect()
+    owner.manager.in_use = lambda link: link is used
+    owner.wait(10 * SECOND)
+    visitor, verdict, rival = visit(owner, 0x98)
+    assert verdict == KEEP and rival is down
+    link = owner.dial(within=4 * SECOND)
+    assert link.id == down.id and owner.manager.established(link, link.id, owner.now) == KEEP
+    assert owner.manager.rival is visitor
+
+
+def test_a_visit_from_below_is_no_way_down():
+    """It makes room after 2 s, and a node that had no other link stood alone for seconds."""
+    owner = Owner(lan_nodes(1, 1))
+    assert visit(owner, 40)[0].id < OWN
+    assert owner.dial(within=MINUTE).purpose == DOWN
 
 
 def test_a_way_down_that_was_silent_and_comes_back_has_its_place_again():
@@ -649,11 +692,12 @@ def test_who_does_not_answer_is_not_forgotten_for_what_matters_no_more():
     assert owner.dial(within=50 * SECOND) is None
 
 
-def test_a_door_that_was_taken_is_tried_again_at_once():
+def test_a_door_that_was_taken_is_tried_again_soon_and_later_each_time():
+    """Who is behind it may have a set-up of seconds to do, and another waits behind that."""
     owner = Owner(lan_nodes(1, 1))
-    for _ in range(3):
-        assert owner.waited(lambda: owner.fail(owner.dial(), NO_ANSWER)) <= 6 * SECOND
-    assert MINUTE - SECOND <= owner.waited(owner.dial) <= 2 * MINUTE + 20 * SECOND
+    for least in (0, 2, 4):
+        assert least * SECOND <= owner.waited(lambda: owner.fail(owner.dial(), NO_ANSWER)) <= (least + 3) * SECOND
+    assert 30 * SECOND <= owner.waited(owner.dial) <= MINUTE + 20 * SECOND  # the next whole minute
 
 
 def test_nodes_below_that_do_not_answer_keep_nobody_from_his_other_dials():

@@ -55,6 +55,23 @@ def test_find_node_with_our_token_proves_its_sender_and_is_answered():
     assert node.nodes() == [puppet.id]
 
 
+def test_who_is_proven_by_its_find_node_can_be_dialed_at_the_tcp_port_of_its_first_ping():
+    """Its table entry had none for minutes, until revalidation came to it, and nobody dialed it meanwhile."""
+    link, node, puppet, pair = ready()
+    assert puppet.hear(puppet.say(ping(puppet, pair), node)[0]) == 0
+    at = puppet.codec.body + 6
+    puppet.say(find(puppet, pair, bytes(puppet.buf[at : at + 8])), node)
+    assert node.contact(puppet.id) == (puppet.ip, PORT, 7000)
+
+
+def test_a_ping_without_our_token_changes_no_entry():
+    link, node, puppet, pair = ready()
+    token = puppet.befriend(node, pair)
+    puppet.say(ping(puppet, pair, token=token, is_full=False), node)
+    puppet.say(encode_ping(puppet.codec, puppet.out, b"bbbb", puppet.key, pair, False, 7001, 0, None, 50), node)
+    assert node.contact(puppet.id) == (puppet.ip, PORT, 7000)
+
+
 def test_find_node_before_proof_gets_no_neighbors_D11():
     link, node, puppet, pair = ready()
     assert puppet.say(find(puppet, pair, bytes(8), is_full=True), node) == []

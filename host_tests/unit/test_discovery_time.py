@@ -35,6 +35,22 @@ def test_a_silent_node_is_forgotten_within_table_entries_plus_2_minutes():
     assert (REMOVED, b.own_id) in kinds
 
 
+def test_a_silent_node_is_gone_eleven_seconds_after_the_first_ping_that_it_left_unanswered():
+    link = Link()
+    a = link.add(0, small(revalidate_s=30))
+    b = link.add(1, small(revalidate_s=600))
+    b.add_seed(a.own_id, a.site.ip, PORT)
+    link.pass_ms(600000)  # past the young table's lookups
+    silence(link, b)
+    link.sent = []
+    while not [1 for s, to, d in link.sent if s == a.site.ip]:
+        link.pass_ms(50)
+    link.pass_ms(10900)
+    assert a.table.entries == 1 and a.nodes() == []  # not handed out meanwhile
+    link.pass_ms(200)
+    assert a.table.entries == 0
+
+
 def test_a_node_that_missed_once_is_asked_again_with_its_whole_id_and_stays():
     link = Link()
     a = link.add(0, small(revalidate_s=5))
@@ -105,6 +121,28 @@ def test_five_unanswered_lookups_do_not_empty_a_small_table_D27():
     for _ in range(6):
         assert not a.table.find_failed(record)
     assert a.table.entries == 1
+
+
+def test_pings_of_lookups_that_stay_unanswered_are_no_find_failures_D27():
+    """On a bad link a live node left the table after five of them, over minutes in which it answered others."""
+    link = Link()
+    nodes = [link.add(i) for i in (0, 2, 3)]  # the last two in one k-bucket of the first
+    a, c, _ = nodes
+    for node in nodes[1:]:
+        node.add_seed(a.own_id, a.site.ip, PORT)
+    link.pass_ms(200000)
+    assert len(a.nodes()) == 2
+    for _ in range(6):
+        silence(link, c)
+        lookup = a.find(c.own_id, link.now)
+        while lookup.is_running:
+            link.pass_ms(500)
+            while event := a.next_event():
+                assert event[0] != REMOVED
+        assert not lookup.is_found
+        link.is_lost = lambda source, to, data: False
+        link.pass_ms(10000)
+        assert c.own_id in a.nodes()
 
 
 def test_a_node_that_rebooted_is_taken_up_again():

@@ -388,11 +388,12 @@ class ConnManager:
             if self._refused >= _REFUSALS:
                 self._pick_at = ticks_add(self._pick_at, _NOBODY_MS << self._refused - _REFUSALS)
             self._refused = min(self._refused + 1, _REFUSALS + _DOUBLINGS)
+        if note >= 0 and (reason == _LOST or link.purpose == _DOWN):
+            # Its door was taken, for some seconds or against this address.
+            self._notes[note + _REST] = reason == _LOST
+            self._pick_at = ticks_add(self._pick_at, self._notes[note + _UNANSWERED] << 11)
         if link.purpose == _DOWN:
-            if reason == _BUSY:
-                if note >= 0:  # its door was taken
-                    self._notes[note + _REST] = 0
-            elif self.links or self.apart:
+            if reason != _BUSY and (self.links or self.apart):
                 self._pick_at = ticks_add(self._pick_at, _NOBODY_MS)
         elif is_busy and link.purpose and callers and link not in self.links:  # somebody waits: there may be a place soon
             link.callers = callers
@@ -419,6 +420,9 @@ class ConnManager:
             rest = _HOUR if _LASTING >> reason & 1 else _BUSY_MIN
             if reason == _LOST or link.purpose == _DOWN and rest == _BUSY_MIN:
                 rest = _REDIAL_MIN - (_FULL >> reason & 1)
+            has_gone = link is self.rival or reason == _BUSY and not state and ticks_diff(now, link.at) >= _YOUNG_MS
+            if reason == _DUPLICATE or has_gone and link.purpose == _DOWN:
+                rest = 0  # it made room, here or there
             note = self._note(link.id, link.ip) + _REST
             if self._notes[note] < rest or self._notes[note] <= _BUSY_MIN:
                 self._notes[note] = rest
@@ -462,7 +466,7 @@ class ConnManager:
         for each in self.links:
             if each is not link and each.state > _FAILING:
                 links += 1
-                if each.port and each.id and each.id < self._id:
+                if each.port and each.id and each.id < self._id and each.purpose != _VISIT:  # those come and go
                     down = 0
                 if each.is_permanent:
                     permanent += 1
@@ -480,6 +484,8 @@ class ConnManager:
                 return self._has_spare(link, is_free)
             if not is_free:
                 self.rival = self.worst(now, False, link is None or link.purpose == _VISIT)
+                if self.rival and self.rival.purpose == _DOWN:
+                    self.rival_reason = _BUSY  # for now: it comes back
             return is_free or self.rival is not None
         if is_outbound:
             return down | (is_free and outbound + max(0, permanent - self._reserved) < self._outbound)
@@ -582,8 +588,9 @@ class ConnManager:
 
     def worst(self, now, is_forced, is_visit=False):
         """See the module. Never a protected one; permanent ones, those in use and those of the last minute only if
-        `is_forced`. The one of least value, visits first, inbound before outbound, the youngest. For a visit (`is_visit`)
-        10 s are enough. A visit makes room after 2 s; until it has had its minute no other link does for the next one."""
+        `is_forced`. The one of least value, visits first and ways down last, inbound before outbound, the youngest. For a
+        visit (`is_visit`) 10 s are enough. A visit makes room after 2 s; until it has had its minute no other link does for
+        the next one."""
         worst = None
         least = visits = 0
         for link in self.links:
@@ -591,7 +598,7 @@ class ConnManager:
             if link.state == _ESTABLISHED and value < _PROTECTED:
                 age = ticks_diff(now, link.at)
                 is_visitor = link.purpose == _VISIT
-                rank = link.is_permanent << 28 | value << 20 | (not is_visitor) << 19
+                rank = link.is_permanent << 28 | value << 21 | link.purpose << 19 ^ _VISIT << 19
                 rank |= link.is_outbound << 18 | min(age, _DAY_MS) >> 9
                 visits += is_visitor and age < _MINUTE_MS
                 if is_forced or (

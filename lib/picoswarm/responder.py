@@ -130,7 +130,8 @@ class Responder:
             if not is_paid:
                 return
         if d.type == _PING:
-            if d.proof and node.prove(record, True):
+            # Who asks next for neighbors is an entry by that, and says nothing of itself.
+            if node.prove(record, True) if d.proof else not node.table.is_entry(record):
                 self._note(record)
             self._pong(node.table.pool, record)
         elif not d.proof:

@@ -40,6 +40,7 @@ class Visits:
         self.waits_ms: list[int] = []
         self.links: list[float] = []  # of a node, the mean at each look
         self.pieces: Counter[int] = Counter()
+        self.apart_s: list[int] = []  # of each look that found several pieces: until they were one, at most 10
         self.opened = 0
         self._is_asking = False
         for number in range(nodes):
@@ -55,12 +56,22 @@ class Visits:
         for node in self.mesh.nodes:
             self.requests.keep_busy(node)
             clock.after(self._gap_us(), self._ask, node)
-        for _ in range(minutes * 6):
-            clock.run_for(10 * SECOND)
+        for look in range(1, minutes * 6 + 1):
+            clock.run_until(settle_us + look * 10 * SECOND)
             self.links.append(sum(len(self.mesh.neighbors(node)) for node in self.mesh.nodes) / len(self.mesh.nodes))
-            self.pieces[len(self.mesh.components())] += 1
+            pieces = len(self.mesh.components())
+            self.pieces[pieces] += 1
+            if pieces > 1:
+                self._apart(clock.now_us)
         self._is_asking = False
         clock.run_for(2 * WITHIN_US)
+
+    def _apart(self, since_us: int) -> None:
+        seconds = 0
+        while seconds < 10 and len(self.mesh.components()) > 1:
+            seconds += 1
+            self.mesh.clock.run_until(since_us + seconds * SECOND)
+        self.apart_s.append(seconds)
 
     @property
     def share(self) -> float:
