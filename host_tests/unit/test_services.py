@@ -110,3 +110,31 @@ def test_bytes_of_a_stream_that_the_peer_reset_are_gone():
         assert isinstance(await _raised(there.read()), StreamError)
 
     Serving().play(scenario)
+
+
+def test_a_handler_that_is_cancelled_costs_no_place():
+    async def cancelled(*arguments):
+        raise asyncio.CancelledError
+
+    class Unspeakable(Exception):
+        def __str__(self):
+            raise ValueError
+
+    def unspeakable(caller, payload):
+        raise Unspeakable
+
+    async def scenario(world, a, b):
+        b.services.handle("cancelled", cancelled)
+        b.services.handle("unspeakable", unspeakable)
+        b.services.handle("/cancelled", cancelled)
+        for _ in range(5):  # one more than are served at a time
+            for method in ("cancelled", "unspeakable"):
+                error = await _raised(a.services.request(B.id, method, b"", 5000))
+                assert type(error).__name__ == "HandlerFailed", error
+        for _ in range(5):  # and than there may be streams
+            error = await _raised((await a.services.open_stream(B.id, "/cancelled", 5000)).read())
+            assert isinstance(error, StreamError)
+        await world.until(lambda: not a.services._streams and not b.services._streams)
+        assert not b.rpc.served
+
+    Serving().play(scenario)

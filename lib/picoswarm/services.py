@@ -391,26 +391,29 @@ class Services:
             event = rpc.next_event()
 
     async def _serve_call(self, peer, number, method, payload):
-        status = _OK
+        status = _FAILED
+        text = b""
         try:
             result = (self.handlers.get(method) or self._about)(peer.id, payload)
             if hasattr(result, "send"):  # a coroutine
                 result = await result
             if isinstance(result, int):
                 raise TypeError("a method returns bytes")
-            result = b"" if result is None else bytes(result)
+            text = b"" if result is None else bytes(result)
+            status = _OK
         except Exception as error:
             status = getattr(error, "status", 0)
             if status not in (_REFUSED, _BUSY):
                 self._note(error, peer)
                 status = _FAILED
-            result = str(error)[:64].encode()
-        try:
-            self.rpc.now = ticks_ms()
-            self.rpc.reply(peer, number, status, result)
-        except Exception as error:  # the peer waits until its time is over, or with want of memory goes
-            self._note(error, peer)
-        self.links.turn()
+            text = str(error)[:64].encode()
+        finally:  # one that was cancelled too, or its place stays taken
+            try:
+                self.rpc.now = ticks_ms()
+                self.rpc.reply(peer, number, status, text)
+            except Exception as error:  # the peer waits until its time is over, or with want of memory goes
+                self._note(error, peer)
+            self.links.turn()
 
     def _about(self, _caller, payload):
         """The one method that every node serves."""
@@ -424,12 +427,14 @@ class Services:
         try:
             if await handler(stream) is not stream:
                 stream.leave()
-        except Exception as error:
+        except BaseException as error:
+            stream.reset(_STREAM_REASON)
+            if not isinstance(error, Exception):  # cancelled
+                raise
             from .failures import StreamError
 
             if not isinstance(error, StreamError):  # the peer went away: the handler's business, and no fault
                 self._note(error, stream._session)
-            stream.reset(_STREAM_REASON)
 
     def _note(self, error, session):
         """A handler raised. Where memory ran out, its peer goes and all others stay."""
