@@ -27,6 +27,7 @@ _MEMORY = const(16)
 
 _OPEN = const(4)  # a session's stage
 _RETRY_MS = const(50)
+_LONGEST_MS = const(0x1FFFFFFF)  # six days, as far as ticks tell earlier from later
 _NAME = const(60)  # bytes of the name of a stream, see mux.py
 _STREAM_PRIORITY = const(5)
 
@@ -199,7 +200,7 @@ class Services:
         if session is None or session.stage != _OPEN:
             from .seeking import seek
 
-            session = await seek(self, id32, ms, is_direct)
+            session = await seek(self, id32, min(ms, _LONGEST_MS), is_direct)
         return session
 
     def _in_use(self, link):
@@ -211,7 +212,7 @@ class Services:
         """Call a method of another node and return its answer, bytes. Raises a RequestError: NoMethod, Refused,
         HandlerFailed, Busy, TooLong, TimedOut, SessionLost, Unreachable."""
         self._served(self.rpc)
-        deadline = ticks_add(ticks_ms(), timeout_ms)
+        deadline = ticks_add(ticks_ms(), min(timeout_ms, _LONGEST_MS))
         session = await self.session(id32, timeout_ms)
         return await self.call(session, method, payload, ticks_diff(deadline, ticks_ms()))
 
@@ -439,8 +440,9 @@ class Services:
     def _note(self, error, session):
         """A handler raised. Where memory ran out, its peer goes and all others stay."""
         if isinstance(error, MemoryError):
+            self.links.out_of_memory += 1
             collect()
-            self.swarm.end(session, _MEMORY)
+            session.close(_MEMORY)
         else:
             self.faults += 1
             self.fault = error
