@@ -311,3 +311,14 @@ def test_a_handler_without_memory_is_counted(tmp_path):
         assert a.stats()["out_of_memory"] == 1 and a.fault is None
 
     run(tmp_path, 2, scenario)
+
+
+def test_who_asks_itself_is_told_so_at_once(tmp_path):
+    async def scenario(a, b):
+        sent = a.stats()["sent"]
+        for ask in (a.request(a.id, "nothing"), a.open_stream(a.id, "/echo/1.0.0")):
+            with pytest.raises(Unreachable, match="itself"):
+                await asyncio.wait_for(ask, 0.1)
+        assert a.stats()["sent"] == sent  # nobody was asked where it is
+
+    run(tmp_path, 2, scenario)
