@@ -167,9 +167,11 @@ class Services:
             self.links.turn()
 
     async def publish(self, topic, payload, signed=False, wait_ms=0):
-        """Send a message to whoever hears the topic. Returns to how many peers it went at once; it is kept for those that
-        come within 10 s, or whose queue is full: `wait_ms` waits so long for those. `signed` takes a board a second and lets
-        nodes far away believe who sent it. Raises LocalError, and StoreError where the seed to sign with cannot be read."""
+        """Send a message to whoever hears the topic, but for this node itself. Returns to how many peers it went at once; it
+        is kept for those that come within 10 s, or whose queue is full: `wait_ms` waits so long for those. Of one node a
+        peer takes `publish_burst` messages at once, 40, then one each `publish_ms`, 50, and drops the others unseen, which
+        nobody here hears of. `signed` takes a board a second and lets nodes far away believe who sent it. Raises
+        LocalError, and StoreError where the seed to sign with cannot be read."""
         text = self._served(self.pubsub).compose(topic, payload, bool(signed))
         if signed:
             from .saves import load_seed
