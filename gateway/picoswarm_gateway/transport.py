@@ -17,7 +17,7 @@ from picoswarm.session import OPEN, OVER
 from picoswarm.tcp import Links
 
 from .session import HostSession
-from .swarm import EARLY_MOST
+from .swarm import EARLY_MOST, HostSwarm
 
 BACKLOG = 1024
 ACCEPTS = 4  # in one go, so that others come to their turn
@@ -169,6 +169,10 @@ class HostLinks(Links):
         self.enough = AT_ONCE  # so many with something to send, and no turn is waited for
         self._is_whole = False  # the next turn: whatever is due, not only what is to be sent
         self._later: asyncio.TimerHandle | None = None
+
+    def start(self, swarm: HostSwarm, *told: Any) -> None:
+        super().start(swarm, *told)
+        swarm.wake = self.send_soon  # no more than that: most of it is called where a turn is due anyway
 
     # Turns
 

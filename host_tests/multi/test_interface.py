@@ -16,6 +16,26 @@ NETWORK = bytes(range(32))
 SERVES = {**FAST, "bootstrap": 1}
 
 
+# Each of these once let a node start that then failed at what others sent, or never had a session.
+_UNUSABLE = (
+    {"deliveries": 0},
+    {"requests": 0},
+    {"seen": 0},
+    {"streams": -1},
+    {"stream_queue": 255},
+    {"stream_window": 65_536},
+    {"log_bytes": -1},
+    {"publish_max": 65_536},
+    {"request_max": 65_536},
+    {"proven_per_second": 0},
+    {"stranger_per_second": 0},
+    {"inbound_keys": 0},
+    {"deferred": 0},
+    {"links": 2.5},
+    {"links": "2"},
+)
+
+
 class Interface:
     """What a node takes for its own address."""
 
@@ -123,10 +143,27 @@ def test_arguments_that_cannot_be_right_are_refused_before_anything_is_made(tmp_
         {"profile": {"shoe_size": 44}},
         {"network": bytes(32)},
         {"network": bytes(31)},
+        {"network": "k" * 32},
+        {"port": -1},
+        {"port": 70_000},
+        {"port": "20742"},
+        {"folder": None},
+        *({"profile": numbers} for numbers in _UNUSABLE),
     ):
         with pytest.raises(LocalError):
-            Node(str(tmp_path / "none"), **{"network": NETWORK, **arguments})
+            Node(**{"folder": str(tmp_path / "none"), "network": NETWORK, **arguments})
     assert not (tmp_path / "none").exists()
+
+
+def test_a_folder_may_be_a_path(tmp_path):
+    async def scenario():
+        async with Node(tmp_path / "node", NETWORK, host=HOST, port=free_ports(1)[0]) as node:
+            own = node.id
+        again = Node(str(tmp_path / "node"), NETWORK, host=HOST, port=free_ports(1)[0])
+        async with again:
+            assert again.id == own
+
+    asyncio.run(scenario())
 
 
 def test_a_change_of_address_that_could_not_be_followed_is_followed_later(tmp_path, monkeypatch):

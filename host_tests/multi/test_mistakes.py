@@ -7,7 +7,7 @@ import socket
 
 import pytest
 from picoswarm import Channel, LocalError, Node, Reactor, node
-from picoswarm.failures import HandlerFailed, StreamError
+from picoswarm.failures import HandlerFailed, NoMethod, SessionLost, StreamError, Unreachable
 from picoswarm_tools.swarm import HOST, free_ports
 from test_sessions import echo, run, until
 
@@ -173,15 +173,20 @@ class _OfStreams(Reactor):
     channels = (Channel(200, 3, 4, 512, 300),)
 
 
+class _BeyondAll(Reactor):
+    channels = (Channel(256, 3, 4, 512, 300),)
+
+
 class _Many(Reactor):
     channels = tuple(Channel(i, 3, 4, 512, 300) for i in range(40, 90))
 
 
-@pytest.mark.parametrize("reactor", [_Unservable, _OfStreams, _Many])
+# The last one lacks its brackets: it would never be told of a peer.
+@pytest.mark.parametrize("reactor", [_Unservable(), _OfStreams(), _BeyondAll(), _Many(), _Unservable])
 def test_a_reactor_that_no_session_could_serve_is_refused_at_the_start(tmp_path, reactor):
     async def scenario():
         node = Node(str(tmp_path / "node"), NETWORK, host=HOST, port=free_ports(1)[0])
-        node.register(reactor())
+        node.register(reactor)
         with pytest.raises(LocalError):
             await node.start()
 
@@ -262,5 +267,78 @@ def test_a_lookup_whose_result_finds_no_memory_says_so(tmp_path, monkeypatch):
         monkeypatch.setattr(node, "Peer", full)
         with pytest.raises(MemoryError):
             await asyncio.wait_for(a.lookup(b.id), 60)
+
+    run(tmp_path, 2, scenario)
+
+
+def test_a_time_beyond_what_ticks_tell_is_long_and_not_over(tmp_path):
+    async def scenario(a, b):
+        a.handle("yes", lambda caller, payload: b"yes")
+        a.handle("/echo/1.0.0", echo)
+        for ms in (2**29, 2**30, 2**31, 10**12):
+            assert await b.request(a.id, "yes", timeout_ms=ms) == b"yes"
+            (await b.open_stream(a.id, "/echo/1.0.0", timeout_ms=ms)).reset()
+            assert a.log("line") is None and await b.read_stats(a.id, timeout_ms=ms)
+            assert await b.read_log(a.id, timeout_ms=ms)
+            assert await a.publish("topic", b"", wait_ms=ms) == 0
+        waits = asyncio.create_task(b.request(bytes(31) + b"\7", "yes", timeout_ms=10**12))
+        with pytest.raises(Unreachable):  # nobody knows that one; that its time was over nobody says
+            await asyncio.wait_for(waits, 60)
+
+    run(tmp_path, 2, scenario)
+
+
+def test_a_reason_that_is_no_byte_does_not_make_a_peer_of_ill_will(tmp_path):
+    async def scenario(a, b):
+        a.handle("/echo/1.0.0", echo)
+        stream = await b.open_stream(a.id, "/echo/1.0.0")
+        await stream.write(b"x")
+        assert await stream.read() == b"x"
+        stream.reset(300)
+        for reason in (300, -1):
+            with pytest.raises(LocalError, match="reason"):
+                b.disconnect(a.id, reason)
+        session = b._services.swarm.peers[a.id]
+        await asyncio.sleep(0.5)
+        assert a.sessions() and b.sessions() and b._services.swarm.peers[a.id] is session
+        told = []
+        a.events.put = told.append
+        session.close(-1)
+        await until(lambda: ("disconnected", b.id, 255) in told)
+
+    run(tmp_path, 2, scenario)
+
+
+def test_a_failed_request_says_its_name_where_there_is_no_text(tmp_path):
+    async def scenario(a, b):
+        with pytest.raises(NoMethod, match="NoMethod"):
+            await b.request(a.id, "nothing")
+
+    run(tmp_path, 2, scenario)
+
+
+def test_a_handler_without_memory_is_counted(tmp_path):
+    def greedy(caller, payload):
+        raise MemoryError
+
+    async def scenario(a, b):
+        a.handle("greedy", greedy)
+        told = []
+        b.events.put = told.append
+        with pytest.raises(SessionLost):
+            await b.request(a.id, "greedy")
+        await until(lambda: ("disconnected", a.id, 16) in told)
+        assert a.stats()["out_of_memory"] == 1 and a.fault is None
+
+    run(tmp_path, 2, scenario)
+
+
+def test_who_asks_itself_is_told_so_at_once(tmp_path):
+    async def scenario(a, b):
+        sent = a.stats()["sent"]
+        for ask in (a.request(a.id, "nothing"), a.open_stream(a.id, "/echo/1.0.0")):
+            with pytest.raises(Unreachable, match="itself"):
+                await asyncio.wait_for(ask, 0.1)
+        assert a.stats()["sent"] == sent  # nobody was asked where it is
 
     run(tmp_path, 2, scenario)

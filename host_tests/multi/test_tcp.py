@@ -39,6 +39,9 @@ class FakeSwarm:
         if name in self.failures:
             raise self.failures.pop(name)
 
+    def at(self, now):
+        pass
+
     def accepted(self, ip, port, now):
         self.accepted_ips.append(ip)
         self._fail("accepted")

@@ -109,3 +109,12 @@ class Serving(World):
         while not condition():
             assert ticks_diff(end, ticks_ms()) > 0, "it never came"
             await sleep_ms(2)
+
+
+async def raised(coroutine):
+    """What a coroutine raises."""
+    try:
+        result = await coroutine
+    except Exception as error:
+        return error
+    raise AssertionError("nothing was raised; the result is %r" % (result,))

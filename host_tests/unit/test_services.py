@@ -4,21 +4,12 @@ import asyncio
 
 from picoswarm.compat import sleep_ms
 from picoswarm.failures import RequestError, StreamError
-from serving import Serving
+from serving import Serving, raised
 from swarming import B
 
 RUNTIMES = ("cpython", "small")
 
 LOST = 20
-
-
-async def _raised(coroutine):
-    """What a coroutine raises."""
-    try:
-        result = await coroutine
-    except Exception as error:
-        return error
-    raise AssertionError("nothing was raised; the result is %r" % (result,))
 
 
 async def _never(caller, payload):
@@ -51,10 +42,10 @@ def test_what_a_lookup_raises_reaches_who_waits_for_the_session():
             pass
 
         a.lookup = fails
-        error = await _raised(a.services.request(bytes(31) + b"\7", "now", b"", 5000))
+        error = await raised(a.services.request(bytes(31) + b"\7", "now", b"", 5000))
         assert isinstance(error, ValueError)
         a.lookup = finds
-        error = await _raised(a.services.request(bytes(31) + b"\7", "now", b"", 5000))
+        error = await raised(a.services.request(bytes(31) + b"\7", "now", b"", 5000))
         assert isinstance(error, RequestError) and "known" in str(error)
 
     Serving().play(scenario)
@@ -94,10 +85,10 @@ def test_bytes_of_a_stream_that_was_cut_are_read_before_the_error():
         there._session.close(LOST)
         await world.until(lambda: not b.member.swarm.peers and not a.member.swarm.peers)
         assert await there.read() == b"hello"
-        error = await _raised(there.read())
+        error = await raised(there.read())
         assert isinstance(error, StreamError) and error.reason == LOST
-        assert isinstance(await _raised(there.write(b"x")), StreamError)
-        assert isinstance(await _raised(stream.read()), StreamError)
+        assert isinstance(await raised(there.write(b"x")), StreamError)
+        assert isinstance(await raised(stream.read()), StreamError)
 
     Serving().play(scenario)
 
@@ -107,6 +98,6 @@ def test_bytes_of_a_stream_that_the_peer_reset_are_gone():
         stream, there = await _half(world, a, b)
         stream.reset()
         await world.until(lambda: there._reason >= 0)
-        assert isinstance(await _raised(there.read()), StreamError)
+        assert isinstance(await raised(there.read()), StreamError)
 
     Serving().play(scenario)

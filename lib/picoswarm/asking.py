@@ -9,6 +9,7 @@ _LOG = const(5)
 _STATS = const(6)
 _OPEN = const(4)  # a session's stage
 _AGAIN_MS = const(500)
+_LONGEST_MS = const(0x1FFFFFFF)  # see services.py
 _TURN_MS = const(20)
 _TEXT = const(5)  # where the text of an answer begins
 
@@ -61,7 +62,7 @@ class _Answers:
         """The answer to one question, asked again now and then: what finds no room at the other side is not sent."""
         if channel not in session.hello.channels:
             raise NoMethod("the peer does not tell")
-        end = ticks_add(ticks_ms(), ms)
+        end = ticks_add(ticks_ms(), min(ms, _LONGEST_MS))
         while (session, channel) in self._waiting:  # a peer has one question at a time
             if ticks_diff(end, ticks_ms()) <= 0:
                 raise TimedOut("no answer")

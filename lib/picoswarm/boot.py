@@ -72,15 +72,23 @@ class Boot:
         # The largest block of all comes first, while there still is one.
         self._pool = profile.check().pool()
         self._profile = profile.copy_to(Kept(), Kept())
+        if hasattr(folder, "__fspath__"):
+            folder = folder.__fspath__()
+        if not isinstance(folder, str) and not hasattr(folder, "read"):
+            _refuse("the folder of a node is a path or a Store")
         self._folder = folder
-        if isinstance(network, bytes):
+        if isinstance(network, (bytes, bytearray)):
             from .membership import Membership, NetworkKey
 
-            network = Membership(NetworkKey(network, 0))
+            network = Membership(NetworkKey(bytes(network), 0))
+        elif network is not None and not hasattr(network, "highest"):
+            _refuse("network is a key, 32 bytes, or a Membership")
         self._membership = network
         self._host = _parse(host, 0)[0] if host else b""
         if isinstance(self._host, str):
             _refuse("the own address is an IP address, not a name: '%s'" % host)
+        if not isinstance(port, int) or not 0 <= port <= 0xFFFF:
+            _refuse("port is a number, 0 to 65535")
         self._port = port
         self._bootstrap = [_parse(text, default_port) for text in bootstrap]
         self._allow = allow

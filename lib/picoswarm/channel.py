@@ -19,8 +19,9 @@ class Channel:
 class Reactor:
     """What handles the messages of its `channels` (row T2). `now`, in ticks, is set before each call; `tick` is called once
     it is `due` (ticks, or None), and may be called earlier. Peers are Sessions: `id`, `hello`, `ip`, `is_outbound`,
-    `try_send(channel, data)`, `can_send(channel)`, `close(reason)`. Nothing here may block. What raises costs the peer that
-    it was about, and nobody else; what is about no peer (`tick`, `work`, `next_time`) is not called for a second then."""
+    `try_send(channel, data)`, `can_send(channel)`, `close(reason)`, which tasks of yours may call at any time, too. Nothing
+    here may block. What raises costs the peer that it was about, and nobody else; what is about no peer (`tick`, `work`,
+    `next_time`) is not called for a second then."""
 
     channels = ()
     now = 0

@@ -2,11 +2,19 @@
 
 from asyncio import create_task
 
-from .compat import ticks_ms
+from .compat import const, ticks_ms
 from .net import LONGEST
 from .services import Services
 from .swarm import Swarm
 from .tcp import Links
+
+_STREAMS = const(128)  # ids of streams begin here
+
+
+def _refuse(text):
+    from .errors import LocalError
+
+    raise LocalError(text)
 
 
 def compose(node, folder, profile, identity, membership, rng, engine, driver, reactors, name):
@@ -14,6 +22,12 @@ def compose(node, folder, profile, identity, membership, rng, engine, driver, re
     socket is open. Raises OSError, LocalError."""
     make_swarm, make_links = node.parts[:2] if node.parts else (Swarm, Links)
     now = ticks_ms()
+    for reactor in reactors:
+        if isinstance(reactor, type):
+            _refuse("a reactor is an object, and %r a class" % reactor)
+        for channel in reactor.channels:
+            if not 0 < channel.id < _STREAMS:
+                _refuse("channel %r cannot be served: programs have 32 to 127" % channel.id)
     reactors = list(reactors)
     pubsub = rpc = logstats = book = pex = None
     sources = [("discovery", engine.counts)]

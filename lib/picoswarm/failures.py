@@ -62,5 +62,5 @@ def request_error(status, text):
             text = repr(text)
     for name in _STATUS:
         if _STATUS[name] == status:
-            return __getattr__(name)(text)
+            return __getattr__(name)(text or name)  # who prints it sees what it was
     return RequestError(text)

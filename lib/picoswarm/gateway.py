@@ -24,6 +24,7 @@ _FIND = const(-1)
 _TRY_MS = const(7000)  # for one gateway, which gives its broker 5 s
 _REST_MS = const(60000)  # one that did not answer is asked last for so long
 _LOOK_MS = const(500)
+_LONGEST_MS = const(0x1FFFFFFF)  # see services.py
 _BUSY = const(4)  # the status of an answer, see docs/protocol.md 7.3
 _ELSEWHERE = (1, _BUSY, 128, 129, 130)  # no method, busy, timed out, session lost, unreachable: the next one may do better
 
@@ -83,7 +84,7 @@ class Gateway:
     async def ask(self, method, payload, ms, mark):
         """The answer of the first gateway that gives one. `mark`: what to add to the first byte of a repeat; FIND: one that
         has the family."""
-        end = ticks_add(ticks_ms(), ms)
+        end = ticks_add(ticks_ms(), min(ms, _LONGEST_MS))
         trouble = None
         peers = self.swarm.peers
         if self.home and self.home not in peers:

@@ -66,12 +66,12 @@ class Node:
     _unsaved = 0  # changes of the network keys that the folder did not take
 
     def __init__(self, folder, network=None, profile=None, host="", port=PORT, bootstrap=(), name="", allow=None):
-        """`folder`: path of the node's folder, or a Store. `network`: 32-byte network key or Membership; None: the folder
-        has it. `profile`: a Profile, or a dict of the numbers in which it differs from the default one, which leaves less
-        in memory. `host`: own address, where it cannot be found out. `bootstrap`: texts "ip:port" or "name:port"; not
-        needed where another node is on the same LAN. `name`: at most 16 characters that peers see. `allow`, a function of
-        (stage, id, ip as text), says with whom there may be a session: "dial" (id None where only the address is known),
-        "accept" (id None), "secured" (the id is proven). Raises LocalError."""
+        """`folder`: path of the node's folder, as text or Path, or a Store. `network`: 32-byte network key or Membership;
+        None: the folder has it. `profile`: a Profile, or a dict of the numbers in which it differs from the default one,
+        which leaves less in memory. `host`: own address, where it cannot be found out. `bootstrap`: texts "ip:port" or
+        "name:port"; not needed where another node is on the same LAN. `name`: at most 16 characters that peers see.
+        `allow`, a function of (stage, id, ip as text), says with whom there may be a session: "dial" (id None where only
+        the address is known), "accept" (id None), "secured" (the id is proven). Raises LocalError."""
         from .boot import Boot
 
         self.id = None  # 32 bytes, once started

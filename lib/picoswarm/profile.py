@@ -122,6 +122,8 @@ class Profile:
             own = _own_name(name)
             if own.startswith("_") or not isinstance(getattr(Profile, own, None), int):
                 raise LocalError("profile has no number named '%s'" % name)
+            if not isinstance(changes[name], int):
+                raise LocalError("'%s' of a profile is a whole number" % name)
             setattr(self, own, changes[name])
 
     def __getattr__(self, name):
@@ -186,12 +188,23 @@ class Profile:
         least = min(512, max(308, 35 + 53 * self.neighbors_per_answer))
         if not least <= self.datagram <= 512:
             raise LocalError("datagram must lie in %d..512 bytes" % least)
-        if not 64 <= self.record <= 65519 or self.stream_window < 256:
-            raise LocalError("record must lie in 64..65519, stream_window be 256 at least")
+        if not 64 <= self.record <= 65519:
+            raise LocalError("record must lie in 64..65519")
         if not 1 <= self.recent <= 24 or not 1 <= self.hops <= 16:
             raise LocalError("recent must lie in 1..24, hops in 1..16")
         if not 32 * self.filters < self.publish_max:
             raise LocalError("publish_max must exceed 32 * filters")
         if self.refresh_min_s > self.refresh_max_s:
             raise LocalError("refresh_min_s must not exceed refresh_max_s")
+        # With these a node starts, and then fails at what others send, or never gets anywhere.
+        if min(self.alpha, self.lookups, self.pings_in_flight, self.pending, self.own_keys) < 1:
+            raise LocalError("alpha, lookups, pings_in_flight, pending and own_keys must be 1 at least")
+        if min(self.proven_per_second, self.stranger_per_second, self.inbound_keys, self.deferred) < 1:
+            raise LocalError("proven_per_second, stranger_per_second, inbound_keys and deferred must be 1 at least")
+        if min(self.seen, self.deliveries, self.requests) < 1 or self.log_bytes < 0:
+            raise LocalError("seen, deliveries and requests must be 1 at least, log_bytes 0")
+        if not 0 <= self.streams <= 0xFF or not 256 <= self.stream_window <= 0xFFFF or self.stream_queue < 256:
+            raise LocalError("streams must lie in 0..255, stream_window in 256..65535, stream_queue be 256 at least")
+        if max(self.publish_max, self.request_max) > 30000:
+            raise LocalError("publish_max and request_max must be 30000 at most")
         return self

@@ -150,7 +150,7 @@ class PubSub(Reactor):
         if not 0 < len(topic) <= _LONGEST or b"+" in topic or b"#" in topic or len(text) > self.profile.publish_max:
             from .errors import LocalError
 
-            raise LocalError("topic or size")
+            raise LocalError("no topic (1 to 64 bytes without + and #), or beyond publish_max")
         text[0] = signed << 7 | _HAS_ORIGIN
         copy(text, 1, self.own_id, 0, 32)
         copy(text, 33, self._rng(4), 0, 4)

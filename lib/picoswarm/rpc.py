@@ -78,7 +78,7 @@ class Rpc(Reactor):
         if not 0 < len(name) <= _LONGEST or len(text) > min(self._longest, peer.hello.request_max):
             from .errors import LocalError
 
-            raise LocalError("method or size")
+            raise LocalError("no method (1 to 64 bytes), or beyond request_max, here or there")
         asked = 0
         for call in self.calls:
             asked += call[1] is peer

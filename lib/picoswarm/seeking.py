@@ -99,6 +99,10 @@ def _forget(module):
 async def seek(services, id32, ms, is_direct):
     """See `Services.session`."""
     global _seekers
+    if id32 == services._node.id:  # or a gateway would be asked to join it to itself
+        from .failures import request_error
+
+        raise request_error(_UNREACHABLE, "that is this node itself")
     deadline = ticks_add(ticks_ms(), ms)
     swarm = services.swarm
     direct = _Direct(services, id32)

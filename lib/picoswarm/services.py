@@ -28,6 +28,7 @@ _MEMORY = const(16)
 
 _OPEN = const(4)  # a session's stage
 _RETRY_MS = const(50)
+_LONGEST_MS = const(0x1FFFFFFF)  # six days, as far as ticks tell earlier from later
 _NAME = const(60)  # bytes of the name of a stream, see mux.py
 _STREAM_PRIORITY = const(5)
 
@@ -167,9 +168,11 @@ class Services:
             self.links.turn()
 
     async def publish(self, topic, payload, signed=False, wait_ms=0):
-        """Send a message to whoever hears the topic. Returns to how many peers it went at once; it is kept for those that
-        come within 10 s, or whose queue is full: `wait_ms` waits so long for those. `signed` takes a board a second and lets
-        nodes far away believe who sent it. Raises LocalError, and StoreError where the seed to sign with cannot be read."""
+        """Send a message to whoever hears the topic, but for this node itself. Returns to how many peers it went at once; it
+        is kept for those that come within 10 s, or whose queue is full: `wait_ms` waits so long for those. Of one node a
+        peer takes `publish_burst` messages at once, 40, then one each `publish_ms`, 50, and drops the others unseen, which
+        nobody here hears of. `signed` takes a board a second and lets nodes far away believe who sent it. Raises
+        LocalError, and StoreError where the seed to sign with cannot be read."""
         text = self._served(self.pubsub).compose(topic, payload, bool(signed))
         if signed:
             from .saves import load_seed
@@ -199,7 +202,7 @@ class Services:
         if session is None or session.stage != _OPEN:
             from .seeking import seek
 
-            session = await seek(self, id32, ms, is_direct)
+            session = await seek(self, id32, min(ms, _LONGEST_MS), is_direct)
         return session
 
     def _in_use(self, link):
@@ -211,7 +214,7 @@ class Services:
         """Call a method of another node and return its answer, bytes. Raises a RequestError: NoMethod, Refused,
         HandlerFailed, Busy, TooLong, TimedOut, SessionLost, Unreachable."""
         self._served(self.rpc)
-        deadline = ticks_add(ticks_ms(), timeout_ms)
+        deadline = ticks_add(ticks_ms(), min(timeout_ms, _LONGEST_MS))
         session = await self.session(id32, timeout_ms)
         return await self.call(session, method, payload, ticks_diff(deadline, ticks_ms()))
 
@@ -391,26 +394,29 @@ class Services:
             event = rpc.next_event()
 
     async def _serve_call(self, peer, number, method, payload):
-        status = _OK
+        status = _FAILED
+        text = b""
         try:
             result = (self.handlers.get(method) or self._about)(peer.id, payload)
             if hasattr(result, "send"):  # a coroutine
                 result = await result
             if isinstance(result, int):
                 raise TypeError("a method returns bytes")
-            result = b"" if result is None else bytes(result)
+            text = b"" if result is None else bytes(result)
+            status = _OK
         except Exception as error:
             status = getattr(error, "status", 0)
             if status not in (_REFUSED, _BUSY):
                 self._note(error, peer)
                 status = _FAILED
-            result = str(error)[:64].encode()
-        try:
-            self.rpc.now = ticks_ms()
-            self.rpc.reply(peer, number, status, result)
-        except Exception as error:  # the peer waits until its time is over, or with want of memory goes
-            self._note(error, peer)
-        self.links.turn()
+            text = str(error)[:64].encode()
+        finally:  # one that was cancelled too, or its place stays taken
+            try:
+                self.rpc.now = ticks_ms()
+                self.rpc.reply(peer, number, status, text)
+            except Exception as error:  # the peer waits until its time is over, or with want of memory goes
+                self._note(error, peer)
+            self.links.turn()
 
     def _about(self, _caller, payload):
         """The one method that every node serves."""
@@ -424,18 +430,21 @@ class Services:
         try:
             if await handler(stream) is not stream:
                 stream.leave()
-        except Exception as error:
+        except BaseException as error:
+            stream.reset(_STREAM_REASON)
+            if not isinstance(error, Exception):  # cancelled
+                raise
             from .failures import StreamError
 
             if not isinstance(error, StreamError):  # the peer went away: the handler's business, and no fault
                 self._note(error, stream._session)
-            stream.reset(_STREAM_REASON)
 
     def _note(self, error, session):
         """A handler raised. Where memory ran out, its peer goes and all others stay."""
         if isinstance(error, MemoryError):
+            self.links.out_of_memory += 1
             collect()
-            self.swarm.end(session, _MEMORY)
+            session.close(_MEMORY)
         else:
             self.faults += 1
             self.fault = error

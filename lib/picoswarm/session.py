@@ -175,6 +175,7 @@ class Session:
 
     def close(self, reason=0):
         """End the session; the peer is told why."""
+        self.swarm.wake()  # which tells the time
         self.swarm.end(self, reason)
 
     def touch(self):
@@ -182,6 +183,7 @@ class Session:
         if not self.is_unsent:
             self.is_unsent = True
             self.swarm.unsent.append(self)
+            self.swarm.wake()
 
     def _on_message(self, channel, view):
         self.swarm.deliver(self, channel, view)

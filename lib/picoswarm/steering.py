@@ -105,6 +105,8 @@ def protect(node, id32, is_protected=True, value=0):
 def disconnect(node, id32, reason=0):
     """End the session with a peer, which hears the reason. False: there is none. Either side may dial again."""
     id32 = check_id(id32)
+    if not 0 <= reason <= 255:
+        _refuse("a reason is 0 to 255")
     services = node._sessions()
     swarm = services.swarm
     session = swarm.peers.get(id32)

@@ -112,7 +112,7 @@ class Stream:
     def reset(self, reason=_BYE):
         """Give the stream up, both ways."""
         if self._is_alive():
-            self._reason = reason
+            self._reason = reason = reason & 0xFF
             self._is_over = True
             self._changed.set()
             self._session.mux.reset(self._channel, reason)

@@ -145,6 +145,10 @@ class Swarm:
         self._hello.encode()
         check_channels(self.profile, self._channels, now)
 
+    def wake(self):
+        """A session has something to send, perhaps from outside of all calls to the swarm: whoever owns the sockets puts in
+        the place of this what calls `at` then, and gives the swarm a turn."""
+
     def at(self, now):
         """It is `now`, for all that happens until the next call."""
         self.now = now
@@ -597,6 +601,7 @@ class Swarm:
 
     def end(self, session, reason=_BYE):
         """Close a session; the peer is told why, where it can be."""
+        reason &= 0xFF  # as much as it would hear
         if session is self._told:
             self._ending = reason
         elif session.stage == _STARTED or session.stage == _OPEN:

@@ -88,6 +88,7 @@ class Links:
         """Start the tasks. `on_event(event)` gets each event that is not for the sockets, `on_turn()` is called after each
         turn; neither may block."""
         self.swarm = swarm
+        swarm.wake = self.turn
         self._on_event = on_event
         self._on_turn = on_turn
         self._wake_at = ticks_ms()
@@ -126,7 +127,9 @@ class Links:
         """Have a turn soon."""
         self._is_wanted = True
         if self._timer is not None and not self._is_turning:
-            self._wake(ticks_ms())
+            now = ticks_ms()
+            self.swarm.at(now)
+            self._wake(now)
 
     def _wake(self, at):
         if ticks_diff(at, self._wake_at) < 0:
@@ -359,6 +362,7 @@ class Links:
         if n is None:
             return 0
         began = ticks_ms()
+        self._is_turning = True  # what this leaves to send has its turn below
         try:
             if n:
                 self.swarm.received(session, n, began)
@@ -366,6 +370,7 @@ class Links:
                 self.swarm.lost(session, began)
         except Exception as error:
             self._fail(session, error)
+        self._is_turning = False
         if ticks_diff(ticks_ms(), began) > _LONG_MS:
             self.turn()  # of its own
         else:

@@ -1,4 +1,5 @@
 from collections.abc import Awaitable, Callable, Iterable
+from os import PathLike
 from typing import Any, Literal, NamedTuple, Self, overload
 
 from .bitcoin import Bitcoin
@@ -25,7 +26,7 @@ class Node:
     libp2p: Libp2p
     def __init__(
         self,
-        folder: str | Store,
+        folder: str | PathLike[str] | Store,
         network: bytes | Membership | None = None,
         profile: Profile | dict[str, int] | None = None,
         host: str = "",
