@@ -106,7 +106,7 @@ def test_one_that_missed_pings_or_is_to_be_asked_is_as_good_as_new():
         for node in twins.nodes:
             node.table.pool[twins.record + 63] = state
             node.table.pool[twins.record + 62] = credit
-            node.revalidation.suspect(twins.record, node.now)
+            node.revalidation.suspect(twins.record, 2, node.now)
         assert twins.ping() == USUAL
         assert twins.record not in twins.nodes[0].revalidation.suspects
         twins.pass_ms(1000)

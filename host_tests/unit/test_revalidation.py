@@ -42,18 +42,19 @@ def test_turns_are_jittered_early():
         assert 54000 <= r.next_time() <= 60000
 
 
-def test_a_suspect_is_asked_once_after_a_second():
-    r = revalidation()
-    r.suspect(3, 100)
-    assert r.next_time() == 1100
-    assert r.run(OneRecord(), 1099, 0) == -1
-    assert r.run(OneRecord(), 1100, 0) == 3
-    assert r.run(OneRecord(), 1100, 0) == -1
+def test_a_suspect_is_asked_after_1_2_and_4_seconds():
+    for misses, wait in ((0, 1000), (1, 1000), (2, 2000), (3, 4000)):
+        r = revalidation()
+        r.suspect(3, misses, 100)
+        assert r.next_time() == 100 + wait
+        assert r.run(OneRecord(), 99 + wait, 0) == -1
+        assert r.run(OneRecord(), 100 + wait, 0) == 3
+        assert r.run(OneRecord(), 100 + wait, 0) == -1
 
 
 def test_one_that_answered_is_no_suspect():
     r = revalidation()
-    r.suspect(3, 0)
+    r.suspect(3, 1, 0)
     r.forget(3)
     assert r.run(OneRecord(), 5000, 0) == -1
 

@@ -104,7 +104,7 @@ def pong(to, node, d) -> int:
                     record[4] = uptime >> 10
                     record[5] = uptime >> 2
                     if not record[6]:
-                        record[6] = 243
+                        record[6] = 27
                     record[7] = record[7] & 0xF3
                     record[8] = record[8] & 0xF1 | text[29] & 0x0E
                     record[9] = spent + 1

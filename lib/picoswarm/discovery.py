@@ -385,7 +385,7 @@ class Discovery:
         risen = table.remove(record)
         if risen >= 0:
             self._tell(ADDED, risen)
-            self.revalidation.suspect(risen, self.now)
+            self.revalidation.suspect(risen, 0, self.now)
 
     def ended(self, request, is_answered):
         """A request is over (called by requests.py)."""
@@ -420,8 +420,9 @@ class Discovery:
             table.pool[record + _FLAGS] &= ~_HAS_TOKEN
             table.credit(record, self.uptime, 0)
         elif why == _TO_REVALIDATE or (request.is_telling and request.kind == _PING):
-            if table.miss(record):
-                self.revalidation.suspect(record, self.now)
+            misses = table.miss(record)
+            if misses:
+                self.revalidation.suspect(record, misses, self.now)
             else:
                 self._remove(record)
         elif why == _FOR_LOOKUP and not request.is_first:
@@ -429,7 +430,7 @@ class Discovery:
             if request.about.pool[request.candidate + 36] & 0x10 and table.find_failed(record):
                 self._remove(record)
             elif table.age(record, self.uptime) >= _FRESH:
-                self.revalidation.suspect(record, self.now)
+                self.revalidation.suspect(record, 0, self.now)
 
     # Lookups
 
@@ -572,7 +573,7 @@ class Discovery:
                 request = self.requests.find(table.pool, record)
                 if request is not None:
                     request.is_telling = True
-                self.revalidation.suspect(record, now)
+                self.revalidation.suspect(record, 0, now)
         self.upkeep.tick(now)
 
     def _advance(self, now):

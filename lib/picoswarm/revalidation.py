@@ -1,14 +1,14 @@
 """Which table entry to ping when, so that dead nodes leave soon and live ones cost little (docs/protocol.md 3, row D22).
 
 One entry each `revalidate_s`, the longest unasked first; in a table of more than 128 entries as much more often. One that
-missed a ping is a suspect: asked again each second after a miss, and not handed out meanwhile (table.is_live), so that a
-silent node is gone after the miss and its five repeats, in 11 s. Pure.
+missed a ping is a suspect: asked again after 1, 2 and 4 s, and not handed out meanwhile (table.is_live), so that a silent
+node is gone after the miss and its three repeats. Pure.
 """
 
 from .compat import const, ticks_add, ticks_diff
 
 _SUSPECTS = const(4)
-_REPEAT_MS = const(1000)
+_REPEAT_MS = const(1000)  # before the first repeat; doubled for each further one
 _NEVER = const(-1)
 _TURNS = const(128)  # a round of turns takes no longer than one of so many entries
 
@@ -50,12 +50,12 @@ class Revalidation:
         self._plan(now, table.entries)
         return table.longest_unasked(uptime)
 
-    def suspect(self, record, now):
-        """Ask this entry in a second: it left a ping unanswered, or might."""
+    def suspect(self, record, misses, now):
+        """Ask this entry soon: it left `misses` pings (0-3) in a row unanswered."""
         self.forget(record)
         slot = self.suspects.index(_NEVER) if _NEVER in self.suspects else 0
         self.suspects[slot] = record
-        self._due[slot] = ticks_add(now, _REPEAT_MS)
+        self._due[slot] = ticks_add(now, _REPEAT_MS << max(0, misses - 1))
 
     def forget(self, record):
         """The record answered, or is gone."""

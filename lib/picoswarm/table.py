@@ -54,8 +54,8 @@ _BUCKET = const(66)
 _IP = const(67)
 
 _FOUND = const(16)  # as many as anybody wants to know
-_FIRST_CREDIT = const(243)  # what the first answer earns: six misses in a row undo it, as they undo 255
-_CREDIT_MAX = const(255)
+_FIRST_CREDIT = const(27)  # what the first answer earns: four misses in a row undo it, as they undo 80
+_CREDIT_MAX = const(80)
 
 
 class Table:
@@ -231,7 +231,7 @@ class Table:
         put_u16(self.pool, record + _USED, uptime >> 2 & 0xFFFF)
 
     def credit(self, record, uptime, answers=1):
-        """The node proved its endpoint anew, by `answers` (0 or 1) answers: credit +1 for one, at most 255; it is not
+        """The node proved its endpoint anew, by `answers` (0 or 1) answers: credit +1 for one, at most 80; it is not
         missing."""
         pool = self.pool
         put_u16(pool, record + _USED, uptime >> 2 & 0xFFFF)
