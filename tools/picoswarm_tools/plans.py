@@ -22,13 +22,23 @@ def _overlay_of(home: str, text: str) -> Overlay:
     return home, {name.strip(): tuple(methods.split()) for name, _, methods in lines}
 
 
+_MAKES_TABLE = _overlay_of("table", "Table: __init__ Codec: __init__ Revalidation: __init__ Tokens: __init__")
+_MAKES_DISCOVERY = _overlay_of(
+    "discovery", "Requests: __init__ Agreements: __init__ Responder: __init__ Upkeep: __init__ Discovery: __init__"
+)
+_MAKES_SWARM = _overlay_of("swarm", "Swarm: __init__ Links: __init__ Services: __init__ Door: __init__ Reception: __init__")
+_MAKES_PUBSUB = _overlay_of("pubsub", "PubSub: __init__ Rpc: __init__")
+
 # What is called a few times a minute at most while a node runs, by what it is called for: a lookup, a decision whom to
 # dial, start and stop, what a user sets up. Nothing of the table that a datagram calls, nothing of messages and streams:
 # those come as often as others like. Nothing of the set-up of a session, which takes long enough without a load. What
 # ends a session, and all that is called for want of memory, is no part of it: where the heap is full nothing can be
-# loaded. What makes the parts of a node is none either: what lives long would lie between pieces of code that go, and
-# tear the heap.
+# loaded.
 PLAN = (
+    _MAKES_TABLE,
+    _MAKES_DISCOVERY,
+    _MAKES_SWARM,
+    _MAKES_PUBSUB,
     _overlay_of(  # who is dialed
         "swarm",
         """
@@ -79,11 +89,6 @@ PLAN = (
     ),
 )
 
-_MAKES_TABLE = _overlay_of("table", "Table: __init__ Codec: __init__ Revalidation: __init__ Tokens: __init__")
-_MAKES_DISCOVERY = _overlay_of(
-    "discovery", "Requests: __init__ Agreements: __init__ Responder: __init__ Upkeep: __init__ Discovery: __init__"
-)
-
 # A node that only discovers, in the least heap. What it keeps is what a PING calls, the turns of its driver and its timers.
 # All else that a datagram calls is loaded, in pieces so small that a few of them, one called by another, fit beside two
 # lookups: each pays for it with the time of some loads.
@@ -119,13 +124,8 @@ LEAF = (
     NATIVE,
     _MAKES_TABLE,
     _MAKES_DISCOVERY,
-    _overlay_of(
-        "swarm",
-        """
-        Swarm: __init__ Links: __init__ Services: __init__ PubSub: __init__ Rpc: __init__
-        LogStats: __init__ Door: __init__ Reception: __init__ _Plan: __init__
-        """,
-    ),
+    _MAKES_SWARM,
+    _MAKES_PUBSUB,
     _overlay_of("swarm", "Handshake: Noise:"),
     _overlay_of("table", "Lookup:"),
     _overlay_of(  # a socket, and the first message

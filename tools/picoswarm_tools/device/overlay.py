@@ -7,23 +7,21 @@ _OVERLAYS_KEPT = const(0)  # so many stay that were loaded last, until others co
 _OVERLAYS_TWO = const(_OVERLAYS_KEPT >> 1)
 
 
-class _Shelf:
+class _shelf:
     # A file system for the time of an import, in which every overlay has the same path: MicroPython keeps the path of each
     # file that it imports, and the names of each module, for good.
     def mount(self, *_):
         pass
 
-    def umount(self):
-        pass
+    def open(self, path, mode=None):
+        path = self.folder + path.replace("/cold.", self.name)
+        return open(path, mode) if mode else os.stat(path)
 
-    def stat(self, path):
-        return os.stat(self.folder + path.replace("/cold.", self.name))
-
-    def open(self, path, mode):
-        return open(self.folder + path.replace("/cold.", self.name), mode)
+    umount = mount
+    stat = open
 
 
-_SHELF = _Shelf()
+_shelf = _shelf()
 
 
 def overlay(n):
@@ -34,10 +32,10 @@ def overlay(n):
     if is_file:
         import vfs  # not where nothing is loaded by parts
 
-        _SHELF.folder = folder
-        _SHELF.name = "/%s." % name
+        _shelf.folder = folder
+        _shelf.name = "/%s." % name
         name = "cold"
-        vfs.mount(_SHELF, "/cold")
+        vfs.mount(_shelf, "/cold")
         package.__path__ = "/cold"
     try:
         part = __import__(name, globals(), None, ("",), 1)
