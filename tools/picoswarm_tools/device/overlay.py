@@ -28,17 +28,20 @@ def overlay(n):
     package = sys.modules["picoswarm"]
     folder = package.__path__
     name = "cold%d" % n
+    _shelf.name = "/%s." % name
     is_file = not folder.startswith(".frozen")  # there the names are in ROM
     if is_file:
         import vfs  # not where nothing is loaded by parts
 
         _shelf.folder = folder
-        _shelf.name = "/%s." % name
         name = "cold"
         vfs.mount(_shelf, "/cold")
         package.__path__ = "/cold"
     try:
         part = __import__(name, globals(), None, ("",), 1)
+    except ImportError:  # also where there was no memory to ask whether it is there
+        os.stat(folder + _shelf.name + "mpy")
+        raise MemoryError
     finally:
         if is_file:
             package.__path__ = folder
