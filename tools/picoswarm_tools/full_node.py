@@ -45,6 +45,7 @@ class Case:
     goal_kb: int
     held_kb: int
 
+
 # Native code lies outside the heap in the unix build, as on an ESP32; a Raspberry Pi has it inside.
 SMALLEST = {
     "frozen": Case("the library frozen into the firmware", True, False, 48, 44),

@@ -376,7 +376,7 @@ def take_cold(modules: Mapping[str, str], plan: Sequence[Overlay], latest: int =
                 result[name] = _redirected(result[name], home, at, set(whole))
     index = ["".join(f";{name}.{'.'.join(_bare(own))}." for name, own in moved.items() if own) + ";" for _, moved in plan]
     loader = LOADER.read_text().replace("_COLD = ()", f"_COLD = {tuple(index)!r}").replace("const(0)", f"const({latest})")
-    result[_HOME] = loader + result[_HOME] + (_SHORT if latest else "")
+    result[_HOME] = f"{loader}\n\n{result[_HOME]}" + (_SHORT if latest else "")
     return result
 
 

@@ -97,5 +97,3 @@ def cold(self, name):
     if hasattr(own, "missing"):  # its class has a __getattr__ of its own
         return own.missing(self, name)
     raise AttributeError(name)
-
-
