@@ -225,6 +225,9 @@ def test_demo_fits_a_terminal_of_80_columns_and_obeys_its_keys():
         rows = [line.split() for line in terminal.frame if line[:2] in ("1 ", "2 ", "3 ", "4 ")]
         assert [row[:2] for row in rows] == [["1", "kitchen"], ["2", "cellar"], ["3", "office"], ["4", "meter"]]
         assert all(row[3] == "up" for row in rows)
+        # Neighbours, how full the table is, the round trip to one of them, sessions.
+        known = re.compile(r"^\d \w+ +[0-9a-f]{8} +up +4 +4/128 +\d+ ms +[1-4] ")
+        terminal.read_until(lambda: sum(known.match(line) is not None for line in terminal.frame) == 4)
         terminal.read_until(lambda: all(any(unit in line for line in terminal.frame) for unit in ("°C", "%", "ppm", "W")))
         first_id = rows[1][2]
         terminal.type("k 2")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import shutil
 import signal
 import sys
@@ -60,6 +61,8 @@ def demo(nodes: int, seconds: float | None, board: str, picos: int, port: int | 
     Ends with one line of JSON. Exit status: 0 every node joined and at most 1 % of the readings were lost on their way to
     MQTT; 1 not so, or a part of it ended or could not be started.
     """
+    if seconds is not None and not math.isfinite(seconds):
+        raise click.BadParameter("not a number of seconds that ends", param_hint="--seconds")
     console = Console()
     if seconds is None and not console.is_terminal:
         seconds = 30.0

@@ -12,6 +12,7 @@ import time
 import tty
 from contextlib import ExitStack
 
+from picoswarm import Profile
 from rich import box
 from rich.console import Console, Group
 from rich.live import Live
@@ -23,7 +24,9 @@ from .mesh import HELP, Demo, what
 
 SHOWN_EVERY_S = 0.5
 FIND_EVERY_S = 2.0
-WIDE = 100  # columns from which on the table has more air
+WIDE = 100  # columns from which on the table has more air, and more columns of its own
+HEADINGS = ("node", "id", "state", "peers", "table", "RTT", "links", "said", "heard", "MQTT", "newest", "heap")
+FOR_WIDE = ("heard", "MQTT")
 UNITS = {"temperature": "°C", "humidity": "%", "co2": "ppm", "power": "W"}
 
 
@@ -45,21 +48,44 @@ def table(demo: Demo, width: int) -> Group:
     heap = f"{demo.heap_bytes / 1024:.0f} KB"
     title = f"picoswarm: {demo.joined()} of {len(demo.nodes) + 1} nodes know their nearest; heaps of {heap}"
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 2 if width >= WIDE else 1, 0, 0), show_edge=False)
-    for heading in ("node", "id", "state", "links", "said", "heard", "MQTT", "newest", "heap"):
-        grid.add_column(heading, justify="left" if heading in ("node", "id", "state") else "right", no_wrap=True)
-    hub = demo.gateway.node
-    total = f"{demo.ear.counts.total():,}"
-    links = str(len(hub.sessions()))
-    grid.add_row("gateway", demo.gateway.id.hex()[:8], "CPython", links, "", f"{demo.heard:,}", total)
-    for i, node in enumerate(demo.nodes, 1):
-        state = "down" if not node.is_up else "up" if node.id else "new key" if node.boots == 1 else "starting"
-        told = node.state
-        seen = [str(told.get("sessions", 0)) if node.is_up else "", f"{node.total('sent'):,}", f"{node.total('heard'):,}"]
-        seen += [f"{demo.ear.counts[node.name]:,}", newest(demo, node.name), f"{told.get('heap', 0) / 1024:.0f} KB"]
-        grid.add_row(f"{i} {node.name}", node.first_id[:8], state, *seen)
+    shown = [name for name in HEADINGS if width >= WIDE or name not in FOR_WIDE]
+    for name in shown:
+        grid.add_column(name, justify="left" if name in ("node", "id", "state") else "right", no_wrap=True)
+    for cells in (cells_of_gateway(demo), *(cells_of(demo, i, node) for i, node in enumerate(demo.nodes, 1))):
+        grid.add_row(*(cells.get(name, "") for name in shown))
     found, ended = demo.lookups()
     facts = f"{time.monotonic() - demo.started:5.0f} s   lookups {found} of {ended} found   {demo.typed or demo.note}"
     return Group(title, grid, Text("\n".join([facts, channels(demo), *demo.troubles()])))
+
+
+def cells_of_gateway(demo: Demo) -> dict[str, str]:
+    """Its row, by heading."""
+    hub = demo.gateway.node
+    known = {"peers": str(len(hub.peers())), "table": str(hub.stats()["entries"])}
+    heard = {"links": str(len(hub.sessions())), "heard": f"{demo.heard:,}", "MQTT": f"{demo.ear.counts.total():,}"}
+    return {"node": "gateway", "id": demo.gateway.id.hex()[:8], "state": "CPython", **known, **heard}
+
+
+def cells_of(demo: Demo, number: int, node: NodeProcess) -> dict[str, str]:
+    """The row of a node, by heading: `peers` are its live neighbours, `table` says how full that is."""
+    told = node.state
+    state = "down" if not node.is_up else "up" if node.id else "new key" if node.boots == 1 else "starting"
+    known = {
+        "peers": str(len(told.get("peers", ()))),
+        "table": f"{told.get('stats', {}).get('entries', 0)}/{Profile.records}",
+        "RTT": f"{told['rtt_ms']} ms" if told.get("rtt_ms") else "",
+        "links": str(told.get("sessions", 0)),
+    }
+    counts = {"said": node.total("sent"), "heard": node.total("heard"), "MQTT": demo.ear.counts[node.name]}
+    return {
+        "node": f"{number} {node.name}",
+        "id": node.first_id[:8],
+        "state": state,
+        **(known if node.is_up else {}),
+        **{name: f"{count:,}" for name, count in counts.items()},
+        "newest": newest(demo, node.name),
+        "heap": f"{told.get('heap', 0) / 1024:.0f} KB",
+    }
 
 
 def newest(demo: Demo, name: str) -> str:
