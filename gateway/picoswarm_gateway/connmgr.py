@@ -20,14 +20,15 @@ class HostManager(ConnManager):
         super().__init__(*arguments)
         self.settled: dict[bytes, Link] = {}
         self._ips: Counter[bytes] = Counter()  # of those
-        self._below = 0  # how many of those lead down
+        self._below: set[bytes] = set()  # ids of those that lead down
 
     def _settle(self, link: Link) -> None:
         if not (link.is_outbound or link.is_permanent or link.id in self.settled):
             self.links.remove(link)
             self.settled[link.id] = link
             self._ips[link.ip] += 1
-            self._below += self._is_down(link)
+            if link.port > 0 and link.id < self._id and link.purpose != connmgr._VISIT:
+                self._below.add(link.id)
             self.apart += 1
 
     def recall(self, link: Link | None) -> None:
@@ -37,12 +38,9 @@ class HostManager(ConnManager):
             self._ips[link.ip] -= 1
             if not self._ips[link.ip]:
                 del self._ips[link.ip]
-            self._below -= self._is_down(link)
+            self._below.discard(link.id)
             self.apart -= 1
             self.links.append(link)
-
-    def _is_down(self, link: Link) -> bool:
-        return link.port > 0 and link.id < self._id
 
     def _at(self, ip: bytes, port: int) -> Link | None:
         """The one with this address."""

@@ -41,7 +41,7 @@ def test_a_full_heap_in_close_hides_nothing_that_came_before(tmp_path, command, 
     library = tmp_path / "picoswarm"
     library.mkdir()
     library.joinpath("__init__.py").write_text(FULL)
-    library.joinpath("compat.py").write_text("async def readable(stream):\n    pass\n")
+    library.joinpath("compat.py").write_text("async def readable(stream):\n    pass\n\n\ndef collect():\n    pass\n")
     binary = runtimes.find("micropython")
     ended = subprocess.run(
         [binary, PROGRAMS / "small_node.py", "node", "1"],

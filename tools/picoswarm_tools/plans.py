@@ -22,12 +22,16 @@ def _overlay_of(home: str, text: str) -> Overlay:
     return home, {name.strip(): tuple(methods.split()) for name, _, methods in lines}
 
 
-_MAKES_TABLE = _overlay_of("table", "Table: __init__ Codec: __init__ Revalidation: __init__ Tokens: __init__")
-_MAKES_DISCOVERY = _overlay_of(
-    "discovery", "Requests: __init__ Agreements: __init__ Responder: __init__ Upkeep: __init__ Discovery: __init__"
+# What makes a node and its parts: it runs once.
+_MAKES_PARTS = _overlay_of("discovery", "Requests: __init__ Agreements: __init__ Responder: __init__ Upkeep: __init__")
+_MAKES_DISCOVERY = (
+    _overlay_of("table", "Table: __init__ Codec: __init__ Revalidation: __init__ Tokens: __init__"),
+    ("discovery", {**_MAKES_PARTS[1], "Discovery": MADE}),
 )
-_MAKES_SWARM = _overlay_of("swarm", "Swarm: __init__ Links: __init__ Services: __init__ Door: __init__ Reception: __init__")
-_MAKES_PUBSUB = _overlay_of("pubsub", "PubSub: __init__ Rpc: __init__")
+_MAKES_SWARM = (
+    _overlay_of("swarm", "Swarm: __init__ Links: __init__ Services: __init__ Door: __init__ Reception: __init__"),
+    _overlay_of("pubsub", "PubSub: __init__ Rpc: __init__"),
+)
 
 # What is called a few times a minute at most while a node runs, by what it is called for: a lookup, a decision whom to
 # dial, start and stop, what a user sets up. Nothing of the table that a datagram calls, nothing of messages and streams:
@@ -35,10 +39,7 @@ _MAKES_PUBSUB = _overlay_of("pubsub", "PubSub: __init__ Rpc: __init__")
 # ends a session, and all that is called for want of memory, is no part of it: where the heap is full nothing can be
 # loaded.
 PLAN = (
-    _MAKES_TABLE,
-    _MAKES_DISCOVERY,
-    _MAKES_SWARM,
-    _MAKES_PUBSUB,
+    _MAKES_PARTS,  # and no more: of all else programs may make objects
     _overlay_of(  # who is dialed
         "swarm",
         """
@@ -94,8 +95,7 @@ PLAN = (
 # lookups: each pays for it with the time of some loads.
 DISCOVERY = (
     *(each for each in PLAN if each[0] == "node"),
-    _MAKES_TABLE,
-    _MAKES_DISCOVERY,
+    *_MAKES_DISCOVERY,
     _overlay_of("table", "Lookup: start results news widen"),
     _overlay_of("table", "Lookup: offer _is_out next wants _may_tell beyond _see _gap _key covered ended"),
     _overlay_of("table", "Table: keep admit _is_near _enter set_address is_proven longest_unasked"),
@@ -122,10 +122,8 @@ DISCOVERY = (
 NATIVE = _overlay_of("swarm", "X25519: u_from_id: id_from_u: is_id_of:")
 LEAF = (
     NATIVE,
-    _MAKES_TABLE,
-    _MAKES_DISCOVERY,
-    _MAKES_SWARM,
-    _MAKES_PUBSUB,
+    *_MAKES_DISCOVERY,
+    *_MAKES_SWARM,
     _overlay_of("swarm", "Handshake: Noise:"),
     _overlay_of("table", "Lookup:"),
     _overlay_of(  # a socket, and the first message

@@ -74,6 +74,10 @@ class _Owner:
         self._unsaved = 0
 
     @property
+    def id(self) -> bytes:
+        return self._node.id
+
+    @property
     def _discovery(self) -> Discovery | None:
         return self._node.engine
 
