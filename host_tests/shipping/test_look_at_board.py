@@ -110,6 +110,14 @@ def test_memory_beside_the_chip_is_room_enough():
     assert lacks_heap(emulated, False, 180_000) and not lacks_heap(emulated, True, 180_000)
 
 
+def test_a_node_that_only_discovers_gets_the_library_by_parts():
+    board = next(each for each in boards.all_boards() if each.name == "RPI_PICO_W")
+    forms = (dataclasses.replace(board, form=form) for form in ("", "discovery"))
+    whole, parts = ({file.path for file in payload.library(each)} for each in forms)
+    of_overlays = {path for path in whole | parts if path.startswith("/lib/picoswarm/cold")}
+    assert whole - of_overlays == parts - of_overlays and len(parts & of_overlays) > len(whole & of_overlays) > 0
+
+
 def test_discovery_alone_is_one_setting_among_the_others():
     board = boards.all_boards()[0]
     more = up.settings_of(board, None, None, (), is_discovery=True)["more"]

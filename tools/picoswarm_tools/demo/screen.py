@@ -47,7 +47,7 @@ def table(demo: Demo, width: int) -> Group:
     """What a terminal of `width` columns shows."""
     heap = f"{demo.heap_bytes / 1024:.0f} KB"
     title = f"picoswarm: {demo.joined()} of {len(demo.nodes) + 1} nodes know their nearest; heaps of {heap}"
-    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 2 if width >= WIDE else 1, 0, 0), show_edge=False)
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 2 if width >= WIDE else 0, 0, 0), show_edge=False)
     shown = [name for name in HEADINGS if width >= WIDE or name not in FOR_WIDE]
     for name in shown:
         grid.add_column(name, justify="left" if name in ("node", "id", "state") else "right", no_wrap=True)
