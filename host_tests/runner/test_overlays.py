@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import re
 from pathlib import Path
 
@@ -165,6 +167,34 @@ def test_what_is_loaded_when_wanted_does_the_same_and_leaves_nothing(tmp_path: P
     assert said[5] == "('rare', 9) 4"
     assert said[6] == "26 -5 made up: more False"
     assert "def missing" in small["parts"] and "def loose" not in small["parts"]
+
+
+def _digest(method: str) -> bytes:
+    return hashlib.sha256(method.encode()).digest()[:2]
+
+
+def _like(name: str) -> str:
+    """Another name that looks the same in the index, as a method of Part."""
+    return next(each for each in map("n{}".format, itertools.count()) if _digest(f"Part.{each}") == _digest(f"Part.{name}"))
+
+
+def test_a_name_that_looks_like_a_method_in_the_index_is_none(tmp_path: Path):
+    program = f"from picoswarm.parts import Part\nprint(hasattr(Part(5), {_like('cold')!r}), Part(5).cold(4))"
+    assert _run(overlays.take_cold(PACKAGE, PLAN), tmp_path, program) == ["False 42"]
+
+
+def test_two_methods_that_look_the_same_in_the_index_have_another_one(tmp_path: Path):
+    twin = _like("cold")
+    text = PACKAGE["parts"].replace("    def cold(", f"    def {twin}(self):\n        return 1\n\n    def cold(", 1)
+    small = overlays.take_cold({**PACKAGE, "parts": text}, [("parts", {"Part": ("cold", twin)})])
+    assert "_FROM = const(1)" in small["compat"]
+    program = f"from picoswarm.parts import Part\nprint(Part(5).cold(4), Part(5).{twin}())"
+    assert _run(small, tmp_path, program) == ["42 1"]
+
+
+def test_a_method_twice_in_an_index_is_refused():
+    with pytest.raises(Refused, match="looks like another one"):
+        overlays.take_cold(PACKAGE, [("parts", {"Part": ("cold",)}), ("parts", {"Part": ("cold",)})])
 
 
 LATEST = """

@@ -142,8 +142,10 @@ def compile_files(sources: Iterable[Path], folder: Path, arch: str, level: int =
         target = folder / (source.stem + ".mpy")
         needed = max(source.stat().st_mtime_ns, compiler_age)
         if not target.exists() or target.stat().st_mtime_ns < needed:
-            # Without line numbers a traceback needs no more than the module, whose name a board holds anyway.
-            shown_as = source.stem if level == 3 else source.name
+            # Without line numbers a traceback needs no more than the module, whose name a board holds anyway. Overlays share
+            # one name there.
+            stem = "cold" if source.stem.startswith("cold") else source.stem
+            shown_as = stem if level == 3 else source.name
             scratch = target.with_suffix(f".{os.getpid()}.part")
             try:
                 _compile_file(source, shown_as, scratch, arch, level)

@@ -2,9 +2,9 @@
 
 A method costs a board twenty-five bytes where the library is frozen, and all of its code where it is not. Those of an
 *overlay* stand in a module of their own, `cold0`, `cold1` and so on, which is loaded when one of them is called and
-forgotten at once: what stays is one text that says where each is. MicroPython asks a class for `__getattr__` only when it
-has found nothing else, so that all other methods take as long as before. A class that goes as a whole is there as long as
-it has objects.
+forgotten at once: what stays is three bytes for each, which say where it is. MicroPython asks a class for `__getattr__`
+only when it has found nothing else, so that all other methods take as long as before. A class that goes as a whole is there
+as long as it has objects.
 
 What an overlay needs of the classes' module it imports from there; a private constant stands in both. A function that only
 an overlay calls goes with it. All this happens under the names of a board, when nothing is renamed any more.
@@ -13,6 +13,7 @@ an overlay calls goes with it. All this happens under the names of a board, when
 from __future__ import annotations
 
 import ast
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -341,6 +342,22 @@ def _is_stub(source: str) -> bool:
     return [type(node) for node in ast.parse(source).body] == [ast.ImportFrom]
 
 
+def _index(plan: Sequence[Overlay]) -> tuple[bytes, int]:
+    """Where each method is, for device/overlay.py, where names would take three times as much memory: (the index, from which
+    byte of a digest on)."""
+    methods = [
+        (hashlib.sha256(f"{name}.{method}".encode()).digest(), n)
+        for n, (_, moved) in enumerate(plan)
+        for name, own in moved.items()
+        for method in _bare(own)
+    ]
+    for start in range(hashlib.sha256().digest_size - 1):
+        found = {digest[start : start + 2]: n for digest, n in methods}
+        if len(found) == len(methods):
+            return b"".join(key + bytes((n,)) for key, n in found.items()), start
+    raise Refused("overlays: some method looks like another one in the index, from any byte of its digest on")
+
+
 def take_cold(modules: Mapping[str, str], plan: Sequence[Overlay], latest: int = 0) -> dict[str, str]:
     """`modules` with what `plan` says, (module, methods by class) for each overlay, in modules of their own. All names are
     those of a board. `latest`: so many that were loaded last, up to two, stay until others come or `collect` is called."""
@@ -374,8 +391,10 @@ def take_cold(modules: Mapping[str, str], plan: Sequence[Overlay], latest: int =
         for name in modules:
             if name != home:
                 result[name] = _redirected(result[name], home, at, set(whole))
-    index = ["".join(f";{name}.{'.'.join(_bare(own))}." for name, own in moved.items() if own) + ";" for _, moved in plan]
-    loader = LOADER.read_text().replace("_COLD = ()", f"_COLD = {tuple(index)!r}").replace("const(0)", f"const({latest})")
+    index, start = _index(plan)
+    loader = LOADER.read_text().replace('_COLD = b""', f"_COLD = {index!r}")
+    loader = loader.replace("_FROM = const(0)", f"_FROM = const({start})")
+    loader = loader.replace("KEPT = const(0)", f"KEPT = const({latest})")
     result[_HOME] = f"{loader}\n\n{result[_HOME]}" + (_SHORT if latest else "")
     return result
 

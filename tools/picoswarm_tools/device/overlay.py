@@ -1,8 +1,10 @@
 # How a board loads overlays. overlays.py puts this before the module `picoswarm.compat`, and the numbers in their places.
 import os
 import sys
+from hashlib import sha256
 
-_COLD = ()  # of each overlay: ;Class.method.method.;Class.method.;
+_COLD = b""  # of each method: two bytes of a digest of "Class.method", and the number of its overlay
+_FROM = const(0)  # where they stand in the digest: so that none has those of another
 _OVERLAYS_KEPT = const(0)  # so many stay that were loaded last, until others come or memory is short: they come again soon
 _OVERLAYS_TWO = const(_OVERLAYS_KEPT >> 1)
 
@@ -78,21 +80,21 @@ if _OVERLAYS_KEPT:
 
 
 def cold(self, name):
-    # The `__getattr__` of a class that has methods in overlays.
+    # The `__getattr__` of a class that has methods in overlays. Of any other name it may load one in vain.
     kind = own = type(self)
     while kind.__bases__:
-        n = 0
-        for text in _COLD:
-            at = text.find(";%s." % kind.__name__)
-            if at >= 0 and text.find(".%s." % name, at, text.find(";", at + 1)) >= 0:
+        key = sha256("%s.%s" % (kind.__name__, name)).digest()[_FROM : _FROM + 2]
+        at = _COLD.find(key)
+        while at >= 0:
+            if not at % 3:
                 # In its class for a moment: only there MicroPython binds a function to an object. In this place, since a
                 # new one could make the dict of the class grow.
                 try:
-                    own.__getattr__ = getattr(overlay(n)[kind.__name__], name)
+                    own.__getattr__ = getattr(overlay(_COLD[at + 2]).get(kind.__name__), name)
                     return self.__getattr__
                 finally:
                     own.__getattr__ = cold
-            n += 1
+            at = _COLD.find(key, at + 1)
         kind = kind.__bases__[0]
     if hasattr(own, "missing"):  # its class has a __getattr__ of its own
         return own.missing(self, name)
