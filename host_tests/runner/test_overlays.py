@@ -278,6 +278,13 @@ def test_a_class_attribute_called_as_a_class_of_an_overlay_of_its_module_stays_a
     assert "    Rare = 0\n    more = Rare + 1\n" in small["parts"] and "return overlay(2).Rare(self)" in small["parts"]
 
 
+def test_a_function_that_an_overlay_hands_on_stays_where_it_is():
+    text = PACKAGE["parts"].replace("return _half(n) +", "self.made.append(_half)\n        return _half(n) +")
+    assert text != PACKAGE["parts"]
+    small = overlays.take_cold({**PACKAGE, "parts": text}, PLAN)
+    assert "def _half" in small["parts"] and "def _half" not in small["cold0"]
+
+
 @pytest.mark.parametrize(
     ("plan", "why"),
     [

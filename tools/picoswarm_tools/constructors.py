@@ -105,9 +105,10 @@ def _making(source: str, home: str, is_home: bool, name: str, maker: str) -> str
 
 
 def _free(texts: Iterable[str], words: Iterable[str]) -> Iterator[str]:
-    """Words that are no name in any of the texts: a name that the firmware has takes no memory."""
+    """Words that are no name in any of the texts, but for methods: a name that the firmware has takes no memory."""
     nodes = [node for text in texts for node in ast.walk(ast.parse(text))]
-    taken = {getattr(node, key, None) for node in nodes for key in ("id", "name", "arg")}
+    methods = {id(each) for node in nodes if isinstance(node, ast.ClassDef) for each in node.body}
+    taken = {getattr(node, key, None) for node in nodes if id(node) not in methods for key in ("id", "name", "arg")}
     return (word for word in (*words, *_METHODS) if word not in taken)
 
 

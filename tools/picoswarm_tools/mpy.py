@@ -198,7 +198,7 @@ def _make_small(arch: str, level: int, form: str) -> tuple[dict[str, str], shrin
         programs += [text for patterns in (PROGRAMS, BESIDE) for text in _texts(patterns).values()]
         modules = fold.hide_constants(modules, programs)
     bundles, plan = FORMS[form]
-    plan = overlays.housed([each for each in plan if arch not in NATIVE_STAYS or each is not plans.NATIVE], bundles)
+    plan = overlays.housed([each for each in plan if arch not in NATIVE_STAYS or each not in plans.MACHINE_CODE], bundles)
     if level == 3 and bundles:
         unix = ("compat_unix",) if arch in fold.UNIX else ()  # what a board has in compat itself
         modules = bundle.bundle(modules, {**bundles, "compat": bundles["compat"] + unix})

@@ -3,9 +3,13 @@ the 32-bit unix build has it outside, as an ESP32."""
 
 from __future__ import annotations
 
+import re
+import tempfile
 from functools import cache
+from pathlib import Path
 
-from . import mpy, qemu, runtimes
+from . import mpy, plans, qemu, runtimes
+from .plans import Overlay
 
 LEVEL = 3
 
@@ -60,6 +64,11 @@ def native_bytes(modules: tuple[str, ...] = DISCOVERY, form: str = "") -> int:
     loaded = runtimes.run_micropython(["-c", _LOADED.format(modules=modules)], 400, env).stdout.split()
     files = qemu.library_files("m0", LEVEL, form)
     names = [name for name in loaded if _is_native(files[name.replace(".", "/") + ".mpy"])]
+    return _more_inside(names, files, env)
+
+
+def _more_inside(names: list[str], files: dict[str, bytes], env: dict[str, str]) -> int:
+    """How much more modules take of the heap on the emulated board, with `files`, than on the unix build."""
     program = _IMPORTS.format(names=names, names_before=_NAMES_BEFORE)
     inside = qemu.run("m0", files, program)
     outside = runtimes.run_micropython(["-c", program], 400, env).stdout
@@ -74,9 +83,27 @@ def native_bytes_of_agreement() -> int:
     return native_bytes(("curve_viper",), "apart") - native_bytes(("cipher_viper",), "apart")
 
 
+@cache
+def _native_bytes_of_functions(n: int) -> int:
+    """The part of overlay `n` of a leaf, which has functions only: by itself, since nothing calls them here."""
+    text = mpy.small_library(qemu.arch("m0"), LEVEL, "leaf")[0][f"cold{n}"]
+    source = re.sub(r"(?m)^from \..*\n", "", text).encode()
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "part.mpy").write_bytes(mpy.compile_source(source, "part", "x86", LEVEL))
+        inside = {"part.mpy": mpy.compile_source(source, "part", qemu.arch("m0"), LEVEL)}
+        return _more_inside(["part"], inside, {"MICROPYPATH": f"{folder}:.frozen"})
+
+
+def native_bytes_of_overlay(part: Overlay) -> int:
+    """The part of an overlay of plans.LEAF."""
+    if part is plans.NATIVE:
+        return native_bytes_of_agreement()
+    return _native_bytes_of_functions(plans.LEAF.index(part)) if part in plans.MACHINE_CODE else 0
+
+
 def native_bytes_of_leaf() -> int:
     """The same of a leaf at rest."""
-    return native_bytes_with_sessions() - native_bytes_of_agreement()
+    return native_bytes_with_sessions() - sum(map(native_bytes_of_overlay, plans.MACHINE_CODE))
 
 
 def native_bytes_with_sessions() -> int:

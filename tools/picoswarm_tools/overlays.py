@@ -222,11 +222,14 @@ def _names(nodes: Iterable[ast.AST], bound: set[str]) -> set[str]:
 
 
 def _helpers(tree: ast.Module, moved: Methods, kept: set[str]) -> list[ast.AST]:
-    """The functions that nothing but an overlay calls. `kept`: those that other modules import."""
+    """The functions that nothing but an overlay calls. `kept`: those that other modules import. One that is more than called
+    stays: who keeps it would keep all that was loaded with it."""
     functions = {node.name: node for node in tree.body if isinstance(node, FUNCTIONS)}
     found: list[ast.AST] = []
     bound = bindings(tree)
     every = mentions(tree, bound)
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    kept = kept | {node.id for node in every if id(node) not in called}
     while True:
         inside = [*_moved_nodes(tree, moved), *found]
         wanted = _names(inside, bound) & functions.keys() - kept - moved.keys() - {node.name for node in found}

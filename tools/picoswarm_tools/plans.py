@@ -120,10 +120,16 @@ DISCOVERY = (
 # request with the time that loading takes (docs/boards.md), and others decide how often that happens. The key agreement
 # is machine code, which an ESP32 has outside the heap and never frees: there it stays.
 NATIVE = _overlay_of("swarm", "X25519: u_from_id: id_from_u: is_id_of:")
+NEAREST = _overlay_of("table", "nearest:")
+UNUSED = _overlay_of("swarm", "poly1305: equal:")  # which only tests call
+MACHINE_CODE = (NATIVE, NEAREST, UNUSED)
 LEAF = (
-    NATIVE,
+    *MACHINE_CODE,
     *_MAKES_DISCOVERY,
     *_MAKES_SWARM,
+    _overlay_of("discovery", "Site: __init__ Anchor: __init__"),
+    _overlay_of("swarm", "_Plan: __init__ LogStats: __init__"),
+    _overlay_of("discovery", "Request: __init__ Deferred: __init__"),
     _overlay_of("swarm", "Handshake: Noise:"),
     _overlay_of("table", "Lookup:"),
     _overlay_of(  # a socket, and the first message
@@ -133,7 +139,7 @@ LEAF = (
         Door: knock is_held opened forgive
         Hello: encode
         Reception: judge prepare
-        ConnManager: may_accept may_enter crowd unanswered
+        ConnManager: may_accept may_enter crowd unanswered is_banned
         Links: _accept add
         """,
     ),
@@ -146,8 +152,11 @@ LEAF = (
         Session: start
         Lanes: start _empty
         PubSub: init_peer* add_peer*
+        Hmac: digest
         """,
     ),
+    _overlay_of("swarm", "Swarm: _work_on"),  # each slice of a handshake
+    _overlay_of("swarm", "Swarm: offend ConnManager: score"),  # who breaks a rule
     _overlay_of(  # who is dialed
         "swarm",
         """
@@ -159,9 +168,9 @@ LEAF = (
     _overlay_of(  # streams, and messages that fit no record
         "swarm",
         """
-        Lanes: _open_row open readable read close reset _change _was_reset _new_row _reset _drop _forget
+        Lanes: _open_row open readable read close reset _change _was_reset _new_row _reset _drop _forget _place
         Mux: _refuse _breach _next _fill_rest _part _take_other hurry ping flush
-        Services: stream _add_stream open_stream forget _serve_stream
+        Services: stream _add_stream open_stream forget touch _serve_stream
         """,
     ),
     _overlay_of(  # keepalive and credit
@@ -178,7 +187,7 @@ LEAF = (
         PubSub: set_filters
         Rpc: register
         LogStats: write
-        Node: register peers stats
+        Node: register peers stats contact _on_event*
         """,
     ),
     _overlay_of(  # requests
@@ -210,16 +219,18 @@ LEAF = (
         "discovery",
         """
         Requests: begin identify agreed _may_ask write repeat
-        Agreements: _may_ask ask is_ready
+        Agreements: _may_ask ask is_ready step
         """,
     ),
+    _overlay_of("discovery", "Codec: lay_out pair_with is_paired start seal pad"),  # datagrams but for PINGs and PONGs
     _overlay_of(  # the answer
         "discovery",
         """
         Requests: match drop _forget end
         Agreements: forget
-        Discovery: _on_answer _take_token _on_untagged _on_pong _is_own_address _on_neighbors _may_contact ended
-        Upkeep: ended
+        Discovery: _on_answer _take_token _on_untagged _on_pong _is_own_address _on_neighbors _may_contact ended _step
+        Site: is_broadcast
+        Upkeep: ended step
         Revalidation: forget
         """,
     ),
@@ -228,6 +239,7 @@ LEAF = (
         """
         Discovery: prove _move _remove _missed
         Table: keep admit _is_near _enter remove miss find_failed set_address find_answered is_proven longest_unasked
+            credit is_at bucket_of touch age
         Requests: _late
         Upkeep: lost _knows _again
         Revalidation: suspect _plan
@@ -240,6 +252,7 @@ LEAF = (
             _write_neighbors
         Agreements: defer _pick _done
         Tokens: make is_valid _place
+        Table: closest
         """,
     ),
     _overlay_of(  # upkeep

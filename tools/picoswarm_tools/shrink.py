@@ -43,6 +43,13 @@ _OPAQUE = {"__import__", "eval", "exec", "globals", "locals", "vars"}
 
 # What dir() of the unix port does not tell: names of `machine` and `network`, and what C code gives to a Task.
 _UNTOLD = {"active", "config", "ifconfig", "isconnected", "status", "unique_id", "coro", "data", "ph_key", "state"}
+# Of math, text and sets: what hardly a program calls an attribute of its own.
+_RARE = (
+    *("acosh", "asinh", "atanh", "copysign", "erfc", "expm1", "fabs", "fmod", "frexp", "isclose", "isfinite", "isinf"),
+    *("isnan", "ldexp", "lgamma", "modf", "radians", "rindex", "rpartition", "isalpha", "islower", "isspace", "isupper"),
+    *("splitlines", "isdisjoint", "issubset", "issuperset", "difference_update", "intersection_update"),
+    *("symmetric_difference", "symmetric_difference_update"),
+)
 _VIPER_TYPES = {"ptr", "ptr8", "ptr16", "ptr32", "uint"}
 _ASK_RUNTIME = """
 import asyncio.core, asyncio.stream, binascii, builtins, collections, errno, gc, hashlib, io, json, machine, micropython
@@ -286,10 +293,12 @@ def _ask(program: str) -> list[str]:
 
 @cache
 def rom_names() -> tuple[str, ...]:
-    """Names of constants and exceptions that every firmware has in ROM, where they cost no heap; shortest first. Where one
-    lacks a name, it costs what any other does. Raises runtimes.Missing."""
+    """Names of constants and exceptions that every firmware has in ROM, where they cost no heap; shortest first, and then
+    those of rare functions. Where one lacks a name, it costs what any other does. Raises runtimes.Missing."""
     told = _ask("import builtins, errno, select, uctypes\nfor m in builtins, errno, select, uctypes: print(*dir(m))")
-    return tuple(sorted({name for name in told if name[0].isupper()}, key=lambda name: (len(name), name)))
+    names = sorted({name for name in told if name[0].isupper()}, key=lambda name: (len(name), name))
+    told = _ask("import math\nprint(*dir(math), *dir(str), *dir(set))")
+    return (*names, *(name for name in _RARE if name in told))
 
 
 @cache

@@ -13,7 +13,7 @@ from functools import cache
 
 from .. import mpy, plans, runtimes
 from ..bundle import in_order
-from ..native import SESSIONS, native_bytes_of_agreement, native_bytes_of_leaf, native_bytes_with_sessions
+from ..native import SESSIONS, native_bytes_of_leaf, native_bytes_of_overlay, native_bytes_with_sessions
 from ..probe import Ended, frozen_micropython
 from ..report import Row
 from ..whole_node import Outcome, cases, observe
@@ -122,9 +122,7 @@ def overlay_costs(form: str = "", is_frozen: bool = False) -> list[int]:
 
 def overlay_costs_of_leaf() -> list[int]:
     """The same of a leaf from .mpy files on a Raspberry Pi, where native code is in the heap."""
-    native = native_bytes_of_agreement()
-    costs = overlay_costs("leaf")
-    return [cost + native * (part is plans.NATIVE) for cost, part in zip(costs, plans.LEAF, strict=True)]
+    return [cost + native_bytes_of_overlay(part) for cost, part in zip(overlay_costs("leaf"), plans.LEAF, strict=True)]
 
 
 def measure() -> Iterator[Row]:
@@ -175,7 +173,7 @@ def measure() -> Iterator[Row]:
         f"{two}; from .mpy files",
         sum(sorted(overlay_costs_of_leaf())[-2:]),
         "bytes",
-        method=f"32-bit unix build, .mpy -O3, native code of a key agreement added; {len(plans.LEAF)} overlays",
+        method=f"32-bit unix build, .mpy -O3, native code added; {len(plans.LEAF)} overlays",
     )
     yield Row(
         "heap.leaf.overlays.frozen",
