@@ -193,19 +193,23 @@ class ConnManager:
     def tick(self, now):
         """Each minute bans and scores decay, and times of long ago come nearer: ticks tell six days only."""
         while ticks_diff(now, self._minute) >= 0:
+            self._age(now)
             self._minute = ticks_add(self._minute, _MINUTE_MS)
-            notes = self._notes
-            for at in range(_BAN, len(notes), _NOTE):
-                notes[at] -= notes[at] > 0
-                notes[at + 1] -= notes[at + 1] > 0
-                notes[at + 2] >>= 1
-            for link in self.links:
-                if link.state == _ESTABLISHED and ticks_diff(now, link.at) > _DAY_MS:
-                    link.at = ticks_add(now, -_DAY_MS)
-            if ticks_diff(now, self._pick_at) > 0:
-                self._pick_at = now
-            if self._failures >= _BRAKE and ticks_diff(now, self._brake) > 0:
-                self._failures = _BRAKE - 1
+
+    def _age(self, now):
+        """A minute has passed."""
+        notes = self._notes
+        for at in range(_BAN, len(notes), _NOTE):
+            notes[at] -= notes[at] > 0
+            notes[at + 1] -= notes[at + 1] > 0
+            notes[at + 2] >>= 1
+        for link in self.links:
+            if link.state == _ESTABLISHED and ticks_diff(now, link.at) > _DAY_MS:
+                link.at = ticks_add(now, -_DAY_MS)
+        if ticks_diff(now, self._pick_at) > 0:
+            self._pick_at = now
+        if self._failures >= _BRAKE and ticks_diff(now, self._brake) > 0:
+            self._failures = _BRAKE - 1
 
     def next_time(self, now):
         """See the module."""

@@ -512,13 +512,7 @@ class Discovery:
             n = to.write(out)
         elif self.upkeep.has_beacon:
             self.upkeep.has_beacon = False
-            to.has_pair = False
-            to.is_full = True
-            to.key = self.membership.highest
-            to.ip = self.beacon_ip
-            to.port = self.beacon_port
-            copy(to.peer, _REQUEST_ID, self.rng(4), 0, 4)
-            n = encode_beacon(self.codec, out, to)
+            n = self._write_beacon(out, to)
         else:
             to = self.requests.next()
             if to is None:
@@ -529,6 +523,16 @@ class Discovery:
         self.counts[_SENT] += 1
         self.counts[_BYTES_SENT] += n
         return n
+
+    def _write_beacon(self, out, to):
+        """A BEACON, by the responder `to`, which answers nobody now. Returns its size."""
+        to.has_pair = False
+        to.is_full = True
+        to.key = self.membership.highest
+        to.ip = self.beacon_ip
+        to.port = self.beacon_port
+        copy(to.peer, _REQUEST_ID, self.rng(4), 0, 4)
+        return encode_beacon(self.codec, out, to)
 
     def next_event(self):
         """The oldest event that was not fetched, or None."""

@@ -386,8 +386,9 @@ class Lanes:
     def next_event(self):
         """(kind, channel id, more) or None: 1 the peer opened a stream, its name; 2 there is something to read; 3 there is
         room again; 4 the peer ended its half; 5 it reset the stream, reason; 6 it ends the session, reason."""
-        if not self._marks & _TOLD:
-            return None
+        return self._next_told() if self._marks & _TOLD else None
+
+    def _next_told(self):
         rows = self._rows
         i = 0
         while i < len(rows):

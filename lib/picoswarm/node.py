@@ -254,31 +254,40 @@ class Node:
     def _on_check(self):
         """Every 10 s: True when the interface has another address than before. One without address is waited for."""
         engine = self._discovery
-        services = self._services
-        keys = table = None
         lower = engine.membership.lower
         if engine.membership.expire(engine.uptime):
-            keys = engine.membership if self._is_saved else None
-            if services:
-                services.end_epoch(lower.epoch)
+            self._expired(lower.epoch)
         if engine.uptime >= self._save_at:
             self._save_at = engine.uptime + _SAVE_S
-            table = engine.table
-        if keys or table:
-            from .saves import save  # which is not kept either
-
-            book = services.swarm.book if table and services else None
-            self._unsaved += not save(self._folder, engine.uptime, keys, table, book)
+            self._save(None, engine.table)
         if self._names:
             self._names.check()
         ip = self._host if any(self._host) else own_ip()
         if ip == self._ip or not any(ip):
             return False
-        engine.set_address(ip, self._driver.port)
-        if services:
-            services.links.restart()
-        self._ip = ip  # now, so that what fails is tried again
+        self._move(ip)
         return True
+
+    def _expired(self, epoch):
+        """A network key is no longer valid."""
+        if self._services:
+            self._services.end_epoch(epoch)
+        if self._is_saved:
+            self._save(self._discovery.membership, None)
+
+    def _save(self, keys, table):
+        """Write the network keys, or the node database; None: not these."""
+        from .saves import save  # which is not kept either
+
+        book = self._services.swarm.book if table and self._services else None
+        self._unsaved += not save(self._folder, self._discovery.uptime, keys, table, book)
+
+    def _move(self, ip):
+        """The interface has another address."""
+        self._discovery.set_address(ip, self._driver.port)
+        if self._services:
+            self._services.links.restart()
+        self._ip = ip  # now, so that what fails is tried again
 
 
 class Events:

@@ -208,19 +208,23 @@ class PubSub(Reactor):
         elif not kind:
             return self._on_publish(state, view, n)
         elif kind == _FILTERS:
-            told = bytes(view[1:])
-            n = kept(told, self.profile.filters)
-            if n < 0:
-                return _MALFORMED
-            if n < len(told):
-                self.counts[_FILTERS_REFUSED] += 1
-                peer.try_send(_CHANNEL, bytes((_REFUSED, n >> 8, n & 0xFF)))
-            state[_TOLD] = told[:n]
-            self._offer(state, range(len(self._kept)))
-            if state[_OWED]:
-                self._due = ticks_add(self.now, _RETRY_MS)
+            return self._on_filters(state, bytes(view[1:]))
         elif kind == _REFUSED:
             self.counts[_FILTERS_REFUSED] += 1
+        return 0
+
+    def _on_filters(self, state, told):
+        """What a peer hears from now on."""
+        n = kept(told, self.profile.filters)
+        if n < 0:
+            return _MALFORMED
+        if n < len(told):
+            self.counts[_FILTERS_REFUSED] += 1
+            state[_PEER].try_send(_CHANNEL, bytes((_REFUSED, n >> 8, n & 0xFF)))
+        state[_TOLD] = told[:n]
+        self._offer(state, range(len(self._kept)))
+        if state[_OWED]:
+            self._due = ticks_add(self.now, _RETRY_MS)
         return 0
 
     def _on_publish(self, state, view, n):

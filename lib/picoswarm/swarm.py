@@ -89,7 +89,6 @@ class Swarm:
     Raises LocalError where two reactors serve one channel, and for what does not fit HELLO or a session."""
 
     make_session = Session
-    make_manager = ConnManager
     # What stays as it is takes no memory in the object.
     is_closing = False  # or closed
     is_ahead = True  # makes the key of the next handshake while there is nothing else to do
@@ -144,6 +143,10 @@ class Swarm:
         self._hello.seen = bytes(18 if profile.ipv6 else 6)
         self._hello.encode()
         check_channels(self.profile, self._channels, now)
+
+    def make_manager(self, profile, own_id, rng, now):
+        """Who decides whom to dial and whom to let in."""
+        return ConnManager(profile, own_id, rng, now)
 
     def wake(self):
         """A session has something to send, perhaps from outside of all calls to the swarm: whoever owns the sockets puts in
@@ -300,12 +303,7 @@ class Swarm:
             link = self.manager.next_dial(now)
             if link is None:
                 break
-            session = self.make_session(self, link.ip, link.port, link)
-            if self.book and link.id:
-                self.book.attempt(link.id, self._discovery.uptime)
-            session.limit(now, _CONNECT_NEAR_MS if self._discovery.site.is_onlink(link.ip) else _CONNECT_MS)
-            self.sessions.append(session)
-            self.events.append((DIAL, session))
+            self._dial(link)
         for reactor in self._reactors:
             if reactor not in self._resting:
                 try:
@@ -314,6 +312,15 @@ class Swarm:
                         reactor.tick(now)
                 except Exception as error:
                     self._rest(reactor, error)
+
+    def _dial(self, link):
+        """A link of the manager is to be dialed now."""
+        session = self.make_session(self, link.ip, link.port, link)
+        if self.book and link.id:
+            self.book.attempt(link.id, self._discovery.uptime)
+        session.limit(self.now, _CONNECT_NEAR_MS if self._discovery.site.is_onlink(link.ip) else _CONNECT_MS)
+        self.sessions.append(session)
+        self.events.append((DIAL, session))
 
     def _scan(self, now):
         """Look at all sessions."""

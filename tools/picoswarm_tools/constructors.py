@@ -22,8 +22,10 @@ from .overlays import FUNCTIONS, mentions
 from .plans import MADE, Overlay
 from .shrink import Refused, bindings
 
-# Methods of MicroPython's own types: every firmware has these names, too.
+# Methods of MicroPython's own types, and functions: every firmware has these names, too.
 _METHODS = (
+    *("bin", "callable", "classmethod", "complex", "delattr", "divmod", "enumerate", "filter", "frozenset", "hex", "oct"),
+    *("issubclass", "reversed", "slice", "sorted", "staticmethod", "zip"),
     *("append", "clear", "copy", "count", "extend", "endswith", "find", "format", "get", "index", "insert", "isdigit"),
     *("items", "join", "keys", "lower", "pop", "popitem", "remove", "replace", "reverse", "rfind", "rsplit", "rstrip"),
     *("setdefault", "sort", "split", "startswith", "strip", "update", "upper"),

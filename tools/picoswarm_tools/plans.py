@@ -29,7 +29,12 @@ _MAKES_DISCOVERY = (
     ("discovery", {**_MAKES_PARTS[1], "Discovery": MADE}),
 )
 _MAKES_SWARM = (
-    _overlay_of("swarm", "Swarm: __init__ Links: __init__ Services: __init__ Door: __init__ Reception: __init__"),
+    _overlay_of(
+        "swarm",
+        """
+        Swarm: __init__ ConnManager: __init__ Links: __init__ Services: __init__ Door: __init__ Reception: __init__
+        """,
+    ),
     _overlay_of("pubsub", "PubSub: __init__ Rpc: __init__"),
 )
 
@@ -43,7 +48,7 @@ PLAN = (
     _overlay_of(  # who is dialed
         "swarm",
         """
-        Swarm: _call
+        Swarm: _call _dial
         ConnManager: add want cancel remove _find
         Links: _dial
         """,
@@ -59,7 +64,7 @@ PLAN = (
         """
         Links: open start stop restart _hang_up
         Services: close
-        Swarm: close end_epoch find
+        Swarm: make_manager close end_epoch find
         """,
     ),
     _overlay_of(  # whom one has heard of
@@ -73,7 +78,7 @@ PLAN = (
     _overlay_of(
         "node",
         """
-        Node: start close
+        Node: start close _expired _save _move
         Driver: open start stop
         """,
     ),
@@ -121,7 +126,7 @@ DISCOVERY = (
 # is machine code, which an ESP32 has outside the heap and never frees: there it stays.
 NATIVE = _overlay_of("swarm", "X25519: u_from_id: id_from_u: is_id_of:")
 NEAREST = _overlay_of("table", "nearest:")
-UNUSED = _overlay_of("swarm", "poly1305: equal:")  # which only tests call
+UNUSED = _overlay_of("swarm", "poly1305: equal:")  # what only tests call
 MACHINE_CODE = (NATIVE, NEAREST, UNUSED)
 LEAF = (
     *MACHINE_CODE,
@@ -130,6 +135,8 @@ LEAF = (
     _overlay_of("discovery", "Site: __init__ Anchor: __init__"),
     _overlay_of("swarm", "_Plan: __init__ LogStats: __init__"),
     _overlay_of("discovery", "Request: __init__ Deferred: __init__"),
+    _overlay_of("swarm", "Hello: __init__ Link: __init__"),
+    _overlay_of("compat", "unload: hkdf: check_id: group: put_record: _is_name:"),
     _overlay_of("swarm", "Handshake: Noise:"),
     _overlay_of("table", "Lookup:"),
     _overlay_of(  # a socket, and the first message
@@ -151,16 +158,16 @@ LEAF = (
         Keyring: find refusal
         Session: start
         Lanes: start _empty
-        PubSub: init_peer* add_peer*
+        PubSub: init_peer* add_peer* _on_filters
         Hmac: digest
         """,
     ),
     _overlay_of("swarm", "Swarm: _work_on"),  # each slice of a handshake
-    _overlay_of("swarm", "Swarm: offend ConnManager: score"),  # who breaks a rule
+    _overlay_of("swarm", "Swarm: offend ConnManager: score failed _age"),  # who breaks a rule or is not there; each minute
     _overlay_of(  # who is dialed
         "swarm",
         """
-        Swarm: _call _pick* find
+        Swarm: _call _dial _pick* find
         ConnManager: _may_go _draw_one _refusal add want cancel remove _find
         Links: _dial
         """,
@@ -168,7 +175,8 @@ LEAF = (
     _overlay_of(  # streams, and messages that fit no record
         "swarm",
         """
-        Lanes: _open_row open readable read close reset _change _was_reset _new_row _reset _drop _forget _place
+        Lanes: _open_row open readable read close reset _change _was_reset _new_row _reset _drop _forget _place _row _settle
+            _has_room _next_told can_send
         Mux: _refuse _breach _next _fill_rest _part _take_other hurry ping flush
         Services: stream _add_stream open_stream forget touch _serve_stream
         """,
@@ -187,7 +195,7 @@ LEAF = (
         PubSub: set_filters
         Rpc: register
         LogStats: write
-        Node: register peers stats contact _on_event*
+        Node: register peers stats contact
         """,
     ),
     _overlay_of(  # requests
@@ -210,26 +218,26 @@ LEAF = (
         Links: open start stop restart _hang_up _write_rest
         Services: close _note
         Subscription: close
-        Swarm: close end_epoch
-        Node: start close
+        Swarm: make_manager close end_epoch
+        Node: start close _expired _save _move
         Driver: open start stop
         """,
     ),
     _overlay_of(  # its own question
         "discovery",
         """
-        Requests: begin identify agreed _may_ask write repeat
+        Requests: begin identify agreed _may_ask write repeat find has_room
         Agreements: _may_ask ask is_ready step
         """,
     ),
-    _overlay_of("discovery", "Codec: lay_out pair_with is_paired start seal pad"),  # datagrams but for PINGs and PONGs
+    _overlay_of("discovery", "Codec: lay_out pair_with is_paired start seal pad Discovery: _write_beacon"),  # all but PONGs
     _overlay_of(  # the answer
         "discovery",
         """
         Requests: match drop _forget end
         Agreements: forget
         Discovery: _on_answer _take_token _on_untagged _on_pong _is_own_address _on_neighbors _may_contact ended _step
-        Site: is_broadcast
+        Site: is_broadcast is_onlink
         Upkeep: ended step
         Revalidation: forget
         """,
@@ -237,9 +245,9 @@ LEAF = (
     _overlay_of(  # who has proven an address
         "discovery",
         """
-        Discovery: prove _move _remove _missed
+        Discovery: prove _move _remove _missed _tell event
         Table: keep admit _is_near _enter remove miss find_failed set_address find_answered is_proven longest_unasked
-            credit is_at bucket_of touch age
+            credit is_at bucket_of touch age find ip is_entry
         Requests: _late
         Upkeep: lost _knows _again
         Revalidation: suspect _plan
