@@ -236,9 +236,9 @@ LEAF = (
         """
         Requests: match drop _forget end
         Agreements: forget
-        Discovery: _on_answer _take_token _on_untagged _on_pong _is_own_address _on_neighbors _may_contact ended _step
+        Discovery: _on_answer _take_token _on_untagged _on_pong _is_own_address _on_neighbors _may_contact ended
         Site: is_broadcast is_onlink
-        Upkeep: ended step
+        Upkeep: ended
         Revalidation: forget
         """,
     ),
