@@ -49,8 +49,8 @@ class Case:
 # Native code lies outside the heap in the unix build, as on an ESP32; a Raspberry Pi has it inside.
 SMALLEST = {
     "frozen": Case("the library frozen into the firmware", True, False, 48, 44),
-    "mpy": Case("the library from .mpy files in the form of discovery, native code outside the heap", False, False, 64, 66),
-    "native": Case("the library from .mpy files in the form of discovery, native code counted", False, True, 80, 82),
+    "mpy": Case("the library from .mpy files in the form of discovery, native code outside the heap", False, False, 64, 64),
+    "native": Case("the library from .mpy files in the form of discovery, native code counted", False, True, 80, 80),
 }
 
 

@@ -1,5 +1,4 @@
 # How a board loads overlays. overlays.py puts this before the module `picoswarm.compat`, and the numbers in their places.
-import os
 import sys
 
 _COLD = ()  # of each overlay: ;Class.method.method.;Class.method.;
@@ -9,16 +8,21 @@ _OVERLAYS_TWO = const(_OVERLAYS_KEPT >> 1)
 
 class _shelf:
     # A file system for the time of an import, in which every overlay has the same path: MicroPython keeps the path of each
-    # file that it imports, and the names of each module, for good.
+    # file that it imports, and the names of each module, for good. What an overlay imports comes from it, too.
+    facts = [0] * 10
+
     def mount(self, *_):
         pass
 
-    def open(self, path, mode=None):
-        path = self.folder + path.replace("/cold.", self.name)
-        return open(path, mode) if mode else os.stat(path)
-
     umount = mount
-    stat = open
+
+    def stat(self, path):
+        # Of a module m MicroPython asks for m, m.py and m.mpy. It shall open the last: m is no folder, and m.py no file.
+        self.facts[0] = 0x4000 if path.endswith(".py") else 0x8000
+        return self.facts
+
+    def open(self, path, mode):
+        return open(self.folder + path.replace("/cold.", self.name), mode)
 
 
 _shelf = _shelf()
@@ -28,20 +32,17 @@ def overlay(n):
     package = sys.modules["picoswarm"]
     folder = package.__path__
     name = "cold%d" % n
-    _shelf.name = "/%s." % name
     is_file = not folder.startswith(".frozen")  # there the names are in ROM
     if is_file:
         import vfs  # not where nothing is loaded by parts
 
         _shelf.folder = folder
+        _shelf.name = "/%s." % name
         name = "cold"
         vfs.mount(_shelf, "/cold")
         package.__path__ = "/cold"
     try:
         part = __import__(name, globals(), None, ("",), 1)
-    except ImportError:  # also where there was no memory to ask whether it is there
-        os.stat(folder + _shelf.name + "mpy")
-        raise MemoryError
     finally:
         if is_file:
             package.__path__ = folder
