@@ -125,6 +125,28 @@ async def _serve(folder: Path, heap_bytes: int, is_frozen: bool, datagrams: int)
     return outcome
 
 
+async def _count_loads(folder: Path, heap_bytes: int, datagrams: int) -> tuple[float, float]:
+    own, keys = _keys()
+    numbers = {name: value for name, value in HURRIED.items() if name != "revalidate_s"}
+    async with Probe(folder, heap_bytes, 3, numbers, "loads_node", False, own, FORM) as node:
+        with Crowd(node.membership, keys, own.id, node.port) as crowd:
+            await crowd.fill()
+            await node.ask("stats")
+            answered = crowd.answered
+            await crowd.load(datagrams)
+            per_question = (await node.ask("stats"))["loads"] / (crowd.answered - answered)
+            rng = random.Random(2)
+            loads = [(await node.ask(f"find {rng.randbytes(32).hex()}"))["loads"] for _ in range(LOOKUPS)]
+            return per_question, sum(loads) / LOOKUPS
+
+
+def loads(heap_bytes: int, datagrams: int) -> tuple[float, float]:
+    """So many overlays a discovery node with a full table loads from files: (for one of `datagrams` questions of its
+    members, half of them PINGs; for a lookup of a random id)."""
+    with tempfile.TemporaryDirectory(prefix="picoswarm-") as folder:
+        return asyncio.run(_count_loads(Path(folder), heap_bytes, datagrams))
+
+
 def serve(heap_bytes: int, is_frozen: bool, datagrams: int) -> Outcome:
     """Let a node with a heap of `heap_bytes` fill its table with proven members, answer `datagrams` of them, and look ids up
     meanwhile. `is_frozen`: the library is in the firmware, otherwise it is imported from .mpy files; native code lies

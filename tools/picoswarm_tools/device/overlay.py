@@ -3,7 +3,7 @@ import sys
 
 _COLD = ()  # of each overlay: ;Class.method.method.;Class.method.;
 _OVERLAYS_KEPT = const(0)  # so many stay that were loaded last, until others come or memory is short: they come again soon
-_OVERLAYS_TWO = const(_OVERLAYS_KEPT >> 1)
+_OVERLAYS_ROOM = const(0)  # with less free than so many bytes only the last one stays
 
 
 class _shelf:
@@ -60,22 +60,34 @@ def overlay(n):
 
 
 if _OVERLAYS_KEPT:
+    import gc
+
     _LATEST = [None] * (2 * _OVERLAYS_KEPT)  # number and what `overlay` gave, the latest first
+    _ROOM = [0, False]  # after so many loads it is asked again whether memory is scarce: that takes as long as a load
     _load = overlay
 
     def overlay(n):
         latest = _LATEST
-        if latest[0] != n:
-            part = None
-            if _OVERLAYS_TWO:
-                if latest[2] == n:
-                    part = latest[3]
-                latest[2] = latest[0]
-                latest[3] = latest[1]
-            latest[0] = latest[1] = None
-            latest[1] = part or _load(n)
-            latest[0] = n
-        return latest[1]
+        at = 0
+        while latest[at] != n and at < 2 * _OVERLAYS_KEPT - 2:
+            at += 2
+        part = latest[at + 1]
+        if latest[at] != n:
+            if _OVERLAYS_ROOM:
+                if not _ROOM[0]:
+                    _ROOM[0] = 8
+                    _ROOM[1] = gc.mem_free() < _OVERLAYS_ROOM
+                _ROOM[0] -= 1
+            for i in range(0 if _ROOM[1] else at, len(latest)):
+                latest[i] = None
+            part = _load(n)
+        while at:
+            at -= 2
+            latest[at + 2] = latest[at]
+            latest[at + 3] = latest[at + 1]
+        latest[0] = n
+        latest[1] = part
+        return part
 
 
 def cold(self, name):
