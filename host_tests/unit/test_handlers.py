@@ -2,6 +2,7 @@
 
 import asyncio
 
+from picoswarm.compat import sleep_ms, ticks_add, ticks_ms
 from picoswarm.failures import StreamError
 from serving import Serving, raised
 from swarming import B
@@ -33,5 +34,61 @@ def test_a_handler_that_is_cancelled_costs_no_place():
             assert isinstance(error, StreamError)
         await world.until(lambda: not a.services._streams and not b.services._streams)
         assert not b.rpc.served
+
+    Serving().play(scenario)
+
+
+def _hanging(ended):
+    """A handler that never answers; what it was asked is in `ended` once it was ended."""
+
+    async def hangs(caller, payload):
+        try:
+            await sleep_ms(600_000)
+        finally:
+            ended.append(payload)
+
+    return hangs
+
+
+def test_four_handlers_that_hang_do_not_keep_a_node_busy_for_good():
+    ended = []
+
+    async def later(b, ms):
+        """What the node does once so much time has passed."""
+        b.rpc.tick(ticks_add(ticks_ms(), ms))
+        await sleep_ms(20)
+
+    async def scenario(world, a, b):
+        b.services.handle("hangs", _hanging(ended))
+        b.services.handle("now", lambda caller, payload: b"yes")
+        for _ in range(3):
+            assert type(await raised(a.services.request(B.id, "hangs", b"late", 100))).__name__ == "TimedOut"
+        task = asyncio.create_task(a.services.request(B.id, "hangs", b"cancelled", 30_000))
+        await world.until(lambda: len(b.rpc.served) == 4)
+        task.cancel()
+        await world.until(lambda: not a.rpc.calls)
+        assert type(await raised(a.services.request(B.id, "now", b"", 5000))).__name__ == "Busy"
+        await later(b, 4000)
+        assert not ended
+        await later(b, 5000)
+        assert ended == [b"late"] * 3 + [b"cancelled"] and not b.rpc.served and not b.services.faults
+        assert await a.services.request(B.id, "now", b"", 5000) == b"yes"
+
+    Serving().play(scenario)
+
+
+def test_a_handler_that_hangs_ends_after_its_session():
+    ended = []
+
+    async def scenario(world, a, b):
+        b.services.handle("hangs", _hanging(ended))
+        asyncio.create_task(raised(a.services.request(B.id, "hangs", b"x", 30_000)))
+        await world.until(lambda: b.rpc.served)
+        b.rpc.served[0][0].close()
+        await world.until(lambda: not b.member.swarm.peers)
+        assert not ended
+        b.rpc.tick(ticks_add(ticks_ms(), 5000))
+        await sleep_ms(20)
+        assert ended == [b"x"] and not b.rpc.served
 
     Serving().play(scenario)

@@ -15,6 +15,8 @@ _STREAM = const(5)
 _RESET = const(9)
 
 _CALL = const(1)  # events of rpc
+_DONE = const(2)
+_TASK = const(4)  # of what is served
 _OK = const(0)
 _REFUSED = const(2)
 _FAILED = const(3)
@@ -237,7 +239,8 @@ class Services:
             self._calls.pop(number, None)
             call = self.rpc.find(number)
             if call:  # cancelled: its place is free
-                self.rpc.calls.remove(call)
+                self.rpc.give_up(call)
+                self.links.turn()
         if waiting[1] != _OK:
             _fail(waiting[1], waiting[2])
         return waiting[2]
@@ -383,17 +386,22 @@ class Services:
         rpc = self.rpc
         event = rpc.next_event() if rpc else None
         while event is not None:
+            served = event[1]
             if event[0] == _CALL:
-                create_task(self._serve_call(*event[1:]))
+                served[_TASK] = create_task(self._serve_call(*event[1:]))
+            elif event[0] != _DONE:
+                if served[_TASK]:  # memory sufficed for it
+                    served[_TASK].cancel()
             else:
-                waiting = self._calls.get(event[1])
+                waiting = self._calls.get(served)
                 if waiting:
                     waiting[1] = event[2]
                     waiting[2] = event[3]
                     waiting[0].set()
             event = rpc.next_event()
 
-    async def _serve_call(self, peer, number, method, payload):
+    async def _serve_call(self, served, method, payload):
+        peer = served[0]
         status = _FAILED
         text = b""
         try:
@@ -413,7 +421,7 @@ class Services:
         finally:  # one that was cancelled too, or its place stays taken
             try:
                 self.rpc.now = ticks_ms()
-                self.rpc.reply(peer, number, status, text)
+                self.rpc.reply(served, status, text)
             except Exception as error:  # the peer waits until its time is over, or with want of memory goes
                 self._note(error, peer)
             self.links.turn()
