@@ -145,6 +145,8 @@ class PubSub(Reactor):
     def compose(self, topic, payload, signed=False):
         """A message for `publish`. A signed one is to be completed: signing.sign gives the job, whose result belongs into
         the last 64 bytes. Raises LocalError for a topic that none can have, or a message beyond profile.publish_max."""
+        if isinstance(payload, str):
+            payload = payload.encode()
         topic = topic.encode()
         text = bytearray(_TOPIC_AT) + topic + payload + bytes(_SIGNATURE * signed)
         if not 0 < len(topic) <= _LONGEST or b"+" in topic or b"#" in topic or len(text) > self.profile.publish_max:

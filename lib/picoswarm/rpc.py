@@ -81,6 +81,8 @@ class Rpc(Reactor):
         """Ask a peer; within `ms` (below 2**29) an event DONE tells its answer. Returns the id, or 0 where there is no room
         now: too many calls, as many of this peer as it would serve, or a full queue. Raises LocalError for what is too
         long, here or for this peer."""
+        if isinstance(payload, str):
+            payload = payload.encode()
         name = method.encode()
         number = self._id % 0xFFFF + 1
         while self.find(number):

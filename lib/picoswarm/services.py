@@ -170,11 +170,11 @@ class Services:
             self.links.turn()
 
     async def publish(self, topic, payload, signed=False, wait_ms=0):
-        """Send a message to whoever hears the topic, but for this node itself. Returns to how many peers it went at once; it
-        is kept for those that come within 10 s, or whose queue is full: `wait_ms` waits so long for those. Of one node a
-        peer takes `publish_burst` messages at once, 40, then one each `publish_ms`, 50, and drops the others unseen, which
-        nobody here hears of. `signed` takes a board a second and lets nodes far away believe who sent it. Raises
-        LocalError, and StoreError where the seed to sign with cannot be read."""
+        """Send a message, bytes or a text as UTF-8, to whoever hears the topic, but for this node itself. Returns to how
+        many peers it went at once; it is kept for those that come within 10 s, or whose queue is full: `wait_ms` waits so
+        long for those. Of one node a peer takes `publish_burst` messages at once, 40, then one each `publish_ms`, 50, and
+        drops the others unseen, which nobody here hears of. `signed` takes a board a second and lets nodes far away believe
+        who sent it. Raises LocalError, and StoreError where the seed to sign with cannot be read."""
         text = self._served(self.pubsub).compose(topic, payload, bool(signed))
         if signed:
             from .saves import load_seed
@@ -213,8 +213,8 @@ class Services:
         return in_use(self.rpc, self._streams, link)
 
     async def request(self, id32, method, payload=b"", timeout_ms=10000):
-        """Call a method of another node and return its answer, bytes. Raises a RequestError: NoMethod, Refused,
-        HandlerFailed, Busy, TooLong, TimedOut, SessionLost, Unreachable."""
+        """Call a method of another node with bytes, or a text as UTF-8, and return its answer, bytes. Raises a RequestError:
+        NoMethod, Refused, HandlerFailed, Busy, TooLong, TimedOut, SessionLost, Unreachable."""
         self._served(self.rpc)
         deadline = ticks_add(ticks_ms(), min(timeout_ms, _LONGEST_MS))
         session = await self.session(id32, timeout_ms)
@@ -299,9 +299,10 @@ class Services:
 
     def handle(self, name, handler):
         """Serve a protocol ("/echo/1.0.0": a coroutine function of one Stream), or a method ("temperature": a function, or
-        coroutine function, of the caller's id and the payload, that returns bytes). A second handler of one name takes the
-        place of the first. What the handler of a protocol leaves unread when it returns is thrown away, unless it returns
-        its stream, which then stays open."""
+        coroutine function, of the caller's id and the payload, that returns bytes, a text or None). It is cancelled 5 s
+        after nobody waits for its answer any more. A second handler of one name takes the place of the first. What the
+        handler of a protocol leaves unread when it returns is thrown away, unless it returns its stream, which then stays
+        open."""
         if name[:1] != "/":
             self._served(self.rpc).register(name)
         elif len(name.encode()) > _NAME:
@@ -408,9 +409,9 @@ class Services:
             result = (self.handlers.get(method) or self._about)(peer.id, payload)
             if hasattr(result, "send"):  # a coroutine
                 result = await result
-            if isinstance(result, int):
-                raise TypeError("a method returns bytes")
-            text = b"" if result is None else bytes(result)
+            if isinstance(result, str):
+                result = result.encode()
+            text = b"" if result is None else b"" + result
             status = _OK
         except Exception as error:
             status = getattr(error, "status", 0)
