@@ -241,6 +241,20 @@ def test_who_waits_for_a_session_hears_that_the_node_was_closed(tmp_path):
     asyncio.run(scenario())
 
 
+def test_every_lookup_hears_that_the_node_was_closed_running_or_not(tmp_path):
+    async def scenario():
+        node = Node(str(tmp_path / "node"), NETWORK, host=HOST, port=free_ports(1)[0])
+        async with node:
+            lookups = [asyncio.create_task(node.lookup(bytes([i] * 32))) for i in range(1, 6)]
+            await asyncio.sleep(0)
+            assert 0 < len(node._lookups) < 5  # the others wait until one of these ends
+        for lookup in lookups:
+            with pytest.raises(LocalError, match="not running"):
+                await asyncio.wait_for(lookup, 60)
+
+    asyncio.run(scenario())
+
+
 def test_two_tasks_may_read_the_log_of_one_node_which_may_have_any_letters(tmp_path):
     async def scenario(a, b):
         text = "".join(f"Wärme {i} °C, größer als früher\n" for i in range(20))
