@@ -9,6 +9,8 @@ from swarming import B
 
 RUNTIMES = ("cpython", "small")
 
+UNSERVED, BROKEN = 25, 26
+
 
 def test_a_handler_that_is_cancelled_costs_no_place():
     async def cancelled(*arguments):
@@ -31,9 +33,26 @@ def test_a_handler_that_is_cancelled_costs_no_place():
                 assert type(error).__name__ == "HandlerFailed", error
         for _ in range(5):  # and than there may be streams
             error = await raised((await a.services.open_stream(B.id, "/cancelled", 5000)).read())
-            assert isinstance(error, StreamError)
+            assert isinstance(error, StreamError) and error.reason == BROKEN
         await world.until(lambda: not a.services._streams and not b.services._streams)
         assert not b.rpc.served
+
+    Serving().play(scenario)
+
+
+def test_a_stream_says_whether_nobody_serves_it_or_its_handler_failed():
+    async def fails(stream):
+        await stream.read(1)
+        raise KeyError("no such pin")
+
+    async def scenario(world, a, b):
+        b.services.handle("/fails/1", fails)
+        for name, reason in (("/none/1", UNSERVED), ("/fails/1", BROKEN)):
+            stream = await a.services.open_stream(B.id, name, 5000)
+            await stream.write(b"x")
+            error = await raised(stream.read())
+            assert isinstance(error, StreamError) and error.reason == reason, error
+        assert b.services.faults == 1
 
     Serving().play(scenario)
 

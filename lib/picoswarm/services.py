@@ -25,8 +25,9 @@ _TIMEOUT = const(128)
 _LOST = const(129)
 
 _BYE = const(0)  # see reasons.py
-_STREAM_REASON = const(14)
 _MEMORY = const(16)
+_UNSERVED = const(25)
+_BROKEN = const(26)
 
 _OPEN = const(4)  # a session's stage
 _RETRY_MS = const(50)
@@ -359,7 +360,7 @@ class Services:
                 name = ""
             handler = self.handlers.get(name) if name[:1] == "/" else None
             if handler is None:
-                session.mux.reset(event[2], _STREAM_REASON)
+                session.mux.reset(event[2], _UNSERVED)
             else:
                 try:
                     create_task(self._serve_stream(handler, self._add_stream(session, event[2], name)))
@@ -420,6 +421,7 @@ class Services:
                 status = _FAILED
             text = str(error)[:64].encode()
         finally:  # one that was cancelled too, or its place stays taken
+            served[_TASK] = None  # which knows the exception, which knows this
             try:
                 self.rpc.now = ticks_ms()
                 self.rpc.reply(served, status, text)
@@ -440,7 +442,7 @@ class Services:
             if await handler(stream) is not stream:
                 stream.leave()
         except BaseException as error:
-            stream.reset(_STREAM_REASON)
+            stream.reset(_BROKEN)
             if not isinstance(error, Exception):  # cancelled
                 raise
             from .failures import StreamError
