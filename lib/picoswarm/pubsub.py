@@ -110,6 +110,7 @@ class PubSub(Reactor):
     how often it was flooding and how often stalled."""
 
     checks = None  # signing.Checks, where signed messages are subscribed to
+    budget = None  # of own messages, where somebody waits to publish them; see waiting.py
     _drop_new = False
 
     def __init__(self, own_id, profile, rng, now, drop_new=False):

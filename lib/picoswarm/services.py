@@ -172,10 +172,11 @@ class Services:
 
     async def publish(self, topic, payload, signed=False, wait_ms=0):
         """Send a message, bytes or a text as UTF-8, to whoever hears the topic, but for this node itself. Returns to how
-        many peers it went at once; it is kept for those that come within 10 s, or whose queue is full: `wait_ms` waits so
-        long for those. Of one node a peer takes `publish_burst` messages at once, 40, then one each `publish_ms`, 50, and
-        drops the others unseen, which nobody here hears of. `signed` takes a board a second and lets nodes far away believe
-        who sent it. Raises LocalError, and StoreError where the seed to sign with cannot be read."""
+        many peers it went at once; it is kept for those that come within 10 s, or whose queue is full. Of one node a peer
+        takes `publish_burst` messages at once, 40, then one each `publish_ms`, 50, and drops the others unseen, which
+        nobody here hears of: it counts them as `pubsub_flooded`. `wait_ms` waits so long for full queues, and before that
+        for a time when peers with this node's own numbers will take the message. `signed` takes a board a second and lets
+        nodes far away believe who sent it. Raises LocalError, and StoreError where the seed to sign with cannot be read."""
         text = self._served(self.pubsub).compose(topic, payload, bool(signed))
         if signed:
             from .saves import load_seed
@@ -187,11 +188,13 @@ class Services:
             while job.step():
                 await sleep_ms(0)
             text[-64:] = job.result
+        if wait_ms:
+            from .waiting import take_turn, wait
+
+            wait_ms = await take_turn(self.pubsub, wait_ms)
         count = self.pubsub.publish(text, ticks_ms())
         self.links.turn()
         if wait_ms:
-            from .waiting import wait
-
             count = await wait(self.pubsub, text, count, wait_ms)
         return count
 
