@@ -84,7 +84,7 @@ def test_a_stream_may_have_any_name_and_reaches_protocols_only(tmp_path):
             told = []
             b._services.links._on_event = told.append
             b._services.touch(session)
-            await until(lambda: (9, session, channel, 14) in told)  # noqa: B023
+            await until(lambda: (9, session, channel, 25) in told)  # noqa: B023
         assert not called and a.stats()["handler_faults"] == 0
 
     run(tmp_path, 2, scenario)
