@@ -108,7 +108,7 @@ def _use(what, world, node, draw):
         event = reactor.next_event()
         while event:
             if event[0] == 1 and draw(1)[0] % 4:
-                reactor.reply(event[1], event[2], 0, draw(8))
+                reactor.reply(event[1], 0, draw(8))
             event = reactor.next_event()
         assert len(reactor.served) <= 8 and len(reactor.calls) <= 8
         if len(reactor.served) >= 4 and not draw(1)[0] & 7:  # whose handlers never end; the session does

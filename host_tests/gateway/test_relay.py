@@ -334,12 +334,12 @@ def test_a_board_is_brought_to_by_gateways_only_and_nothing_is_relayed_twice(tmp
         b.handle("same", lambda caller, payload: payload)
         assert await a.request(b.id, "same", b"x") == b"x"
         near = session_of(a, b)  # goes through the gateway
-        for protocol, target in (("/relayed/1", c.id), ("/relay/1", c.id)):
+        for protocol, word in (("/relayed/1", "stream"), ("/relay/1", "unserved")):  # the latter by gateways only
             stream = a._services.stream(near, protocol)
-            await stream.write(target)
+            await stream.write(c.id)
             with pytest.raises(StreamError) as failed:
                 await stream.read()
-            assert name(failed.value.reason) == "stream"
+            assert name(failed.value.reason) == word
         session_of(mesh.gateways[0], a).port = 0  # as if that went through a second gateway
         with pytest.raises(Unreachable, match="stream"):
             await a.request(c.id, "same", b"x")

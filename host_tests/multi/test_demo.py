@@ -3,6 +3,7 @@ broker, MQTT client and nodes are real; where mosquitto is missing, the broker i
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import os
@@ -23,6 +24,7 @@ import psutil
 import pytest
 from mesh import needs_micropython
 from picoswarm_tools import peers, runtimes
+from picoswarm_tools.demo.mesh import Demo
 from picoswarm_tools.swarm import HOST, Trouble, free_ports
 
 RUN = "from picoswarm_tools.cli import main; main()"
@@ -239,8 +241,47 @@ def test_demo_fits_a_terminal_of_80_columns_and_obeys_its_keys():
         terminal.press(b"\x03")  # Ctrl-C
         terminal.read_until(lambda: '"ok"' in terminal.screen)
         summary = summary_of(terminal.screen)
-        assert summary["ok"] and summary["loss"] <= 0.01
+        assert summary["ok"] and summary["loss"] <= 0.01 and summary["mqtt_received"] <= summary["readings_sent"]
         assert terminal.process.wait(WALL_S) == 0
+
+
+class Speaking:
+    """A node of the demo, as far as figures of it count. It has said more than its last report tells."""
+
+    is_up, id, first_id, boots, trouble, heap_max, finds, echoes = True, "ab" * 32, "ab" * 32, 1, "", 0, (), ()
+
+    def __init__(self, name: str, reported: int, sent: int, has_last_word: bool = True) -> None:
+        self.name = name
+        self.state = {"sent": reported}
+        self.peers: set[str] = set()
+        self.was_cut_off = True
+        self._last = sent, has_last_word
+
+    def total(self, name: str) -> int:
+        return self.state.get(name, 0)
+
+    async def stop(self) -> None:
+        self.is_up = False
+        sent, has_last_word = self._last
+        if has_last_word:
+            self.was_cut_off = False
+            self.state = {"sent": sent}
+
+
+def test_the_figures_of_a_demo_that_is_ended_at_once_are_of_one_moment(tmp_path, monkeypatch):
+    monkeypatch.setattr(Demo, "joined", lambda _demo: 4)
+    monkeypatch.setattr(Demo, "troubles", lambda _demo: [])
+
+    async def scenario():
+        demo = Demo(0, "RPI_PICO_W", None, None, tmp_path)
+        demo.nodes = [Speaking("kitchen", 5, 7), Speaking("cellar", 4, 9), Speaking("pulled", 1, 3, False)]
+        demo.ear.counts.update(kitchen=7, cellar=6, pulled=3)
+        asyncio.get_running_loop().call_later(0.1, demo.ear.counts.update, {"cellar": 2})  # on their way
+        return await demo.finish()
+
+    summary = asyncio.run(scenario())
+    assert summary["readings_sent"] == 7 + 9 + 3 and summary["mqtt_received"] == 7 + 8 + 3
+    assert summary["loss"] == round(1 / 19, 4) and summary["messages_sent"] == 3 * (7 + 9 + 1)
 
 
 def test_a_port_whose_number_a_connection_has_is_not_free():

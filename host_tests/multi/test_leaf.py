@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 
 from mesh import WALL_S
 from picoswarm import Node
@@ -13,7 +14,9 @@ from picoswarm.store import Store
 from picoswarm_gateway.profile import gateway_profile
 from picoswarm_tools import boards, mpy, runtimes
 from picoswarm_tools.keyfolder import new_network_key, save
+from picoswarm_tools.probe import Probe
 from picoswarm_tools.swarm import HOST, NodeProcess, free_ports
+from picoswarm_tools.whole_node import SETTLE_S, cases, members_of, open_sessions
 
 # Of that the demo program takes a fifth where it is compiled, as here, from its source.
 HEAP = 131_072
@@ -77,5 +80,32 @@ def test_leaves_join_publish_answer_and_wake_in_a_small_heap(tmp_path, record_pr
             finally:
                 hearing.cancel()
                 await asyncio.gather(*(leaf.stop() for leaf in leaves))
+
+    asyncio.run(scenario())
+
+
+def test_messages_of_a_leaf_load_nothing(tmp_path):
+    runtimes.find("micropython")
+    case = cases()["leaf"]
+
+    async def scenario():
+        numbers = {**case.numbers, "revalidate_s": 3600, "refresh_min_s": 3000, "refresh_max_s": 3600}
+        async with (
+            Probe(tmp_path, 400_000, mpy.BOARD_LEVEL, numbers, "loads_node", form="leaf") as leaf,
+            AsyncExitStack() as stack,
+        ):
+            (member,) = await members_of(leaf, stack, case, 1, 0)
+            await open_sessions(leaf, [member])
+            await leaf.ask("hear member/#")
+            await leaf.ask("publish 2")
+            await asyncio.sleep(SETTLE_S)
+            assert (await leaf.ask("stats"))["loads"] > 0  # it counts
+            told = await leaf.ask("publish 10")
+            assert told["published"] == 10 and told["loads"] == 0
+            for _ in range(10):
+                await member.publish("member/reading", b"21")
+                await asyncio.sleep(0.1)
+            told = await leaf.ask("stats")
+            assert told["heard"] == 10 and told["loads"] == 0
 
     asyncio.run(scenario())

@@ -84,7 +84,7 @@ def test_a_stream_may_have_any_name_and_reaches_protocols_only(tmp_path):
             told = []
             b._services.links._on_event = told.append
             b._services.touch(session)
-            await until(lambda: (9, session, channel, 14) in told)  # noqa: B023
+            await until(lambda: (9, session, channel, 25) in told)  # noqa: B023
         assert not called and a.stats()["handler_faults"] == 0
 
     run(tmp_path, 2, scenario)
@@ -237,6 +237,20 @@ def test_who_waits_for_a_session_hears_that_the_node_was_closed(tmp_path):
             await asyncio.sleep(0)
         with pytest.raises(LocalError, match="not running"):
             await asyncio.wait_for(waiting, 60)
+
+    asyncio.run(scenario())
+
+
+def test_every_lookup_hears_that_the_node_was_closed_running_or_not(tmp_path):
+    async def scenario():
+        node = Node(str(tmp_path / "node"), NETWORK, host=HOST, port=free_ports(1)[0])
+        async with node:
+            lookups = [asyncio.create_task(node.lookup(bytes([i] * 32))) for i in range(1, 6)]
+            await asyncio.sleep(0)
+            assert 0 < len(node._lookups) < 5  # the others wait until one of these ends
+        for lookup in lookups:
+            with pytest.raises(LocalError, match="not running"):
+                await asyncio.wait_for(lookup, 60)
 
     asyncio.run(scenario())
 

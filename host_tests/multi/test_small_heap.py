@@ -1,7 +1,7 @@
 """A node with a full table serves and looks up in the heap of a small board, and never wants for memory (issue 3).
 
-So far the goal is met where the library is frozen. The other heaps here are what a node was brought down to, so that it
-does not grow again: `picoswarm report --rows discovery.heap.smallest` finds the least, and says how far the goal is.
+The heaps here are what a node was brought down to, so that it does not grow again: `picoswarm report --rows
+discovery.heap.smallest` finds the least, and says how far the goal is.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from picoswarm_tools import overlays
+from picoswarm_tools import mpy, overlays
 from picoswarm_tools.runtimes import run_micropython
 from picoswarm_tools.shrink import Refused
 
@@ -146,9 +146,11 @@ print(Asked().kept(4), Over().kept(4, more=1), Asked().more, hasattr(Asked(), "n
 
 
 def _run(modules: dict[str, str], folder: Path, program: str = PROGRAM) -> list[str]:
-    folder.joinpath("picoswarm").mkdir(parents=True)
+    texts = folder / "texts"
+    texts.mkdir(parents=True)
     for name, text in modules.items():
-        folder.joinpath("picoswarm", f"{name}.py").write_text(f"from micropython import const\n{text}")
+        texts.joinpath(f"{name}.py").write_text(f"from micropython import const\n{text}")
+    mpy.compile_files(sorted(texts.iterdir()), folder / "picoswarm", "x86", 3)  # as a board has them: parts are .mpy files
     done = run_micropython(["-c", program], 100, {"MICROPYPATH": f"{folder}:.frozen"})
     assert not done.returncode, done.stdout
     return done.stdout.splitlines()
@@ -219,14 +221,26 @@ print([name for name in sys.modules if "cold" in name])
 """
 
 
+LATEST_PACKAGE = {
+    **PACKAGE,
+    "compat": PACKAGE["compat"] + "import gc\ndef collect():\n    gc.collect()\n",
+    "parts": PACKAGE["parts"] + "def five(n):\n    return loose(n)\n",
+}
+
+
 def test_the_two_that_were_loaded_last_stay_until_memory_is_short(tmp_path: Path):
-    package = {
-        **PACKAGE,
-        "compat": PACKAGE["compat"] + "import gc\ndef collect():\n    gc.collect()\n",
-        "parts": PACKAGE["parts"] + "def five(n):\n    return loose(n)\n",
-    }
-    said = _run(overlays.take_cold(package, PLAN, 2), tmp_path, LATEST)
+    said = _run(overlays.take_cold(LATEST_PACKAGE, PLAN, 2), tmp_path, LATEST)
     assert said == ["[0, 4]", "[1, 2, 0, 1, 2, 0, 1, 2, 0]", "[None, None, None, None]", "57 12", "[]"]
+
+
+def test_all_that_were_loaded_stay_where_as_many_may(tmp_path: Path):
+    said = _run(overlays.take_cold(LATEST_PACKAGE, PLAN, 4, 10_000), tmp_path, LATEST)
+    assert said == ["[0, 4]", "[1, 2]", str([None] * 8), "57 5", "[]"]
+
+
+def test_only_the_one_that_was_loaded_last_stays_where_less_is_free_than_shall_be(tmp_path: Path):
+    said = _run(overlays.take_cold(LATEST_PACKAGE, PLAN, 4, 1_000_000), tmp_path, LATEST)
+    assert said == [str([0, 4, 0, 4, 0, 4, 0]), str([0, 4, 0, 4, 0, *[1, 2, 0] * 3]), str([None] * 8), "57 17", "[]"]
 
 
 NAMES = """
@@ -254,7 +268,7 @@ micropython.qstr_info(1)
 def test_overlays_from_files_share_one_name_and_a_method_that_runs_keeps_itself_alone(tmp_path: Path):
     package = {**PACKAGE, "compat": PACKAGE["compat"] + "import gc\ndef collect():\n    gc.collect()\n"}
     small = overlays.take_cold(package, PLAN, 1)
-    assert small["cold1"].endswith("values = {'Part': Part}\ndel Part\n")
+    assert small["cold1"].endswith("values = {'Part': Part}\ndel Part\n# A part of parts\n")
     said = _run(small, tmp_path, NAMES)
     assert said[:3] == ["42 [5, 5] ('rare', 5)", "['build', 'each']", "True [5, 6] 30"]
     names = [line[2:-1] for line in said if line.startswith("Q(")]
@@ -264,7 +278,7 @@ def test_overlays_from_files_share_one_name_and_a_method_that_runs_keeps_itself_
 def test_an_overlay_whose_methods_call_each_other_at_once_keeps_its_classes():
     small = overlays.take_cold(PACKAGE, PLAN)
     assert "return Part._inner(self, n) * times" in small["cold0"] and "del Part" not in small["cold0"]
-    assert small["cold1"].endswith("del Part\n")
+    assert small["cold1"].endswith("del Part\n# A part of parts\n")
 
 
 def test_a_class_as_a_whole_and_methods_of_another_are_no_overlay():

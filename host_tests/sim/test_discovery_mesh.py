@@ -70,7 +70,7 @@ def test_a_node_that_knows_its_surroundings_looks_no_more_for_itself_while_farth
     assert sum(known) > 7.5 * len(boards)  # of the eight nearest
 
 
-def turned_away(table, boards=300, minutes=1):
+def turned_away(table, boards=200, minutes=1):
     """How many datagrams boards had no time for while their mesh grew: most of them those who were first."""
     mesh = Mesh(1, key_ms=132)
     bootstrap = mesh.add(profile=BOOTSTRAP | table)

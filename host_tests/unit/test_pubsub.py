@@ -2,8 +2,10 @@
 
 from fake_peers import Publishers, counted, heard, payloads, published, say, told
 from picoswarm.compat import sha256
+from picoswarm.errors import LocalError
 from picoswarm.pubsub import found
 from picoswarm.topics import is_filter
+from support import raises
 
 RUNTIMES = ("cpython", "small", "board")  # a ring and a clique of reactors take more than 64 KB
 
@@ -11,6 +13,21 @@ RUNTIMES = ("cpython", "small", "board")  # a ring and a clique of reactors take
 def does_match(topic_filter, topic):
     text = bytes((len(topic),)) + topic.encode()
     return found(told(topic_filter), text, 1) > 0
+
+
+def test_a_text_is_published_as_utf_8():
+    world = Publishers()
+    sender, hearer = world.node(), world.node("#")
+    world.connect(sender, hearer)
+    for payload in ("21 °C", bytearray(b"raw"), memoryview(b"view"), b""):
+        world.publish(sender, "t", payload)
+    assert payloads(hearer) == ["21 °C".encode(), b"raw", b"view", b""]
+    longest = 400 - 38 - 1
+    raises(LocalError, world.publish, sender, "t", "é" * (longest // 2 + 1))
+    world.publish(sender, "t", "é" * (longest // 2))
+    assert payloads(hearer) == ["é".encode() * (longest // 2)]
+    for wrong in (7, ["x"], None):
+        raises(TypeError, world.publish, sender, "t", wrong)
 
 
 # Wildcards

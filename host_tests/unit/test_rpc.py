@@ -10,9 +10,11 @@ from support import raises
 
 RUNTIMES = ("cpython", "micropython", "board")
 
-CALL, DONE = 1, 2
+CALL, DONE, ENDED = 1, 2, 3
 OK, NO_METHOD, REFUSED, FAILED, BUSY, TOO_LONG = range(6)
 TIMEOUT, LOST = 128, 129
+
+GRACE_MS = 5000
 
 
 class Callers(World):
@@ -34,7 +36,7 @@ class Callers(World):
 
     def reply(self, event, status=OK, payload=b"world"):
         """Answer a call."""
-        done = self.server.reactors[0].reply(event[1], event[2], status, payload)
+        done = self.server.reactors[0].reply(event[1], status, payload)
         self.settle()
         return done
 
@@ -57,7 +59,7 @@ def test_a_call_reaches_its_method_and_the_answer_the_caller():
     world = Callers()
     number = world.call(b"hello")
     call = event(world.server)
-    assert call == (CALL, world.to_asker, number, "echo", b"hello")
+    assert call[1][:2] == [world.to_asker, number] and call[2:] == ("echo", b"hello")
     assert world.reply(call, OK, b"world")
     assert event(world.asker) == (DONE, number, OK, b"world")
     assert event(world.asker) is None and event(world.server) is None
@@ -68,7 +70,7 @@ def test_answers_may_come_in_any_order():
     numbers = [world.call(bytes((i,))) for i in range(3)]
     calls = [event(world.server) for _ in range(3)]
     for i in (2, 0, 1):
-        world.reply(calls[i], OK, calls[i][4])
+        world.reply(calls[i], OK, calls[i][3])
     assert [event(world.asker) for _ in range(3)] == [(DONE, numbers[i], OK, bytes((i,))) for i in (2, 0, 1)]
 
 
@@ -154,8 +156,83 @@ def test_a_call_ends_at_its_deadline_and_a_late_answer_is_counted():
     assert event(world.asker) is None
     world.pass_ms(1)
     assert event(world.asker) == (DONE, number, TIMEOUT, b"")
-    assert world.reply(event(world.server))
+    assert not world.reply(event(world.server))  # it knows that nobody waits
+    assert event(world.asker) is None and counted(world.asker, "late") == 0
+
+
+def test_an_answer_that_crosses_the_end_of_the_wait_is_counted():
+    world = Callers()
+    number = world.call(ms=500)
+    world.to_asker.is_slow = True
+    world.reply(event(world.server))
+    world.pass_ms(500)
+    assert event(world.asker) == (DONE, number, TIMEOUT, b"")
+    world.to_asker.is_slow = False
+    world.settle()
     assert event(world.asker) is None and counted(world.asker, "late") == 1
+
+
+def test_handlers_that_hang_give_their_places_back_once_nobody_waits():
+    world = Callers()
+    for _ in range(4):
+        world.call(ms=500)
+    hanging = [event(world.server) for _ in range(4)]
+    world.pass_ms(499 + GRACE_MS)
+    assert event(world.server) is None
+    number = [event(world.asker) for _ in range(4)] and world.call()
+    assert event(world.asker) == (DONE, number, BUSY, b"")
+    world.pass_ms(1)
+    assert [event(world.server) for _ in range(5)] == [(ENDED, call[1]) for call in hanging] + [None]
+    assert counted(world.server, "ended") == 4 and not world.server.reactors[0].served
+    number = world.call()
+    assert world.reply(event(world.server), OK, b"again") and event(world.asker) == (DONE, number, OK, b"again")
+    assert not world.reply(hanging[0])
+
+
+def test_a_handler_that_comes_to_its_end_meanwhile_is_left_alone():
+    world = Callers()
+    world.call(ms=500)
+    world.pass_ms(500 + GRACE_MS - 1)
+    assert not world.reply(event(world.server))
+    world.pass_ms(GRACE_MS)
+    assert event(world.server) is None and not world.server.reactors[0].served
+
+
+def test_so_do_those_whose_session_ended():
+    world = Callers()
+    for _ in range(2):
+        world.call()
+    first, second = event(world.server), event(world.server)
+    world.reply(second)
+    world.call()
+    third = event(world.server)
+    world.to_asker.is_slow = True
+    world.reply(third)
+    world.to_asker.queue *= 8  # full
+    world.cut(world.asker, world.server)
+    world.pass_ms(GRACE_MS - 1)
+    assert event(world.server) is None and world.server.reactors[0].served == [first[1]]
+    world.pass_ms(1)
+    assert event(world.server) == (ENDED, first[1]) and event(world.server) is None
+    assert not world.server.reactors[0].served and world.server.reactors[0].next_time() is None
+
+
+def test_the_id_of_a_request_that_was_given_up_is_free():
+    world = Callers()
+    request, given_up = b"\0\x12\x34\x04echo", b"\x01\x12\x34"
+    assert not world.say(request) and not world.say(given_up) and not world.say(given_up) and not world.say(request)
+    old, new = event(world.server), event(world.server)
+    assert not world.reply(old, OK, b"old") and counted(world.asker, "unasked") == 0
+    assert world.reply(new, OK, b"new") and counted(world.asker, "unasked") == 1
+
+
+def test_a_peer_gives_up_its_own_requests_only():
+    world = Callers()
+    other = world.add(Rpc(Profile(), world.now))
+    world.connect(other, world.server)
+    number = world.call()
+    world.server.hand_over(world.server.peers[2], 3, bytes((1, number >> 8, number & 0xFF)), world.now)
+    assert world.reply(event(world.server)) and event(world.asker)[2] == OK
 
 
 def test_the_next_deadline_is_the_earliest():
@@ -179,7 +256,7 @@ def test_when_the_session_ends_its_calls_are_lost_and_others_go_on():
     assert event(world.asker) == (DONE, lost, LOST, b"") and event(world.asker) is None
     assert not world.reply(call)
     served = event(other)
-    other.reactors[0].reply(served[1], served[2], OK, b"")
+    other.reactors[0].reply(served[1], OK, b"")
     world.settle()
     assert event(world.asker) == (DONE, kept, OK, b"")
 
@@ -246,8 +323,8 @@ def test_a_request_that_is_too_long_is_the_callers_mistake():
     for method in ("", "m" * 65):
         raises(LocalError, world.call, b"", method)
     raises(LocalError, world.call, bytes(393))
-    assert world.call(bytes(392)) and event(world.server)[4] == bytes(392)
-    assert world.call(b"", "m" * 64) and event(world.server)[3] == "m" * 64
+    assert world.call(bytes(392)) and event(world.server)[3] == bytes(392)
+    assert world.call(b"", "m" * 64) and event(world.server)[2] == "m" * 64
 
 
 def test_requests_and_answers_keep_to_what_the_other_side_takes():
@@ -262,7 +339,7 @@ def test_requests_and_answers_keep_to_what_the_other_side_takes():
     world.settle()
     for n, status in ((398, TOO_LONG), (397, OK)):
         call = event(world.server)
-        assert server.reply(call[1], call[2], OK, bytes(n))
+        assert server.reply(call[1], OK, bytes(n))
         world.settle()
         calls = [event(board), event(board)]
         assert (DONE, number, status, bytes(n) if status == OK else b"") in calls
@@ -280,7 +357,7 @@ def test_malformed_messages_close_the_session():
     assert world.say(good) is None and world.say(good) == 11  # an id that is being served
     for data in (b"\0\x12\x34\0", b"\0\x12\x34\x41" + b"m" * 65, b"\x80", b"\x80\x12"):
         assert Callers().say(data) == 11, data
-    assert Callers().say(b"\x01\x12\x34") is None  # of a later version
+    assert Callers().say(b"\x02\x12\x34") is None  # of a later version
 
 
 def test_ids_go_round_and_leave_out_those_on_the_way():

@@ -148,6 +148,7 @@ def build() -> dict[Path, str]:
             {"id": 0x1234, "method": "echo", "payload": "6869", "message": "001234" + "04" + b"echo".hex() + "6869"},
             {"id": 1, "method": "m" * 64, "payload": "", "message": "000001" + "40" + "6d" * 64},
         ],
+        "given_up": {"id": 0x1234, "message": "011234"},
         "answers": [
             {"id": 0x1234, "status": 0, "payload": "6869", "message": "8012346869"},
             {"id": 0x1234, "status": 5, "payload": "", "message": "851234"},

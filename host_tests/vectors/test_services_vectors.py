@@ -107,7 +107,24 @@ def test_requests_are_made_and_taken_as_in_the_vector(vector):
     server.register(vector["method"])
     peer = peer_of(server)
     assert server.receive(peer, 3, memoryview(message)) == 0
-    assert server.next_event() == (1, peer, vector["id"], vector["method"], bytes.fromhex(vector["payload"]))
+    kind, served, *rest = server.next_event()
+    assert (kind, served[:2], rest) == (1, [peer, vector["id"]], [vector["method"], bytes.fromhex(vector["payload"])])
+
+
+def test_a_request_is_given_up_as_in_the_vector():
+    vector = VECTORS["given_up"]
+    message = bytes.fromhex(vector["message"])
+    asker, server = Rpc(Profile(), 0), Rpc(Profile(), 0)
+    peer = peer_of(asker)
+    asker._id = vector["id"] - 1
+    asker.call(peer, "echo", b"", 0, 500)
+    asker.tick(500)
+    assert peer.queue[1:] == [(3, message)]
+    server.register("echo")
+    back = peer_of(server)
+    server.receive(back, 3, memoryview(peer.queue[0][1]))
+    assert server.receive(back, 3, memoryview(message)) == 0
+    assert not server.reply(server.next_event()[1], 0) and not back.queue
 
 
 @pytest.mark.parametrize("vector", VECTORS["answers"])
@@ -121,7 +138,7 @@ def test_answers_are_made_and_taken_as_in_the_vector(vector):
     back = peer_of(server)
     server.receive(back, 3, memoryview(peer.queue[0][1]))
     payload = bytes.fromhex(vector["payload"])
-    server.reply(back, vector["id"], vector["status"], bytes(500) if vector["status"] == 5 else payload)
+    server.reply(server.next_event()[1], vector["status"], bytes(500) if vector["status"] == 5 else payload)
     assert back.queue == [(3, bytes.fromhex(vector["message"]))]
     asker.receive(peer, 3, memoryview(back.queue[0][1]))
     assert asker.next_event() == (2, vector["id"], vector["status"], payload)

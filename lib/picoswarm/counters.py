@@ -15,7 +15,7 @@ drop_unknown_sender drop_wrong_tag wrong_token drop_busy drop_unasked bad_record
 bytes_received key_agreements misses clock_jumps events_lost""",
     "pubsub": """received repeated flooded bad unsigned forged unchecked overflowed sent stalled late unsent
 filters_refused unwanted""",
-    "rpc": "called timed_out lost late unasked answered turned_away unsent",
+    "rpc": "called timed_out lost late unasked answered turned_away unsent ended",
 }
 
 

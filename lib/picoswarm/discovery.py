@@ -67,6 +67,9 @@ _HAS_TOKEN = const(0x10)  # flags of a table record
 _BELIEVED = const(0x0A)  # of those that NEIGHBORS tell of an entry: gateway, relays
 _FORGETS = const(0x20)
 _LOWER_EPOCH = const(0x40)
+_CANDIDATE_FLAGS = const(36)  # see lookup.py
+_PROVEN = const(0x40)
+_ONCE = const(0x10)
 _FOR_LOOKUP = const(1)  # why a request is made, see requests.py
 _TO_REVALIDATE = const(2)
 _TO_JOIN = const(3)
@@ -280,7 +283,7 @@ class Discovery:
         if request.candidate < 0 or not request.about.wants(request.candidate):
             return self.requests.end(request, True)
         # Proven: now the question itself.
-        request.about.pool[request.candidate + 36] |= 0x40  # it lives, whatever becomes of the rest
+        request.about.pool[request.candidate + _CANDIDATE_FLAGS] |= _PROVEN  # it lives, whatever becomes of the rest
         request.kind = _FIND_NODE
         request.state = _READY
         request.is_answered = True
@@ -427,7 +430,7 @@ class Discovery:
                 self._remove(record)
         elif why == _FOR_LOOKUP and not request.is_first:
             # Not where a PING was all that went to it.
-            if request.about.pool[request.candidate + 36] & 0x10 and table.find_failed(record):
+            if request.about.pool[request.candidate + _CANDIDATE_FLAGS] & _ONCE and table.find_failed(record):
                 self._remove(record)
             elif table.age(record, self.uptime) >= _FRESH:
                 self.revalidation.suspect(record, 0, self.now)
@@ -493,7 +496,7 @@ class Discovery:
                 return
             if at >= 0:
                 pool = lookup.pool
-                ip = bytes(pool[at + 40 : at + (56 if pool[at + 36] & 1 else 44)])
+                ip = bytes(pool[at + 40 : at + (56 if pool[at + _CANDIDATE_FLAGS] & 1 else 44)])
                 if self.requests.begin(_FOR_LOOKUP, pool, at, ip, u16(pool, at + 32), lookup, at) is not None:
                     pool[at + 37] = 2  # asked
                     return

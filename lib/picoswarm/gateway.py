@@ -70,6 +70,8 @@ class Gateway:
         """Hand a message over. `qos` 1: it returns when the broker has acknowledged it; 0: when a gateway has taken it."""
         self._number = number = (self._number + 1) & 0x3FFFFFFF
         flags = (_QOS1 if qos else 0) | (_RETAIN if retain else 0)
+        if isinstance(payload, str):
+            payload = payload.encode()
         topic = topic.encode()
         payload = bytes((flags,)) + number.to_bytes(4, "big") + bytes((min(len(topic), 255),)) + topic + payload
         await self.ask(self.family + "/publish", payload, timeout_ms, _REPEAT)

@@ -24,6 +24,8 @@ Mail = namedtuple("Mail", ("topic", "payload", "origin", "age"))
 
 async def leave(box, id32, data, timeout_ms=30000):
     """Put a letter into the box of a node. It is on the gateway's disk when this returns. Raises a RequestError."""
+    if isinstance(data, str):
+        data = data.encode()
     await box.request("put", bytes(id32) + data, timeout_ms)
 
 

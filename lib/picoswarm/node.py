@@ -113,7 +113,8 @@ class Node:
             self._names = Names(self._discovery, named, driver.turn)
 
     async def close(self):
-        """Leave: end the tasks, close the socket, wake who waits for a lookup or event. A second call does nothing."""
+        """Leave: end the tasks, close the sockets. A lookup, or the wait for a session, ends with a LocalError, and the
+        events end. A second call does nothing."""
         if self._driver is None:
             return
         self._driver.stop()
@@ -124,7 +125,6 @@ class Node:
             self._services.close()
             self._services = None
         for waiting in self._lookups.values():
-            waiting[1] = []
             waiting[0].set()
         self.events.put(None)
         await sleep_ms(0)  # the tasks end now
@@ -158,6 +158,8 @@ class Node:
         driver.turn()
         await waiting[0].wait()
         if waiting[1] is None:
+            if self._driver is None:
+                _refuse("the node is not running")
             raise MemoryError
         return waiting[1]
 

@@ -51,7 +51,7 @@ class Peers:
                 break
             text += part
         stream.reset()
-        raise StreamError(str(text, "utf-8") or "refused", 14)
+        raise StreamError(str(text, "utf-8") or "refused", 26)
 
     async def find(self, peer):
         """Multiaddresses of a peer id, as the DHT of the gateway's network tells; none where nobody knows. Raises a

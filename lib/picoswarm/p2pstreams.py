@@ -77,7 +77,9 @@ class P2pStream:
         return data
 
     async def write(self, data):
-        """Send bytes. It returns when the last of them are on their way, or stand in the queue."""
+        """Send bytes, or a text as UTF-8. It returns when the last of them are on their way, or stand in the queue."""
+        if isinstance(data, str):
+            data = data.encode()
         stream = self._stream
         at = 0
         data = memoryview(data)

@@ -110,6 +110,7 @@ class PubSub(Reactor):
     how often it was flooding and how often stalled."""
 
     checks = None  # signing.Checks, where signed messages are subscribed to
+    budget = None  # of own messages, where somebody waits to publish them; see waiting.py
     _drop_new = False
 
     def __init__(self, own_id, profile, rng, now, drop_new=False):
@@ -145,6 +146,8 @@ class PubSub(Reactor):
     def compose(self, topic, payload, signed=False):
         """A message for `publish`. A signed one is to be completed: signing.sign gives the job, whose result belongs into
         the last 64 bytes. Raises LocalError for a topic that none can have, or a message beyond profile.publish_max."""
+        if isinstance(payload, str):
+            payload = payload.encode()
         topic = topic.encode()
         text = bytearray(_TOPIC_AT) + topic + payload + bytes(_SIGNATURE * signed)
         if not 0 < len(topic) <= _LONGEST or b"+" in topic or b"#" in topic or len(text) > self.profile.publish_max:

@@ -1,7 +1,8 @@
 """Requests to a peer and their answers: the reactor on channel 3 (docs/protocol.md 7.3). Pure, without I/O.
 
 Whoever drives it sets `now` before any call that takes no time; after each calls `next_event` until it returns None, and
-`tick` at `next_time`. Events: (CALL, peer, id, method, payload), to be answered by `reply`, and (DONE, id, status, payload).
+`tick` at `next_time`. Events: (CALL, served, method, payload), to be answered by `reply`; (DONE, id, status, payload); and
+(ENDED, served): nobody waits for that answer any more, and its handler had time enough to see it.
 """
 
 from .channel import Channel, Reactor
@@ -10,6 +11,7 @@ from .compat import const, ticks_add, ticks_diff
 # Events
 _CALL = const(1)
 _DONE = const(2)
+_ENDED = const(3)
 
 # The status of an answer. What stands above 127 comes from the own node only.
 _OK = const(0)
@@ -30,14 +32,23 @@ _N_UNASKED = const(4)
 _N_ANSWERED = const(5)
 _N_TURNED_AWAY = const(6)  # by the engine itself, with a status
 _N_UNSENT = const(7)  # that status met a full queue
+_N_ENDED = const(8)
 
 _CHANNEL = const(3)
 _MALFORMED = const(11)
+_GIVEN_UP = const(1)  # the first byte: who asked waits no longer
 _ANSWER = const(0x80)  # in the first byte, with the status
 _LONGEST = const(64)  # method
 _OF_ONE_PEER = const(4)  # requests that are served at a time
 _RECENT = const(256)  # ids for which an answer counts as late
 _RETRY_MS = const(100)
+_GRACE_MS = const(5000)  # a handler has them to come to its end: it may be checking a signature
+
+# What is served, a list; its owner may keep its own at the end
+_PEER = const(0)
+_ID = const(1)  # -1: nobody waits for the answer
+_TEXT = const(2)  # the answer, where it waits for room; or None
+_UNTIL = const(3)  # the handler's place is kept, where nobody waits
 
 
 class Rpc(Reactor):
@@ -49,12 +60,12 @@ class Rpc(Reactor):
         self.now = now
         self.methods = {}
         self.allow = None
-        self.counts = [0] * 8
+        self.counts = [0] * 9
         self._longest = profile.request_max
         self._most = profile.requests
         self._id = self._retry = 0
         self.calls = []  # [id, peer, deadline] of own ones
-        self.served = []  # [peer, id, answer that waits for room or None]
+        self.served = []
         self._events = []
 
     def register(self, method):
@@ -70,6 +81,8 @@ class Rpc(Reactor):
         """Ask a peer; within `ms` (below 2**29) an event DONE tells its answer. Returns the id, or 0 where there is no room
         now: too many calls, as many of this peer as it would serve, or a full queue. Raises LocalError for what is too
         long, here or for this peer."""
+        if isinstance(payload, str):
+            payload = payload.encode()
         name = method.encode()
         number = self._id % 0xFFFF + 1
         while self.find(number):
@@ -89,24 +102,41 @@ class Rpc(Reactor):
         self.counts[_N_CALLED] += 1
         return number
 
-    def reply(self, peer, number, status, payload=b""):
-        """Answer a CALL. False: that peer is gone, or has the answer."""
-        for served in self.served:
-            if served[0] is peer and served[1] == number and served[2] is None:
-                if len(payload) > min(self._longest, peer.hello.request_max) - 3:
-                    status = _TOO_LONG
-                    payload = b""
-                served[2] = bytes((_ANSWER | status, number >> 8, number & 0xFF)) + payload
-                self._send(served)
-                return True
-        return False
+    def give_up(self, call):
+        """Wait no longer for the answer to an own call."""
+        self.calls.remove(call)
+        number = call[0]
+        call[1].try_send(_CHANNEL, bytes((_GIVEN_UP, number >> 8, number & 0xFF)))
+
+    def reply(self, served, status, payload=b""):
+        """Answer a CALL. False: nobody waits for it, or it has the answer."""
+        if served not in self.served or served[_TEXT]:
+            return False
+        number = served[_ID]
+        if number < 0:
+            self.served.remove(served)
+            return False
+        if len(payload) > min(self._longest, served[_PEER].hello.request_max) - 3:
+            status = _TOO_LONG
+            payload = b""
+        served[_TEXT] = bytes((_ANSWER | status, number >> 8, number & 0xFF)) + payload
+        self._send(served)
+        return True
 
     def _send(self, served):
-        if served[0].try_send(_CHANNEL, served[2]):
+        if served[_PEER].try_send(_CHANNEL, served[_TEXT]):
             self.served.remove(served)
             self.counts[_N_ANSWERED] += 1
         else:
             self._retry = ticks_add(self.now, _RETRY_MS)
+
+    def _leave(self, served):
+        """Nobody waits for an answer any more."""
+        if served[_TEXT]:
+            self.served.remove(served)
+        elif served[_ID] >= 0:
+            served[_ID] = -1
+            served[_UNTIL] = ticks_add(self.now, _GRACE_MS)
 
     def find(self, number):
         """The own call of an id, or None."""
@@ -136,8 +166,8 @@ class Rpc(Reactor):
                 self.counts[_N_LOST] += 1
                 self._end(call, _LOST)
         for served in list(self.served):
-            if served[0] is peer:
-                self.served.remove(served)
+            if served[_PEER] is peer:
+                self._leave(served)
 
     def receive(self, peer, channel, view):
         """A message of a peer. Returns the reason to close it, or 0."""
@@ -152,17 +182,20 @@ class Rpc(Reactor):
             else:
                 self.counts[_N_LATE if not call and (self._id - number) & 0xFFFF < _RECENT else _N_UNASKED] += 1
             return 0
+        count = 0
+        for served in list(self.served):
+            if served[_PEER] is peer:
+                count += 1
+                if served[_ID] == number:
+                    if view[0] == _GIVEN_UP:
+                        self._leave(served)
+                    elif not view[0]:
+                        return _MALFORMED
         if view[0]:
             return 0  # of a later version
         end = n > 4 and 4 + view[3]
         if not 4 < end <= min(n, 4 + _LONGEST):
             return _MALFORMED
-        count = 0
-        for served in self.served:
-            if served[0] is peer:
-                if served[1] == number:
-                    return _MALFORMED
-                count += 1
         method = self.methods.get(bytes(view[4:end]))
         status = _OK
         if method is None:
@@ -172,8 +205,9 @@ class Rpc(Reactor):
         elif count >= _OF_ONE_PEER or len(self.served) >= self._most:
             status = _BUSY
         else:
-            self.served.append([peer, number, None])
-            self._events.append((_CALL, peer, number, method, bytes(view[end:])))
+            served = [peer, number, None, 0, None]
+            self.served.append(served)
+            self._events.append((_CALL, served, method, bytes(view[end:])))
             return 0
         self.counts[_N_TURNED_AWAY] += 1
         if not peer.try_send(_CHANNEL, bytes((_ANSWER | status, view[1], view[2]))):
@@ -189,8 +223,10 @@ class Rpc(Reactor):
             if best is None or ticks_diff(call[2], best) < 0:
                 best = call[2]
         for served in self.served:
-            if served[2] and (best is None or ticks_diff(self._retry, best) < 0):
-                best = self._retry
+            if served[_TEXT] or served[_ID] < 0:
+                due = self._retry if served[_TEXT] else served[_UNTIL]
+                if best is None or ticks_diff(due, best) < 0:
+                    best = due
         return best
 
     def tick(self, now):
@@ -199,7 +235,12 @@ class Rpc(Reactor):
         for call in list(self.calls):
             if ticks_diff(now, call[2]) >= 0:
                 self.counts[_N_TIMED_OUT] += 1
-                self._end(call, _TIMEOUT)
+                self.give_up(call)
+                self._events.append((_DONE, call[0], _TIMEOUT, b""))
         for served in list(self.served):
-            if served[2]:
+            if served[_TEXT]:
                 self._send(served)
+            elif served[_ID] < 0 and ticks_diff(now, served[_UNTIL]) >= 0:
+                self.counts[_N_ENDED] += 1
+                self.served.remove(served)
+                self._events.append((_ENDED, served))

@@ -15,6 +15,8 @@ _STREAM = const(5)
 _RESET = const(9)
 
 _CALL = const(1)  # events of rpc
+_DONE = const(2)
+_TASK = const(4)  # of what is served
 _OK = const(0)
 _REFUSED = const(2)
 _FAILED = const(3)
@@ -23,8 +25,9 @@ _TIMEOUT = const(128)
 _LOST = const(129)
 
 _BYE = const(0)  # see reasons.py
-_STREAM_REASON = const(14)
 _MEMORY = const(16)
+_UNSERVED = const(25)
+_BROKEN = const(26)
 
 _OPEN = const(4)  # a session's stage
 _RETRY_MS = const(50)
@@ -168,11 +171,12 @@ class Services:
             self.links.turn()
 
     async def publish(self, topic, payload, signed=False, wait_ms=0):
-        """Send a message to whoever hears the topic, but for this node itself. Returns to how many peers it went at once; it
-        is kept for those that come within 10 s, or whose queue is full: `wait_ms` waits so long for those. Of one node a
-        peer takes `publish_burst` messages at once, 40, then one each `publish_ms`, 50, and drops the others unseen, which
-        nobody here hears of. `signed` takes a board a second and lets nodes far away believe who sent it. Raises
-        LocalError, and StoreError where the seed to sign with cannot be read."""
+        """Send a message, bytes or a text as UTF-8, to whoever hears the topic, but for this node itself. Returns to how
+        many peers it went at once; it is kept for those that come within 10 s, or whose queue is full. Of one node a peer
+        takes `publish_burst` messages at once, 40, then one each `publish_ms`, 50, and drops the others unseen, which
+        nobody here hears of: it counts them as `pubsub_flooded`. `wait_ms` waits so long for full queues, and before that
+        for a time when peers with this node's own numbers will take the message. `signed` takes a board a second and lets
+        nodes far away believe who sent it. Raises LocalError, and StoreError where the seed to sign with cannot be read."""
         text = self._served(self.pubsub).compose(topic, payload, bool(signed))
         if signed:
             from .saves import load_seed
@@ -184,11 +188,13 @@ class Services:
             while job.step():
                 await sleep_ms(0)
             text[-64:] = job.result
+        if wait_ms:
+            from .waiting import take_turn, wait
+
+            wait_ms = await take_turn(self.pubsub, wait_ms)
         count = self.pubsub.publish(text, ticks_ms())
         self.links.turn()
         if wait_ms:
-            from .waiting import wait
-
             count = await wait(self.pubsub, text, count, wait_ms)
         return count
 
@@ -211,8 +217,8 @@ class Services:
         return in_use(self.rpc, self._streams, link)
 
     async def request(self, id32, method, payload=b"", timeout_ms=10000):
-        """Call a method of another node and return its answer, bytes. Raises a RequestError: NoMethod, Refused,
-        HandlerFailed, Busy, TooLong, TimedOut, SessionLost, Unreachable."""
+        """Call a method of another node with bytes, or a text as UTF-8, and return its answer, bytes. Raises a RequestError:
+        NoMethod, Refused, HandlerFailed, Busy, TooLong, TimedOut, SessionLost, Unreachable."""
         self._served(self.rpc)
         deadline = ticks_add(ticks_ms(), min(timeout_ms, _LONGEST_MS))
         session = await self.session(id32, timeout_ms)
@@ -237,7 +243,8 @@ class Services:
             self._calls.pop(number, None)
             call = self.rpc.find(number)
             if call:  # cancelled: its place is free
-                self.rpc.calls.remove(call)
+                self.rpc.give_up(call)
+                self.links.turn()
         if waiting[1] != _OK:
             _fail(waiting[1], waiting[2])
         return waiting[2]
@@ -296,9 +303,10 @@ class Services:
 
     def handle(self, name, handler):
         """Serve a protocol ("/echo/1.0.0": a coroutine function of one Stream), or a method ("temperature": a function, or
-        coroutine function, of the caller's id and the payload, that returns bytes). A second handler of one name takes the
-        place of the first. What the handler of a protocol leaves unread when it returns is thrown away, unless it returns
-        its stream, which then stays open."""
+        coroutine function, of the caller's id and the payload, that returns bytes, a text or None). It is cancelled 5 s
+        after nobody waits for its answer any more. A second handler of one name takes the place of the first. What the
+        handler of a protocol leaves unread when it returns is thrown away, unless it returns its stream, which then stays
+        open."""
         if name[:1] != "/":
             self._served(self.rpc).register(name)
         elif len(name.encode()) > _NAME:
@@ -355,7 +363,7 @@ class Services:
                 name = ""
             handler = self.handlers.get(name) if name[:1] == "/" else None
             if handler is None:
-                session.mux.reset(event[2], _STREAM_REASON)
+                session.mux.reset(event[2], _UNSERVED)
             else:
                 try:
                     create_task(self._serve_stream(handler, self._add_stream(session, event[2], name)))
@@ -383,26 +391,31 @@ class Services:
         rpc = self.rpc
         event = rpc.next_event() if rpc else None
         while event is not None:
+            served = event[1]
             if event[0] == _CALL:
-                create_task(self._serve_call(*event[1:]))
+                served[_TASK] = create_task(self._serve_call(*event[1:]))
+            elif event[0] != _DONE:
+                if served[_TASK]:  # memory sufficed for it
+                    served[_TASK].cancel()
             else:
-                waiting = self._calls.get(event[1])
+                waiting = self._calls.get(served)
                 if waiting:
                     waiting[1] = event[2]
                     waiting[2] = event[3]
                     waiting[0].set()
             event = rpc.next_event()
 
-    async def _serve_call(self, peer, number, method, payload):
+    async def _serve_call(self, served, method, payload):
+        peer = served[0]
         status = _FAILED
         text = b""
         try:
             result = (self.handlers.get(method) or self._about)(peer.id, payload)
             if hasattr(result, "send"):  # a coroutine
                 result = await result
-            if isinstance(result, int):
-                raise TypeError("a method returns bytes")
-            text = b"" if result is None else bytes(result)
+            if isinstance(result, str):
+                result = result.encode()
+            text = b"" if result is None else b"" + result
             status = _OK
         except Exception as error:
             status = getattr(error, "status", 0)
@@ -411,9 +424,10 @@ class Services:
                 status = _FAILED
             text = str(error)[:64].encode()
         finally:  # one that was cancelled too, or its place stays taken
+            served[_TASK] = None  # which knows the exception, which knows this
             try:
                 self.rpc.now = ticks_ms()
-                self.rpc.reply(peer, number, status, text)
+                self.rpc.reply(served, status, text)
             except Exception as error:  # the peer waits until its time is over, or with want of memory goes
                 self._note(error, peer)
             self.links.turn()
@@ -431,7 +445,7 @@ class Services:
             if await handler(stream) is not stream:
                 stream.leave()
         except BaseException as error:
-            stream.reset(_STREAM_REASON)
+            stream.reset(_BROKEN)
             if not isinstance(error, Exception):  # cancelled
                 raise
             from .failures import StreamError

@@ -162,8 +162,10 @@ class Session:
     # What reactors and streams call
 
     def try_send(self, channel, data):
-        """Queue a whole message (bytes). False: there is no room, or no session any more. Raises LocalError for a channel
-        that the peer does not serve, and for a message that it could not take."""
+        """Queue a whole message, bytes or a text as UTF-8. False: there is no room, or no session any more. Raises
+        LocalError for a channel that the peer does not serve, and for a message that it could not take."""
+        if isinstance(data, str):
+            data = data.encode()
         if self.stage not in (STARTED, OPEN) or not self.mux.try_send(channel, data):
             return False
         self.touch()

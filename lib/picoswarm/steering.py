@@ -103,7 +103,8 @@ def protect(node, id32, is_protected=True, value=0):
 
 
 def disconnect(node, id32, reason=0):
-    """End the session with a peer, which hears the reason. False: there is none. Either side may dial again."""
+    """End the session with a peer, which hears the reason. False: there is none. A side that had dialed leaves the other in
+    peace for 1 to 6 minutes, unless somebody waits for the session again or keeps it (docs/protocol.md 6.2)."""
     id32 = check_id(id32)
     if not 0 <= reason <= 255:
         _refuse("a reason is 0 to 255")

@@ -79,7 +79,10 @@ class Stream:
             await self._changed.wait()
 
     async def write(self, data):
-        """Send bytes. It returns when the last of them stand in the queue, which waits for the peer to read."""
+        """Send bytes, or a text as UTF-8. It returns when the last of them stand in the queue, which waits for the peer to
+        read."""
+        if isinstance(data, str):
+            data = data.encode()
         for at in range(0, len(data), _CHUNK):
             chunk = bytes(data[at : at + _CHUNK])
             while True:

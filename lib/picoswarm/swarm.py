@@ -600,8 +600,8 @@ class Swarm:
         """The newer sessions of a peer that wait whether the older one lives are one too many."""
         for session in list(self._parked):
             if session.id == id32:
+                self.manager.failed(session.link, _DUPLICATE, self.now)  # first: on a leaf it may be to be loaded
                 self._parked.remove(session)
-                self.manager.failed(session.link, _DUPLICATE, self.now)
                 session.end(_DUPLICATE, self.now, _CLOSING_MS)
 
     # The end of sessions

@@ -1,5 +1,6 @@
-"""A publisher that waits for room: the policy `wait` of the queues to peers (docs/protocol.md 7.2). Loaded when one does."""
+"""A publisher that waits: the policy `wait` of the queues to peers (docs/protocol.md 7.2). Loaded when one does."""
 
+from .budget import Budget
 from .compat import const, sleep_ms, ticks_add, ticks_diff, ticks_ms
 from .wire import same
 
@@ -17,6 +18,25 @@ def _slot(kept, text):
         if kept[slot] and not kept[slot][0] & _HAS_ORIGIN and same(kept[slot], 1, text, _NONCE, 4):
             return slot
     return -1
+
+
+async def take_turn(pubsub, ms):
+    """Wait, at most `ms`, until one more own message will not be dropped by peers as a flood: they are taken to have this
+    node's numbers. Half of what they take at once is left for what is on its way for longer or shorter than the message
+    before, and is not waited for. Returns the milliseconds that are left, 0 at the least."""
+    now = ticks_ms()
+    end = ticks_add(now, min(ms, _KEPT_MS))
+    profile = pubsub.profile
+    if pubsub.budget is None:
+        pubsub.budget = Budget((profile.publish_burst + 1) // 2, profile.publish_ms, now)
+    budget = pubsub.budget
+    while not budget.take(now):
+        left = ticks_diff(end, now)
+        if left <= 0:
+            return 0
+        await sleep_ms(min(left, budget.wait_ms(now)))
+        now = ticks_ms()
+    return max(0, ticks_diff(end, now))
 
 
 async def wait(pubsub, text, count, ms):

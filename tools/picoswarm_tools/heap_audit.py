@@ -25,7 +25,7 @@ from pathlib import Path
 
 from . import mpy
 from .probe import Probe
-from .whole_node import HEAP, SETTLE_S, Case, _members, _open, cases
+from .whole_node import HEAP, SETTLE_S, Case, cases, members_of, open_sessions
 
 BLOCK = 16  # bytes
 WORD = 4
@@ -129,8 +129,8 @@ async def observe(case: Case, is_frozen: bool) -> Heap:
             Probe(Path(folder), HEAP, 3, numbers, "session_probe", is_frozen, form=form) as node,
             AsyncExitStack() as stack,
         ):
-            members = await _members(node, stack, case, case.profile.links, 0)
-            await _open(node, members)
+            members = await members_of(node, stack, case, case.profile.links, 0)
+            await open_sessions(node, members)
             if case.with_stream:
                 await node.ask(f"stream {members[0].id.hex()}")
             await asyncio.sleep(SETTLE_S)

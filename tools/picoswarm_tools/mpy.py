@@ -89,7 +89,8 @@ FORMS = {
     "discovery": (BUNDLES, plans.DISCOVERY),
     "apart": ({}, ()),
 }
-LATEST = {"leaf": 2, "discovery": 1}  # so many overlays, those that were loaded last, stay for a while
+# So many overlays, those that were loaded last, stay for a while; only the last one with less free than so many bytes.
+LATEST = {"leaf": (2, 0), "discovery": (8, 16384)}
 NATIVE_STAYS = ("bytecode", "xtensawin", "rv32imc")  # there is none, or an ESP32 never frees it
 ROM = "rom"  # the module of a firmware that names all others, see `_named`
 BOARD_LEVEL = 3  # mpy-cross's -O of what a board is given; the modules are bundled then
@@ -142,10 +143,9 @@ def compile_files(sources: Iterable[Path], folder: Path, arch: str, level: int =
         target = folder / (source.stem + ".mpy")
         needed = max(source.stat().st_mtime_ns, compiler_age)
         if not target.exists() or target.stat().st_mtime_ns < needed:
-            # Without line numbers a traceback needs no more than the module, whose name a board holds anyway. Overlays share
-            # one name there.
-            stem = "cold" if source.stem.startswith("cold") else source.stem
-            shown_as = stem if level == 3 else source.name
+            # Without line numbers a traceback needs no more than the module, whose name a board holds anyway; of an overlay
+            # that whose classes it has methods of: a name of its own would stay in memory for good.
+            shown_as = (overlays.home_of(source.read_text()) or source.stem) if level == 3 else source.name
             scratch = target.with_suffix(f".{os.getpid()}.part")
             try:
                 _compile_file(source, shown_as, scratch, arch, level)
@@ -218,7 +218,7 @@ def _make_small(arch: str, level: int, form: str) -> tuple[dict[str, str], shrin
         overlays.check(long, plan)
         plan = overlays.planned(plan, modules, names)
         modules, plan = constructors.take_out(modules, plan, shrink.rom_names())
-        modules = overlays.take_cold(modules, plan, LATEST.get(form, 0))
+        modules = overlays.take_cold(modules, plan, *LATEST.get(form, (0, 0)))
     if level == 3:
         kept = {name: order.keep_builtins(modules[name], _ASKED) for name in HOT if name in modules}
         modules = {name: order.order_names(text) for name, text in {**modules, **kept}.items()}

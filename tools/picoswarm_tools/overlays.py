@@ -25,6 +25,7 @@ from .shrink import Refused, bindings, variables
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _HOME = "compat"  # what every other module imports from
 LOADER = ROOT / "tools/picoswarm_tools/device/overlay.py"
+_HOME_IS = "# A part of "
 _SHORT = """
 
 def collect():
@@ -278,7 +279,13 @@ def _overlay(home: str, source: str, tree: ast.Module, moved: Methods, helpers: 
         lines.append(f"values = {{{', '.join(f'{name!r}: {name}' for name in parts)}}}\n")
     if parts and not is_direct:
         lines.append(f"del {', '.join(parts)}\n")
-    return "".join(lines)
+    return "".join([*lines, f"{_HOME_IS}{home}\n"])
+
+
+def home_of(text: str) -> str | None:
+    """The module of whose classes a module holds methods; None for one that is no overlay."""
+    *_, last = text.rstrip("\n").split("\n")
+    return last.removeprefix(_HOME_IS) if last.startswith(_HOME_IS) else None
 
 
 def _asking(source: str, whole: Mapping[str, int], moved: Mapping[int, Methods]) -> str:
@@ -361,9 +368,10 @@ def _index(plan: Sequence[Overlay]) -> tuple[bytes, int]:
     raise Refused("overlays: some method looks like another one in the index, from any byte of its digest on")
 
 
-def take_cold(modules: Mapping[str, str], plan: Sequence[Overlay], latest: int = 0) -> dict[str, str]:
+def take_cold(modules: Mapping[str, str], plan: Sequence[Overlay], latest: int = 0, room: int = 0) -> dict[str, str]:
     """`modules` with what `plan` says, (module, methods by class) for each overlay, in modules of their own. All names are
-    those of a board. `latest`: so many that were loaded last, up to two, stay until others come or `collect` is called."""
+    those of a board. `latest`: so many that were loaded last stay until others come or `collect` is called; with less than
+    `room` bytes free only the last one."""
     result = dict(modules)
     # Ed25519 goes itself when it has signed: it may take what it shares with an overlay from there.
     stays = {name: text for name, text in modules.items() if not name.startswith("ed25519")}
@@ -397,7 +405,7 @@ def take_cold(modules: Mapping[str, str], plan: Sequence[Overlay], latest: int =
     index, start = _index(plan)
     loader = LOADER.read_text().replace('_COLD = b""', f"_COLD = {index!r}")
     loader = loader.replace("_FROM = const(0)", f"_FROM = const({start})")
-    loader = loader.replace("KEPT = const(0)", f"KEPT = const({latest})")
+    loader = loader.replace("KEPT = const(0)", f"KEPT = const({latest})").replace("ROOM = const(0)", f"ROOM = const({room})")
     result[_HOME] = f"{loader}\n\n{result[_HOME]}" + (_SHORT if latest else "")
     return result
 

@@ -54,7 +54,10 @@ GROUPS = (
             "discovery.find_node_served",
         ),
     ),
-    ("picoswarm_tools.rows.discovery_small_heap", ("discovery.heap.import_frozen", "discovery.heap.smallest")),
+    (
+        "picoswarm_tools.rows.discovery_small_heap",
+        ("discovery.heap.import_frozen", "discovery.heap.smallest", "discovery.loads"),
+    ),
     ("picoswarm_tools.rows.session_heap", ("heap.",)),
     ("picoswarm_tools.rows.compare", ("compare.",)),
     (
@@ -74,6 +77,7 @@ GROUPS = (
     ("picoswarm_tools.rows.cometbft", ("cometbft.",)),
     ("picoswarm_tools.rows.update", ("update.",)),
     ("picoswarm_tools.rows.emulator", ("emu.handshake", "emu.loop", "emu.collect", "emu.start", "emu.leaf.", "emu.awake")),
+    ("picoswarm_tools.rows.emulator_loads", ("emu.overlay",)),
     ("picoswarm_tools.rows.emulator_heap", ("emu.heap.", "emu.join")),
     ("picoswarm_tools.rows.powercut", ("powercut.",)),
 )

@@ -46,9 +46,9 @@ _UNTOLD = {"active", "config", "ifconfig", "isconnected", "status", "unique_id",
 # Of math, text and sets: what hardly a program calls an attribute of its own.
 _RARE = (
     *("acosh", "asinh", "atanh", "copysign", "erfc", "expm1", "fabs", "fmod", "frexp", "isclose", "isfinite", "isinf"),
-    *("isnan", "ldexp", "lgamma", "modf", "radians", "rindex", "rpartition", "isalpha", "islower", "isspace", "isupper"),
+    *("isnan", "ldexp", "lgamma", "modf", "rindex", "rpartition", "isalpha", "islower", "isspace", "isupper"),
     *("splitlines", "isdisjoint", "issubset", "issuperset", "difference_update", "intersection_update"),
-    *("symmetric_difference", "symmetric_difference_update", "erf", "gamma", "degrees", "trunc", "log2", "log10"),
+    *("symmetric_difference", "symmetric_difference_update", "erf", "log2", "log10"),
 )
 _VIPER_TYPES = {"ptr", "ptr8", "ptr16", "ptr32", "uint"}
 _ASK_RUNTIME = """

@@ -101,6 +101,7 @@ class NodeProcess:
         self.first_id = ""  # of its first boot; a node comes back under the same one
         self.boots = 0
         self.boot_ms = 0
+        self.last_words = 0  # boots of which it told the state at their end
         self.state: dict = {}
         self.heap_max = 0
         self.finds: list[dict] = []
@@ -182,9 +183,15 @@ class NodeProcess:
         elif "echo" in facts:
             self.echoes.append(facts)
         else:
+            self.last_words += "end" in facts
             self.state = facts.get("state") or facts["end"]
             self.heap_max = max(self.heap_max, self.state["heap"])
             self.reported_at = time.monotonic()
+
+    @property
+    def was_cut_off(self) -> bool:
+        """Whether a boot has ended, or goes on, without its last word: it may have done more than it told."""
+        return self.last_words < self.boots
 
     def find(self, node_id: str) -> None:
         """Tell the node to look an id up; the outcome appears in `finds`."""

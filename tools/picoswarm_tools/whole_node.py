@@ -84,7 +84,7 @@ class Outcome:
     stats: dict[str, int] = field(default_factory=dict)
 
 
-async def _members(node: Probe, stack: AsyncExitStack, case: Case, sessions: int, others: int) -> list[Node]:
+async def members_of(node: Probe, stack: AsyncExitStack, case: Case, sessions: int, others: int) -> list[Node]:
     """So many members that can have sessions, and others that cannot; all know the node, and it knows them by and by."""
     members = []
     for i in range(sessions + others):
@@ -106,7 +106,7 @@ async def _read(stream: object) -> None:
     """The other side of a stream: what comes is thrown away when this returns."""
 
 
-async def _open(node: Probe, members: list[Node]) -> None:
+async def open_sessions(node: Probe, members: list[Node]) -> None:
     """Open a session to each of the members, unless it is there."""
     ids = " ".join(member.id.hex() for member in members)
     async with asyncio.timeout(OPEN_S):
@@ -123,9 +123,9 @@ async def _observe(case: Case, sessions: int, is_frozen: bool, others: int, comb
         ):
             if comb:
                 await node.ask(f"comb {comb}")
-            members = await _members(node, stack, case, sessions, others)
+            members = await members_of(node, stack, case, sessions, others)
             try:
-                await _open(node, members[:sessions])
+                await open_sessions(node, members[:sessions])
                 if case.with_stream and sessions:
                     await node.ask(f"stream {members[0].id.hex()}")
                 await asyncio.sleep(0 if comb else SETTLE_S)

@@ -37,7 +37,7 @@ async def run(demo: Demo, seconds: float | None, console: Console) -> dict:
         await screen.show(demo, console)
         for trouble in demo.troubles():
             console.print(trouble, style="red", highlight=False, soft_wrap=True)
-        return demo.summary()
+        return await demo.finish()
     finally:
         await demo.stop()
 

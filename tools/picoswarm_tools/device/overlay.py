@@ -1,26 +1,30 @@
 # How a board loads overlays. overlays.py puts this before the module `picoswarm.compat`, and the numbers in their places.
-import os
 import sys
 from hashlib import sha256
 
 _COLD = b""  # of each method: two bytes of a digest of "Class.method", and the number of its overlay
 _FROM = const(0)  # where they stand in the digest: so that none has those of another
 _OVERLAYS_KEPT = const(0)  # so many stay that were loaded last, until others come or memory is short: they come again soon
-_OVERLAYS_TWO = const(_OVERLAYS_KEPT >> 1)
+_OVERLAYS_ROOM = const(0)  # with less free than so many bytes only the last one stays
 
 
 class _shelf:
     # A file system for the time of an import, in which every overlay has the same path: MicroPython keeps the path of each
-    # file that it imports, and the names of each module, for good.
+    # file that it imports, and the names of each module, for good. What an overlay imports comes from it, too.
+    facts = [0] * 10
+
     def mount(self, *_):
         pass
 
-    def open(self, path, mode=None):
-        path = self.folder + path.replace("/cold.", self.name)
-        return open(path, mode) if mode else os.stat(path)
-
     umount = mount
-    stat = open
+
+    def stat(self, path):
+        # Of a module m MicroPython asks for m, m.py and m.mpy. It shall open the last: m is no folder, and m.py no file.
+        self.facts[0] = 0x4000 if path.endswith(".py") else 0x8000
+        return self.facts
+
+    def open(self, path, mode):
+        return open(self.folder + path.replace("/cold.", self.name), mode)
 
 
 _shelf = _shelf()
@@ -30,20 +34,17 @@ def overlay(n):
     package = sys.modules["picoswarm"]
     folder = package.__path__
     name = "cold%d" % n
-    _shelf.name = "/%s." % name
     is_file = not folder.startswith(".frozen")  # there the names are in ROM
     if is_file:
         import vfs  # not where nothing is loaded by parts
 
         _shelf.folder = folder
+        _shelf.name = "/%s." % name
         name = "cold"
         vfs.mount(_shelf, "/cold")
         package.__path__ = "/cold"
     try:
         part = __import__(name, globals(), None, ("",), 1)
-    except ImportError:  # also where there was no memory to ask whether it is there
-        os.stat(folder + _shelf.name + "mpy")
-        raise MemoryError
     finally:
         if is_file:
             package.__path__ = folder
@@ -61,22 +62,35 @@ def overlay(n):
 
 
 if _OVERLAYS_KEPT:
+    import gc
+
     _LATEST = [None] * (2 * _OVERLAYS_KEPT)  # number and what `overlay` gave, the latest first
+    if _OVERLAYS_ROOM:
+        _ROOM = [0, False]  # after so many loads it is asked again whether memory is scarce: that takes as long as a load
     _load = overlay
 
     def overlay(n):
         latest = _LATEST
-        if latest[0] != n:
-            part = None
-            if _OVERLAYS_TWO:
-                if latest[2] == n:
-                    part = latest[3]
-                latest[2] = latest[0]
-                latest[3] = latest[1]
-            latest[0] = latest[1] = None
-            latest[1] = part or _load(n)
-            latest[0] = n
-        return latest[1]
+        at = 0
+        while latest[at] != n and at < 2 * _OVERLAYS_KEPT - 2:
+            at += 2
+        part = latest[at + 1]
+        if latest[at] != n:
+            if _OVERLAYS_ROOM:
+                if not _ROOM[0]:
+                    _ROOM[0] = 8
+                    _ROOM[1] = gc.mem_free() < _OVERLAYS_ROOM
+                _ROOM[0] -= 1
+            for i in range(0 if _OVERLAYS_ROOM and _ROOM[1] else at, len(latest)):
+                latest[i] = None
+            part = _load(n)
+        while at:
+            at -= 2
+            latest[at + 2] = latest[at]
+            latest[at + 3] = latest[at + 1]
+        latest[0] = n
+        latest[1] = part
+        return part
 
 
 def cold(self, name):

@@ -17,6 +17,7 @@ from picoswarm.store import Store
 from picoswarm_gateway.config import Config, HttpTable, MeshTable
 from picoswarm_gateway.gateway import Gateway
 
+from .. import mpy
 from ..boards import numbers_of
 from ..keyfolder import new_network_key, save
 from ..swarm import free_ports
@@ -28,6 +29,7 @@ from .probe import BOARD, PROGRAMS, EmulatedNode, compiled, emulated_node
 
 SESSIONS, CHANNELS = 3, 8
 LEAF = "leaf"  # of boards/, and of mpy.FORMS
+DISCOVERY = "discovery"  # of mpy.FORMS
 SETTLE_S = 12.0  # what was published is kept for 10 s
 TRIES = 20  # of a request that opens a session: another may be under way
 HANDSHAKES = 12  # some meet a lookup, some a collection of garbage
@@ -138,6 +140,16 @@ def median_handshake(outcome: Outcome) -> float:
     if 2 * len(outcome.handshakes) < HANDSHAKES:
         raise RuntimeError(f"of {HANDSHAKES} handshakes only {len(outcome.handshakes)} can be told from those of the peer")
     return statistics.median(outcome.handshakes)
+
+
+async def load_times(clock: PicoTime | None = None) -> list[float]:
+    """Milliseconds for each overlay that a discovery node loads from its file system."""
+    _, plan = mpy.FORMS[DISCOVERY]
+    async with emulated_node(Membership(new_network_key()), is_frozen=False, clock=clock, form=DISCOVERY) as emu:
+        await emu.repl.put("/lib/emu_loads.mpy", compiled(PROGRAMS / "emu_loads.py"))
+        homes = sorted({home for home, _ in plan})
+        await emu.repl.begin(f"import emu_loads\nemu_loads.run({homes!r}, {len(plan)})")
+        return [took / 1000 for took in (await emu.repl.facts(600))["took_us"]]
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 
-from ..full_node import FORM, KB, SMALLEST, smallest
+from ..full_node import FORM, KB, SMALLEST, loads, smallest
 from ..native import native_bytes
 from ..probe import frozen_micropython
 from ..report import Row
@@ -38,6 +38,13 @@ def measure() -> Iterator[Row]:
         "bytes",
         method="32-bit unix build with firmware/manifest.py, after two collections",
     )
+    for name, heap_kb, where in (("", 256, "with room for the last ones"), (".small", 68, "where only the last one stays")):
+        question, lookup = loads(heap_kb * KB, DATAGRAMS)
+        how = f"32-bit unix build, the library in the form of discovery from files, full table, heap of {heap_kb} KB"
+        what = f"overlays loaded for a question, {where}"
+        yield Row(f"discovery.loads.question{name}", what, question, "loads", method=how)
+        what = f"the same for a lookup of a random id, {where}"
+        yield Row(f"discovery.loads.lookup{name}", what, lookup, "loads", method=how)
     least = {is_frozen: smallest(is_frozen, DATAGRAMS) for is_frozen in (True, False)}
     for name, case in SMALLEST.items():
         native = native_bytes(form=FORM) / KB if case.is_native_counted else 0

@@ -46,7 +46,7 @@ class Answering(Rpc):
     def _drain(self) -> None:
         while (event := self.next_event()) is not None:
             if event[0] == CALL:
-                self.reply(event[1], event[2], 0, event[4])
+                self.reply(event[1], 0, event[3])
             else:
                 self.done[event[1]] = event[2]
                 if (told := self.on_done.pop(event[1], None)) is not None:

@@ -118,7 +118,7 @@ def look_up(mesh: Mesh, lookups: int, is_full: bool) -> list[Figures]:
         for node, wanted in todo[first : first + boards]:
             mesh.clock.after(rng.randrange(_ROUND_S * SECOND), begin, node, wanted)
         mesh.clock.run_for(_ROUND_S * SECOND)
-        mesh.clock.run_while(lambda: not all(search.is_done for *_, search in begun), 2 * MINUTE)
+        mesh.clock.run_while(lambda: not all(search.is_done for *_, search in begun), 10 * MINUTE)
     mesh.clock.run_for(5 * SECOND)  # the last answers
     by_asker: dict[Any, list[Exchange]] = defaultdict(list)
     for exchange in exchanges.all:

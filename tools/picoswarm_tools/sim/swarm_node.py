@@ -54,6 +54,11 @@ class _Link:
         self._has_ended = True
         self._read()
 
+    @property
+    def has_unread(self) -> bool:
+        """Whether bytes wait that the session has not taken."""
+        return bool(self._waiting)
+
     def _read(self) -> None:
         """What one turn of `picoswarm.tcp` reads."""
         node, session = self.node, self.session
@@ -220,7 +225,7 @@ class SwarmNode(Node):
                     event[1].mux.on_message = None  # which knows the session: it would stay in memory
                 if link is not None and link.end is not None:
                     link.end.taker = None
-                    link.end.close()
+                    link.end.close(link.has_unread)
             else:
                 if event[0] == OPENED:
                     self._opened_us[event[1]] = self.clock.now_us

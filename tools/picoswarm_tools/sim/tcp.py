@@ -12,6 +12,9 @@ nor are windows and slow start, so writes are never refused: with records of 786
 or two thousand, what is under way stays small. A segment of the network with a bandwidth is the exception: what is written
 takes its turn there among all else, and is lost where its queue is full.
 
+Who closes has what it sent delivered, and sends again what was lost of it, until data come that nobody there reads any more;
+or it had not read all itself. Then it forgets the connection and sends a reset, which arrives behind what is under way.
+
 A connection is made in one round trip, whose packets are lost and repeated alike. As with real sockets, a caller is
 connected before anybody looks at it, and hears afterwards that it was not wanted. Nobody there, or nobody who listens: the
 caller's own time-out, or a refusal. A node without power forgets its connections without a word; what is sent to it
@@ -58,6 +61,9 @@ class _Segment:
 class End:
     """One end of a connection."""
 
+    is_forgotten = False  # closed, and a reset was sent: nothing goes again
+    _last_us = 0  # when the last packet under way is there
+
     def __init__(self, wire: Wire, host: TcpHost, seen: Address) -> None:
         self.wire = wire
         self.host = host
@@ -79,11 +85,14 @@ class End:
             self.host.sent_bytes += len(data)
             self._begin(lambda other: other.taker and other.taker.arrived(data), len(data))
 
-    def close(self) -> None:
-        """Close; what was sent still arrives, and then the end of the stream."""
+    def close(self, has_unread: bool = False) -> None:
+        """Close; what was sent still arrives, and then the end of the stream; where bytes came that nobody read, a reset."""
         if self.is_open:
             self.is_open = False
-            self._begin(End._end)
+            if has_unread and self.other is not None:
+                self._send_reset(self.other)
+            else:
+                self._begin(End._end)
 
     def reset(self) -> None:
         """Close at once, both ends, and what is under way is lost: what a router does that forgot the connection."""
@@ -107,10 +116,25 @@ class End:
     def _travel(self, segment: _Segment) -> None:
         way_us = self.wire.way_us(self, segment.size)
         if way_us is not None:
-            self.wire.clock.after(way_us, self._arrive, segment)
+            timer = self.wire.clock.after(way_us, self._arrive, segment)
+            self._last_us = max(self._last_us, timer.at_us)
+
+    def _send_reset(self, other: End) -> None:
+        """Forget the connection to `other`, which hears of it."""
+        self.is_forgotten = True
+        self._arm()
+        way_us = other.wire.way_us(other)  # as long both ways; this end may not know the other any more
+        clock = self.wire.clock
+        clock.at(max(clock.now_us + (way_us or 0), self._last_us), self._has_reset, other, way_us is not None)
+
+    def _has_reset(self, other: End, has_come: bool) -> None:
+        """What was sent before a reset is there by now, or lost, and so is the reset."""
+        self._end()
+        if has_come and self.wire.is_passing(self, other):
+            other._end()
 
     def _arm(self) -> None:
-        if not self._under_way:
+        if not self._under_way or self.is_forgotten:
             self._due_us = None
             return
         clock = self.wire.clock
@@ -134,13 +158,13 @@ class End:
         other = self.other
         if other is None or segment.has_arrived or not self._under_way or not self.wire.is_passing(self, other):
             return
-        if not other.is_open:  # it knows nothing of this connection (any more)
-            return self._end()
+        if not other.is_open:  # nobody reads there
+            return other._send_reset(self) if segment.size else self._end()
         segment.has_arrived = True
         if segment is not self._under_way[0]:
             if self._behind >= 0:
                 self._behind += 1
-                if self._behind == FAST:
+                if self._behind == FAST and not self.is_forgotten:
                     self._behind = -1
                     self._travel(self._under_way[0])
             return
