@@ -138,8 +138,9 @@ LEAF = (
     _overlay_of("swarm", "_Plan: __init__ LogStats: __init__"),
     _overlay_of("discovery", "Request: __init__ Deferred: __init__"),
     _overlay_of("swarm", "Hello: __init__ Link: __init__"),
-    _overlay_of("compat", "unload: hkdf: check_id: group: put_record: _is_name:"),
+    _overlay_of("compat", "unload: hkdf: group: put_record: _is_name:"),
     _overlay_of("swarm", "Handshake: Noise:"),
+    _overlay_of("store", "Membership: add drop_lower"),
     _overlay_of("table", "Lookup:"),
     _overlay_of(  # a socket, and the first message
         "swarm",
@@ -192,7 +193,7 @@ LEAF = (
     _overlay_of(  # what a user asks
         "swarm",
         """
-        Services: subscribe _topics unsubscribe add_stats last_fault log handle _rekey end_epoch
+        Services: sessions subscribe _topics unsubscribe add_stats last_fault log handle _rekey end_epoch
             change_keys* _about* on_event*
         PubSub: set_filters
         Rpc: register
@@ -210,7 +211,7 @@ LEAF = (
     _overlay_of(  # their messages
         "pubsub",
         """
-        Rpc: call reply _send find _end remove_peer* receive* tick*
+        Rpc: call give_up reply _send _leave find _end remove_peer* receive* tick*
         LogStats: remove_peer* receive* tick* _answer
         """,
     ),
