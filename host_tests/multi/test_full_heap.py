@@ -27,11 +27,14 @@ def test_a_lookup_ends_in_a_heap_that_stays_full(when, form, tmp_path, record_pr
                 while (await node.ask("stats"))["stats"]["live"] < MEMBERS:
                     await asyncio.sleep(0.2)
             target = members[0].id.hex()
+            ends = []
             for _ in range(3):  # and it leaves nothing that the next one would want
                 outcome = await node.ask(f"{when} {target} {SECONDS}")
                 record_property("measured", f"a lookup ended with {outcome['ended']} after {outcome['ms']} ms")
-                # Where all had answered before the heap was full, it has its result: the one that was looked for.
-                assert outcome["ended"] == "MemoryError" or (when == "during" and outcome["ended"] == 1)
+                ends.append(outcome["ended"])
+            # Where all had answered before the heap was full, or the node's own lookup ended meanwhile and made room, it has
+            # its result: the one that was looked for.
+            assert set(ends) <= {"MemoryError", 1} and (when == "during" or "MemoryError" in ends), ends
             async with asyncio.timeout(20):
                 while not (await node.ask(f"find {target}"))["found"]:
                     await asyncio.sleep(0.5)
