@@ -16,6 +16,7 @@ from picoswarm_tools.probe import Probe
 from picoswarm_tools.swarm import HOST
 
 COUNT = 100_000 if os.environ.get("PICOSWARM_LONG") == "1" else 4_000
+ALONE_S = 6  # uptime by which it has looked for others for the first time: names that stay
 BURST = 50  # within what the socket's buffer holds
 
 
@@ -70,7 +71,8 @@ def test_strangers_get_no_byte_and_cost_no_memory(tmp_path, record_property):
                 sock.setblocking(False)
                 sock.bind((HOST, 0))
                 await flood(sock, node, stranger, 500)  # whatever is made once, by the first drop of each kind
-                before = await at_rest(node)
+                while (before := await at_rest(node))["stats"]["uptime"] < ALONE_S:
+                    await asyncio.sleep(0.5)
                 await flood(sock, node, stranger, COUNT)
                 after = await at_rest(node)
                 assert heard(sock) == 0
