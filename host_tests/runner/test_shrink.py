@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from picoswarm_tools import bundle, fold, mpy, order, runtimes, shrink
+from picoswarm_tools import bundle, fold, mpy, order, qemu, runtimes, shrink
 from picoswarm_tools.probe import frozen_micropython
 
 KEEP = dir(builtins)
@@ -435,6 +435,38 @@ def test_names_that_stand_often_take_one_byte_in_a_large_module():
         exec(source, space)
         found.append(vars(space["f"](space["Thing"]())))
     assert found[0] == found[1]
+
+
+MACHINE_CODE = """
+
+AREA = 7
+@micropython.viper
+def g(x: int) -> int:
+    y = int(AREA) + int(len(LATE))
+    return y + x
+"""
+
+
+def _large(names: int, machine_code: str = MACHINE_CODE) -> str:
+    seldom = "".join(f"    x.name{i} = {i}\n" for i in range(names))
+    return f"def f(x):\n{seldom}    return x\n\nLATE = b'four'{machine_code}"
+
+
+def test_names_in_machine_code_come_right_behind_the_frequent_ones():
+    names = order.order_names(_large(300)).splitlines()[0].split(".")[1:]
+    assert names[-4:] == ["AREA", "LATE", "int", "len"] and len(names) < order.REACH
+
+
+def test_machine_code_finds_its_names_on_armv6m_however_many_a_module_has():
+    files = {"big.mpy": mpy.compile_source(order.order_names(_large(400)).encode(), "big", "armv6m", 3)}
+    assert qemu.run("m0", files, "import big\nprint(big.g(5))").split() == ["16"]
+
+
+def test_more_names_in_machine_code_than_it_finds_are_refused():
+    lines = "".join(f"    x += int(Other{i})\n" for i in range(200))
+    machine_code = f"\n\n@micropython.viper\ndef g(x: int) -> int:\n{lines}    return x\n"
+    with pytest.raises(ValueError, match="too many for armv6m"):
+        order.order_names(_large(300, machine_code))
 
 
 def test_a_small_module_stays_as_it_is():

@@ -6,6 +6,9 @@ only then where it is. `len = len` at the top makes it a name of the module, for
 Bytecode has a name by its number in the module's table of names: below 128 that is one byte, else two. mpy-cross numbers
 names as it meets them. So an expression at the top, which is never evaluated and gone after the import, names the frequent
 ones.
+
+Behind them it names those in machine code. On armv6m (MicroPython 1.26 and before) that code finds no name from number 287
+on, but whatever lies in memory at twice its own address: `asm_thumb_add_reg_reg_offset` adds a register to itself there.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from collections.abc import Iterable
 from .fold import live
 
 _SHORT = 126  # numbers of one byte, less those of the module's file and of `__name__`
+REACH = 287 - 2  # names that machine code finds on armv6m, less the same two
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
@@ -58,6 +62,19 @@ def _count(function: ast.AST, uses: Counter[str], gone: set[str]) -> None:
             _count(node, uses, own)
 
 
+def _in_machine_code(tree: ast.Module, consts: set[str]) -> list[str]:
+    """The names that native functions look for when they run."""
+    found: set[str] = set()
+    for function in ast.walk(tree):
+        if isinstance(function, _FUNCTIONS) and _is_native(function):
+            nodes = [node for statement in function.body for node in ast.walk(statement)]
+            stored = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+            own = stored | set(_arguments(function)) | consts
+            found |= {node.id for node in nodes if isinstance(node, ast.Name)} - own
+            found |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    return sorted(found)
+
+
 def keep_builtins(source: str, names: Iterable[str]) -> str:
     """A module that finds these builtins among its own names, as far as it mentions them and defines none of them."""
     nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)]
@@ -67,7 +84,8 @@ def keep_builtins(source: str, names: Iterable[str]) -> str:
 
 
 def order_names(source: str) -> str:
-    """A module whose frequent names come first, where it has more than take one byte."""
+    """A module whose frequent names come first, where it has more than take one byte, and then those in its machine code.
+    Raises ValueError where these are too many."""
     tree, uses = ast.parse(source), Counter()
     assigned = [node for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)]
     consts = {ast.unparse(node.targets[0]) for node in assigned if ast.unparse(node.value.func) == "const"}
@@ -77,4 +95,8 @@ def order_names(source: str) -> str:
     names = [name for name, _ in sorted(uses.items(), key=lambda item: (-item[1], item[0])) if name.isidentifier()]
     if len(names) <= _SHORT:
         return source
-    return f"__name__ or __name__.{'.'.join(names[:_SHORT])}\n{source}"
+    first = names[:_SHORT]
+    first += [name for name in _in_machine_code(tree, consts) if name not in first]
+    if len(first) > REACH:
+        raise ValueError(f"machine code has {len(first) - _SHORT} names, too many for armv6m")
+    return f"__name__ or __name__.{'.'.join(first)}\n{source}"
