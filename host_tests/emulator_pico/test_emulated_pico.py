@@ -17,7 +17,7 @@ from picoswarm_tools.boards import boards, numbers_of
 from picoswarm_tools.emulator import clock
 from picoswarm_tools.emulator.clock import PicoTime
 from picoswarm_tools.emulator.cuts import PHASES, try_cuts
-from picoswarm_tools.emulator.observe import LEAF, gateway, numbers
+from picoswarm_tools.emulator.observe import LEAF, gateway, members, numbers
 from picoswarm_tools.emulator.pico import HOST, Pico
 from picoswarm_tools.emulator.probe import BOARD, EmulatedNode, emulated_node
 from picoswarm_tools.keyfolder import new_network_key
@@ -120,7 +120,21 @@ def test_the_fast_decoder_computes_what_the_plain_one_computes_in_as_many_cycles
 
 
 def node_of(membership: Membership, form: str, time: PicoTime) -> AbstractAsyncContextManager[EmulatedNode]:
-    return emulated_node(membership, None, form == "frozen", time, form if form == LEAF else "")
+    return emulated_node(membership, form == "frozen", time, form if form == LEAF else "")
+
+
+@pytest.mark.parametrize("form", ["mpy", LEAF])
+def test_a_node_from_its_file_system_joins_and_asks(tmp_path: Path, form: str):
+    async def live(time: PicoTime) -> None:
+        membership = Membership(new_network_key())
+        async with members(membership, tmp_path, 1) as (member,), node_of(membership, form, time) as emu:
+            profile = numbers_of(LEAF) if form == LEAF else numbers()
+            await emu.start([f"{HOST}:{member._driver.port}"], profile, 0, False)
+            assert (await emu.ask(f"meet {member.id.hex()}"))["answered"] == 1
+            seen = await emu.ask("heap")
+            assert seen["sessions"] == 1 and seen["stats"]["faults"] == seen["stats"]["out_of_memory"] == 0
+
+    clock.run(live)
 
 
 @LONG

@@ -18,7 +18,7 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from .fold import Edits, live
-from .overlays import FUNCTIONS, mentions
+from .overlays import FUNCTIONS, imports_from, mentions
 from .plans import MADE, Overlay
 from .shrink import Refused, bindings
 
@@ -43,36 +43,42 @@ def _constructor(node: ast.ClassDef) -> ast.FunctionDef:
     return found[0]
 
 
-def _taken(source: str, node: ast.ClassDef, maker: str) -> str:
-    """A module whose class has its constructor beside it."""
+def _taken(source: str, makers: Mapping[str, str]) -> str:
+    """A module whose classes have their constructors beside them, by the names in `makers`."""
     lines = source.splitlines(keepends=True)
-    method = _constructor(node)
-    first, last = method.lineno - 1, method.end_lineno
-    given = ast.unparse(method.args).partition(", ")[2]
-    start = method.body[0].lineno - 1
-    text = [f"\n\ndef {maker}({given}):\n", f"        self = {node.name}()\n", *lines[start:last]]
-    text.append("        return self\n")
-    own = [] if len(node.body) > 1 else ["    pass\n"]
-    return "".join([*lines[:first], *own, *lines[last : node.end_lineno], *text, *lines[node.end_lineno :]])
+    classes = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name in makers]
+    for node in reversed(classes):
+        method = _constructor(node)
+        first, last = method.lineno - 1, method.end_lineno
+        given = ast.unparse(method.args).partition(", ")[2]
+        text = [f"\n\ndef {makers[node.name]}({given}):\n", f"        self = {node.name}()\n"]
+        text += [*lines[method.body[0].lineno - 1 : last], "        return self\n"]
+        own = [] if len(node.body) > 1 else ["    pass\n"]
+        lines[first : node.end_lineno] = [*own, *lines[last : node.end_lineno], *text]
+    return "".join(lines)
 
 
-def _scopes(tree: ast.Module, home: str, is_home: bool, name: str) -> Iterator[tuple[list[ast.AST], list[ast.ImportFrom]]]:
-    """Where a module means the class of `home` by this name: (nodes there, imports of it)."""
+Scope = tuple[list[ast.AST], list[ast.ImportFrom], set[str]]
 
-    def imports_in(nodes: list[ast.AST]) -> list[ast.ImportFrom]:
+
+def _scopes(tree: ast.Module, home: str, is_home: bool, names: set[str]) -> Iterator[Scope]:
+    """Where a module means classes of `home` by these names: (nodes there, imports of them, their names)."""
+
+    def imports_in(nodes: Iterable[ast.AST]) -> tuple[list[ast.ImportFrom], set[str]]:
         found = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.level and node.module == home]
-        return [node for node in found if any(alias.name == name for alias in node.names)]
+        found = [node for node in found if any(alias.name in names for alias in node.names)]
+        return found, names & {alias.name for node in found for alias in node.names}
 
-    outside = imports_in(list(live(tree, FUNCTIONS)))
+    outside, meant = imports_in(live(tree, FUNCTIONS))
     if is_home or outside:
         own = {id(node) for node in mentions(tree, bindings(tree))}
         nodes = list(ast.walk(tree))
         others = {id(node) for node in nodes if isinstance(node, ast.Name) and id(node) not in own}
-        yield [node for node in nodes if id(getattr(node, "func", node)) not in others], outside
+        yield [node for node in nodes if id(getattr(node, "func", node)) not in others], outside, names if is_home else meant
     for function in (node for node in ast.walk(tree) if isinstance(node, FUNCTIONS)):
-        nodes = list(ast.walk(function))
-        if imports := imports_in(list(live(function))):
-            yield nodes, imports
+        imports, meant = imports_in(live(function))
+        if imports:
+            yield list(ast.walk(function)), imports, meant
 
 
 def _asked(nodes: Iterable[ast.AST]) -> set[int]:
@@ -88,21 +94,28 @@ def _asked(nodes: Iterable[ast.AST]) -> set[int]:
     return {id(each) for node in asked if node for each in ast.walk(node)}
 
 
-def _making(source: str, home: str, is_home: bool, name: str, maker: str) -> str:
-    """A module that calls the function in the place of the class, if it has that from `home`."""
+def _making(source: str, home: str, is_home: bool, makers: Mapping[str, str]) -> str:
+    """A module that calls functions in the place of classes, those of `makers` that it has from `home`."""
+    if not (is_home or imports_from(home, source)):
+        return source
     tree, edits = ast.parse(source), Edits(source)
-    for nodes, imports in _scopes(tree, home, is_home, name):
-        if any(ast.unparse(base) == name for node in nodes if isinstance(node, ast.ClassDef) for base in node.bases):
-            raise Refused(f"constructors: {name} is the base of another class")
-        uses = [node for node in nodes if isinstance(node, ast.Name) and node.id == name]
-        if any(isinstance(node.ctx, ast.Store) for node in uses):
-            raise Refused(f"constructors: {name} is a variable, too")
-        calls = [node for node in uses if id(node) not in _asked(nodes)]
+    for nodes, imports, names in _scopes(tree, home, is_home, set(makers)):
+        bases = {ast.unparse(base) for node in nodes if isinstance(node, ast.ClassDef) for base in node.bases}
+        if bases & names:
+            raise Refused(f"constructors: {sorted(bases & names)} is the base of another class")
+        uses = [node for node in nodes if isinstance(node, ast.Name) and node.id in names]
+        if stored := sorted({node.id for node in uses if isinstance(node.ctx, ast.Store)}):
+            raise Refused(f"constructors: {stored} is a variable, too")
+        asked = _asked(nodes)
+        calls = [node for node in uses if id(node) not in asked]
         for node in calls:
-            edits.replace_node(node, maker)
-        for node in imports if calls else ():
-            names = [ast.unparse(alias) for alias in node.names if alias.name != name or len(uses) > len(calls)]
-            edits.replace_node(node, f"from .{home} import {', '.join([*names, maker])}")
+            edits.replace_node(node, makers[node.id])
+        called = {node.id for node in calls}
+        gone = called - {node.id for node in uses if id(node) in asked}
+        for node in imports:
+            if made := [makers[alias.name] for alias in node.names if alias.name in called]:
+                kept = [ast.unparse(alias) for alias in node.names if alias.name not in gone]
+                edits.replace_node(node, f"from .{home} import {', '.join([*kept, *made])}")
     return edits.result()
 
 
@@ -120,16 +133,15 @@ def take_out(
     """`modules`, texts by name, with the constructors of a plan as functions, and the plan with these; their names are
     `words`. Raises Refused."""
     result = dict(modules)
-    makers = {}
+    makers: dict[str, dict[str, str]] = {}  # by home
     free = _free(result.values(), words)
     for home, moved in plan:
         for name in (name for name, methods in moved.items() if methods == MADE and home in result):
-            makers[name] = next(free)
-            result = {module: _making(text, home, module == home, name, makers[name]) for module, text in result.items()}
-            nodes = ast.parse(result[home]).body
-            (node,) = (each for each in nodes if isinstance(each, ast.ClassDef) and each.name == name)
-            result[home] = _taken(result[home], node, makers[name])
-    made = {name: (maker, ()) for name, maker in makers.items()}
+            makers.setdefault(home, {})[name] = next(free)
+    for home, own in makers.items():
+        result = {module: _making(text, home, module == home, own) for module, text in result.items()}
+        result[home] = _taken(result[home], own)
+    made = {name: (maker, ()) for own in makers.values() for name, maker in own.items()}
     return result, [
         (home, dict(made.get(name, (name, own)) if own == MADE else (name, own) for name, own in moved.items()))
         for home, moved in plan

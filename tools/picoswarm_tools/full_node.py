@@ -157,7 +157,7 @@ def serve(heap_bytes: int, is_frozen: bool, datagrams: int) -> Outcome:
 
 def heap_for(case: Case, kb: int) -> int:
     """Bytes of the unix build's heap that stand for `kb` KB on a board."""
-    return kb * KB - (native_bytes(form=FORM) if case.is_native_counted else 0)
+    return kb * KB - (native_bytes() if case.is_native_counted else 0)
 
 
 def smallest(is_frozen: bool, datagrams: int, low_kb: int = 24, high_kb: int = 256) -> int:

@@ -72,9 +72,9 @@ FROZEN_BUNDLES = {
     "compat": tuple(part for name in _CORE for part in BUNDLES[name]),
     "swarm": tuple(part for name in _AGREED for part in BUNDLES[name]),
 }
-# A leaf has sessions always, and its overlays may take from every module.
+# A node with sessions, whose overlays may take from every module.
 _WHOLE = (*_CORE, "swarm", "pubsub")
-LEAF_BUNDLES = {
+WHOLE_BUNDLES = {
     **{name: parts for name, parts in BUNDLES.items() if name not in _WHOLE},
     "compat": tuple(part for name in _WHOLE for part in BUNDLES[name]) + ("logstats",),
 }
@@ -83,14 +83,14 @@ _ASKED = ("bytearray", "bytes", "len", "min")
 # Forms of the library with -O3: their bundles, and the plan of their overlays. Without bundles one sees what each module
 # costs.
 FORMS = {
-    "": (BUNDLES, plans.PLAN),
+    "": (WHOLE_BUNDLES, plans.FULL),
     "frozen": (FROZEN_BUNDLES, plans.PLAN),
-    "leaf": (LEAF_BUNDLES, plans.LEAF),
+    "leaf": (WHOLE_BUNDLES, plans.LEAF),
     "discovery": (BUNDLES, plans.DISCOVERY),
     "apart": ({}, ()),
 }
-# So many overlays, those that were loaded last, stay for a while; only the last one with less free than so many bytes.
-LATEST = {"leaf": (2, 0), "discovery": (8, 16384)}
+# So many overlays, those that were loaded last, stay for a while; with less free than so many bytes only so many.
+LATEST = {"": (12, 16384, 1), "leaf": (12, 16384, 2), "discovery": (8, 16384, 1)}
 NATIVE_STAYS = ("bytecode", "xtensawin", "rv32imc")  # there is none, or an ESP32 never frees it
 ROM = "rom"  # the module of a firmware that names all others, see `_named`
 BOARD_LEVEL = 3  # mpy-cross's -O of what a board is given; the modules are bundled then
@@ -211,14 +211,14 @@ def _make_small(arch: str, level: int, form: str) -> tuple[dict[str, str], shrin
     keep = shrink.names_in_programs(_texts(PROGRAMS).values())[0].union(shrink.runtime_names(), *stubs.values())
     promised = set().union(*(shrink.arguments_in_stub(path.read_text()) for path in STUBS.glob("*.pyi")))
     promised |= shrink.keywords_in_programs(_texts(PROGRAMS).values())
-    beside = {**_texts(BESIDE), "overlays": overlays.apart(plan or plans.PLAN)}
+    beside = {**_texts(BESIDE), "overlays": overlays.apart(plan or plans.FULL)}
     names = shrink.name_map(modules, keep, beside, shrink.rom_names(), promised)
     long, modules = modules, {name: shrink.shorten(text, names) for name, text in modules.items()}
     if level == 3 and plan:
         overlays.check(long, plan)
         plan = overlays.planned(plan, modules, names)
         modules, plan = constructors.take_out(modules, plan, shrink.rom_names())
-        modules = overlays.take_cold(modules, plan, *LATEST.get(form, (0, 0)))
+        modules = overlays.take_cold(modules, plan, *LATEST.get(form, ()))
     if level == 3:
         kept = {name: order.keep_builtins(modules[name], _ASKED) for name in HOT if name in modules}
         modules = {name: order.order_names(text) for name, text in {**modules, **kept}.items()}

@@ -56,7 +56,7 @@ def _cost(output: str) -> int:
 
 
 @cache
-def native_bytes(modules: tuple[str, ...] = DISCOVERY, form: str = "") -> int:
+def native_bytes(modules: tuple[str, ...] = DISCOVERY, form: str = "discovery") -> int:
     """Bytes of native code of an imported node on a Cortex-M0+: what its native modules take of the heap there, less what
     they take where native code lies outside. Those of a first boot (Ed25519, SHA-512) do not count: they are gone again.
     `form`: see mpy.FORMS."""

@@ -218,17 +218,21 @@ def mentions(node: ast.AST, bound: set[str]) -> list[ast.Name]:
     return [each for each in live(node) if isinstance(each, ast.Name) and id(each) not in own]
 
 
+def imports_from(home: str, source: str) -> bool:
+    """Whether a module takes something from this one: told without parsing it."""
+    return f"from .{home} import" in source
+
+
 def _names(nodes: Iterable[ast.AST], bound: set[str]) -> set[str]:
     return {each.id for node in nodes for each in mentions(node, bound)}
 
 
-def _helpers(tree: ast.Module, moved: Methods, kept: set[str]) -> list[ast.AST]:
-    """The functions that nothing but an overlay calls. `kept`: those that other modules import. One that is more than called
-    stays: who keeps it would keep all that was loaded with it."""
+def _helpers(tree: ast.Module, every: list[ast.Name], moved: Methods, kept: set[str]) -> list[ast.AST]:
+    """The functions that nothing but an overlay calls. `every`: the `mentions` of the module; `kept`: those functions that
+    other modules import. One that is more than called stays: who keeps it would keep all that was loaded with it."""
     functions = {node.name: node for node in tree.body if isinstance(node, FUNCTIONS)}
     found: list[ast.AST] = []
     bound = bindings(tree)
-    every = mentions(tree, bound)
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     kept = kept | {node.id for node in every if id(node) not in called}
     while True:
@@ -327,6 +331,8 @@ def _without(
 def _redirected(source: str, home: str, at: Mapping[str, int], whole: set[str]) -> str:
     """A module beside, which takes from overlays what its bundle `home` lost; `at`: their numbers by name. A stub hands
     classes on, other modules ask for them where they want one."""
+    if not imports_from(home, source):
+        return source
     tree, edits = ast.parse(source), Edits(source)
     stays = whole if _is_stub(source) else whole & _outside(tree)
     lost: set[str] = set()
@@ -368,10 +374,12 @@ def _index(plan: Sequence[Overlay]) -> tuple[bytes, int]:
     raise Refused("overlays: some method looks like another one in the index, from any byte of its digest on")
 
 
-def take_cold(modules: Mapping[str, str], plan: Sequence[Overlay], latest: int = 0, room: int = 0) -> dict[str, str]:
+def take_cold(
+    modules: Mapping[str, str], plan: Sequence[Overlay], latest: int = 0, room: int = 0, least: int = 1
+) -> dict[str, str]:
     """`modules` with what `plan` says, (module, methods by class) for each overlay, in modules of their own. All names are
     those of a board. `latest`: so many that were loaded last stay until others come or `collect` is called; with less than
-    `room` bytes free only the last one."""
+    `room` bytes free only the last `least`."""
     result = dict(modules)
     # Ed25519 goes itself when it has signed: it may take what it shares with an overlay from there.
     stays = {name: text for name, text in modules.items() if not name.startswith("ed25519")}
@@ -383,10 +391,11 @@ def take_cold(modules: Mapping[str, str], plan: Sequence[Overlay], latest: int =
         kept = {alias.name for node in imports if node.module == home for alias in node.names} - whole.keys()
         source = _asking(result[home], whole, own)
         tree = ast.parse(source)
+        every = mentions(tree, bindings(tree))
         gone: list[ast.AST] = []
         at = dict(whole)
         for n, moved in own.items():
-            helpers = _helpers(tree, moved, kept)
+            helpers = _helpers(tree, every, moved, kept)
             result[f"cold{n}"] = _overlay(home, source, tree, moved, helpers, latest > 0)
             gone += [*_moved_nodes(tree, moved), *helpers]
             at.update({node.name: n for node in helpers})
@@ -405,7 +414,8 @@ def take_cold(modules: Mapping[str, str], plan: Sequence[Overlay], latest: int =
     index, start = _index(plan)
     loader = LOADER.read_text().replace('_COLD = b""', f"_COLD = {index!r}")
     loader = loader.replace("_FROM = const(0)", f"_FROM = const({start})")
-    loader = loader.replace("KEPT = const(0)", f"KEPT = const({latest})").replace("ROOM = const(0)", f"ROOM = const({room})")
+    for name, number in (("KEPT", latest), ("ROOM", room), ("LEAST", least)):
+        loader = loader.replace(f"{name} = const(0)", f"{name} = const({number})")
     result[_HOME] = f"{loader}\n\n{result[_HOME]}" + (_SHORT if latest else "")
     return result
 

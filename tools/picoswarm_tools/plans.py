@@ -38,6 +38,15 @@ _MAKES_SWARM = (
     _overlay_of("pubsub", "PubSub: __init__ Rpc: __init__"),
 )
 
+_HEARD = _overlay_of(  # whom one has heard of
+    "pex",
+    """
+    AddressBook: add _new_bucket _digest place tried_place is_credible write _random connected good _age
+        pick record share attempt bad _ip
+    PeerExchange: _learn
+    """,
+)
+
 # What is called a few times a minute at most while a node runs, by what it is called for: a lookup, a decision whom to
 # dial, start and stop, what a user sets up. Nothing of the table that a datagram calls, nothing of messages and streams:
 # those come as often as others like. Nothing of the set-up of a session, which takes long enough without a load. What
@@ -67,14 +76,7 @@ PLAN = (
         Swarm: make_manager close end_epoch find
         """,
     ),
-    _overlay_of(  # whom one has heard of
-        "pex",
-        """
-        AddressBook: add _new_bucket _digest place tried_place is_credible write _random connected good _age
-            pick record share attempt bad _ip
-        PeerExchange: _learn
-        """,
-    ),
+    _HEARD,
     _overlay_of(
         "node",
         """
@@ -122,16 +124,13 @@ DISCOVERY = (
     _overlay_of("discovery", "Upkeep: lookup_ended _learn _sparse _is_calm _refresh random_ms"),
 )
 
-# A leaf publishes what it measures, answers the questions of others, and sleeps. What it keeps is that: PONGs, sealed
-# records, messages and their timers, and whatever ends a session. All else is loaded: it pays for a set-up, a lookup or a
-# request with the time that loading takes (docs/boards.md), and others decide how often that happens. The key agreement
-# is machine code, which an ESP32 has outside the heap and never frees: there it stays.
-NATIVE = _overlay_of("swarm", "X25519: u_from_id: id_from_u: is_id_of:")
-NEAREST = _overlay_of("table", "nearest:")
+# A node with sessions, from .mpy files. What it keeps is what others decide the frequency of: PINGs, sealed records, messages,
+# streams and requests, with their timers; and whatever ends a session. A set-up, a lookup or what a user asks loads the
+# rest, and finds it still there the next time while the heap has room (mpy.LATEST).
 UNUSED = _overlay_of("swarm", "poly1305: equal:")  # what only tests call
-MACHINE_CODE = (NATIVE, NEAREST, UNUSED)
-LEAF = (
-    *MACHINE_CODE,
+FULL = (
+    _HEARD,
+    UNUSED,
     *_MAKES_DISCOVERY,
     *_MAKES_SWARM,
     _overlay_of("discovery", "Site: __init__ Anchor: __init__"),
@@ -165,7 +164,6 @@ LEAF = (
         Hmac: digest
         """,
     ),
-    _overlay_of("swarm", "Swarm: _work_on"),  # each slice of a handshake
     _overlay_of("swarm", "Swarm: offend ConnManager: score failed _age"),  # who breaks a rule or is not there; each minute
     _overlay_of(  # who is dialed
         "swarm",
@@ -173,21 +171,6 @@ LEAF = (
         Swarm: _call _dial _pick* find
         ConnManager: _may_go _draw_one _refusal add want cancel remove _find
         Links: _dial
-        """,
-    ),
-    _overlay_of(  # streams, and messages that fit no record
-        "swarm",
-        """
-        Lanes: _open_row open readable read close reset _change _was_reset _new_row _reset _drop _forget _place _row _settle
-            _has_room _next_told can_send
-        Mux: _refuse _breach _next _fill_rest _part _take_other hurry ping flush
-        Services: stream _add_stream open_stream forget touch _serve_stream
-        """,
-    ),
-    _overlay_of(  # keepalive and credit
-        "swarm",
-        """
-        Mux: _fill_control _signal
         """,
     ),
     _overlay_of(  # what a user asks
@@ -198,21 +181,7 @@ LEAF = (
         PubSub: set_filters
         Rpc: register
         LogStats: write
-        Node: register peers stats contact
-        """,
-    ),
-    _overlay_of(  # requests
-        "swarm",
-        """
-        Services: session request call _serve_call _in_use*
-        Node: lookup
-        """,
-    ),
-    _overlay_of(  # their messages
-        "pubsub",
-        """
-        Rpc: call give_up reply _send _leave find _end remove_peer* receive* tick*
-        LogStats: remove_peer* receive* tick* _answer
+        Node: register peers stats contact lookup
         """,
     ),
     _overlay_of(  # start and stop
@@ -272,6 +241,47 @@ LEAF = (
         Discovery: add_bootstrap add_seed set_address nodes stats find contact look_up _begin
         Upkeep: add_anchor add_hint on_beacon lookup_ended _ask_anchor _ask_hint _learn _sparse _is_calm _refresh random_ms
         Table: live
+        """,
+    ),
+)
+
+# A leaf publishes what it measures, answers the questions of others, and sleeps: it loads all but PONGs, sealed records and
+# messages that fit one. The key agreement is machine code, which an ESP32 has outside the heap and never frees: there it
+# stays.
+NATIVE = _overlay_of("swarm", "X25519: u_from_id: id_from_u: is_id_of:")
+NEAREST = _overlay_of("table", "nearest:")
+MACHINE_CODE = (NATIVE, NEAREST, UNUSED)
+LEAF = (
+    NATIVE,
+    NEAREST,
+    *(each for each in FULL if each is not _HEARD),
+    _overlay_of("swarm", "Swarm: _work_on"),  # each slice of a handshake
+    _overlay_of(  # streams, and messages that fit no record
+        "swarm",
+        """
+        Lanes: _open_row open readable read close reset _change _was_reset _new_row _reset _drop _forget _place _row _settle
+            _has_room _next_told can_send
+        Mux: _refuse _breach _next _fill_rest _part _take_other hurry ping flush
+        Services: stream _add_stream open_stream forget touch _serve_stream
+        """,
+    ),
+    _overlay_of(  # keepalive and credit
+        "swarm",
+        """
+        Mux: _fill_control _signal
+        """,
+    ),
+    _overlay_of(  # requests
+        "swarm",
+        """
+        Services: session request call _serve_call _in_use*
+        """,
+    ),
+    _overlay_of(  # their messages
+        "pubsub",
+        """
+        Rpc: call give_up reply _send _leave find _end remove_peer* receive* tick*
+        LogStats: remove_peer* receive* tick* _answer
         """,
     ),
 )

@@ -15,6 +15,7 @@ Code beside the library that uses internal names, such as unit tests, goes throu
 from __future__ import annotations
 
 import ast
+import bisect
 import builtins
 import io
 import itertools
@@ -550,9 +551,11 @@ def _places(source: str, names: Names) -> Iterable[tuple[set[tuple[int, int]], d
         not_here = {(node.lineno, _characters(lines[node.lineno - 1], node.col_offset)) for node in parts}
         start, end = (function.lineno, function.col_offset), (function.end_lineno, function.end_col_offset)
         places = set()
-        for last, token in itertools.pairwise(tokens):
+        first = bisect.bisect_left(tokens, start, lo=1, key=lambda token: token.start)
+        after = bisect.bisect_right(tokens, end, lo=first, key=lambda token: token.start)
+        for last, token in itertools.pairwise(tokens[first - 1 : after]):
             is_name = last.string == "def" and last.start[0] == function.lineno
-            if token.string in own and start <= token.start <= end and last.string != "." and not is_name:
+            if token.string in own and last.string != "." and not is_name:
                 places.add(token.start)
         yield places - not_here, given
 

@@ -25,7 +25,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from . import boards, mpy, native, plans, probe, runtimes
+from . import boards, mpy, native, probe, runtimes
 from .keyfolder import new_network_key, save
 from .qemu import QemuError
 from .rows.discovery_device import bare_interpreter
@@ -34,6 +34,7 @@ from .swarm import free_ports
 
 LEVEL = 3
 HEAP_KB = 900
+LEAF = "leaf"  # of boards/, and of mpy.FORMS
 SERVICES = ("pex", "pubsub", "rpc", "logstats")
 STREAMS = "streams"  # loaded with the first one
 ERRORS = "failures"  # whoever asks others catches them
@@ -61,11 +62,21 @@ def _modules(profile: Profile) -> list[str]:
     return ["node", "table", "discovery", *sessions]
 
 
-def _run(numbers: Mapping[str, int], is_frozen: bool) -> dict[str, int]:
+def _form(numbers: Mapping[str, int], is_frozen: bool, is_leaf: bool) -> str:
+    """The form of the library (mpy.FORMS) that a board with these numbers has."""
+    if is_leaf:
+        return LEAF
+    if is_frozen:
+        return "frozen"
+    return "" if Profile(**numbers).links else "discovery"
+
+
+def _run(numbers: Mapping[str, int], is_frozen: bool, form: str) -> dict[str, int]:
     """Bytes by part, as the program gives them. Raises RuntimeError with what it printed instead."""
     profile = Profile(**numbers)
-    programs = mpy.library_folder("x86", LEVEL).with_name(f"x86-O{LEVEL}-programs")
-    mpy.compile_beside([probe.PROGRAMS / f"{PROGRAM}.py"], programs, "x86", LEVEL)
+    programs = mpy.library_folder("x86", LEVEL, form)
+    programs = programs.with_name(f"{programs.name}-programs")
+    mpy.compile_beside([probe.PROGRAMS / f"{PROGRAM}.py"], programs, "x86", LEVEL, form)
     own = 0 if any(getattr(profile, name) for name in SERVICES) else 1
     with tempfile.TemporaryDirectory(prefix="picoswarm-") as folder:
         membership = Membership(new_network_key())
@@ -73,7 +84,7 @@ def _run(numbers: Mapping[str, int], is_frozen: bool) -> dict[str, int]:
             store = Store(str(Path(folder, name)))
             save(store, membership)
             run(LoadOrCreate(store, gather(store)))
-        Path(folder, "lib").symlink_to(mpy.compile_library("x86", LEVEL))
+        Path(folder, "lib").symlink_to(mpy.compile_library("x86", LEVEL, form))
         arguments = [",".join(_modules(profile)), "a", "b", *map(str, free_ports(2))]
         arguments += [f"{name}={value}" for name, value in {**numbers, "own": own}.items()]
         done = runtimes.run_micropython(
@@ -81,42 +92,46 @@ def _run(numbers: Mapping[str, int], is_frozen: bool) -> dict[str, int]:
             HEAP_KB,
             {"MICROPYPATH": f"{programs}:.frozen" if is_frozen else f"./lib:{programs}:.frozen"},
             cwd=Path(folder),
-            binary=probe.frozen_micropython() if is_frozen else None,
+            binary=probe.frozen_micropython(form) if is_frozen else None,
         )
     if done.returncode:
         raise RuntimeError(f"a node of this profile does not run: {done.stdout.strip()}")
     facts = [json.loads(line) for line in done.stdout.splitlines()]
-    costs = zip(plans.PLAN, overlay_costs("", is_frozen), strict=True)
-    overlay = max(cost for (home, _), cost in costs if home in _modules(profile))
-    return {**{fact["part"]: fact["bytes"] for fact in facts}, OVERLAY: overlay}
+    return {**{fact["part"]: fact["bytes"] for fact in facts}, OVERLAY: max(overlay_costs(form, is_frozen))}
 
 
-def measured(numbers: Mapping[str, int], is_frozen: bool = False) -> dict[str, int]:
+def measured(numbers: Mapping[str, int], is_frozen: bool = False, is_leaf: bool = False) -> dict[str, int]:
     """Bytes by part of a node with these numbers, from build/ where it was measured. Raises RuntimeError, Missing."""
-    texts = mpy.small_library("x86", LEVEL)[0]
+    form = _form(numbers, is_frozen, is_leaf)
+    texts = mpy.small_library("x86", LEVEL, form)[0]
     program = (probe.PROGRAMS / f"{PROGRAM}.py").read_text()
     given = sorted(texts.items()), program, _modules(Profile(**numbers)), sorted(numbers.items()), is_frozen
     path = runtimes.build_folder() / "size" / f"{hashlib.sha256(repr(given).encode()).hexdigest()[:16]}.json"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(_run(numbers, is_frozen)))
+        path.write_text(json.dumps(_run(numbers, is_frozen, form)))
     return json.loads(path.read_text())
 
 
-def predict(numbers: Mapping[str, int], is_frozen: bool = False, has_native: bool = True) -> list[Part]:
-    """The parts of a node with as many sessions as its profile has. `has_native`: native code lies in the heap."""
+def predict(
+    numbers: Mapping[str, int], is_frozen: bool = False, has_native: bool = True, is_leaf: bool = False
+) -> list[Part]:
+    """The parts of a node with as many sessions as its profile has. `has_native`: native code lies in the heap. `is_leaf`:
+    the library is that of a leaf."""
     profile = Profile(**numbers)
-    found = measured(numbers, is_frozen)
-    discovery = sum(found[f"code {name}"] for name in ("node", "table", "discovery"))
-    parts = [Part("MicroPython itself", bare_interpreter()), Part("code: node and discovery", discovery)]
-    if profile.links:
-        parts.append(Part("code: sessions", found["code swarm"]))
-        parts += [Part(f"code: {name}", found[f"code {name}"]) for name in SERVICES if f"code {name}" in found]
+    found = measured(numbers, is_frozen, is_leaf)
+    core = sum(found[f"code {name}"] for name in ("node", "table", "discovery"))
+    parts = [Part("MicroPython itself", bare_interpreter())]
+    if not profile.links:
+        parts.append(Part("code: node and discovery", core))
+    else:
+        sessions = sum(found.get(f"code {name}", 0) for name in ("swarm", *SERVICES))
+        parts.append(Part("code: node, discovery and sessions", core + sessions))  # from .mpy files one module
         parts.append(Part("code: streams, once there is one", found[f"code {STREAMS}"]))
         parts.append(Part("code: errors of requests", found[f"code {ERRORS}"]))
     if has_native and not is_frozen:
-        code = native.native_bytes_with_sessions() if profile.links else native.native_bytes()
-        parts.append(Part("native code", code))
+        code = native.native_bytes_of_leaf if is_leaf else native.native_bytes_with_sessions
+        parts.append(Part("native code", code() if profile.links else native.native_bytes()))
     parts += [Part(f"table of {profile.records} records", found["table"]), Part("state of the node", found["state"])]
     if "subscription" in found:
         parts.append(Part("the first subscription", found["subscription"]))
@@ -125,9 +140,9 @@ def predict(numbers: Mapping[str, int], is_frozen: bool = False, has_native: boo
     return parts
 
 
-def momentary(numbers: Mapping[str, int], is_frozen: bool = False) -> int:
+def momentary(numbers: Mapping[str, int], is_frozen: bool = False, is_leaf: bool = False) -> int:
     """Bytes on top of all parts while the largest overlay is loaded (plans.py): during a lookup, say, or a dial."""
-    return measured(numbers, is_frozen)[OVERLAY]
+    return measured(numbers, is_frozen, is_leaf)[OVERLAY]
 
 
 def total(parts: Iterable[Part]) -> int:
@@ -174,8 +189,9 @@ def size(profile: tuple[str, ...], is_frozen: bool, as_json: bool) -> None:
             if is_number:
                 numbers[name] = int(value)
         Profile(**numbers).check()
-        parts = predict(numbers, is_frozen, board.get("native_code", "in the heap") == "in the heap")
-        more = momentary(numbers, is_frozen)
+        is_leaf = names == [LEAF]
+        parts = predict(numbers, is_frozen, board.get("native_code", "in the heap") == "in the heap", is_leaf)
+        more = momentary(numbers, is_frozen, is_leaf)
     except FileNotFoundError:
         known = ", ".join(sorted(path.parent.name for path in boards.ROOT.glob("boards/*/profile.py")))
         if not known:

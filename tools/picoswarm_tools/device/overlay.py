@@ -5,7 +5,8 @@ from hashlib import sha256
 _COLD = b""  # of each method: two bytes of a digest of "Class.method", and the number of its overlay
 _FROM = const(0)  # where they stand in the digest: so that none has those of another
 _OVERLAYS_KEPT = const(0)  # so many stay that were loaded last, until others come or memory is short: they come again soon
-_OVERLAYS_ROOM = const(0)  # with less free than so many bytes only the last one stays
+_OVERLAYS_ROOM = const(0)  # with less free than so many bytes
+_OVERLAYS_LEAST = const(0)  # only so many of them stay
 
 
 class _shelf:
@@ -81,7 +82,7 @@ if _OVERLAYS_KEPT:
                     _ROOM[0] = 8
                     _ROOM[1] = gc.mem_free() < _OVERLAYS_ROOM
                 _ROOM[0] -= 1
-            for i in range(0 if _OVERLAYS_ROOM and _ROOM[1] else at, len(latest)):
+            for i in range(2 * _OVERLAYS_LEAST - 2 if _OVERLAYS_ROOM and _ROOM[1] else at, len(latest)):
                 latest[i] = None
             part = _load(n)
         while at:

@@ -68,15 +68,19 @@ def own_channels() -> int:
     return Case("", numbers(), CHANNELS).own_channels
 
 
+def _never_dial(stage: str, _id: bytes | None, _ip: str) -> bool:
+    return stage != "dial"
+
+
 @asynccontextmanager
 async def members(membership: Membership, folder: Path, count: int) -> AsyncIterator[list[Node]]:
-    """CPython nodes that take sessions and know each other."""
+    """CPython nodes that know each other and take sessions: they open none themselves, so that a handshake has one cause."""
     async with AsyncExitStack() as stack:
         made: list[Node] = []
         for i, port in enumerate(free_ports(count)):
             known = [f"{HOST}:{node._driver.port}" for node in made[:1]]
             profile = Profile(links=8, outbound=1, inbound=7, bootstrap=1)  # else nobody new is answered
-            node = Node(str(folder / f"member{i}"), membership, profile, host=HOST, port=port, bootstrap=known)
+            node = Node(str(folder / f"member{i}"), membership, profile, HOST, port, known, allow=_never_dial)
             node.register(Deaf(own_channels()))
             await stack.enter_async_context(node)
             node.handle("probe", lambda _caller, payload: payload)

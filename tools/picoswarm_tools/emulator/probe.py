@@ -16,7 +16,7 @@ from ..boards import numbers_of
 from ..keyfolder import new_network_key, save
 from ..runtimes import ROOT
 from .clock import PicoTime
-from .files import ARCH
+from .files import ARCH, write_chip
 from .hub import Link, free_address
 from .pico import EmulatorError, Pico, Repl
 
@@ -84,24 +84,25 @@ class EmulatedNode:
 @contextlib.asynccontextmanager
 async def emulated_node(
     membership: Membership,
-    flash: Path | None = None,
     is_frozen: bool = True,
     clock: PicoTime | None = None,
     form: str = "",
 ) -> AsyncIterator[EmulatedNode]:
     """An emulated Pico with a network key and the probe on its flash, at its REPL. With `is_frozen` false the library is on
     its file system too (`form`: one of mpy.FORMS), and taken from there."""
-    async with (
-        Pico(flash, is_frozen, clock=clock) as pico,
-        Link(pico.uart_ports[1], free_address()) as link,
-        pico.repl() as repl,
-    ):
-        for path, data in files_of_node(membership).items():
-            await repl.put(path, data)
-        if not is_frozen:
-            for path in sorted((mpy.compile_library(ARCH, 3, form) / "picoswarm").glob("*.mpy")):
-                await repl.put(f"/lib/picoswarm/{path.name}", path.read_bytes())
-        yield EmulatedNode(pico, link, repl)
+    files = files_of_node(membership)
+    if not is_frozen:
+        for path in sorted((mpy.compile_library(ARCH, 3, form) / "picoswarm").glob("*.mpy")):
+            files[f"/lib/picoswarm/{path.name}"] = path.read_bytes()
+    with tempfile.TemporaryDirectory(prefix="picoswarm-") as scratch:
+        chip = Path(scratch, "chip")
+        write_chip(chip, files)
+        async with (
+            Pico(chip, is_frozen, clock=clock) as pico,
+            Link(pico.uart_ports[1], free_address()) as link,
+            pico.repl() as repl,
+        ):
+            yield EmulatedNode(pico, link, repl)
 
 
 __all__ = ["BOARD", "EmulatedNode", "EmulatorError", "NETWORK", "emulated_node", "new_network_key", "numbers_of"]

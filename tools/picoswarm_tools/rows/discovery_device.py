@@ -20,6 +20,7 @@ from ..report import Row
 
 KB = 1024
 LEVEL = 3
+FORM = "discovery"
 HEAP = 400_000  # more than any board has: a goal that is missed shall still give a figure
 NEIGHBOURS = 8
 JOIN_S = 12
@@ -42,8 +43,8 @@ def certain_growth(values: list[float]) -> float:
 def soak(hours: int = SOAK_HOURS) -> tuple[list[int], int]:
     """(bytes that the heap of unix/soak.py holds after each hour from the third on, datagrams that were received)."""
     folder = mpy.library_folder("x86", LEVEL).with_name("soak")
-    mpy.compile_beside([runtimes.ROOT / "tools" / "picoswarm_tools" / "unix" / "soak.py"], folder, "x86", LEVEL)
-    env = {"MICROPYPATH": f"{mpy.compile_library('x86', LEVEL)}:{folder}:.frozen"}
+    mpy.compile_beside([runtimes.ROOT / "tools" / "picoswarm_tools" / "unix" / "soak.py"], folder, "x86", LEVEL, FORM)
+    env = {"MICROPYPATH": f"{mpy.compile_library('x86', LEVEL, FORM)}:{folder}:.frozen"}
     done = runtimes.run_micropython(["-m", "soak", str(hours)], 600, env, timeout=300)
     if done.returncode:
         raise RuntimeError(done.stdout)
@@ -71,7 +72,7 @@ async def _at_rest(node: Probe) -> int:
 
 
 async def _observe(folder: Path) -> dict[str, float]:
-    async with Probe(folder, HEAP, LEVEL) as node, AsyncExitStack() as stack:
+    async with Probe(folder, HEAP, LEVEL, form=FORM) as node, AsyncExitStack() as stack:
         members = await node.surround(stack, NEIGHBOURS)
         await asyncio.sleep(JOIN_S)
         await node.ask(f"find {members[0].id.hex()}")

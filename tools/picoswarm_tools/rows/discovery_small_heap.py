@@ -47,7 +47,7 @@ def measure() -> Iterator[Row]:
         yield Row(f"discovery.loads.lookup{name}", what, lookup, "loads", method=how)
     least = {is_frozen: smallest(is_frozen, DATAGRAMS) for is_frozen in (True, False)}
     for name, case in SMALLEST.items():
-        native = native_bytes(form=FORM) / KB if case.is_native_counted else 0
+        native = native_bytes() / KB if case.is_native_counted else 0
         yield Row(
             f"discovery.heap.smallest.{name}",
             f"least heap of a node with a full table: {case.what}",

@@ -2,7 +2,7 @@
 
 Heap is `gc.mem_alloc()` on 32-bit MicroPython after two collections, without the program that measures. Native code lies
 outside the heap in this build; where the library is not frozen, that of a Raspberry Pi (native.py) is added. Overlays are
-let go of before: which of them a leaf happens to keep is chance, and is told beside it.
+let go of before: which of them a node happens to keep is chance, and is told beside it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ from picoswarm.compat import collect, overlay
 
 
 def used():
-    collect()  # a leaf keeps the last two until then
+    collect()  # those that came last are kept until then
     return gc.mem_alloc()
 
 

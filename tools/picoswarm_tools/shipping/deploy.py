@@ -11,7 +11,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import rich_click as click
@@ -216,7 +216,9 @@ def deploy_board(
 ) -> dict:
     """All of it; returns what was done as plain values. Raises what exits.py has."""
     refuse_other(board, remote.inventory())  # before anything is compiled, which may take a while
-    library, own = payload.library(board), payload.firmware(board)
+    # In a ROMFS code takes no heap, as in a firmware.
+    library = payload.library(replace(board, form=board.form or "frozen") if is_rom else board)
+    own = payload.firmware(board)
     program = payload.program(app)
     paths = [file.path for file in [*library, *own, *program]]
     there = remote.inventory(paths, [payload.LIBRARY, STAGE], is_resumed=True)

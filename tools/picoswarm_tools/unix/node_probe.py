@@ -9,9 +9,9 @@ import gc
 import sys
 
 
-def used():
-    gc.collect()
-    gc.collect()
+def used(collect=gc.collect):
+    collect()
+    collect()
     return gc.mem_alloc()
 
 
@@ -20,7 +20,9 @@ bare = used()
 for name in ("node", "discovery"):
     __import__("picoswarm." + name)
 
-imported = used()
+from picoswarm import compat  # noqa: E402
+
+imported = used(compat.collect)  # lets go of the overlays that a node keeps until memory is short
 
 import asyncio  # noqa: E402
 import json  # noqa: E402
@@ -36,19 +38,19 @@ def tell(**facts):
 
 async def window(node, seconds):
     stats = node.stats()
-    before = used()
+    before = used(compat.collect)
     gc.disable()
     await asyncio.sleep(seconds)
     grown = gc.mem_alloc() - before
     gc.enable()
     after = node.stats()
-    kept = used() - before
+    kept = used(compat.collect) - before
     tell(window=grown, kept=kept, received=after["received"] - stats["received"], sent=after["sent"] - stats["sent"])
 
 
 def tell_heap(node, programs):
     # Not in `main`: what a coroutine had on its stack stays in its frame, and with it the whole dict.
-    heap = used()
+    heap = used(compat.collect)
     tell(heap=heap - programs + imported - bare, stats=node.stats(), fault=repr(node.fault))
 
 
@@ -62,10 +64,10 @@ async def main(folder, port, *numbers):
     for number in numbers:
         name, value = number.split("=")
         changes[name] = int(value)
-    programs = used()
+    programs = used(compat.collect)
     async with Node(folder, profile=changes, host="127.0.0.1", port=int(port)) as node:
         await asyncio.sleep(0)
-        tell(id=node.id.hex(), imported=imported - bare, node=used() - programs)
+        tell(id=node.id.hex(), imported=imported - bare, node=used(compat.collect) - programs)
         while True:
             await readable(sys.stdin)
             words = sys.stdin.readline().split()

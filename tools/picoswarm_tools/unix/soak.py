@@ -8,6 +8,7 @@ import json
 import sys
 from asyncio import core
 
+import picoswarm.compat as compat
 import picoswarm.net as net
 import picoswarm.node as node
 from picoswarm.compat import sha256, sleep_ms, ticks_add
@@ -114,8 +115,8 @@ def boot(network, rng, identity, membership, i, first):
 
 
 def used():
-    gc.collect()
-    gc.collect()
+    compat.collect()  # lets go of the overlays that a node keeps until memory is short
+    compat.collect()
     return gc.mem_alloc()
 
 
