@@ -162,16 +162,16 @@ def _modules(path: Path) -> list[str]:
 
 def _compile(path: Path, arch: str, level: int = 0) -> tuple[Path, Path, str]:
     """(folder of the library, folder of the tests, what of the library was refused)."""
-    complaint = ""
+    complaint, form = "", mpy.PARTS if level == mpy.BOARD_LEVEL else ""
     try:
-        mpy.compile_library(arch, level)
+        mpy.compile_library(arch, level, form)
     except mpy.CompileError as error:  # concerns the tests that import the module, and they fail by that
         complaint = str(error)
-    tests = runtimes.build_folder() / "mpy" / f"{mpy.library_folder(arch, level).name}-tests"
+    tests = runtimes.build_folder() / "mpy" / f"{mpy.library_folder(arch, level, form).name}-tests"
     helpers = [UNIT / f"{name}.py" for name in _helpers(path)]
-    mpy.compile_beside([path, *helpers], tests, arch, level)
+    mpy.compile_beside([path, *helpers], tests, arch, level, form)
     mpy.compile_files([HERE / "micropython_runner.py"], tests, arch)
-    return mpy.library_folder(arch, level), tests, complaint
+    return mpy.library_folder(arch, level, form), tests, complaint
 
 
 def _with_complaint(run: Run, complaint: str) -> Run:

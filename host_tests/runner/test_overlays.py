@@ -243,6 +243,11 @@ def test_only_the_one_that_was_loaded_last_stays_where_less_is_free_than_shall_b
     assert said == [str([0, 4, 0, 4, 0, 4, 0]), str([0, 4, 0, 4, 0, *[1, 2, 0] * 3]), str([None] * 8), "57 17", "[]"]
 
 
+def test_the_two_that_were_loaded_last_stay_where_so_many_always_may(tmp_path: Path):
+    said = _run(overlays.take_cold(LATEST_PACKAGE, PLAN, 4, 1_000_000, 2), tmp_path, LATEST)
+    assert said == ["[0, 4]", "[1, 2, 0, 1, 2, 0, 1, 2, 0]", str([None] * 8), "57 12", "[]"]
+
+
 NAMES = """
 import gc, micropython
 from picoswarm.compat import collect, overlay
@@ -284,6 +289,11 @@ def test_an_overlay_whose_methods_call_each_other_at_once_keeps_its_classes():
 def test_a_class_as_a_whole_and_methods_of_another_are_no_overlay():
     with pytest.raises(Refused, match="as a whole, beside methods of"):
         overlays.take_cold(PACKAGE, [("parts", {"Rare": (), "Part": ("each",)})])
+
+
+def test_what_a_program_imports_is_no_overlay_as_a_whole():
+    with pytest.raises(Refused, match="loose is imported by a program"):
+        overlays.check(PACKAGE, PLAN, {"loose"})
 
 
 def test_a_class_attribute_called_as_a_class_of_an_overlay_of_its_module_stays_an_attribute():

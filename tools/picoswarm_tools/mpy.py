@@ -81,10 +81,12 @@ WHOLE_BUNDLES = {
 HOT = ("compat", "table", "discovery", "swarm")  # bundles that ask for builtins at each datagram or message, see order.py
 _ASKED = ("bytearray", "bytes", "len", "min")
 # Forms of the library with -O3: their bundles, and the plan of their overlays. Without bundles one sees what each module
-# costs.
+# costs. A test or a benchmark that makes objects of its own, which others leave to overlays, has "parts".
+PARTS = "parts"
 FORMS = {
     "": (WHOLE_BUNDLES, plans.FULL),
     "frozen": (FROZEN_BUNDLES, plans.PLAN),
+    PARTS: (BUNDLES, plans.PLAN),
     "leaf": (WHOLE_BUNDLES, plans.LEAF),
     "discovery": (BUNDLES, plans.DISCOVERY),
     "apart": ({}, ()),
@@ -198,7 +200,7 @@ def _make_small(arch: str, level: int, form: str) -> tuple[dict[str, str], shrin
         programs += [text for patterns in (PROGRAMS, BESIDE) for text in _texts(patterns).values()]
         modules = fold.hide_constants(modules, programs)
     bundles, plan = FORMS[form]
-    plan = overlays.housed([each for each in plan if arch not in NATIVE_STAYS or each not in plans.MACHINE_CODE], bundles)
+    plan = overlays.housed(plans.on_board(plan, arch not in NATIVE_STAYS, known["KERNELS"] == "viper"), bundles)
     if level == 3 and bundles:
         unix = ("compat_unix",) if arch in fold.UNIX else ()  # what a board has in compat itself
         modules = bundle.bundle(modules, {**bundles, "compat": bundles["compat"] + unix})
@@ -215,7 +217,7 @@ def _make_small(arch: str, level: int, form: str) -> tuple[dict[str, str], shrin
     names = shrink.name_map(modules, keep, beside, shrink.rom_names(), promised)
     long, modules = modules, {name: shrink.shorten(text, names) for name, text in modules.items()}
     if level == 3 and plan:
-        overlays.check(long, plan)
+        overlays.check(long, plan, shrink.imported_from_library(_texts(PROGRAMS).values()))
         plan = overlays.planned(plan, modules, names)
         modules, plan = constructors.take_out(modules, plan, shrink.rom_names())
         modules = overlays.take_cold(modules, plan, *LATEST.get(form, ()))
@@ -318,9 +320,9 @@ def translate(source: str, arch: str, level: int = 0, shown_as: str = "program",
     return _translated(source, arch, level, shown_as, form, _ages())
 
 
-def compile_program(path: Path, arch: str, level: int = 0) -> bytes:
+def compile_program(path: Path, arch: str, level: int = 0, form: str = "") -> bytes:
     """`translate` a file for the library of `level` and compile it, with its assertions and line numbers."""
-    return compile_source(translate(path.read_text(), arch, level, path.name).encode(), path.name, arch)
+    return compile_source(translate(path.read_text(), arch, level, path.name, form).encode(), path.name, arch)
 
 
 def compile_beside(sources: Sequence[Path], folder: Path, arch: str, level: int = 0, form: str = "") -> list[Path]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from .fold import Edits, live
 from .plans import CALL, MADE, Methods, Overlay
@@ -110,8 +110,9 @@ class _Library:
         return ""
 
 
-def check(modules: Mapping[str, str], plan: Iterable[Overlay]) -> None:
-    """Refuse a plan for `modules` (texts under their long names) that would change what they do."""
+def check(modules: Mapping[str, str], plan: Iterable[Overlay], asked: Collection[str] = ()) -> None:
+    """Refuse a plan for `modules` (texts under their long names) that would change what they do. `asked`: names that programs
+    import from them."""
     trees = {name: ast.parse(text) for name, text in modules.items()}
     library = _Library(trees.values())
     for module, classes in plan:
@@ -121,6 +122,8 @@ def check(modules: Mapping[str, str], plan: Iterable[Overlay]) -> None:
                 raise Refused(f"overlays: {module}.{name} is no class")
             if not methods and name in _outside(trees[module]):
                 raise Refused(f"overlays: {name} is named outside of functions")
+            if not methods and name in asked:
+                raise Refused(f"overlays: {name} is imported by a program")
             for method in () if methods == MADE else methods:
                 if why := library.objection(name, method):
                     raise Refused(f"overlays: {name}.{method} {why}")
@@ -228,13 +231,10 @@ def _names(nodes: Iterable[ast.AST], bound: set[str]) -> set[str]:
 
 
 def _helpers(tree: ast.Module, every: list[ast.Name], moved: Methods, kept: set[str]) -> list[ast.AST]:
-    """The functions that nothing but an overlay calls. `every`: the `mentions` of the module; `kept`: those functions that
-    other modules import. One that is more than called stays: who keeps it would keep all that was loaded with it."""
+    """The functions that nothing but an overlay calls. `every`: the `mentions` of the module; `kept`: functions that stay."""
     functions = {node.name: node for node in tree.body if isinstance(node, FUNCTIONS)}
     found: list[ast.AST] = []
     bound = bindings(tree)
-    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    kept = kept | {node.id for node in every if id(node) not in called}
     while True:
         inside = [*_moved_nodes(tree, moved), *found]
         wanted = _names(inside, bound) & functions.keys() - kept - moved.keys() - {node.name for node in found}
@@ -392,6 +392,9 @@ def take_cold(
         source = _asking(result[home], whole, own)
         tree = ast.parse(source)
         every = mentions(tree, bindings(tree))
+        calls = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+        # One that is more than called stays: who keeps it would keep all that was loaded with it.
+        kept |= {node.id for node in every if id(node) not in calls}
         gone: list[ast.AST] = []
         at = dict(whole)
         for n, moved in own.items():

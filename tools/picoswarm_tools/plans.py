@@ -8,7 +8,7 @@ star behind a method: it is kept by somebody, or is in a base too, so that a cal
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 Methods = Mapping[str, tuple[str, ...]]  # names by class
 Overlay = tuple[str, Methods]
@@ -137,7 +137,7 @@ FULL = (
     _overlay_of("swarm", "_Plan: __init__ LogStats: __init__"),
     _overlay_of("discovery", "Request: __init__ Deferred: __init__"),
     _overlay_of("swarm", "Hello: __init__ Link: __init__"),
-    _overlay_of("compat", "unload: hkdf: group: put_record: _is_name:"),
+    _overlay_of("compat", "hkdf: group: put_record: _is_name:"),
     _overlay_of("swarm", "Handshake: Noise:"),
     _overlay_of("store", "Membership: add drop_lower"),
     _overlay_of("table", "Lookup:"),
@@ -145,7 +145,7 @@ FULL = (
         "swarm",
         """
         Swarm: accepted connected _greet _let_in
-        Door: knock is_held opened forgive
+        Door: knock is_held hold opened forgive
         Hello: encode
         Reception: judge prepare
         ConnManager: may_accept may_enter crowd unanswered is_banned
@@ -251,6 +251,7 @@ FULL = (
 NATIVE = _overlay_of("swarm", "X25519: u_from_id: id_from_u: is_id_of:")
 NEAREST = _overlay_of("table", "nearest:")
 MACHINE_CODE = (NATIVE, NEAREST, UNUSED)
+_OF_VIPER = ("Hmac",)  # classes that are no part of a bundle where there is no machine code
 LEAF = (
     NATIVE,
     NEAREST,
@@ -285,3 +286,10 @@ LEAF = (
         """,
     ),
 )
+
+
+def on_board(plan: Iterable[Overlay], is_native_loaded: bool, has_native: bool) -> list[Overlay]:
+    """A plan for a board: with the parts that are machine code, if that is loaded like all else there."""
+    plan = [each for each in plan if is_native_loaded or each not in MACHINE_CODE]
+    gone = () if has_native else _OF_VIPER
+    return [(home, {name: own for name, own in moved.items() if name not in gone}) for home, moved in plan]

@@ -379,6 +379,12 @@ def imported(source: str) -> set[str]:
     return found
 
 
+def imported_from_library(programs: Iterable[str]) -> set[str]:
+    """The names that programs import from modules of the library."""
+    nodes = [node for text in programs for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)]
+    return {alias.name for node in nodes if (node.module or "").startswith("picoswarm.") for alias in node.names}
+
+
 def numbers_known(modules: Mapping[str, str], numbers: Iterable[str], names: Mapping[str, str]) -> dict[str, str]:
     """`modules` (shortened) with the short name of each number of a profile in that class, in the place of the text that
     stands for none."""

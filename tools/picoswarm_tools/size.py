@@ -55,11 +55,12 @@ class Part:
         return self.bytes * self.count
 
 
-def _modules(profile: Profile) -> list[str]:
-    """What a running node of this profile has loaded, by its bundles."""
+def _modules(profile: Profile, form: str) -> list[str]:
+    """The bundles that a running node of this profile has loaded, those of streams and errors last."""
+    homes = {member: home for home, members in mpy.FORMS[form][0].items() for member in members}
     services = [name for name in SERVICES if getattr(profile, name)]
-    sessions = ["swarm", *services, STREAMS, ERRORS] if profile.links else []
-    return ["node", "table", "discovery", *sessions]
+    names = ["node", "table", "discovery", *(["swarm", *services, STREAMS, ERRORS] if profile.links else [])]
+    return list(dict.fromkeys(homes.get(name, name) for name in names))
 
 
 def _form(numbers: Mapping[str, int], is_frozen: bool, is_leaf: bool) -> str:
@@ -85,7 +86,7 @@ def _run(numbers: Mapping[str, int], is_frozen: bool, form: str) -> dict[str, in
             save(store, membership)
             run(LoadOrCreate(store, gather(store)))
         Path(folder, "lib").symlink_to(mpy.compile_library("x86", LEVEL, form))
-        arguments = [",".join(_modules(profile)), "a", "b", *map(str, free_ports(2))]
+        arguments = [",".join(_modules(profile, form)), "a", "b", *map(str, free_ports(2))]
         arguments += [f"{name}={value}" for name, value in {**numbers, "own": own}.items()]
         done = runtimes.run_micropython(
             ["-m", PROGRAM, *arguments],
@@ -105,7 +106,7 @@ def measured(numbers: Mapping[str, int], is_frozen: bool = False, is_leaf: bool 
     form = _form(numbers, is_frozen, is_leaf)
     texts = mpy.small_library("x86", LEVEL, form)[0]
     program = (probe.PROGRAMS / f"{PROGRAM}.py").read_text()
-    given = sorted(texts.items()), program, _modules(Profile(**numbers)), sorted(numbers.items()), is_frozen
+    given = sorted(texts.items()), program, _modules(Profile(**numbers), form), sorted(numbers.items()), is_frozen
     path = runtimes.build_folder() / "size" / f"{hashlib.sha256(repr(given).encode()).hexdigest()[:16]}.json"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -120,18 +121,18 @@ def predict(
     the library is that of a leaf."""
     profile = Profile(**numbers)
     found = measured(numbers, is_frozen, is_leaf)
-    core = sum(found[f"code {name}"] for name in ("node", "table", "discovery"))
+    apart = {f"code {STREAMS}", f"code {ERRORS}"}
+    code = sum(cost for part, cost in found.items() if part.startswith("code ") and part not in apart)
     parts = [Part("MicroPython itself", bare_interpreter())]
     if not profile.links:
-        parts.append(Part("code: node and discovery", core))
+        parts.append(Part("code: node and discovery", code))
     else:
-        sessions = sum(found.get(f"code {name}", 0) for name in ("swarm", *SERVICES))
-        parts.append(Part("code: node, discovery and sessions", core + sessions))  # from .mpy files one module
+        parts.append(Part("code: node, discovery and sessions", code))
         parts.append(Part("code: streams, once there is one", found[f"code {STREAMS}"]))
         parts.append(Part("code: errors of requests", found[f"code {ERRORS}"]))
     if has_native and not is_frozen:
-        code = native.native_bytes_of_leaf if is_leaf else native.native_bytes_with_sessions
-        parts.append(Part("native code", code() if profile.links else native.native_bytes()))
+        of_sessions = native.native_bytes_of_leaf if is_leaf else native.native_bytes_with_sessions
+        parts.append(Part("native code", of_sessions() if profile.links else native.native_bytes()))
     parts += [Part(f"table of {profile.records} records", found["table"]), Part("state of the node", found["state"])]
     if "subscription" in found:
         parts.append(Part("the first subscription", found["subscription"]))

@@ -43,8 +43,8 @@ def certain_growth(values: list[float]) -> float:
 def soak(hours: int = SOAK_HOURS) -> tuple[list[int], int]:
     """(bytes that the heap of unix/soak.py holds after each hour from the third on, datagrams that were received)."""
     folder = mpy.library_folder("x86", LEVEL).with_name("soak")
-    mpy.compile_beside([runtimes.ROOT / "tools" / "picoswarm_tools" / "unix" / "soak.py"], folder, "x86", LEVEL, FORM)
-    env = {"MICROPYPATH": f"{mpy.compile_library('x86', LEVEL, FORM)}:{folder}:.frozen"}
+    mpy.compile_beside([runtimes.ROOT / "tools" / "picoswarm_tools" / "unix" / "soak.py"], folder, "x86", LEVEL, mpy.PARTS)
+    env = {"MICROPYPATH": f"{mpy.compile_library('x86', LEVEL, mpy.PARTS)}:{folder}:.frozen"}
     done = runtimes.run_micropython(["-m", "soak", str(hours)], 600, env, timeout=300)
     if done.returncode:
         raise RuntimeError(done.stdout)

@@ -140,17 +140,18 @@ def _said(output: str) -> dict:
 
 
 def _on_unix(program: str) -> dict:
-    parts = mpy.library_folder("x86", LEVEL).with_name(f"x86-O{LEVEL}-programs")
-    mpy.compile_beside([PARTS], parts, "x86", LEVEL)
-    env = {"MICROPYPATH": f"{mpy.compile_library('x86', LEVEL)}:{parts}:.frozen"}
-    return _said(runtimes.run_micropython(["-c", mpy.translate(program, "x86", LEVEL)], 400, env).stdout)
+    library = mpy.compile_library("x86", LEVEL, mpy.PARTS)
+    parts = library.with_name(f"{library.name}-programs")
+    mpy.compile_beside([PARTS], parts, "x86", LEVEL, mpy.PARTS)
+    env = {"MICROPYPATH": f"{library}:{parts}:.frozen"}
+    return _said(runtimes.run_micropython(["-c", mpy.translate(program, "x86", LEVEL, form=mpy.PARTS)], 400, env).stdout)
 
 
 def _on_m0(program: str) -> dict:
-    files = qemu.library_files("m0", LEVEL)
+    files = qemu.library_files("m0", LEVEL, mpy.PARTS)
     arch = qemu.arch("m0")
-    files["engine_parts.mpy"] = mpy.compile_program(PARTS, arch, LEVEL)
-    return _said(qemu.run("m0", files, mpy.translate(program, arch, LEVEL), timeout_s=300))
+    files["engine_parts.mpy"] = mpy.compile_program(PARTS, arch, LEVEL, mpy.PARTS)
+    return _said(qemu.run("m0", files, mpy.translate(program, arch, LEVEL, form=mpy.PARTS), timeout_s=300))
 
 
 def measure() -> Iterator[Row]:

@@ -98,7 +98,7 @@ def loop_hold_ms(instructions: int) -> float:
 
 
 def measure() -> Iterator[Row]:
-    output = qemu.run("m0", qemu.library_files("m0", level=3), mpy.translate(PROGRAM, qemu.arch("m0"), 3), timeout_s=300)
+    output = qemu.run("m0", qemu.library_files("m0", 3, mpy.PARTS), mpy.translate(PROGRAM, qemu.arch("m0"), 3, form=mpy.PARTS), timeout_s=300)
     longest: dict[str, int] = {}  # the longest span without a turn of the loop, making a job included
     for line in output.splitlines():
         name, total, longest_step, _ = json.loads(line)

@@ -40,8 +40,8 @@ URGENT, BULK = 1, 2
 def device() -> tuple[list[str], dict[str, str]]:
     """(command, environment) of the measured program."""
     folder = mpy.library_folder("x86", LEVEL).with_name("mux-bench")
-    library = mpy.compile_library("x86", LEVEL)
-    mpy.compile_beside([BENCH], folder, "x86", LEVEL)
+    library = mpy.compile_library("x86", LEVEL, mpy.PARTS)
+    mpy.compile_beside([BENCH], folder, "x86", LEVEL, mpy.PARTS)
     command = [str(runtimes.find("micropython")), "-X", f"heapsize={HEAP_KB}k", "-m", BENCH.stem]
     return command, {**os.environ, "MICROPYPATH": f"{library}:{folder}:.frozen"}
 

@@ -28,8 +28,8 @@ PEERS = {"send": "sink", "receive": "source"}
 def device() -> tuple[list[str], dict[str, str]]:
     """(command, environment) of either end."""
     folder = mpy.library_folder("x86", mux.LEVEL).with_name("sealed-bench")
-    library = mpy.compile_library("x86", mux.LEVEL)
-    mpy.compile_beside([BENCH], folder, "x86", mux.LEVEL)
+    library = mpy.compile_library("x86", mux.LEVEL, mpy.PARTS)
+    mpy.compile_beside([BENCH], folder, "x86", mux.LEVEL, mpy.PARTS)
     command = [str(runtimes.find("micropython")), "-X", f"heapsize={mux.HEAP_KB}k", "-m", BENCH.stem]
     return command, {**os.environ, "MICROPYPATH": f"{library}:{folder}:.frozen"}
 
