@@ -111,8 +111,8 @@ class _Library:
 
 
 def check(modules: Mapping[str, str], plan: Iterable[Overlay], asked: Collection[str] = ()) -> None:
-    """Refuse a plan for `modules` (texts under their long names) that would change what they do. `asked`: names that programs
-    import from them."""
+    """Refuse a plan for `modules` (texts under their long names) that would change what they do. `asked`: names that
+    programs import from them."""
     trees = {name: ast.parse(text) for name, text in modules.items()}
     library = _Library(trees.values())
     for module, classes in plan:
@@ -231,7 +231,7 @@ def _names(nodes: Iterable[ast.AST], bound: set[str]) -> set[str]:
 
 
 def _helpers(tree: ast.Module, every: list[ast.Name], moved: Methods, kept: set[str]) -> list[ast.AST]:
-    """The functions that nothing but an overlay calls. `every`: the `mentions` of the module; `kept`: functions that stay."""
+    """The functions that nothing but an overlay calls. `every`: the `mentions` of the module; `kept`: what stays."""
     functions = {node.name: node for node in tree.body if isinstance(node, FUNCTIONS)}
     found: list[ast.AST] = []
     bound = bindings(tree)

@@ -124,9 +124,9 @@ DISCOVERY = (
     _overlay_of("discovery", "Upkeep: lookup_ended _learn _sparse _is_calm _refresh random_ms"),
 )
 
-# A node with sessions, from .mpy files. What it keeps is what others decide the frequency of: PINGs, sealed records, messages,
-# streams and requests, with their timers; and whatever ends a session. A set-up, a lookup or what a user asks loads the
-# rest, and finds it still there the next time while the heap has room (mpy.LATEST).
+# A node with sessions, from .mpy files. What it keeps is what others decide the frequency of: PINGs, sealed records,
+# messages, streams and requests, with their timers; and whatever ends a session. A set-up, a lookup or what a user asks
+# loads the rest, and finds it still there the next time while the heap has room (mpy.LATEST).
 UNUSED = _overlay_of("swarm", "poly1305: equal:")  # what only tests call
 FULL = (
     _HEARD,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 
-from ..full_node import FORM, KB, SMALLEST, loads, smallest
+from ..full_node import KB, SMALLEST, loads, smallest
 from ..native import native_bytes
 from ..probe import frozen_micropython
 from ..report import Row

@@ -98,7 +98,8 @@ def loop_hold_ms(instructions: int) -> float:
 
 
 def measure() -> Iterator[Row]:
-    output = qemu.run("m0", qemu.library_files("m0", 3, mpy.PARTS), mpy.translate(PROGRAM, qemu.arch("m0"), 3, form=mpy.PARTS), timeout_s=300)
+    program = mpy.translate(PROGRAM, qemu.arch("m0"), 3, form=mpy.PARTS)
+    output = qemu.run("m0", qemu.library_files("m0", 3, mpy.PARTS), program, timeout_s=300)
     longest: dict[str, int] = {}  # the longest span without a turn of the loop, making a job included
     for line in output.splitlines():
         name, total, longest_step, _ = json.loads(line)

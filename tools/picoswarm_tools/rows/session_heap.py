@@ -165,9 +165,17 @@ def measure() -> Iterator[Row]:
         "the largest overlay while it is loaded, on top of the other figures",
         max(overlay_costs()),
         "bytes",
-        method=f"32-bit unix build, .mpy -O3; {len(plans.PLAN)} overlays, see docs/architecture.md",
+        method=f"32-bit unix build, .mpy -O3; {len(plans.FULL)} overlays, see docs/architecture.md",
     )
-    two = "the two largest overlays of a leaf, which keeps the last two until memory is short, on top of the other figures"
+    kept, room, _ = mpy.LATEST[""]
+    yield Row(
+        "heap.kept",
+        f"the {kept} largest overlays: so many stay while {room:,} bytes are free, on top of the other figures",
+        sum(sorted(overlay_costs())[-kept:]),
+        "bytes",
+        method="32-bit unix build, .mpy -O3",
+    )
+    two = "the two largest overlays of a leaf, which keeps two even where memory is short, on top of the other figures"
     yield Row(
         "heap.leaf.overlays.mpy",
         f"{two}; from .mpy files",
@@ -182,11 +190,11 @@ def measure() -> Iterator[Row]:
         "bytes",
         method=f"32-bit unix build with the library frozen in; {len(plans.LEAF)} overlays",
     )
-    for form in ("mpy", "frozen"):
+    for name, form in (("full", "mpy"), ("leaf", "mpy"), ("leaf", "frozen")):
         yield Row(
-            f"heap.leaf.momentary.{form}",
-            "of these, what was loaded at the reading of the leaf, and is not in it",
-            at_rest("leaf", None, form == "frozen").momentary,
+            f"heap.momentary.{name}.{form}",
+            "of the overlays, what was loaded at the reading of the node, and is not in it",
+            at_rest(name, None, form == "frozen").momentary,
             "bytes",
             method="32-bit unix build, native code outside the heap; chance decides",
         )

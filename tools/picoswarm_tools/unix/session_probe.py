@@ -4,7 +4,7 @@
 #   meet ID ...  a request to each of these nodes, which opens a session where there is none
 #   stream ID    opens a stream to this node, and closes it
 #   heap         what the library and the node hold after two collections, and what more there was before the overlays went
-#                that a leaf keeps until memory is short; the channels of each open session
+#                that a node keeps until memory is short; the channels of each open session
 #   comb N       from now on no free piece of the heap is longer than N bytes
 #   dump         where each module and class is, and the heap itself: for heap_audit.py
 #   names NAME ...  what each name is as a word of memory
@@ -161,7 +161,7 @@ async def main(folder, port, *numbers):
                 for session in services.swarm.peers.values():
                     channels.append(sum([channel in served for channel in session.hello.channels]))
                 with_overlays = used()
-                collect()  # lets go of the overlays that a leaf keeps until memory is short
+                collect()  # lets go of the overlays that a node keeps until memory is short
                 tell(heap=used() - bare - program, momentary=with_overlays - used(), channels=channels, stats=node.stats())
             elif words[0] == "comb":
                 comb(int(words[1]))
