@@ -21,7 +21,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from picoswarm_tools import mpy, qemu, runtimes, shrink
+from picoswarm_tools import mpy, qemu, runtimes
+from picoswarm_tools.vocabulary import Refused
 
 HERE = Path(__file__).resolve().parent
 UNIT = HERE / "unit"
@@ -242,7 +243,7 @@ class MicroPythonFile(pytest.File):
                 self._run = self.runtime.run(self.path, wanted, folder)
             except runtimes.Missing as missing:
                 self._run = Run(otherwise=Outcome("failed" if STRICT else "skipped", str(missing)))
-            except (mpy.CompileError, shrink.Refused) as error:
+            except (mpy.CompileError, Refused) as error:
                 self._run = Run(otherwise=Outcome("failed", str(error)))
         return self._run.outcomes.get(test, self._run.otherwise)
 

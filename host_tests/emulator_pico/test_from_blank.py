@@ -40,7 +40,7 @@ async def told(*arguments: object) -> dict[str, Any]:
     return json.loads(said)
 
 
-@pytest.mark.parametrize("form", ["frozen", pytest.param("romfs", marks=LONG)])
+@pytest.mark.parametrize("form", ["frozen", pytest.param("mpy", marks=LONG), pytest.param("romfs", marks=LONG)])
 def test_up_takes_a_blank_board_to_a_reading_that_the_gateway_hears(tmp_path: Path, form: str):
     house = tmp_path / "house"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from picoswarm_tools import constructors, overlays
 from picoswarm_tools.plans import MADE
-from picoswarm_tools.shrink import Refused
+from picoswarm_tools.vocabulary import Refused
 
 PARTS = """
 class Engine:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from picoswarm_tools import mpy, overlays
 from picoswarm_tools.runtimes import run_micropython
-from picoswarm_tools.shrink import Refused
+from picoswarm_tools.vocabulary import Refused
 
 PACKAGE = {
     "__init__": "",

@@ -15,8 +15,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from picoswarm_tools import bundle, fold, mpy, order, qemu, runtimes, shrink
+from picoswarm_tools import beside, bundle, fold, mpy, order, qemu, runtimes, shrink, vocabulary
 from picoswarm_tools.probe import frozen_micropython
+from picoswarm_tools.vocabulary import Refused
 
 KEEP = dir(builtins)
 BOARD = fold.known_on("armv6m")
@@ -231,7 +232,7 @@ def test_a_class_has_the_attributes_of_its_base_in_another_module():
     own = {names[name] for name in ("_value", "_own", "step_size", "more", "advance")}
     assert len(own) == 5
     last = "from .other import C\n\n\nclass D(C):\n    pass\n"
-    with pytest.raises(shrink.Refused, match="three modules"):
+    with pytest.raises(Refused, match="three modules"):
         shrink.name_map({"low": PACKAGE["low"], "other": text, "last": last}, KEEP)
 
 
@@ -296,7 +297,7 @@ def test_the_same_sources_give_the_same_map():
     ],
 )
 def test_what_cannot_be_seen_through_is_refused(text, why):
-    with pytest.raises(shrink.Refused, match=why):
+    with pytest.raises(Refused, match=why):
         shrink.name_map({"low": PACKAGE["low"], "other": text}, KEEP)
 
 
@@ -322,7 +323,7 @@ print(enlarge(advance.value, factor=2), Double().advance(3)._value)
 
 def test_a_program_follows_the_library_and_its_variables_stay():
     names = shrink.name_map(PACKAGE, KEEP, {"beside.py": BESIDE})
-    lines = shrink.translate(BESIDE, names).splitlines()
+    lines = beside.translate(BESIDE, names).splitlines()
     short = names["advance"]
     assert lines[1] == "from package.low import Counter"
     assert lines[3] == f"from picoswarm.low import {names['Counter']} as Counter, {names['scale']} as enlarge"
@@ -355,13 +356,13 @@ def test_a_class_beside_the_library_shares_nothing_with_its_base():
 def test_a_program_that_cannot_be_followed_is_refused(text):
     names = shrink.Names({"one": "aA", "two": "aA", "three": "aB"})
     names.arguments = frozenset({"three"})
-    with pytest.raises(shrink.Refused):
-        shrink.translate(text, names)
+    with pytest.raises(Refused):
+        beside.translate(text, names)
 
 
 def test_a_keyword_that_names_no_argument_of_the_library_says_nothing_about_its_names():
     assert (
-        shrink.translate("f(three=1, two=a.two)\n", shrink.Names({"two": "aA", "three": "aB"})) == "f(three=1, two=a.aA)\n"
+        beside.translate("f(three=1, two=a.two)\n", shrink.Names({"two": "aA", "three": "aB"})) == "f(three=1, two=a.aA)\n"
     )
 
 
@@ -370,7 +371,7 @@ def test_what_a_program_defines_itself_is_no_name_of_the_library():
         "from picoswarm.low import scale\ncounter.advance(x.listed)\n",
         "class A:\n    def look(self):\n        x.listed = 1\n",
     ]
-    assert shrink.names_in_programs([*texts, "x.look()\n"])[0] == {"scale", "advance"}
+    assert vocabulary.names_in_programs([*texts, "x.look()\n"])[0] == {"scale", "advance"}
 
 
 # Bundles
@@ -411,7 +412,7 @@ def test_modules_outside_ask_the_bundle():
     ],
 )
 def test_a_bundle_in_which_a_name_would_mean_two_things_is_refused(modules):
-    with pytest.raises(shrink.Refused):
+    with pytest.raises(Refused):
         bundle.bundle(modules, {"c": ("a", "b")})
 
 
@@ -493,7 +494,7 @@ def test_public_names_are_in_the_small_library(small):
             bound |= {node.value for node in constants if isinstance(node.value, str)}
         assert promised <= bound, stub.name
         by_both_names = mpy.profile_numbers() if stub.stem == "profile" else set()
-        assert not (shrink.names_in_stub(stub.read_text()) - by_both_names) & names.keys()
+        assert not (vocabulary.names_in_stub(stub.read_text()) - by_both_names) & names.keys()
 
 
 NUMBERS = """

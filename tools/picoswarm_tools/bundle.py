@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
 from .fold import Edits, live
-from .shrink import Refused, rename
+from .shrink import rename
+from .vocabulary import Refused
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 

@@ -18,9 +18,10 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from .fold import Edits, live
-from .overlays import FUNCTIONS, imports_from, mentions
+from .overlays import imports_from, mentions
 from .plans import MADE, Overlay
-from .shrink import Refused, bindings
+from .shrink import bindings
+from .vocabulary import FUNCTIONS, Refused
 
 # Methods of MicroPython's own types, and functions: every firmware has these names, too.
 _METHODS = (

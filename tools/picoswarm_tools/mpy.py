@@ -25,8 +25,9 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from . import bundle, constructors, fold, order, overlays, plans, shrink, texts
+from . import beside, bundle, constructors, fold, order, overlays, plans, shrink, texts, vocabulary
 from .runtimes import ROOT, Missing, build_folder, find
+from .vocabulary import Refused
 
 # "bytecode" is portable: it holds no native code, and leaves out the kernels that are.
 ARCHES = ("bytecode", "x86", "x64", "armv6m", "armv7m", "armv7emsp", "xtensawin", "rv32imc")
@@ -207,19 +208,19 @@ def _make_small(arch: str, level: int, form: str) -> tuple[dict[str, str], shrin
     if level == 3:  # where lines may move
         modules = texts.take_texts(modules)
     modules = {name: texts.strip_classes(text) for name, text in modules.items()}
-    stubs = {path.stem: shrink.names_in_stub(path.read_text()) for path in sorted(STUBS.glob("*.pyi"))}
+    stubs = {path.stem: vocabulary.names_in_stub(path.read_text()) for path in sorted(STUBS.glob("*.pyi"))}
     numbers = profile_numbers()
     stubs["profile"] -= numbers
-    keep = shrink.names_in_programs(_texts(PROGRAMS).values())[0].union(shrink.runtime_names(), *stubs.values())
-    promised = set().union(*(shrink.arguments_in_stub(path.read_text()) for path in STUBS.glob("*.pyi")))
-    promised |= shrink.keywords_in_programs(_texts(PROGRAMS).values())
-    beside = {**_texts(BESIDE), "overlays": overlays.apart(plan or plans.FULL)}
-    names = shrink.name_map(modules, keep, beside, shrink.rom_names(), promised)
+    keep = vocabulary.names_in_programs(_texts(PROGRAMS).values())[0].union(vocabulary.runtime_names(), *stubs.values())
+    promised = set().union(*(vocabulary.arguments_in_stub(path.read_text()) for path in STUBS.glob("*.pyi")))
+    promised |= vocabulary.keywords_in_programs(_texts(PROGRAMS).values())
+    others = {**_texts(BESIDE), "overlays": overlays.apart(plan or plans.FULL)}
+    names = shrink.name_map(modules, keep, others, vocabulary.rom_names(), promised)
     long, modules = modules, {name: shrink.shorten(text, names) for name, text in modules.items()}
     if level == 3 and plan:
-        overlays.check(long, plan, shrink.imported_from_library(_texts(PROGRAMS).values()))
+        overlays.check(long, plan, vocabulary.imported_from_library(_texts(PROGRAMS).values()))
         plan = overlays.planned(plan, modules, names)
-        modules, plan = constructors.take_out(modules, plan, shrink.rom_names())
+        modules, plan = constructors.take_out(modules, plan, vocabulary.rom_names())
         modules = overlays.take_cold(modules, plan, *LATEST.get(form, ()))
     if level == 3:
         kept = {name: order.keep_builtins(modules[name], _ASKED) for name in HOT if name in modules}
@@ -250,7 +251,7 @@ def _small_library(arch: str, level: int, form: str, _ages: tuple[int, ...]) -> 
 
 def small_library(arch: str, level: int = 0, form: str = "") -> tuple[dict[str, str], shrink.Names]:
     """(texts of the library's modules by name, as mpy-cross gets them; short names by name), in one of FORMS. They
-    take seconds, and are kept in build/mpy. Raises shrink.Refused."""
+    take seconds, and are kept in build/mpy. Raises Refused."""
     return _small_library(arch, level, form, _ages())
 
 
@@ -305,18 +306,18 @@ def compile_library(arch: str, level: int = 0, form: str = "") -> Path:
 @cache
 def _translated(source: str, arch: str, level: int, shown_as: str, form: str, ages: tuple[int, ...]) -> str:
     names = _small_library(arch, level, form, ages)[1]
-    if "swarmboard" in shrink.imported(source):  # a test of the firmware, whose names nobody shortens
+    if "swarmboard" in vocabulary.imported(source):  # a test of the firmware, whose names nobody shortens
         names = names.without(_own_names(ages))
-    return shrink.translate(source, names, shown_as)
+    return beside.translate(source, names, shown_as)
 
 
 @cache
 def _own_names(_ages: tuple[int, ...]) -> set[str]:
-    return shrink.names_in_programs(_texts(PROGRAMS).values())[1]
+    return vocabulary.names_in_programs(_texts(PROGRAMS).values())[1]
 
 
 def translate(source: str, arch: str, level: int = 0, shown_as: str = "program", form: str = "") -> str:
-    """A program that uses internal names of the library, for the library of a board. Raises shrink.Refused."""
+    """A program that uses internal names of the library, for the library of a board. Raises Refused."""
     return _translated(source, arch, level, shown_as, form, _ages())
 
 
@@ -363,7 +364,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         names = small_library(options.arch, options.level, options.form)[1]
         found = sizes(options.arch, options.level, options.form)
-    except (Missing, CompileError, shrink.Refused) as trouble:
+    except (Missing, CompileError, Refused) as trouble:
         sys.exit(f"mpy: {trouble}")
     if options.names:
         for short in sorted(set(names.values())):

@@ -20,9 +20,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from .fold import Edits, live
 from .plans import CALL, MADE, Methods, Overlay
 from .runtimes import ROOT
-from .shrink import Refused, bindings, variables
+from .shrink import bindings, variables
+from .vocabulary import FUNCTIONS, Refused
 
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _HOME = "compat"  # what every other module imports from
 LOADER = ROOT / "tools/picoswarm_tools/device/overlay.py"
 _HOME_IS = "# A part of "

@@ -9,7 +9,7 @@ class has both as attributes. `name_map` refuses what it cannot see through.
 Variables and arguments are another matter: each function has its own, and they get short names in the function alone,
 whatever the same word means elsewhere. Arguments that the public API promises, or that a call names, stay.
 
-Code beside the library that uses internal names, such as unit tests, goes through `translate`.
+Code beside the library that uses internal names, such as unit tests, goes through beside.py.
 """
 
 from __future__ import annotations
@@ -19,17 +19,14 @@ import bisect
 import builtins
 import io
 import itertools
-import socket
 import string
 import tokenize
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from functools import cache
 
-from .fold import Edits, live
-from .runtimes import run_micropython
+from .fold import live
+from .vocabulary import BY_STRING, FUNCTIONS, Refused, arguments_of, keywords_of, seen_from_outside
 
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _Class = tuple[str, set[str]]  # its name, the names of its bases
 
 # Functions that take names which are computed, but safe: of modules, of a profile's numbers, or from strings of the library,
@@ -39,33 +36,7 @@ REFLECTIVE = {
     *("unload", "_kept", "Node.stats", "Node.__getattr__"),
 }
 NO_NUMBERS = '"no shorter names"'  # in profile.py
-_BY_STRING = {"getattr", "setattr", "hasattr", "delattr"}
 _OPAQUE = {"__import__", "eval", "exec", "globals", "locals", "vars"}
-
-# What dir() of the unix port does not tell: names of `machine` and `network`, and what C code gives to a Task.
-_UNTOLD = {"active", "config", "ifconfig", "isconnected", "status", "unique_id", "coro", "data", "ph_key", "state"}
-# Of math, text and sets: what hardly a program calls an attribute of its own.
-_RARE = (
-    *("acosh", "asinh", "atanh", "copysign", "erfc", "expm1", "fabs", "fmod", "frexp", "isclose", "isfinite", "isinf"),
-    *("isnan", "ldexp", "lgamma", "modf", "rindex", "rpartition", "isalpha", "islower", "isspace", "isupper"),
-    *("splitlines", "isdisjoint", "issubset", "issuperset", "difference_update", "intersection_update"),
-    *("symmetric_difference", "symmetric_difference_update", "erf", "log2", "log10"),
-)
-_VIPER_TYPES = {"ptr", "ptr8", "ptr16", "ptr32", "uint"}
-_ASK_RUNTIME = """
-import asyncio.core, asyncio.stream, binascii, builtins, collections, errno, gc, hashlib, io, json, machine, micropython
-import os, random, select, socket, struct, sys, time
-for module in list(sys.modules.values()) + [
-    asyncio, binascii, builtins, collections, errno, gc, hashlib, io, json, machine, micropython, os, random, select,
-    socket, struct, sys, time, sys.implementation
-]:
-    for name in dir(module):
-        print(name, *dir(getattr(module, name)))
-"""
-
-
-class Refused(Exception):
-    """Source text that cannot be made smaller safely; the message says where and why."""
 
 
 class Names(dict[str, str]):
@@ -130,7 +101,7 @@ class _Reader(ast.NodeVisitor):
         if is_outermost:
             self.units.append(set())
             self._variables = variables(node, self._globals)
-        for part in [*_arguments(node.args), *node.body]:
+        for part in [*arguments_of(node.args), *node.body]:
             self.visit(part)
         if is_outermost:
             self.units.insert(0, self.units.pop())
@@ -218,9 +189,9 @@ class _Reader(ast.NodeVisitor):
                 self.defined.add(alias.asname)
 
     def visit_Call(self, node: ast.Call) -> None:
-        self.keywords |= _keywords(node)
+        self.keywords |= keywords_of(node)
         called = getattr(node.func, "id", "")
-        by_string = called in _BY_STRING and not isinstance(node.args[1], ast.Constant)
+        by_string = called in BY_STRING and not isinstance(node.args[1], ast.Constant)
         if (by_string or called in _OPAQUE) and ".".join(self._path) not in REFLECTIVE:
             self.refuse(node, f"{called}() may use any name: write it out, or see shrink.REFLECTIVE")
         self.generic_visit(node)
@@ -244,16 +215,11 @@ class _Reader(ast.NodeVisitor):
         self.refuse(node, "an f-string hides names: use %")
 
 
-def _arguments(arguments: ast.arguments) -> list[ast.arg]:
-    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
-    return [argument for argument in every if argument]
-
-
 def bindings(tree: ast.Module) -> set[str]:
     """The names that a module binds at its top."""
     found: set[str] = set()
-    for node in live(tree, (*_FUNCTIONS, ast.ClassDef, ast.Lambda)):
-        if isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
+    for node in live(tree, (*FUNCTIONS, ast.ClassDef, ast.Lambda)):
+        if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
             found.add(node.name)
         elif isinstance(node, ast.alias):
             found.add(node.asname or node.name)
@@ -278,111 +244,22 @@ def variables(function: ast.AST, outside: set[str]) -> set[str]:
             other.update(each.id for each in ast.walk(node) if isinstance(each, ast.Name))
         elif isinstance(node, ast.alias):
             other.add(node.asname or node.name)
-        elif isinstance(node, (*_FUNCTIONS, ast.Lambda)) and node is not function:
+        elif isinstance(node, (*FUNCTIONS, ast.Lambda)) and node is not function:
             is_one = False
             found.add(getattr(node, "name", ""))
     # What is a variable of a function inside may be something else outside of that.
     return found - other - (set() if is_one else outside | set(dir(builtins))) - {""}
 
 
-def _ask(program: str) -> list[str]:
-    told = run_micropython(["-c", program])
-    if told.returncode:
-        raise Refused(f"MicroPython does not tell its names:\n{told.stdout}")
-    return told.stdout.split()
-
-
-@cache
-def rom_names() -> tuple[str, ...]:
-    """Names of constants and exceptions that every firmware has in ROM, where they cost no heap; shortest first, and then
-    those of rare functions. Where one lacks a name, it costs what any other does. Raises runtimes.Missing."""
-    told = _ask("import builtins, errno, select, uctypes\nfor m in builtins, errno, select, uctypes: print(*dir(m))")
-    names = sorted({name for name in told if name[0].isupper()}, key=lambda name: (len(name), name))
-    told = _ask("import math\nprint(*dir(math), *dir(str), *dir(set))")
-    return (*names, *(name for name in _RARE if name in told))
-
-
-@cache
-def runtime_names() -> frozenset[str]:
-    """Every name that MicroPython or its standard modules define, as far as an interpreter can tell, and some of CPython's.
-    Raises runtimes.Missing."""
-    import asyncio
-
-    names = set(_ask(_ASK_RUNTIME)) | _UNTOLD | _VIPER_TYPES
-    for module in (asyncio, builtins, socket):
-        for name in dir(module):
-            names |= {name, *dir(getattr(module, name))}
-    return frozenset(names)
-
-
-def names_in_stub(source: str) -> set[str]:
-    """The names that a type stub promises: of classes, functions and values."""
-    found = set()
-    for node in ast.walk(ast.parse(source)):
-        found |= {getattr(node, field, None) for field in ("name", "id", "attr", "asname")}
-    return found - {None}
-
-
-def arguments_in_stub(source: str) -> set[tuple[str, str]]:
-    """(function, argument) that a type stub promises."""
-    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, _FUNCTIONS)]
-    return {(function.name, argument.arg) for function in functions for argument in _arguments(function.args)}
-
-
-def names_in_programs(sources: Iterable[str]) -> tuple[set[str], set[str]]:
-    """(names by which programs that are not translated may know the library: what they import, and all attributes but those
-    that one of them defines; these, which are the programs' own where no stub promises them)."""
-    found: set[str] = set()
-    attributes: set[str] = set()
-    own: set[str] = set()
-    for node in itertools.chain.from_iterable(ast.walk(ast.parse(source)) for source in sources):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("picoswarm"):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.Attribute):
-            (attributes if isinstance(node.ctx, ast.Load) else own).add(node.attr)
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            own.add(node.name)
-    return found | attributes - own, own
-
-
-def _keywords(call: ast.Call) -> set[tuple[str, str]]:
-    """(what is called, argument) for each argument that a call names."""
-    called = getattr(call.func, "attr", getattr(call.func, "id", ""))
-    return {(called, keyword.arg) for keyword in call.keywords if keyword.arg}
-
-
-def keywords_in_programs(sources: Iterable[str]) -> set[tuple[str, str]]:
-    """The same for all calls of programs."""
-    nodes = itertools.chain.from_iterable(ast.walk(ast.parse(source)) for source in sources)
-    return set().union(*(_keywords(node) for node in nodes if isinstance(node, ast.Call)))
-
-
 def _defined(tree: ast.AST) -> set[str]:
     """The functions and classes of a text."""
-    return {node.name for node in ast.walk(tree) if isinstance(node, (*_FUNCTIONS, ast.ClassDef))}
+    return {node.name for node in ast.walk(tree) if isinstance(node, (*FUNCTIONS, ast.ClassDef))}
 
 
 def _kept_arguments(called: set[tuple[str, str]], known: set[str]) -> frozenset[tuple[str, str]]:
     """(function, argument) that stay for what is called: what is not `known` may be any function by another name."""
     classes = {("__init__", argument) for _, argument in called}
     return frozenset(called | classes | {("", argument) for name, argument in called if name not in known})
-
-
-def imported(source: str) -> set[str]:
-    """The modules that a text imports, the first part of their names."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            found.add((node.module or "").partition(".")[0])
-    return found
-
-
-def imported_from_library(programs: Iterable[str]) -> set[str]:
-    """The names that programs import from modules of the library."""
-    nodes = [node for text in programs for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)]
-    return {alias.name for node in nodes if (node.module or "").startswith("picoswarm.") for alias in node.names}
 
 
 def numbers_known(modules: Mapping[str, str], numbers: Iterable[str], names: Mapping[str, str]) -> dict[str, str]:
@@ -417,7 +294,7 @@ def name_map(
     called = set(promised).union(*(reader.keywords for reader in readers))
     groups = [group for reader in readers for group in (*reader.classes.values(), *reader.units)]
     trees = {name: ast.parse(source) for name, source in (beside or {}).items()}
-    seen = {name: _seen_from_outside(tree, name) for name, tree in trees.items()}
+    seen = {name: seen_from_outside(tree, name) for name, tree in trees.items()}
     classes = {name: list(_classes(tree)) for name, tree in trees.items()}
     homes = _homes(classes)
     bases = _bases(classes)
@@ -532,23 +409,23 @@ def _places(source: str, names: Names) -> Iterable[tuple[set[tuple[int, int]], d
     """(places, names there by name) of the variables of each function that is in no other one."""
     tree, lines, tokens = ast.parse(source), list(io.StringIO(source)), list(_tokens(source))
     outside = bindings(tree)
-    for function in live(tree, _FUNCTIONS):
-        if not isinstance(function, _FUNCTIONS):
+    for function in live(tree, FUNCTIONS):
+        if not isinstance(function, FUNCTIONS):
             continue
         own = variables(function, outside)
         inside = list(ast.walk(function))
         before = [*function.args.defaults, *filter(None, function.args.kw_defaults), *filter(None, [function.returns])]
-        before += [each.annotation for each in _arguments(function.args) if each.annotation]
+        before += [each.annotation for each in arguments_of(function.args) if each.annotation]
         elsewhere = {part for each in before for part in ast.walk(each)}
         others = {node.id for node in inside if isinstance(node, ast.Name) and (node.id not in own or node in elsewhere)}
         others |= {alias.asname or alias.name for alias in inside if isinstance(alias, ast.alias)}
         taken = {names.get(name, name) for name in others}
         free = (short for short in names.spare if short not in taken)
-        inner = {each.name for each in inside if isinstance(each, _FUNCTIONS)}
+        inner = {each.name for each in inside if isinstance(each, FUNCTIONS)}
         kept = {"self"} | {argument for name, argument in names.keywords if name in ("", *inner)}
         # Of variables that are no arguments nothing is left in bytecode.
         stored = [
-            getattr(node, "arg", getattr(node, "name", "")) for node in inside if isinstance(node, (ast.arg, *_FUNCTIONS))
+            getattr(node, "arg", getattr(node, "name", "")) for node in inside if isinstance(node, (ast.arg, *FUNCTIONS))
         ]
         given = {name: next(free) for name in dict.fromkeys(stored) if name in own - kept}
         parts = [
@@ -578,72 +455,3 @@ def shorten(source: str, names: Names) -> str:
             row, start, end = token.start[0] - 1, token.start[1], token.end[1]
             lines[row] = lines[row][:start] + here[token.string] + lines[row][end:]
     return "".join(lines)
-
-
-# Code beside the library
-
-
-def _class_level(tree: ast.AST) -> Iterable[tuple[ast.AST, str]]:
-    """(node, name) of what class bodies define."""
-    for each in ast.walk(tree):
-        for node in each.body if isinstance(each, ast.ClassDef) else ():
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                yield node, node.name
-            elif isinstance(node, ast.Assign):
-                yield from ((target, target.id) for target in node.targets if isinstance(target, ast.Name))
-
-
-def _seen_from_outside(tree: ast.AST, shown_as: str) -> tuple[set[str], set[tuple[str, str]], set[str]]:
-    """(attributes that a text gives to objects, (what is called, argument that it names), names from strings)."""
-    attributes, keywords, strings = {name for _, name in _class_level(tree)}, set(), set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-            attributes.add(node.attr)
-        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Profile":
-            continue  # which knows its numbers by both names
-        elif isinstance(node, ast.Call):
-            keywords |= _keywords(node)
-            if getattr(node.func, "id", "") in _BY_STRING:
-                if not isinstance(node.args[1], ast.Constant):
-                    raise Refused(f"{shown_as}, line {node.lineno}: {node.func.id}() may use any name: write the name out")
-                strings.add(node.args[1].value)
-    return attributes, keywords, strings
-
-
-def translate(source: str, names: Names, shown_as: str = "program") -> str:
-    """A text that uses the library, for the library under `names`: attributes, and what it imports from picoswarm. Its own
-    variables stay. Raises Refused, which names it as `shown_as`."""
-    tree, edits = ast.parse(source), Edits(source)
-    attributes, keywords, strings = _seen_from_outside(tree, shown_as)
-    kept = {argument for name, argument in names.keywords if not name}
-    foreign = set(dir(builtins)) | {node.name for node in ast.walk(tree) if isinstance(node, _FUNCTIONS)}
-    asked = {argument for called, argument in keywords - names.keywords if called not in foreign}
-    lost = asked & names.arguments - kept
-    by_short = defaultdict(list)
-    for name in sorted(attributes & names.keys()):
-        by_short[names[name]].append(name)
-    for short, same in by_short.items():
-        if len(same) > 1:
-            raise Refused(f"{shown_as}: {' and '.join(same)} would both be {short}: name this text in mpy.BESIDE")
-    strange = sorted(lost | strings & names.keys() | attributes & set(names.values()))
-    if strange:
-        raise Refused(f"{shown_as}: {strange} are keywords, strings or short names here: name this text in mpy.BESIDE")
-    for node, name in _class_level(tree):
-        if name in names and isinstance(node, ast.Name):
-            edits.replace_node(node, names[name])
-        elif name in names:
-            word = "async def " if isinstance(node, ast.AsyncFunctionDef) else "def "
-            start = edits.at(node.lineno, node.col_offset) + len(word)
-            edits.replace(start, start + len(name.encode()), names[name])
-    hidden = [part for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr in names:
-            if node in hidden:
-                raise Refused(f"{shown_as}, line {node.lineno}: the f-string hides {node.attr}: use %")
-            end = edits.at(node.end_lineno, node.end_col_offset)
-            edits.replace(end - len(node.attr.encode()), end, names[node.attr])
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("picoswarm."):
-            for alias in node.names:
-                if alias.name in names:
-                    edits.replace_node(alias, f"{names[alias.name]} as {alias.asname or alias.name}")
-    return edits.result()
