@@ -7,6 +7,7 @@ import asyncio
 import time
 from contextlib import AsyncExitStack
 
+import pytest
 from mesh import WALL_S
 from picoswarm import Node
 from picoswarm.membership import Membership
@@ -85,14 +86,16 @@ def test_leaves_join_publish_answer_and_wake_in_a_small_heap(tmp_path, record_pr
     asyncio.run(scenario())
 
 
-def test_messages_of_a_leaf_load_nothing(tmp_path):
+@pytest.mark.parametrize("name", ("leaf", "full"))
+def test_messages_load_nothing(name, tmp_path):
+    """Nor do requests, but those of a leaf."""
     runtimes.find("micropython")
-    case = cases()["leaf"]
+    case = cases()[name]
 
     async def scenario():
         numbers = {**case.numbers, "revalidate_s": 3600, "refresh_min_s": 3000, "refresh_max_s": 3600}
         async with (
-            Probe(tmp_path, 400_000, mpy.BOARD_LEVEL, numbers, "loads_node", form="leaf") as leaf,
+            Probe(tmp_path, 400_000, mpy.BOARD_LEVEL, numbers, "loads_node", form=case.form) as leaf,
             AsyncExitStack() as stack,
         ):
             (member,) = await members_of(leaf, stack, case, 1, 0)
@@ -101,20 +104,23 @@ def test_messages_of_a_leaf_load_nothing(tmp_path):
             await leaf.ask("hear member/#")
             await leaf.ask("publish 2")
             await asyncio.sleep(SETTLE_S)
-            assert (await leaf.ask("stats"))["loads"] > 0  # it counts
-            # What the leaf asks of the table meanwhile may load something: not in all of the times.
-            sent, heard = [], []
-            while (not sent or min(sent) or min(heard)) and len(sent) < TIMES:
+            assert (await leaf.ask("stats"))["asks"] > 0  # it counts
+            # What the node asks of the table meanwhile may want something: not in all of the times.
+            sent, heard, asked = [], [], []
+            while (not sent or min(sent) or min(heard) or min(asked)) and len(sent) < TIMES:
                 told = await leaf.ask("publish 10")
                 assert told["published"] == 10
-                sent.append(told["loads"])
+                sent.append(told["asks"])
                 for _ in range(10):
                     await member.publish("member/reading", b"21")
                     await asyncio.sleep(0.1)
                 told = await leaf.ask("heard")
-                heard.append(told["loads"])
+                heard.append(told["asks"])
                 assert told["heard"] == 10 * len(heard)
-            assert min(sent) == min(heard) == 0, (sent, heard)
+                told = await leaf.ask(f"meet {member.id.hex()}")
+                assert told["answered"]
+                asked.append(0 if name == "leaf" else told["asks"])
+            assert min(sent) == min(heard) == min(asked) == 0, (sent, heard, asked)
             readings.close()
 
     asyncio.run(scenario())

@@ -147,7 +147,7 @@ FULL = (
         Swarm: accepted connected _greet _let_in
         Door: knock is_held hold opened forgive
         Hello: encode
-        Reception: judge prepare
+        Reception: judge
         ConnManager: may_accept may_enter crowd unanswered is_banned
         Links: _accept add
         """,
@@ -256,7 +256,7 @@ LEAF = (
     NATIVE,
     NEAREST,
     *(each for each in FULL if each is not _HEARD),
-    _overlay_of("swarm", "Swarm: _work_on"),  # each slice of a handshake
+    _overlay_of("swarm", "Swarm: _work_on Reception: prepare"),  # each slice of a handshake
     _overlay_of(  # streams, and messages that fit no record
         "swarm",
         """

@@ -6,7 +6,7 @@
 #   publish N   publishes N messages, five in a second: how many went to a peer at once
 #   heard       how many messages it heard
 #   stats       the node's counters
-# Each answer has `loads`, so many overlays since the answer before.
+# Each answer has `loads`, so many overlays since the answer before, and `asks`, so often one was wanted, loaded or not.
 import asyncio
 import json
 import sys
@@ -17,9 +17,10 @@ from picoswarm.compat import readable
 
 
 class Loads:
-    count = 0
+    count = asks = 0
     # As texts: what comes with overlays keeps its name, and this program's names are shortened.
     real = getattr(compat, "_load")  # noqa: B009
+    ask = getattr(compat, "overlay")  # noqa: B009
 
 
 class Heard:
@@ -31,9 +32,14 @@ def load(n):
     return Loads.real(n)
 
 
+def ask(n):
+    Loads.asks += 1
+    return Loads.ask(n)
+
+
 def tell(**facts):
-    print(json.dumps(dict(facts, loads=Loads.count)))
-    Loads.count = 0
+    print(json.dumps(dict(facts, loads=Loads.count, asks=Loads.asks)))
+    Loads.count = Loads.asks = 0
 
 
 async def hear(node, topics):
@@ -77,4 +83,5 @@ async def main(folder, port, *numbers):
 
 
 setattr(compat, "_load", load)  # noqa: B010
+setattr(compat, "overlay", ask)  # noqa: B010
 asyncio.run(main(*sys.argv[1:]))
