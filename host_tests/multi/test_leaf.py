@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AsyncExitStack
 
-import pytest
 from mesh import WALL_S
 from picoswarm import Node
 from picoswarm.membership import Membership
@@ -15,13 +13,10 @@ from picoswarm.store import Store
 from picoswarm_gateway.profile import gateway_profile
 from picoswarm_tools import boards, mpy, runtimes
 from picoswarm_tools.keyfolder import new_network_key, save
-from picoswarm_tools.probe import Probe
 from picoswarm_tools.swarm import HOST, NodeProcess, free_ports
-from picoswarm_tools.whole_node import SETTLE_S, cases, members_of, open_sessions
 
 # Of that the demo program takes a fifth where it is compiled, as here, from its source.
 HEAP = 131_072
-TIMES = 6
 SOUND = ("faults", "handler_faults", "out_of_memory")
 
 
@@ -82,45 +77,5 @@ def test_leaves_join_publish_answer_and_wake_in_a_small_heap(tmp_path, record_pr
             finally:
                 hearing.cancel()
                 await asyncio.gather(*(leaf.stop() for leaf in leaves))
-
-    asyncio.run(scenario())
-
-
-@pytest.mark.parametrize("name", ("leaf", "full"))
-def test_messages_load_nothing(name, tmp_path):
-    """Nor do requests, but those of a leaf."""
-    runtimes.find("micropython")
-    case = cases()[name]
-
-    async def scenario():
-        numbers = {**case.numbers, "revalidate_s": 3600, "refresh_min_s": 3000, "refresh_max_s": 3600}
-        async with (
-            Probe(tmp_path, 400_000, mpy.BOARD_LEVEL, numbers, "loads_node", form=case.form) as leaf,
-            AsyncExitStack() as stack,
-        ):
-            (member,) = await members_of(leaf, stack, case, 1, 0)
-            await open_sessions(leaf, [member])
-            readings = member.subscribe("leaf/#")
-            await leaf.ask("hear member/#")
-            await leaf.ask("publish 2")
-            await asyncio.sleep(SETTLE_S)
-            assert (await leaf.ask("stats"))["asks"] > 0  # it counts
-            # What the node asks of the table meanwhile may want something: not in all of the times.
-            sent, heard, asked = [], [], []
-            while (not sent or min(sent) or min(heard) or min(asked)) and len(sent) < TIMES:
-                told = await leaf.ask("publish 10")
-                assert told["published"] == 10
-                sent.append(told["asks"])
-                for _ in range(10):
-                    await member.publish("member/reading", b"21")
-                    await asyncio.sleep(0.1)
-                told = await leaf.ask("heard")
-                heard.append(told["asks"])
-                assert told["heard"] == 10 * len(heard)
-                told = await leaf.ask(f"meet {member.id.hex()}")
-                assert told["answered"]
-                asked.append(0 if name == "leaf" else told["asks"])
-            assert min(sent) == min(heard) == min(asked) == 0, (sent, heard, asked)
-            readings.close()
 
     asyncio.run(scenario())

@@ -76,6 +76,8 @@ def allow(stage, id32, ip):
 
 
 async def obey(node, tell, RequestError):
+    from picoswarm.compat import collect
+
     waiting = poll()
     waiting.register(sys.stdin, POLLIN)
     while True:
@@ -99,6 +101,7 @@ async def obey(node, tell, RequestError):
             await sleep_ms(50)
             Held.most = 0
         elif words[0] == "heap":
+            collect()  # lets go of the overlays that a node keeps until memory is short
             tell(free=free(), sessions=len(node.sessions()), stats=node.stats())
 
 
