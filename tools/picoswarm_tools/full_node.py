@@ -12,6 +12,7 @@ from pathlib import Path
 from picoswarm.nodekey import Identity
 from picoswarm.profile import Profile
 
+from . import mpy
 from .crowd import Crowd, table_full
 from .native import native_bytes
 from .probe import Ended, Probe
@@ -29,7 +30,6 @@ HURRIED = {
     "revalidate_s": 1,
     "beacon": 0,
 }
-FORM = "discovery"  # of the library from .mpy files
 LOOKUPS = 10
 KB = 1024
 
@@ -87,7 +87,8 @@ async def _serve(folder: Path, heap_bytes: int, is_frozen: bool, datagrams: int)
     outcome = Outcome()
     own, keys = _keys()
     try:
-        async with Probe(folder, heap_bytes, 3, HURRIED, "small_node", is_frozen, own, "" if is_frozen else FORM) as node:
+        form = mpy.FROZEN if is_frozen else mpy.DISCOVERY
+        async with Probe(folder, heap_bytes, 3, HURRIED, "small_node", is_frozen, own, form) as node:
             with Crowd(node.membership, keys, own.id, node.port) as crowd:
                 looking = None
                 try:
@@ -128,7 +129,7 @@ async def _serve(folder: Path, heap_bytes: int, is_frozen: bool, datagrams: int)
 async def _count_loads(folder: Path, heap_bytes: int, datagrams: int) -> tuple[float, float]:
     own, keys = _keys()
     numbers = {"links": 0, **HURRIED, "revalidate_s": Profile.revalidate_s}
-    async with Probe(folder, heap_bytes, 3, numbers, "loads_node", False, own, FORM) as node:
+    async with Probe(folder, heap_bytes, 3, numbers, "loads_node", False, own, mpy.DISCOVERY) as node:
         with Crowd(node.membership, keys, own.id, node.port) as crowd:
             await crowd.fill()
             await node.ask("stats")
@@ -157,7 +158,7 @@ def serve(heap_bytes: int, is_frozen: bool, datagrams: int) -> Outcome:
 
 def heap_for(case: Case, kb: int) -> int:
     """Bytes of the unix build's heap that stand for `kb` KB on a board."""
-    return kb * KB - (native_bytes() if case.is_native_counted else 0)
+    return kb * KB - (native_bytes(mpy.DISCOVERY) if case.is_native_counted else 0)
 
 
 def smallest(is_frozen: bool, datagrams: int, low_kb: int = 24, high_kb: int = 256) -> int:

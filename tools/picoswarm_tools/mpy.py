@@ -81,19 +81,23 @@ WHOLE_BUNDLES = {
 }
 HOT = ("compat", "table", "discovery", "swarm")  # bundles that ask for builtins at each datagram or message, see order.py
 _ASKED = ("bytearray", "bytes", "len", "min")
-# Forms of the library with -O3: their bundles, and the plan of their overlays. Without bundles one sees what each module
-# costs. A test or a benchmark that makes objects of its own, which others leave to overlays, has "parts".
-PARTS = "parts"
+# Forms of the library with -O3: their bundles, and the plan of their overlays.
+WHOLE = ""  # a node with sessions
+FROZEN = "frozen"
+LEAF = "leaf"  # in a firmware, too
+DISCOVERY = "discovery"  # no sessions
+PARTS = "parts"  # for a test or a benchmark that makes objects of its own, which others leave to overlays
+APART = "apart"  # each module by itself: what does it cost?
 FORMS = {
-    "": (WHOLE_BUNDLES, plans.FULL),
-    "frozen": (FROZEN_BUNDLES, plans.PLAN),
+    WHOLE: (WHOLE_BUNDLES, plans.FULL),
+    FROZEN: (FROZEN_BUNDLES, plans.PLAN),
+    LEAF: (WHOLE_BUNDLES, plans.LEAF),
+    DISCOVERY: (BUNDLES, plans.DISCOVERY),
     PARTS: (BUNDLES, plans.PLAN),
-    "leaf": (WHOLE_BUNDLES, plans.LEAF),
-    "discovery": (BUNDLES, plans.DISCOVERY),
-    "apart": ({}, ()),
+    APART: ({}, ()),
 }
 # So many overlays, those that were loaded last, stay for a while; with less free than so many bytes only so many.
-LATEST = {"": (12, 16384, 1), "leaf": (12, 16384, 2), "discovery": (8, 16384, 1)}
+LATEST = {WHOLE: (12, 16384, 1), LEAF: (12, 16384, 2), DISCOVERY: (8, 16384, 1)}
 NATIVE_STAYS = ("bytecode", "xtensawin", "rv32imc")  # there is none, or an ESP32 never frees it
 ROM = "rom"  # the module of a firmware that names all others, see `_named`
 BOARD_LEVEL = 3  # mpy-cross's -O of what a board is given; the modules are bundled then

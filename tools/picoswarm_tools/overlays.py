@@ -13,7 +13,6 @@ an overlay calls goes with it. All this happens under the names of a board, when
 from __future__ import annotations
 
 import ast
-import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
@@ -26,6 +25,7 @@ from .vocabulary import FUNCTIONS, Refused
 _HOME = "compat"  # what every other module imports from
 LOADER = ROOT / "tools/picoswarm_tools/device/overlay.py"
 _HOME_IS = "# A part of "
+MOST_SALTS = 1000  # one in two is right where there are 300 methods
 _SHORT = """
 
 def collect():
@@ -230,6 +230,17 @@ def _names(nodes: Iterable[ast.AST], bound: set[str]) -> set[str]:
     return {each.id for node in nodes for each in mentions(node, bound)}
 
 
+def _passing(tree: ast.Module) -> set[int]:
+    """Where something is named that nobody has any longer when its function returns: it is called, or gets a variable. Ids
+    of nodes."""
+    found = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    for function in (node for node in ast.walk(tree) if isinstance(node, FUNCTIONS)):
+        for node in ast.walk(function):
+            if isinstance(node, ast.Assign) and all(isinstance(target, ast.Name) for target in node.targets):
+                found.add(id(node.value))
+    return found
+
+
 def _helpers(tree: ast.Module, every: list[ast.Name], moved: Methods, kept: set[str]) -> list[ast.AST]:
     """The functions that nothing but an overlay calls. `every`: the `mentions` of the module; `kept`: what stays."""
     functions = {node.name: node for node in tree.body if isinstance(node, FUNCTIONS)}
@@ -358,20 +369,28 @@ def _is_stub(source: str) -> bool:
     return [type(node) for node in ast.parse(source).body] == [ast.ImportFrom]
 
 
+def hash_of(name: str) -> int:
+    """`hash(name)` on a board: djb2 with 2 bytes (MicroPython's py/qstr.c)."""
+    value = 5381
+    for byte in name.encode():
+        value = value * 33 ^ byte
+    return value & 0xFFFF or 1
+
+
 def _index(plan: Sequence[Overlay]) -> tuple[bytes, int]:
-    """Where each method is, for device/overlay.py, where names would take three times as much memory: (the index, from which
-    byte of a digest on)."""
+    """Where each method is, for device/overlay.py, where names would take three times as much memory: (the index, the
+    salt of its keys)."""
     methods = [
-        (hashlib.sha256(f"{name}.{method}".encode()).digest(), n)
+        (name + method, n)
         for n, (_, moved) in enumerate(plan)
         for name, own in moved.items()
         for method in _bare(own)
     ]
-    for start in range(hashlib.sha256().digest_size - 1):
-        found = {digest[start : start + 2]: n for digest, n in methods}
+    for salt in map(str, range(MOST_SALTS)):
+        found = {hash_of(salt + name).to_bytes(2, "big"): n for name, n in methods}
         if len(found) == len(methods):
-            return b"".join(key + bytes((n,)) for key, n in found.items()), start
-    raise Refused("overlays: some method looks like another one in the index, from any byte of its digest on")
+            return b"".join(key + bytes((n,)) for key, n in found.items()), salt
+    raise Refused("overlays: some method looks like another one in the index, with any salt")
 
 
 def take_cold(
@@ -392,9 +411,9 @@ def take_cold(
         source = _asking(result[home], whole, own)
         tree = ast.parse(source)
         every = mentions(tree, bindings(tree))
-        calls = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+        passing = _passing(tree)
         # One that is more than called stays: who keeps it would keep all that was loaded with it.
-        kept |= {node.id for node in every if id(node) not in calls}
+        kept |= {node.id for node in every if id(node) not in passing}
         gone: list[ast.AST] = []
         at = dict(whole)
         for n, moved in own.items():
@@ -414,9 +433,10 @@ def take_cold(
         for name in modules:
             if name != home:
                 result[name] = _redirected(result[name], home, at, set(whole))
-    index, start = _index(plan)
+    index, salt = _index(plan)
     loader = LOADER.read_text().replace('_COLD = b""', f"_COLD = {index!r}")
-    loader = loader.replace("_FROM = const(0)", f"_FROM = const({start})")
+    loader = loader.replace('_SALT = ""', f"_SALT = {salt!r}")
+    loader = loader.replace('hash("picoswarm") != 0', f'hash("picoswarm") != {hash_of("picoswarm")}')
     for name, number in (("KEPT", latest), ("ROOM", room), ("LEAST", least)):
         loader = loader.replace(f"{name} = const(0)", f"{name} = const({number})")
     result[_HOME] = f"{loader}\n\n{result[_HOME]}" + (_SHORT if latest else "")

@@ -35,7 +35,7 @@ class Ended(RuntimeError):
     """The node ended, or said nothing for too long; the message is what it printed last: a traceback."""
 
 
-def frozen_micropython(form: str = "frozen") -> Path:
+def frozen_micropython(form: str = mpy.FROZEN) -> Path:
     """The 32-bit MicroPython with this library frozen in, in one of mpy.FORMS, built now where it is not up to date: one
     link. Raises RuntimeError when the library cannot be frozen, Missing where nothing is built because $MICROPYTHON is
     given."""
@@ -72,7 +72,7 @@ class Probe:
         (self.port,) = free_ports(1)
         self.born: dict = {}
         self.process: asyncio.subprocess.Process | None = None
-        form = form or ("frozen" if is_frozen else "")
+        form = form or (mpy.FROZEN if is_frozen else mpy.WHOLE)
         programs = mpy.library_folder("x86", level, form)
         programs = programs.with_name(f"{programs.name}-programs")
         mpy.compile_beside([PROGRAMS / f"{program}.py"], programs, "x86", level, form)

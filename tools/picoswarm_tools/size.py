@@ -34,7 +34,6 @@ from .swarm import free_ports
 
 LEVEL = 3
 HEAP_KB = 900
-LEAF = "leaf"  # of boards/, and of mpy.FORMS
 SERVICES = ("pex", "pubsub", "rpc", "logstats")
 STREAMS = "streams"  # loaded with the first one
 ERRORS = "failures"  # whoever asks others catches them
@@ -66,10 +65,10 @@ def _modules(profile: Profile, form: str) -> list[str]:
 def _form(numbers: Mapping[str, int], is_frozen: bool, is_leaf: bool) -> str:
     """The form of the library (mpy.FORMS) that a board with these numbers has."""
     if is_leaf:
-        return LEAF
+        return mpy.LEAF
     if is_frozen:
-        return "frozen"
-    return "" if Profile(**numbers).links else "discovery"
+        return mpy.FROZEN
+    return mpy.WHOLE if Profile(**numbers).links else mpy.DISCOVERY
 
 
 def _run(numbers: Mapping[str, int], is_frozen: bool, form: str) -> dict[str, int]:
@@ -131,8 +130,7 @@ def predict(
         parts.append(Part("code: streams, once there is one", found[f"code {STREAMS}"]))
         parts.append(Part("code: errors of requests", found[f"code {ERRORS}"]))
     if has_native and not is_frozen:
-        of_sessions = native.native_bytes_of_leaf if is_leaf else native.native_bytes_with_sessions
-        parts.append(Part("native code", of_sessions() if profile.links else native.native_bytes()))
+        parts.append(Part("native code", native.native_bytes(_form(numbers, is_frozen, is_leaf))))
     parts += [Part(f"table of {profile.records} records", found["table"]), Part("state of the node", found["state"])]
     if "subscription" in found:
         parts.append(Part("the first subscription", found["subscription"]))
@@ -190,7 +188,7 @@ def size(profile: tuple[str, ...], is_frozen: bool, as_json: bool) -> None:
             if is_number:
                 numbers[name] = int(value)
         Profile(**numbers).check()
-        is_leaf = names == [LEAF]
+        is_leaf = names == [mpy.LEAF]
         parts = predict(numbers, is_frozen, board.get("native_code", "in the heap") == "in the heap", is_leaf)
         more = momentary(numbers, is_frozen, is_leaf)
     except FileNotFoundError:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from picoswarm import Channel, Node, Profile, Reactor
 
+from . import mpy
 from .boards import numbers_of
 from .probe import Ended, Probe
 from .swarm import HOST, free_ports
@@ -41,12 +42,12 @@ class Case:
     what: str
     numbers: dict[str, int]
     channels: int  # of each session
-    form: str = ""  # of the library, see mpy.FORMS
+    form: str = mpy.WHOLE  # of the library, see mpy.FORMS
     with_stream: bool = True  # there was one: what streams need is loaded with the first
 
     def form_of(self, is_frozen: bool) -> str:
         """The form of the library that a board has."""
-        return self.form or ("frozen" if is_frozen else "")
+        return self.form or (mpy.FROZEN if is_frozen else mpy.WHOLE)
 
     @property
     def profile(self) -> Profile:
@@ -67,7 +68,7 @@ class Case:
 def cases() -> dict[str, Case]:
     return {
         "full": Case("default profile, 4 sessions of 8 channels", {}, 8),
-        "leaf": Case("leaf profile, 1 session of 4 channels, no stream yet", numbers_of("leaf"), 4, "leaf", False),
+        "leaf": Case("leaf profile, 1 session of 4 channels, no stream yet", numbers_of("leaf"), 4, mpy.LEAF, False),
     }
 
 

@@ -1,9 +1,8 @@
 # How a board loads overlays. overlays.py puts this before the module `picoswarm.compat`, and the numbers in their places.
 import sys
-from hashlib import sha256
 
-_COLD = b""  # of each method: two bytes of a digest of "Class.method", and the number of its overlay
-_FROM = const(0)  # where they stand in the digest: so that none has those of another
+_COLD = b""  # of each method: its key, two bytes, and the number of its overlay
+_SALT = ""  # before all keys are made: so that none has that of another
 _OVERLAYS_KEPT = const(0)  # so many stay that were loaded last, until others come or memory is short: they come again soon
 _OVERLAYS_ROOM = const(0)  # with less free than so many bytes
 _OVERLAYS_LEAST = const(0)  # only so many of them stay
@@ -29,6 +28,8 @@ class _shelf:
 
 
 _shelf = _shelf()
+if hash("picoswarm") != 0:
+    raise ImportError("picoswarm wants a MicroPython whose hashes have 2 bytes")
 
 
 def overlay(n):
@@ -98,7 +99,8 @@ def cold(self, name):
     # The `__getattr__` of a class that has methods in overlays. Of any other name it may load one in vain.
     kind = own = type(self)
     while kind.__bases__:
-        key = sha256("%s.%s" % (kind.__name__, name)).digest()[_FROM : _FROM + 2]
+        key = hash(_SALT + kind.__name__ + name)
+        key = bytes((key >> 8, key & 255))
         at = _COLD.find(key)
         while at >= 0:
             if not at % 3:

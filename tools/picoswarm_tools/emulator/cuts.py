@@ -173,7 +173,7 @@ async def bench(folder: Path, seed: int, phases: Sequence[str] = tuple(PHASES)) 
     programs = (deploy.STAGE, deploy.PREPARE.format(stage=deploy.STAGE, keep=[]), land)
     files["/deploy.json"] = json.dumps(programs).encode()
     for path in (PROGRAMS / "emu_cut.py", ROOT / "firmware/apps.py", ROOT / "firmware/landing.py"):
-        code = mpy.translate(path.read_text(), ARCH, 3, path.name, "frozen")
+        code = mpy.translate(path.read_text(), ARCH, 3, path.name, mpy.FROZEN)
         files[f"/lib/{path.stem}.mpy"] = mpy.compile_source(code.encode(), path.name, ARCH)
     async with Pico(flash, turbo=True) as pico:
         made = Bench(pico, images, seed)

@@ -32,7 +32,7 @@ def find(name: str) -> Path:
 def build() -> None:
     """Bring all of it up to date, with this library in the frozen image. Raises RuntimeError, and Missing where the machine
     lacks what it takes."""
-    library = mpy.compile_library(ARCH, 3, "frozen") / "source" / "picoswarm"
+    library = mpy.compile_library(ARCH, 3, mpy.FROZEN) / "source" / "picoswarm"
     done = subprocess.run([sys.executable, str(BUILDER), "--library", str(library)])
     if done.returncode:
         raise RuntimeError("the emulated Pico cannot be built")

@@ -28,8 +28,6 @@ from .pico import HOST
 from .probe import BOARD, PROGRAMS, EmulatedNode, compiled, emulated_node
 
 SESSIONS, CHANNELS = 3, 8
-LEAF = "leaf"  # of boards/, and of mpy.FORMS
-DISCOVERY = "discovery"  # of mpy.FORMS
 SETTLE_S = 12.0  # what was published is kept for 10 s
 TRIES = 20  # of a request that opens a session: another may be under way
 HANDSHAKES = 12  # some meet a lookup, some a collection of garbage
@@ -121,7 +119,7 @@ async def heap(is_frozen: bool, clock: PicoTime | None = None, log: Log = _hush)
 async def times(clock: PicoTime | None = None, log: Log = _hush, is_leaf: bool = False) -> Outcome:
     """How long its handshakes take, and for how long it holds up its other tasks meanwhile. `is_leaf`: of a leaf, with its
     library on its file system."""
-    form = LEAF if is_leaf else ""
+    form = mpy.LEAF if is_leaf else mpy.WHOLE
     membership = Membership(new_network_key())
     with tempfile.TemporaryDirectory(prefix="picoswarm-") as folder:
         async with (
@@ -148,8 +146,8 @@ def median_handshake(outcome: Outcome) -> float:
 
 async def load_times(clock: PicoTime | None = None) -> list[float]:
     """Milliseconds for each overlay that a discovery node loads from its file system."""
-    _, plan = mpy.FORMS[DISCOVERY]
-    async with emulated_node(Membership(new_network_key()), is_frozen=False, clock=clock, form=DISCOVERY) as emu:
+    _, plan = mpy.FORMS[mpy.DISCOVERY]
+    async with emulated_node(Membership(new_network_key()), is_frozen=False, clock=clock, form=mpy.DISCOVERY) as emu:
         await emu.repl.put("/lib/emu_loads.mpy", compiled(PROGRAMS / "emu_loads.py"))
         homes = sorted({home for home, _ in plan})
         await emu.repl.begin(f"import emu_loads\nemu_loads.run({homes!r}, {len(plan)})")
@@ -167,7 +165,7 @@ async def gateway(membership: Membership, folder: Path) -> AsyncIterator[Gateway
 
 async def sleep_cycles(count: int, clock: PicoTime | None = None, log: Log = _hush, is_leaf: bool = False) -> list[dict]:
     """What a board that sleeps tells of each of so many cycles. `is_leaf`: see `times`."""
-    form = LEAF if is_leaf else ""
+    form = mpy.LEAF if is_leaf else mpy.WHOLE
     membership = Membership(new_network_key())
     seen = []
     with tempfile.TemporaryDirectory(prefix="picoswarm-") as folder:

@@ -108,8 +108,8 @@ def measure() -> Iterator[Row]:
         method=f"the best of {TRIES} times {COUNT:,} headers of regtest, whose target every second hash meets; "
         f"{MOST_HEADERS:,} a message and commit",
     )
-    program = mpy.translate(PROGRAM % b"".join(mined(48)).hex(), qemu.arch("m0"), 3, form="apart")
-    output = qemu.run("m0", qemu.library_files("m0", level=3, form="apart"), program, timeout_s=300)
+    program = mpy.translate(PROGRAM % b"".join(mined(48)).hex(), qemu.arch("m0"), 3, form=mpy.APART)
+    output = qemu.run("m0", qemu.library_files("m0", level=3, form=mpy.APART), program, timeout_s=300)
     most, held = json.loads(output)
     yield Row(
         "bitcoin.board.header_instructions",

@@ -85,15 +85,15 @@ def measure() -> Iterator[Row]:
     blocks = runtimes.ROOT / "host_tests" / "unit" / "comet_blocks.py"
     if not blocks.is_file():
         raise runtimes.Missing("recorded blocks are in a checkout of the project: work there")
-    program = mpy.translate(PROGRAM, qemu.arch("m0"), 3, form="apart")
-    files = {**qemu.library_files("m0", level=3, form="apart"), "comet_blocks.py": blocks.read_bytes()}
+    program = mpy.translate(PROGRAM, qemu.arch("m0"), 3, form=mpy.APART)
+    files = {**qemu.library_files("m0", level=3, form=mpy.APART), "comet_blocks.py": blocks.read_bytes()}
     cost, votes, made = json.loads(qemu.run("m0", files, program, timeout_s=300))
     method = f"{METHOD}; a recorded block of four validators of CometBFT 0.38.25, {votes} signatures until they are enough"
     what = "a board verifies a header and the commit for it"
     yield Row("cometbft.board.commit_instructions", what, cost, "instructions", method=method)
     yield Row("cometbft.board.commit_heap", "all that it takes from the heap meanwhile", made, "bytes", method=method)
-    files = qemu.library_files("m0", level=3, form="apart")
-    program = mpy.translate(PROOF, qemu.arch("m0"), 3, form="apart")
+    files = qemu.library_files("m0", level=3, form=mpy.APART)
+    program = mpy.translate(PROOF, qemu.arch("m0"), 3, form=mpy.APART)
     cost, size, made = json.loads(qemu.run("m0", files, program, timeout_s=300))
     method = f"{METHOD}; a way of ten hashes, as in a state of 1,000 values: {size} bytes"
     what = "a board follows a proof from a value to the hash of the state"

@@ -20,7 +20,6 @@ from ..report import Row
 
 KB = 1024
 LEVEL = 3
-FORM = "discovery"
 HEAP = 400_000  # more than any board has: a goal that is missed shall still give a figure
 NEIGHBOURS = 8
 JOIN_S = 12
@@ -72,7 +71,7 @@ async def _at_rest(node: Probe) -> int:
 
 
 async def _observe(folder: Path) -> dict[str, float]:
-    async with Probe(folder, HEAP, LEVEL, form=FORM) as node, AsyncExitStack() as stack:
+    async with Probe(folder, HEAP, LEVEL, form=mpy.DISCOVERY) as node, AsyncExitStack() as stack:
         members = await node.surround(stack, NEIGHBOURS)
         await asyncio.sleep(JOIN_S)
         await node.ask(f"find {members[0].id.hex()}")
@@ -93,7 +92,7 @@ async def _observe(folder: Path) -> dict[str, float]:
 
 
 def measure() -> Iterator[Row]:
-    native = native_bytes()
+    native = native_bytes(mpy.DISCOVERY)
     yield Row(
         "discovery.heap.native",
         "native code of a discovery node",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 
+from .. import mpy
 from ..full_node import KB, SMALLEST, loads, smallest
 from ..native import native_bytes
 from ..probe import frozen_micropython
@@ -47,7 +48,7 @@ def measure() -> Iterator[Row]:
         yield Row(f"discovery.loads.lookup{name}", what, lookup, "loads", method=how)
     least = {is_frozen: smallest(is_frozen, DATAGRAMS) for is_frozen in (True, False)}
     for name, case in SMALLEST.items():
-        native = native_bytes() / KB if case.is_native_counted else 0
+        native = native_bytes(mpy.DISCOVERY) / KB if case.is_native_counted else 0
         yield Row(
             f"discovery.heap.smallest.{name}",
             f"least heap of a node with a full table: {case.what}",

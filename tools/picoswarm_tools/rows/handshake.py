@@ -100,8 +100,8 @@ print(json.dumps([total, longest, sent, held, sealer.seal(record, 0, 514) - 512,
 
 def measure() -> Iterator[Row]:
     # Without bundles: that of the sessions needs asyncio, which the emulator's firmware has not.
-    program = mpy.translate(PROGRAM, qemu.arch("m0"), 3, form="apart")
-    output = qemu.run("m0", qemu.library_files("m0", level=3, form="apart"), program, timeout_s=300)
+    program = mpy.translate(PROGRAM, qemu.arch("m0"), 3, form=mpy.APART)
+    output = qemu.run("m0", qemu.library_files("m0", level=3, form=mpy.APART), program, timeout_s=300)
     total, longest, sent, held, overhead, sealing = json.loads(output)
     for side, each in zip(("initiator", "responder"), total, strict=True):
         yield Row(

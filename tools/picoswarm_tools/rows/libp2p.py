@@ -112,8 +112,8 @@ async def _blast_of_py(count: int) -> float:
 
 
 def measure() -> Iterator[Row]:
-    program = mpy.translate(PROGRAM, qemu.arch("m0"), 3, form="apart")
-    output = qemu.run("m0", qemu.library_files("m0", level=3, form="apart"), program, timeout_s=300)
+    program = mpy.translate(PROGRAM, qemu.arch("m0"), 3, form=mpy.APART)
+    output = qemu.run("m0", qemu.library_files("m0", level=3, form=mpy.APART), program, timeout_s=300)
     total, longest, sent = json.loads(output)
     yield Row(
         "libp2p.board.handshake.instructions",

@@ -13,7 +13,7 @@ from functools import cache
 
 from .. import mpy, plans, runtimes
 from ..bundle import in_order
-from ..native import SESSIONS, native_bytes_of_leaf, native_bytes_of_overlay, native_bytes_with_sessions
+from ..native import SESSIONS, native_bytes, native_bytes_of_overlay
 from ..probe import Ended, frozen_micropython
 from ..report import Row
 from ..whole_node import Outcome, cases, observe
@@ -77,8 +77,7 @@ def at_rest(name: str, sessions: int | None = None, is_frozen: bool = False) -> 
 
 def whole(name: str, is_frozen: bool) -> int:
     """Bytes of all that is allocated, native code counted where it is in the heap."""
-    of_form = native_bytes_of_leaf if cases()[name].form else native_bytes_with_sessions
-    native = 0 if is_frozen else of_form()
+    native = 0 if is_frozen else native_bytes(cases()[name].form)
     return bare_interpreter() + at_rest(name, None, is_frozen).heap + native
 
 
@@ -96,8 +95,8 @@ def largest_piece(name: str) -> int:
 
 def import_costs() -> dict[str, int]:
     """Bytes that importing each module of a whole node leaves on the heap, the modules it needs being there."""
-    folder = mpy.compile_library("x86", 3, form="apart")
-    texts = mpy.small_library("x86", 3, form="apart")[0]
+    folder = mpy.compile_library("x86", 3, form=mpy.APART)
+    texts = mpy.small_library("x86", 3, form=mpy.APART)[0]
     env = {"MICROPYPATH": f"{folder}:.frozen"}
     program = "import sys\nfor name in {!r}: __import__('picoswarm.' + name)\nprint(*sys.modules)"
     loaded = runtimes.run_micropython(["-c", program.format((*SESSIONS, *OTHERS))], 400, env).stdout.split()
@@ -122,14 +121,14 @@ def overlay_costs(form: str = "", is_frozen: bool = False) -> list[int]:
 
 def overlay_costs_of_leaf() -> list[int]:
     """The same of a leaf from .mpy files on a Raspberry Pi, where native code is in the heap."""
-    return [cost + native_bytes_of_overlay(part) for cost, part in zip(overlay_costs("leaf"), plans.LEAF, strict=True)]
+    return [cost + native_bytes_of_overlay(mpy.LEAF, n) for n, cost in enumerate(overlay_costs(mpy.LEAF))]
 
 
 def measure() -> Iterator[Row]:
     yield Row(
         "heap.native",
         "native code of a node with sessions",
-        native_bytes_with_sessions(),
+        native_bytes(mpy.WHOLE),
         "bytes",
         method="armv6m kernels imported on the emulated Cortex-M0+, less the same on the 32-bit unix build",
     )
@@ -167,7 +166,7 @@ def measure() -> Iterator[Row]:
         "bytes",
         method=f"32-bit unix build, .mpy -O3; {len(plans.FULL)} overlays, see docs/architecture.md",
     )
-    kept, room, _ = mpy.LATEST[""]
+    kept, room, _ = mpy.LATEST[mpy.WHOLE]
     yield Row(
         "heap.kept",
         f"the {kept} largest overlays: so many stay while {room:,} bytes are free, on top of the other figures",
@@ -186,7 +185,7 @@ def measure() -> Iterator[Row]:
     yield Row(
         "heap.leaf.overlays.frozen",
         f"{two}; frozen",
-        sum(sorted(overlay_costs("leaf", True))[-2:]),
+        sum(sorted(overlay_costs(mpy.LEAF, True))[-2:]),
         "bytes",
         method=f"32-bit unix build with the library frozen in; {len(plans.LEAF)} overlays",
     )

@@ -67,7 +67,7 @@ def by_mpy() -> int:
 def by_romfs() -> int:
     """The same files in a ROMFS, whose code stays where it is."""
     with tempfile.TemporaryDirectory() as scratch:
-        shutil.copytree(mpy.compile_library(ARCH, LEVEL, "frozen") / "picoswarm", Path(scratch, "rom", "lib", "picoswarm"))
+        shutil.copytree(mpy.compile_library(ARCH, LEVEL, mpy.FROZEN) / "picoswarm", Path(scratch, "rom", "lib", "picoswarm"))
         image = Path(scratch, "image.romfs")
         image.write_bytes(romfs_image(Path(scratch, "rom")))
         return import_bytes(".frozen", _MOUNT.format(path=str(image)))

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import rich_click as click
 
+from .. import mpy
 from . import payload, progress
 from .board import Board, BoardName
 from .exits import Failed
@@ -217,7 +218,7 @@ def deploy_board(
     """All of it; returns what was done as plain values. Raises what exits.py has."""
     refuse_other(board, remote.inventory())  # before anything is compiled, which may take a while
     # In a ROMFS code takes no heap, as in a firmware.
-    library = payload.library(replace(board, form=board.form or "frozen") if is_rom else board)
+    library = payload.library(replace(board, form=board.form or mpy.FROZEN) if is_rom else board)
     own = payload.firmware(board)
     program = payload.program(app)
     paths = [file.path for file in [*library, *own, *program]]

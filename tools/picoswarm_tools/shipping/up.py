@@ -11,6 +11,7 @@ from typing import Any
 
 import rich_click as click
 
+from .. import mpy
 from . import progress
 from .board import Board, BoardName
 from .console import start
@@ -130,7 +131,7 @@ def up(
     steps: dict[str, Any] = {}
     say = (lambda *_: None) if as_json else click.echo
     if discovery and not romfs:  # from where it runs in place nothing has to be loaded by parts
-        board = replace(board, form="discovery")
+        board = replace(board, form=mpy.DISCOVERY)
     settings = settings_of(board, name, wifi_settings(wifi, country), bootstrap, discovery)
     with progress.bar(as_json) as report:
         if image is not None:
