@@ -25,7 +25,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from . import beside, bundle, constructors, fold, order, overlays, plans, shrink, texts, vocabulary
+from . import alike, beside, bundle, constructors, fold, order, overlays, plans, shrink, texts, vocabulary
 from .runtimes import ROOT, Missing, build_folder, find
 from .vocabulary import Refused
 
@@ -225,6 +225,7 @@ def _make_small(arch: str, level: int, form: str) -> tuple[dict[str, str], shrin
         overlays.check(long, plan, vocabulary.imported_from_library(_texts(PROGRAMS).values()))
         plan = overlays.planned(plan, modules, names)
         modules, plan = constructors.take_out(modules, plan, vocabulary.rom_names())
+        modules, plan = alike.merge(modules, plan)
         modules = overlays.take_cold(modules, plan, *LATEST.get(form, ()))
     if level == 3:
         kept = {name: order.keep_builtins(modules[name], _ASKED) for name in HOT if name in modules}

@@ -345,7 +345,7 @@ def _redirected(source: str, home: str, at: Mapping[str, int], whole: set[str]) 
     if not imports_from(home, source):
         return source
     tree, edits = ast.parse(source), Edits(source)
-    stays = whole if _is_stub(source) else whole & _outside(tree)
+    stays = whole if is_stub(source) else whole & _outside(tree)
     lost: set[str] = set()
     for node in live(tree):
         if isinstance(node, ast.ImportFrom) and node.level and node.module == home:
@@ -364,7 +364,7 @@ def _redirected(source: str, home: str, at: Mapping[str, int], whole: set[str]) 
     return (f"from .{_HOME} import overlay\n" if lost else "") + edits.result()
 
 
-def _is_stub(source: str) -> bool:
+def is_stub(source: str) -> bool:
     """Of a bundle: one import and nothing else."""
     return [type(node) for node in ast.parse(source).body] == [ast.ImportFrom]
 
@@ -402,7 +402,7 @@ def take_cold(
     result = dict(modules)
     # Ed25519 goes itself when it has signed: it may take what it shares with an overlay from there.
     stays = {name: text for name, text in modules.items() if not name.startswith("ed25519")}
-    real = [ast.parse(text) for text in stays.values() if not _is_stub(text)]
+    real = [ast.parse(text) for text in stays.values() if not is_stub(text)]
     imports = [node for tree in real for node in live(tree) if isinstance(node, ast.ImportFrom)]
     for home in dict(plan):
         own = {n: moved for n, (module, moved) in enumerate(plan) if module == home}

@@ -1,0 +1,113 @@
+"""Classes all of whose methods are in overlays become one: nothing tells them apart but what their objects hold.
+
+    class Site:                     class Site:
+        def is_near(self): ...          def is_near(self): ...
+                                        def note(self): ...
+    class Anchor:             ->
+        def note(self): ...
+                                    Site() in the place of Anchor()
+
+A class takes some 200 bytes of a board, whose objects find their methods by its name and theirs: so no two methods of those
+that become one may share a name. This is for classes that the library alone makes, after their constructors are functions
+(constructors.py), and happens under the names of a board.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+
+from .constructors import asked_for
+from .fold import Edits, live
+from .overlays import imports_from, is_stub, mentions
+from .plans import CALL, Overlay
+from .shrink import bindings
+from .vocabulary import FUNCTIONS
+
+
+def _is_plain(node: ast.ClassDef, cold: set[str]) -> bool:
+    """Whether a class keeps nothing once the methods `cold` are gone."""
+    rest = [each for each in node.body if not (isinstance(each, FUNCTIONS) and each.name in cold)]
+    nothing = (ast.Delete, ast.Pass)
+    return not (node.bases or node.decorator_list) and all(isinstance(each, nothing) for each in rest)
+
+
+def _names(node: ast.ClassDef) -> set[str]:
+    return {each.name for each in node.body if isinstance(each, FUNCTIONS)}
+
+
+def _alike(tree: ast.Module, cold: Mapping[str, set[str]], apart: set[str]) -> list[ast.ClassDef]:
+    """The classes that can become one: none of `apart`."""
+    found: list[ast.ClassDef] = []
+    taken: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name not in apart and _is_plain(node, cold.get(node.name, set())):
+            if not _names(node) & taken:
+                taken |= _names(node)
+                found.append(node)
+    return found
+
+
+def _as_one(source: str, classes: Sequence[str]) -> str:
+    """A module whose classes of these names are the first of them."""
+    tree, edits = ast.parse(source), Edits(source)
+    for node in mentions(tree, bindings(tree)):
+        if node.id in classes[1:]:
+            edits.replace_node(node, classes[0])
+    lines = edits.result().splitlines(keepends=True)
+    nodes = {node.name: node for node in ast.parse("".join(lines)).body if isinstance(node, ast.ClassDef)}
+    methods: list[str] = []
+    for name in classes[1:]:
+        for each in nodes[name].body:
+            if isinstance(each, FUNCTIONS):
+                first = min(one.lineno for one in (each, *each.decorator_list))
+                methods += lines[first - 1 : each.end_lineno]
+        lines[nodes[name].lineno - 1 : nodes[name].end_lineno] = [""] * (nodes[name].end_lineno - nodes[name].lineno + 1)
+    lines[nodes[classes[0]].end_lineno - 1] += "".join(methods)
+    return "".join(lines)
+
+
+def _imports(tree: ast.Module, home: str) -> list[ast.ImportFrom]:
+    return [node for node in live(tree) if isinstance(node, ast.ImportFrom) and node.level and node.module == home]
+
+
+def _handed_on(source: str, home: str, classes: Sequence[str]) -> str:
+    """A stub, which gives the first of these classes by all their names."""
+    tree, edits = ast.parse(source), Edits(source)
+    for node in _imports(tree, home):
+        names = [f"{classes[0]} as {each.name}" if each.name in classes[1:] else ast.unparse(each) for each in node.names]
+        edits.replace_node(node, f"from .{home} import {', '.join(names)}")
+    return edits.result()
+
+
+def merge(modules: Mapping[str, str], plan: Sequence[Overlay]) -> tuple[dict[str, str], list[Overlay]]:
+    """`modules`, texts by name, and the plan of their overlays, with one class for those that are alike."""
+    result, plan = dict(modules), list(plan)
+    for home in dict(plan):
+        tree = ast.parse(result[home])
+        cold: dict[str, set[str]] = {}
+        apart = {name for module, moved in plan if module == home for name, methods in moved.items() if not methods}
+        for moved in (moved for module, moved in plan if module == home):
+            for name, methods in moved.items():
+                cold.setdefault(name, set()).update(each for each in methods if not each.endswith(CALL))
+        others = {name: text for name, text in result.items() if name != home and imports_from(home, text)}
+        for text in (text for text in others.values() if not is_stub(text)):
+            apart |= {alias.name for node in _imports(ast.parse(text), home) for alias in node.names}
+        nodes = list(ast.walk(tree))
+        asked = asked_for(nodes)
+        apart |= {node.id for node in nodes if id(node) in asked and isinstance(node, ast.Name)}
+        apart |= {base.id for node in nodes if isinstance(node, ast.ClassDef) for base in node.bases if hasattr(base, "id")}
+        classes = [node.name for node in _alike(tree, cold, apart)]
+        if len(classes) > 1:
+            result[home] = _as_one(result[home], classes)
+            result.update((name, _handed_on(text, home, classes)) for name, text in others.items() if is_stub(text))
+            plan = [(module, _merged(moved, classes) if module == home else moved) for module, moved in plan]
+    return result, plan
+
+
+def _merged(moved: Mapping[str, tuple[str, ...]], classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    result: dict[str, tuple[str, ...]] = {}
+    for name, methods in moved.items():
+        name = classes[0] if name in classes else name
+        result[name] = result.get(name, ()) + tuple(methods)
+    return result
