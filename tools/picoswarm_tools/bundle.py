@@ -87,10 +87,9 @@ def _redirected(source: str, home: Mapping[str, str], here: str) -> str:
             names = ", ".join(ast.unparse(alias) for alias in node.names)
             edits.replace_node(node, f"from .{target} import ({names})")
     for node in live(ast.parse(source)):
-        if isinstance(node, ast.Dict):  # of homes, in __init__
-            for value in node.values:
-                if isinstance(value, ast.Constant) and value.value in home:
-                    edits.replace_node(value, repr(home[value.value]))
+        match node:
+            case ast.Tuple(elts=[ast.Constant(value=str(member)) as member_node, ast.Tuple()]) if member in home:
+                edits.replace_node(member_node, repr(home[member]))  # where names are, in __init__
     return edits.result()
 
 

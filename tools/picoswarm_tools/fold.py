@@ -157,6 +157,23 @@ def _is_fixed(value: ast.expr) -> bool:
     return 0 <= value.value < 1 << 30 if isinstance(value.value, int) else isinstance(value.value, (bytes, str))
 
 
+def flatten(source: str) -> str:
+    """`source` with what stands under a decided `if` at its top on the level of all else. Lines move."""
+    tree = ast.parse(source)
+    if not any(isinstance(node, ast.If) and isinstance(node.test, ast.Constant) for node in tree.body):
+        return source
+    body: list[ast.stmt] = []
+    waiting = tree.body[::-1]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Constant):
+            waiting += (node.body if node.test.value else node.orelse)[::-1]
+        else:
+            body.append(node)
+    tree.body = body
+    return f"{ast.unparse(tree)}\n"
+
+
 def hide_constants(modules: Mapping[str, str], programs: Iterable[str]) -> dict[str, str]:
     """`modules` (texts by name) in which a number, text or tuple of these that no other module and none of the programs asks
     for is a private constant: mpy-cross puts it in the place of its name, and no dict of a module holds it."""

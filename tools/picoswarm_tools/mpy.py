@@ -201,6 +201,7 @@ def _make_small(arch: str, level: int, form: str) -> tuple[dict[str, str], shrin
     known = fold.known_on(arch)
     modules = {path.stem: fold.fold(path.read_text(), known) for path in _library_sources(arch)}
     if level == 3:
+        modules = {name: fold.flatten(text) for name, text in modules.items()}
         programs = [path.read_text() for path in STUBS.glob("*.pyi")]
         programs += [text for patterns in (PROGRAMS, BESIDE) for text in _texts(patterns).values()]
         modules = fold.hide_constants(modules, programs)

@@ -13,7 +13,7 @@ an overlay calls goes with it. All this happens under the names of a board, when
 from __future__ import annotations
 
 import ast
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from .fold import Edits, live
@@ -241,42 +241,62 @@ def _passing(tree: ast.Module) -> set[int]:
     return found
 
 
-def _helpers(tree: ast.Module, every: list[ast.Name], moved: Methods, kept: set[str]) -> list[ast.AST]:
-    """The functions that nothing but an overlay calls. `every`: the `mentions` of the module; `kept`: what stays."""
-    functions = {node.name: node for node in tree.body if isinstance(node, FUNCTIONS)}
-    found: list[ast.AST] = []
+def _values(tree: ast.Module) -> dict[str, ast.Assign]:
+    """What a module has under one name that never changes: numbers, bytes and what is made of them."""
+    plain = (ast.Constant, ast.BinOp, ast.operator, ast.UnaryOp, ast.unaryop)
+    stored = Counter(node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+    found = {}
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if stored[name] == 1:
+                if all(isinstance(each, plain) for each in ast.walk(value)):
+                    found[name] = node
+    return found
+
+
+def _helpers(
+    tree: ast.Module, every: list[ast.Name], moved: Methods, kept: set[str], imported: set[str]
+) -> dict[str, ast.AST]:
+    """The functions that nothing but an overlay calls, and the values that nothing else knows, by name. `every`: the
+    `mentions` of the module; `kept`: what stays; `imported`: what other modules have."""
+    loose: dict[str, ast.AST] = {node.name: node for node in tree.body if isinstance(node, FUNCTIONS)}
+    loose = {name: node for name, node in loose.items() if name not in kept}
+    loose |= {name: node for name, node in _values(tree).items() if name not in imported}
+    found: dict[str, ast.AST] = {}
     bound = bindings(tree)
     while True:
-        inside = [*_moved_nodes(tree, moved), *found]
-        wanted = _names(inside, bound) & functions.keys() - kept - moved.keys() - {node.name for node in found}
+        inside = [*_moved_nodes(tree, moved), *found.values()]
+        wanted = _names(inside, bound) & loose.keys() - moved.keys() - found.keys()
         for name in sorted(wanted):
-            gone = {id(each) for node in (*inside, functions[name]) for each in ast.walk(node)}
+            gone = {id(each) for node in (*inside, loose[name]) for each in ast.walk(node)}
             if name not in {node.id for node in every if id(node) not in gone}:
-                found.append(functions[name])
+                found[name] = loose[name]
                 break
         else:
             return found
 
 
-def _overlay(home: str, source: str, tree: ast.Module, moved: Methods, helpers: list[ast.AST], is_kept: bool) -> str:
+def _overlay(
+    home: str, source: str, tree: ast.Module, moved: Methods, helpers: Mapping[str, ast.AST], is_kept: bool
+) -> str:
     """The text of an overlay. One that is kept has no direct calls: they would keep all of it as long as a method runs."""
     classes, consts, bound = _classes(tree), _consts(tree), bindings(tree) | {"overlay"}
     whole = {name for name, methods in moved.items() if not methods}
     needed: set[str] = set()
-    waiting = [*_moved_nodes(tree, moved), *helpers]
+    waiting = [*_moved_nodes(tree, moved), *helpers.values()]
     while waiting:
         names = _names([waiting.pop()], bound) & bound - needed
         needed |= names
         waiting += [consts[name].value for name in names if name in consts]
     own_consts = sorted((consts[name] for name in needed & consts.keys()), key=lambda node: node.lineno)
     lines = [_segment(source, node) for node in own_consts]
-    imports = sorted(needed - consts.keys() - {"const", *whole} - {node.name for node in helpers})
+    imports = sorted(needed - consts.keys() - {"const", *whole} - helpers.keys())
     same = sorted(set(imports) & moved.keys())
     if same:
         raise Refused(f"overlays: {same} are used beside methods of theirs")
     if imports:
         lines.append(f"from .{home} import ({', '.join(imports)})\n")
-    lines += [_segment(source, node) for node in helpers]
+    lines += [_segment(source, node) for node in sorted(helpers.values(), key=lambda node: node.lineno)]
     parts = [name for name, methods in moved.items() if methods]
     if parts and whole:
         raise Refused(f"overlays: {sorted(whole)} as a whole, beside methods of {parts}")
@@ -407,20 +427,20 @@ def take_cold(
     for home in dict(plan):
         own = {n: moved for n, (module, moved) in enumerate(plan) if module == home}
         whole = {name: n for n, moved in own.items() for name, methods in moved.items() if not methods}
-        kept = {alias.name for node in imports if node.module == home for alias in node.names} - whole.keys()
+        imported = {alias.name for node in imports if node.module == home for alias in node.names} - whole.keys()
         source = _asking(result[home], whole, own)
         tree = ast.parse(source)
         every = mentions(tree, bindings(tree))
         passing = _passing(tree)
         # One that is more than called stays: who keeps it would keep all that was loaded with it.
-        kept |= {node.id for node in every if id(node) not in passing}
+        kept = imported | {node.id for node in every if id(node) not in passing}
         gone: list[ast.AST] = []
         at = dict(whole)
         for n, moved in own.items():
-            helpers = _helpers(tree, every, moved, kept)
+            helpers = _helpers(tree, every, moved, kept, imported)
             result[f"cold{n}"] = _overlay(home, source, tree, moved, helpers, latest > 0)
-            gone += [*_moved_nodes(tree, moved), *helpers]
-            at.update({node.name: n for node in helpers})
+            gone += [*_moved_nodes(tree, moved), *helpers.values()]
+            at.update(dict.fromkeys(helpers, n))
         partial = {name for moved in own.values() for name, methods in moved.items() if methods}
         called = {
             (name, each.rstrip(CALL))

@@ -257,6 +257,8 @@ LEAF = (
     NEAREST,
     *(each for each in FULL if each is not _HEARD),
     _overlay_of("swarm", "Swarm: _work_on Reception: prepare"),  # each slice of a handshake
+    _overlay_of("discovery", "Discovery: tick Requests: tick Revalidation: run Upkeep: tick"),
+    _overlay_of("discovery", "Discovery: _step Upkeep: step"),  # a step of a lookup
     _overlay_of(  # streams, and messages that fit no record
         "swarm",
         """

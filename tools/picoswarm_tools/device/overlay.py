@@ -8,26 +8,28 @@ _OVERLAYS_ROOM = const(0)  # with less free than so many bytes
 _OVERLAYS_LEAST = const(0)  # only so many of them stay
 
 
-class _shelf:
-    # A file system for the time of an import, in which every overlay has the same path: MicroPython keeps the path of each
-    # file that it imports, and the names of each module, for good. What an overlay imports comes from it, too.
-    facts = [0] * 10
+_shelf = None
+if not sys.modules["picoswarm"].__path__.startswith(".frozen"):  # there the names are in ROM
 
-    def mount(self, *_):
-        pass
+    class _shelf:
+        # A file system for the time of an import, in which every overlay has the same path: MicroPython keeps the path of each
+        # file that it imports, and the names of each module, for good. What an overlay imports comes from it, too.
+        facts = [0] * 10
 
-    umount = mount
+        def mount(self, *_):
+            pass
 
-    def stat(self, path):
-        # Of a module m MicroPython asks for m, m.py and m.mpy. It shall open the last: m is no folder, and m.py no file.
-        self.facts[0] = 0x4000 if path.endswith(".py") else 0x8000
-        return self.facts
+        umount = mount
 
-    def open(self, path, mode):
-        return open(self.folder + path.replace("/cold.", self.name), mode)
+        def stat(self, path):
+            # Of a module m MicroPython asks for m, m.py and m.mpy. It shall open the last: m is no folder, and m.py no file.
+            self.facts[0] = 0x4000 if path.endswith(".py") else 0x8000
+            return self.facts
 
+        def open(self, path, mode):
+            return open(self.folder + path.replace("/cold.", self.name), mode)
 
-_shelf = _shelf()
+    _shelf = _shelf()
 if hash("picoswarm") != 0:
     raise ImportError("picoswarm wants a MicroPython whose hashes have 2 bytes")
 
@@ -36,8 +38,7 @@ def overlay(n):
     package = sys.modules["picoswarm"]
     folder = package.__path__
     name = "cold%d" % n
-    is_file = not folder.startswith(".frozen")  # there the names are in ROM
-    if is_file:
+    if _shelf:
         import vfs  # not where nothing is loaded by parts
 
         _shelf.folder = folder
@@ -48,7 +49,7 @@ def overlay(n):
     try:
         part = __import__(name, globals(), None, ("",), 1)
     finally:
-        if is_file:
+        if _shelf:
             package.__path__ = folder
             vfs.umount("/cold")
     setattr(package, name, None)
