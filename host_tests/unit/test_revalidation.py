@@ -26,27 +26,27 @@ def test_one_entry_a_minute_and_never_later():
     assert r.run(OneRecord(), 59000, 0) == -1
     assert r.run(OneRecord(), 60000, 0) == 7
     assert r.run(OneRecord(), 60000, 0) == -1
-    assert r.next_time() == 120000
+    assert r.due == 120000
 
 
 def test_a_table_larger_than_a_board_s_has_no_longer_turns():
     for entries, wait in ((128, 60000), (200, 38400), (256, 29952), (1024, 7424)):
         r = revalidation()
         r.run(OneRecord(entries), 60000, 0)
-        assert r.next_time() == 60000 + wait
+        assert r.due == 60000 + wait
 
 
 def test_turns_are_jittered_early():
     for byte in (0, 100, 255):
         r = Revalidation(Profile(), lambda n: bytes((byte,)) * n, 0)
-        assert 54000 <= r.next_time() <= 60000
+        assert 54000 <= r.due <= 60000
 
 
 def test_a_suspect_is_asked_after_1_2_and_4_seconds():
     for misses, wait in ((0, 1000), (1, 1000), (2, 2000), (3, 4000)):
         r = revalidation()
         r.suspect(3, misses, 100)
-        assert r.next_time() == 100 + wait
+        assert r.due == 100 + wait
         assert r.run(OneRecord(), 99 + wait, 0) == -1
         assert r.run(OneRecord(), 100 + wait, 0) == 3
         assert r.run(OneRecord(), 100 + wait, 0) == -1
@@ -62,6 +62,6 @@ def test_one_that_answered_is_no_suspect():
 def test_the_turn_comes_across_the_wrap_of_the_ticks():
     start = 0x3FFFFFFF - 30000
     r = revalidation(start)
-    assert ticks_diff(r.next_time(), start) == 60000
+    assert ticks_diff(r.due, start) == 60000
     assert r.run(OneRecord(), ticks_add(start, 59999), 0) == -1
     assert r.run(OneRecord(), ticks_add(start, 60000), 0) == 7

@@ -157,9 +157,8 @@ class Link:
 class ConnManager:
     """See the module."""
 
-    allow = None
-
     def __init__(self, profile, own_id, rng, now):
+        self.allow = None
         self._id = own_id
         self._rng = rng
         self._dials = profile.dials

@@ -562,8 +562,9 @@ class Discovery:
         now = self.now
         if self.responder.kind or self.upkeep.has_beacon or self.requests.next() is not None:
             return now
-        best = self.upkeep.next_time(self.requests.next_time(self.revalidation.next_time()))
-        wait = self.agreements.wait_ms(now)
+        best = self.upkeep.next_time(self.requests.next_time(self.revalidation.due))
+        agreements = self.agreements
+        wait = -1 if agreements.is_idle else agreements.wait_ms(now)
         return best if wait < 0 or ticks_diff(best, now) < wait else ticks_add(now, wait)
 
     def tick(self, now):
@@ -592,7 +593,8 @@ class Discovery:
             self._uptime_ms = passed % 1000
             if passed >= 1000:
                 self.uptime += passed // 1000
-                self.tokens.rotate(self.uptime)
+                if self.uptime >= self.tokens.until:
+                    self.tokens.rotate(self.uptime)
                 if self._lookups:
                     self.has_steps = True  # a full heap may have ended one half done
 

@@ -21,6 +21,7 @@ class Revalidation:
         self._interval_ms = profile.revalidate_s * 1000
         self.suspects = [_NEVER] * _SUSPECTS
         self._due = [0] * _SUSPECTS
+        self.due = 0  # the next turn
         self._plan(now, 0)
 
     def _plan(self, now, entries):
@@ -29,14 +30,14 @@ class Revalidation:
         if entries > _TURNS:
             wait = wait // entries * _TURNS
         self._next = ticks_add(now, wait - (wait // 10 * self._rng(1)[0] >> 8))
+        self._look()
 
-    def next_time(self):
-        """The next turn."""
+    def _look(self):
         best = self._next
         for i in range(_SUSPECTS):
             if self.suspects[i] >= 0 and ticks_diff(self._due[i], best) < 0:
                 best = self._due[i]
-        return best
+        self.due = best
 
     def run(self, table, now, uptime):
         """The record to ping now, or -1. Called until it gives -1."""
@@ -44,6 +45,7 @@ class Revalidation:
             record = self.suspects[i]
             if record >= 0 and ticks_diff(now, self._due[i]) >= 0:
                 self.suspects[i] = _NEVER
+                self._look()
                 return record
         if ticks_diff(now, self._next) < 0:
             return -1
@@ -56,8 +58,10 @@ class Revalidation:
         slot = self.suspects.index(_NEVER) if _NEVER in self.suspects else 0
         self.suspects[slot] = record
         self._due[slot] = ticks_add(now, _REPEAT_MS << max(0, misses - 1))
+        self._look()
 
     def forget(self, record):
         """The record answered, or is gone."""
         if record in self.suspects:
             self.suspects[self.suspects.index(record)] = _NEVER
+            self._look()

@@ -22,16 +22,15 @@ class Tokens:
         self._rng = rng
         self._lifetime = lifetime_s
         self.present = self._previous = Hmac(rng(_SECRET), _TOKEN)
-        self._since = 0
+        self.until = lifetime_s  # `rotate` has nothing to do before
 
     def rotate(self, uptime):
         """Make a new secret when the present one is old enough; after a long sleep both are forgotten."""
-        age = uptime - self._since
-        if age >= self._lifetime:
+        if uptime >= self.until:
             fresh = Hmac(self._rng(_SECRET), _TOKEN)
-            self._previous = self.present if age < 2 * self._lifetime else fresh
+            self._previous = self.present if uptime < self.until + self._lifetime else fresh
             self.present = fresh
-            self._since = uptime
+            self.until = uptime + self._lifetime
 
     def _place(self, d):
         """Put port 2 | id 8 where the envelope tag was, which is of no more use."""

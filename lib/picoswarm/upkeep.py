@@ -43,10 +43,9 @@ _ANSWERS = const(3)  # after which a missed peer is asked no more
 class Anchor:
     """A bootstrap or permanent node, `id` None: not known yet. A missed peer (missed.py) is asked `left` times more."""
 
-    left = 0
-
     def __init__(self, id32, ip, port, now):
         self.id = id32
+        self.left = 0
         self.ip = ip
         self.port = port
         self.is_missing = True

@@ -80,6 +80,18 @@ def _handed_on(source: str, home: str, classes: Sequence[str]) -> str:
     return edits.result()
 
 
+def apart(plan: Sequence[Overlay], modules: Mapping[str, str]) -> str:
+    """A text for shrink.name_map in whose eyes the methods of classes that may become one meet; under their long names."""
+    cold: dict[str, set[str]] = {}
+    for _, moved in plan:
+        for name, methods in moved.items():
+            cold.setdefault(name, set()).update(methods)
+    nodes = [node for home in dict(plan) if home in modules for node in ast.parse(modules[home]).body]
+    classes = [node for node in nodes if isinstance(node, ast.ClassDef) and cold.get(node.name)]
+    names = {name for node in classes if _is_plain(node, cold[node.name] | {"__init__"}) for name in _names(node)}
+    return "".join(f"alike.{name} = 0\n" for name in sorted(names - {"__init__"}))
+
+
 def merge(modules: Mapping[str, str], plan: Sequence[Overlay]) -> tuple[dict[str, str], list[Overlay]]:
     """`modules`, texts by name, and the plan of their overlays, with one class for those that are alike."""
     result, plan = dict(modules), list(plan)

@@ -84,7 +84,8 @@ _ASKED = ("bytearray", "bytes", "len", "min")
 # Forms of the library with -O3: their bundles, and the plan of their overlays.
 WHOLE = ""  # a node with sessions
 FROZEN = "frozen"
-LEAF = "leaf"  # in a firmware, too
+LEAF = "leaf"
+LEAF_FROZEN = "leaf-frozen"
 DISCOVERY = "discovery"  # no sessions
 PARTS = "parts"  # for a test or a benchmark that makes objects of its own, which others leave to overlays
 APART = "apart"  # each module by itself: what does it cost?
@@ -92,12 +93,14 @@ FORMS = {
     WHOLE: (WHOLE_BUNDLES, plans.FULL),
     FROZEN: (FROZEN_BUNDLES, plans.PLAN),
     LEAF: (WHOLE_BUNDLES, plans.LEAF),
+    LEAF_FROZEN: (WHOLE_BUNDLES, plans.LEAF_FROZEN),
     DISCOVERY: (BUNDLES, plans.DISCOVERY),
     PARTS: (BUNDLES, plans.PLAN),
     APART: ({}, ()),
 }
+IN_FIRMWARE = {WHOLE: FROZEN, DISCOVERY: FROZEN, LEAF: LEAF_FROZEN}  # by the form that the same node has from files
 # So many overlays, those that were loaded last, stay for a while; with less free than so many bytes only so many.
-LATEST = {WHOLE: (12, 16384, 1), LEAF: (12, 16384, 2), DISCOVERY: (8, 16384, 1)}
+LATEST = {WHOLE: (12, 16384, 1), LEAF: (12, 16384, 2), LEAF_FROZEN: (12, 16384, 2), DISCOVERY: (8, 16384, 1)}
 NATIVE_STAYS = ("bytecode", "xtensawin", "rv32imc")  # there is none, or an ESP32 never frees it
 ROM = "rom"  # the module of a firmware that names all others, see `_named`
 BOARD_LEVEL = 3  # mpy-cross's -O of what a board is given; the modules are bundled then
@@ -219,7 +222,7 @@ def _make_small(arch: str, level: int, form: str) -> tuple[dict[str, str], shrin
     keep = vocabulary.names_in_programs(_texts(PROGRAMS).values())[0].union(vocabulary.runtime_names(), *stubs.values())
     promised = set().union(*(vocabulary.arguments_in_stub(path.read_text()) for path in STUBS.glob("*.pyi")))
     promised |= vocabulary.keywords_in_programs(_texts(PROGRAMS).values())
-    others = {**_texts(BESIDE), "overlays": overlays.apart(plan or plans.FULL)}
+    others = {**_texts(BESIDE), "overlays": overlays.apart(plan or plans.FULL), "alike": alike.apart(plan, modules)}
     names = shrink.name_map(modules, keep, others, vocabulary.rom_names(), promised)
     long, modules = modules, {name: shrink.shorten(text, names) for name, text in modules.items()}
     if level == 3 and plan:

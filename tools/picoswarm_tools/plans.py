@@ -181,7 +181,7 @@ FULL = (
         PubSub: set_filters
         Rpc: register
         LogStats: write
-        Node: register peers stats contact lookup
+        Node: register peers stats contact lookup sessions
         """,
     ),
     _overlay_of(  # start and stop
@@ -199,7 +199,7 @@ FULL = (
         "discovery",
         """
         Requests: begin identify agreed _may_ask write repeat find has_room
-        Agreements: _may_ask ask is_ready step
+        Agreements: _may_ask ask is_ready step wait_ms
         """,
     ),
     _overlay_of("discovery", "Codec: lay_out pair_with is_paired start seal pad Discovery: _write_beacon"),  # all but PONGs
@@ -219,10 +219,10 @@ FULL = (
         """
         Discovery: prove _move _remove _missed _tell event
         Table: keep admit _is_near _enter remove miss find_failed set_address find_answered is_proven longest_unasked
-            credit is_at bucket_of touch age find ip is_entry
+            credit is_at bucket_of touch age find ip is_entry is_live
         Requests: _late
         Upkeep: lost _knows _again
-        Revalidation: suspect _plan
+        Revalidation: suspect _plan _look
         """,
     ),
     _overlay_of(  # questions of others, but for PINGs
@@ -231,7 +231,7 @@ FULL = (
         Responder: take_other _take_proven on_request _on_unknown on_agreed _on_paired _note _begin _pong write
             _write_neighbors
         Agreements: defer _pick _done
-        Tokens: make is_valid _place
+        Tokens: make is_valid _place rotate
         Table: closest
         """,
     ),
@@ -258,7 +258,7 @@ LEAF = (
     *(each for each in FULL if each is not _HEARD),
     _overlay_of("swarm", "Swarm: _work_on Reception: prepare"),  # each slice of a handshake
     _overlay_of("discovery", "Discovery: tick Requests: tick Revalidation: run Upkeep: tick"),
-    _overlay_of("discovery", "Discovery: _step Upkeep: step"),  # a step of a lookup
+    _overlay_of("discovery", "Discovery: _step give_up Upkeep: step"),  # a step of a lookup
     _overlay_of(  # streams, and messages that fit no record
         "swarm",
         """
@@ -287,6 +287,23 @@ LEAF = (
         LogStats: remove_peer* receive* tick* _answer
         """,
     ),
+)
+
+# Frozen, an overlay is some functions to make, and nothing to read: what comes once a second is one, too, and what is
+# published.
+LEAF_FROZEN = (
+    *LEAF,
+    _overlay_of(  # a look at all sessions
+        "swarm",
+        """
+        Swarm: _scan _calm_ms _look_after _is_given_up
+        Mux: tick is_quiet calm_ms _decay _patience
+        Session: is_overdue
+        Driver: _check
+        """,
+    ),
+    _overlay_of("pubsub", "PubSub: compose publish _spread _offer"),
+    _overlay_of("pubsub", "PubSub: _on_publish deliver _is_repeated _drop Subscription: offer"),
 )
 
 

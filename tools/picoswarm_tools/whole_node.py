@@ -47,7 +47,7 @@ class Case:
 
     def form_of(self, is_frozen: bool) -> str:
         """The form of the library that a board has."""
-        return self.form or (mpy.FROZEN if is_frozen else mpy.WHOLE)
+        return mpy.IN_FIRMWARE[self.form] if is_frozen else self.form
 
     @property
     def profile(self) -> Profile:

@@ -122,7 +122,7 @@ class Node(Host):
         assert engine is not None
         if self._work_timer is None or self._work_timer.action is None:
             return super()._deadline()
-        due: int = engine.upkeep.next_time(engine.requests.next_time(engine.revalidation.next_time()))
+        due: int = engine.upkeep.next_time(engine.requests.next_time(engine.revalidation.due))
         return due
 
     def find(self, target: bytes, full: bool = False) -> Search:
