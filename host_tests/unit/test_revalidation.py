@@ -55,7 +55,7 @@ def test_a_suspect_is_asked_after_1_2_and_4_seconds():
 def test_one_that_answered_is_no_suspect():
     r = revalidation()
     r.suspect(3, 1, 0)
-    r.forget(3)
+    r.acquit(3)
     assert r.run(OneRecord(), 5000, 0) == -1
 
 

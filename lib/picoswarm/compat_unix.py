@@ -1,8 +1,8 @@
 """The half of compat.py that the unix port of MicroPython has for itself: socket addresses as C structures, IPv4 only."""
 
-from socket import getaddrinfo
+import socket
 
-_raw = bytearray(getaddrinfo("0.0.0.0", 0)[0][-1])  # the address that `sockaddr` gave last
+_raw = bytearray(socket.getaddrinfo("0.0.0.0", 0)[0][-1])  # the address that `sockaddr` gave last
 
 
 def sockaddr(sock, ip, port):

@@ -110,7 +110,7 @@ def pong(to, node, d) -> int:
                     record[9] = spent + 1
                     suspects = node.revalidation
                     if found in suspects.suspects:
-                        suspects.forget(found)
+                        suspects.acquit(found)
                     # The PONG: request id and token stand where they did.
                     out = to.peer
                     copy(out, 0, buf, 0, 40)

@@ -366,7 +366,7 @@ class Discovery:
                 return self._move(record)
             table.credit(record, self.uptime, 0 if is_inbound else 1)
             if record in self.revalidation.suspects:
-                self.revalidation.forget(record)
+                self.revalidation.acquit(record)
         elif is_inbound and not self.upkeep.is_ready:
             return False
         elif table.admit(record, self.codec, self.uptime):
@@ -384,7 +384,7 @@ class Discovery:
         table = self.table
         self._tell(REMOVED, record)
         self.upkeep.lost(table, record)
-        self.revalidation.forget(record)
+        self.revalidation.acquit(record)
         risen = table.remove(record)
         if risen >= 0:
             self._tell(ADDED, risen)
@@ -407,7 +407,7 @@ class Discovery:
                 if table.is_entry(record):
                     table.find_answered(record)
                     table.credit(record, self.uptime)
-                    self.revalidation.forget(record)
+                    self.revalidation.acquit(record)
         elif why == _TO_JOIN:
             self.upkeep.ended(request, is_answered)
         if record >= 0 and is_blamed and table.is_entry(record):

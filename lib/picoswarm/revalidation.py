@@ -54,13 +54,13 @@ class Revalidation:
 
     def suspect(self, record, misses, now):
         """Ask this entry soon: it left `misses` pings (0-3) in a row unanswered."""
-        self.forget(record)
+        self.acquit(record)
         slot = self.suspects.index(_NEVER) if _NEVER in self.suspects else 0
         self.suspects[slot] = record
         self._due[slot] = ticks_add(now, _REPEAT_MS << max(0, misses - 1))
         self._look()
 
-    def forget(self, record):
+    def acquit(self, record):
         """The record answered, or is gone."""
         if record in self.suspects:
             self.suspects[self.suspects.index(record)] = _NEVER

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
-from .fold import Edits, live
+from .fold import Edits, fixed_values, hidden, live
 from .shrink import rename
 from .vocabulary import Refused
 
@@ -117,7 +117,31 @@ def bundle(modules: Mapping[str, str], bundles: Mapping[str, Sequence[str]]) -> 
                 names = ", ".join(f"{unique[each]} as {each}" if each in unique else each for each in fetched)
                 result[member] = f"from .{name} import ({names})\n"
         result[name] = "\n".join(parts)
+    stubs = set(home) - set(bundles)
+    for name in bundles:
+        mine = [member for member in stubs if home[member] == name]
+        values = fixed_values(ast.parse(result[name]))
+        asked = {alias.name for other in result.keys() - stubs for node in _imports(result[other]) for alias in node.names}
+        values = {own: ast.unparse(value) for own, value in values.items() if own not in asked | _handed_out(result)}
+        result[name] = hidden(result[name], values.keys(), "BUNDLED")
+        result.update((member, _with_values(result[member], values)) for member in mine if member in result)
     return result
+
+
+def _handed_out(modules: Mapping[str, str]) -> set[str]:
+    """The names that users get from the package."""
+    tree = ast.parse(modules.get("__init__", ""))
+    return {node.value for node in live(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+def _with_values(stub: str, values: Mapping[str, str]) -> str:
+    """A stub that has these constants itself."""
+    (node,) = ast.parse(stub).body
+    assert isinstance(node, ast.ImportFrom)
+    own = [alias for alias in node.names if alias.name in values]
+    rest = ", ".join(ast.unparse(alias) for alias in node.names if alias.name not in values)
+    lines = [f"from .{node.module} import ({rest})"] if rest else []
+    return "\n".join([*lines, *(f"{alias.asname or alias.name} = {values[alias.name]}" for alias in own), ""])
 
 
 def _check(members: Iterable[str], modules: Mapping[str, str]) -> None:

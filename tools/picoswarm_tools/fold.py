@@ -9,7 +9,8 @@ from __future__ import annotations
 import ast
 import io
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 Known = Mapping[str, object]
 UNIX = ("x86", "x64")  # the architectures of the unix port
@@ -158,44 +159,61 @@ def _is_fixed(value: ast.expr) -> bool:
 
 
 def flatten(source: str) -> str:
-    """`source` with what stands under a decided `if` at its top on the level of all else. Lines move."""
+    """`source` with what stands under a decided `if` at its top on the level of all else, and without an import of `const`.
+    Lines move."""
     tree = ast.parse(source)
     if not any(isinstance(node, ast.If) and isinstance(node.test, ast.Constant) for node in tree.body):
         return source
     body: list[ast.stmt] = []
     waiting = tree.body[::-1]
     while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Constant):
-            waiting += (node.body if node.test.value else node.orelse)[::-1]
-        else:
-            body.append(node)
+        match node := waiting.pop():
+            case ast.If(test=ast.Constant(value=is_so)):
+                waiting += (node.body if is_so else node.orelse)[::-1]
+            case ast.ImportFrom(module="micropython", names=[ast.alias(name="const")]):
+                pass  # mpy-cross knows it
+            case _:
+                body.append(node)
     tree.body = body
     return f"{ast.unparse(tree)}\n"
 
 
+def fixed_values(tree: ast.Module) -> dict[str, ast.expr]:
+    """The values of a module's constants, by name: numbers, texts and tuples of these, which have no other name."""
+    stored = Counter(node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+    found = {}
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=own)], value=ast.Call(func=ast.Name(id="const"), args=[value])):
+                pass
+            case ast.Assign(targets=[ast.Name(id=own)], value=value):
+                pass
+            case _:
+                continue
+        if own.isupper() and not own.startswith("_") and stored[own] == 1 and _is_fixed(value):
+            found[own] = value
+    return found
+
+
+def hidden(source: str, names: Collection[str], suffix: str = "HERE") -> str:
+    """A module in which these constants are private: mpy-cross puts their values in the place of the names, and no dict of a
+    module holds them. `suffix`: of their new names, which are nowhere else."""
+    tree, edits = ast.parse(source), Edits(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id in names:
+            edits.replace_node(node, f"_{node.id}_{suffix}")
+    for own, value in fixed_values(tree).items():
+        if own in names:
+            whole = next(node for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == own)
+            edits.replace_node(whole.value, f"const({ast.get_source_segment(source, value)})")
+    return edits.result()
+
+
 def hide_constants(modules: Mapping[str, str], programs: Iterable[str]) -> dict[str, str]:
-    """`modules` (texts by name) in which a number, text or tuple of these that no other module and none of the programs asks
-    for is a private constant: mpy-cross puts it in the place of its name, and no dict of a module holds it."""
+    """`modules` (texts by name) in which the constants that no other module and none of the programs asks for are private."""
     trees = {name: ast.parse(text) for name, text in modules.items()}
     asked = {name for tree in [*trees.values(), *map(ast.parse, programs)] for name in _mentioned(tree)}
-    result = {}
-    for name, tree in trees.items():
-        values = {}
-        for node in tree.body:
-            match node:
-                case ast.Assign(targets=[ast.Name(id=own)]) if own.isupper() and _is_fixed(node.value):
-                    values[own] = node.value
-        stored = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
-        mine = {own for own in values if own not in asked and stored.count(own) == 1}
-        edits = Edits(modules[name])
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Name) and node.id in mine:
-                edits.replace_node(node, f"_{node.id.strip('_')}_HERE")
-        for own in mine:
-            edits.replace_node(values[own], f"const({ast.get_source_segment(modules[name], values[own])})")
-        result[name] = edits.result()
-    return result
+    return {name: hidden(text, fixed_values(trees[name]).keys() - asked) for name, text in modules.items()}
 
 
 def fold_expression(text: str, known: Known) -> str:

@@ -385,8 +385,9 @@ def _redirected(source: str, home: str, at: Mapping[str, int], whole: set[str]) 
 
 
 def is_stub(source: str) -> bool:
-    """Of a bundle: one import and nothing else."""
-    return [type(node) for node in ast.parse(source).body] == [ast.ImportFrom]
+    """Of a bundle: one import, and constants."""
+    first, *rest = ast.parse(source).body or [None]
+    return isinstance(first, ast.ImportFrom) and all(isinstance(node, ast.Assign) for node in rest)
 
 
 def hash_of(name: str) -> int:

@@ -108,7 +108,7 @@ DISCOVERY = (
     _overlay_of("table", "Lookup: next wants _may_tell beyond _see _gap _key covered"),
     _overlay_of("table", "Lookup: ended"),
     _overlay_of("table", "Table: keep admit _is_near _enter set_address is_proven longest_unasked"),
-    _overlay_of("table", "Table: remove miss find_failed find_answered Revalidation: suspect _plan forget"),
+    _overlay_of("table", "Table: remove miss find_failed find_answered Revalidation: suspect _plan _look acquit"),
     _overlay_of("discovery", "Requests: begin identify _may_ask Agreements: _may_ask ask is_ready"),
     _overlay_of("discovery", "Requests: agreed write repeat"),
     _overlay_of("discovery", "Requests: match drop _forget end Agreements: forget Discovery: ended Upkeep: ended"),
@@ -127,7 +127,7 @@ DISCOVERY = (
 # A node with sessions, from .mpy files. What it keeps is what others decide the frequency of: PINGs, sealed records,
 # messages, streams and requests, with their timers; and whatever ends a session. A set-up, a lookup or what a user asks
 # loads the rest, and finds it still there the next time while the heap has room (mpy.LATEST).
-UNUSED = _overlay_of("swarm", "poly1305: equal:")  # what only tests call
+UNUSED = _overlay_of("swarm", "poly1305: equal: run:")  # what only tests call
 FULL = (
     _HEARD,
     UNUSED,
@@ -211,7 +211,7 @@ FULL = (
         Discovery: _on_answer _take_token _on_untagged _on_pong _is_own_address _on_neighbors _may_contact ended
         Site: is_broadcast is_onlink
         Upkeep: ended
-        Revalidation: forget
+        Revalidation: acquit
         """,
     ),
     _overlay_of(  # who has proven an address
