@@ -324,6 +324,32 @@ def test_a_function_that_an_overlay_hands_on_stays_where_it_is():
     assert "def _half" in small["parts"] and "def _half" not in small["cold0"]
 
 
+def test_a_function_that_gets_a_variable_goes_with_the_overlay_of_who_names_it(tmp_path: Path):
+    text = PACKAGE["parts"].replace("return _half(n) +", "half = _half\n        return half(n) +")
+    assert text != PACKAGE["parts"]
+    small = overlays.take_cold({**PACKAGE, "parts": text}, PLAN)
+    assert "def _half" in small["cold0"] and "def _half" not in small["parts"]
+    assert _run(small, tmp_path)[:2] == _run(PACKAGE, tmp_path / "whole")[:2]
+
+
+def test_a_value_that_only_an_overlay_knows_goes_with_it(tmp_path: Path):
+    text = "_ZEROS = bytes(3)\nFIVE = 5 * 1 << 40\nOTHER = 6\n" + PACKAGE["parts"]
+    text = text.replace("return _half(n) + self.more", "return _half(n) + self.more + _ZEROS[0] + (FIVE >> 44) + OTHER - 6")
+    text = text.replace("return n + 1", "return n + OTHER - 5")
+    small = overlays.take_cold({**PACKAGE, "parts": text}, PLAN)
+    assert "_ZEROS = bytes(3)\nFIVE = 5 * 1 << 40\n" in small["cold0"]
+    assert "_ZEROS" not in small["parts"] and "FIVE" not in small["parts"] and "OTHER = 6" in small["parts"]
+    assert _run(small, tmp_path)[:2] == _run(PACKAGE, tmp_path / "whole")[:2]
+
+
+def test_a_value_that_another_module_has_or_that_changes_stays():
+    text = "SHARED = 5\nLAST = 0\n" + PACKAGE["parts"]
+    text = text.replace("return _half(n) + self.more", "return _half(n) + self.more + SHARED + LAST")
+    text += "\n\ndef change(n):\n    global LAST\n    LAST = n\n"
+    small = overlays.take_cold({**PACKAGE, "parts": text, "user": "from .parts import SHARED\nprint(SHARED)\n"}, PLAN)
+    assert "SHARED = 5\nLAST = 0\n" in small["parts"]
+
+
 @pytest.mark.parametrize(
     ("plan", "why"),
     [

@@ -1,8 +1,7 @@
 """Poly1305 and the AEAD of RFC 8439 in viper, on cipher_viper.py and by its rules. Nothing here allocates once the key is
 set, and nothing branches on or indexes with a secret."""
 
-from .cipher_viper import ChaCha20 as _ChaCha20
-from .cipher_viper import stream
+from .cipher_viper import ChaCha20, stream
 
 _KEY = const(32)
 _NONCE = const(12)
@@ -193,7 +192,7 @@ class Aead:
     """ChaCha20-Poly1305 (RFC 8439 section 2.8) in place, under one 32-byte key."""
 
     def __init__(self, key):
-        self._state = _ChaCha20(key)._state
+        self._state = ChaCha20(key)._state
 
     @micropython.native
     def seal(self, nonce, ad, buf, start, end):

@@ -8,8 +8,8 @@
                                     Site() in the place of Anchor()
 
 A class takes some 200 bytes of a board, whose objects find their methods by its name and theirs: so no two methods of those
-that become one may share a name. This is for classes that the library alone makes, after their constructors are functions
-(constructors.py), and happens under the names of a board.
+that become one may share a name. This is for classes that the library alone makes, and of which it wants nothing else, after
+their constructors are functions (constructors.py), and happens under the names of a board.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping, Sequence
 
-from .constructors import asked_for
 from .fold import Edits, live
 from .overlays import imports_from, is_stub, mentions
 from .plans import CALL, Overlay
@@ -28,7 +27,7 @@ from .vocabulary import FUNCTIONS
 def _is_plain(node: ast.ClassDef, cold: set[str]) -> bool:
     """Whether a class keeps nothing once the methods `cold` are gone."""
     rest = [each for each in node.body if not (isinstance(each, FUNCTIONS) and each.name in cold)]
-    nothing = (ast.Delete, ast.Pass)
+    nothing = (ast.Delete, ast.Pass, ast.Expr)
     return not (node.bases or node.decorator_list) and all(isinstance(each, nothing) for each in rest)
 
 
@@ -41,10 +40,11 @@ def _alike(tree: ast.Module, cold: Mapping[str, set[str]], apart: set[str]) -> l
     found: list[ast.ClassDef] = []
     taken: set[str] = set()
     for node in tree.body:
-        if isinstance(node, ast.ClassDef) and node.name not in apart and _is_plain(node, cold.get(node.name, set())):
-            if not _names(node) & taken:
-                taken |= _names(node)
-                found.append(node)
+        if not isinstance(node, ast.ClassDef) or node.name in apart or _names(node) & taken:
+            continue
+        if _is_plain(node, cold.get(node.name, set())):
+            taken |= _names(node)
+            found.append(node)
     return found
 
 
@@ -105,10 +105,8 @@ def merge(modules: Mapping[str, str], plan: Sequence[Overlay]) -> tuple[dict[str
         others = {name: text for name, text in result.items() if name != home and imports_from(home, text)}
         for text in (text for text in others.values() if not is_stub(text)):
             apart |= {alias.name for node in _imports(ast.parse(text), home) for alias in node.names}
-        nodes = list(ast.walk(tree))
-        asked = asked_for(nodes)
-        apart |= {node.id for node in nodes if id(node) in asked and isinstance(node, ast.Name)}
-        apart |= {base.id for node in nodes if isinstance(node, ast.ClassDef) for base in node.bases if hasattr(base, "id")}
+        called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+        apart |= {node.id for node in mentions(tree, bindings(tree)) if id(node) not in called}
         classes = [node.name for node in _alike(tree, cold, apart)]
         if len(classes) > 1:
             result[home] = _as_one(result[home], classes)

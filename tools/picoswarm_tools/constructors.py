@@ -82,7 +82,7 @@ def _scopes(tree: ast.Module, home: str, is_home: bool, names: set[str]) -> Iter
             yield list(ast.walk(function)), imports, meant
 
 
-def asked_for(nodes: Iterable[ast.AST]) -> set[int]:
+def _asked(nodes: Iterable[ast.AST]) -> set[int]:
     """Where a class is wanted itself, and not what makes an object of it: ids of nodes."""
     asked: list[ast.AST | None] = []
     for node in nodes:
@@ -107,7 +107,7 @@ def _making(source: str, home: str, is_home: bool, makers: Mapping[str, str]) ->
         uses = [node for node in nodes if isinstance(node, ast.Name) and node.id in names]
         if stored := sorted({node.id for node in uses if isinstance(node.ctx, ast.Store)}):
             raise Refused(f"constructors: {stored} is a variable, too")
-        asked = asked_for(nodes)
+        asked = _asked(nodes)
         calls = [node for node in uses if id(node) not in asked]
         for node in calls:
             edits.replace_node(node, makers[node.id])

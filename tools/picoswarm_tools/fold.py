@@ -184,13 +184,15 @@ def fixed_values(tree: ast.Module) -> dict[str, ast.expr]:
     found = {}
     for node in tree.body:
         match node:
-            case ast.Assign(targets=[ast.Name(id=own)], value=ast.Call(func=ast.Name(id="const"), args=[value])):
-                pass
+            case ast.Assign(targets=[ast.Name(id=own)], value=ast.Call(func=ast.Name(id="const"), args=[value])) if (
+                own[0] != "_"
+            ):
+                pass  # a private one is as it should be
             case ast.Assign(targets=[ast.Name(id=own)], value=value):
                 pass
             case _:
                 continue
-        if own.isupper() and not own.startswith("_") and stored[own] == 1 and _is_fixed(value):
+        if own.isupper() and stored[own] == 1 and _is_fixed(value):
             found[own] = value
     return found
 
@@ -201,7 +203,7 @@ def hidden(source: str, names: Collection[str], suffix: str = "HERE") -> str:
     tree, edits = ast.parse(source), Edits(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in names:
-            edits.replace_node(node, f"_{node.id}_{suffix}")
+            edits.replace_node(node, f"_{node.id.strip('_')}_{suffix}")
     for own, value in fixed_values(tree).items():
         if own in names:
             whole = next(node for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == own)
@@ -210,7 +212,7 @@ def hidden(source: str, names: Collection[str], suffix: str = "HERE") -> str:
 
 
 def hide_constants(modules: Mapping[str, str], programs: Iterable[str]) -> dict[str, str]:
-    """`modules` (texts by name) in which the constants that no other module and none of the programs asks for are private."""
+    """`modules` (texts by name) in which the constants are private that no other module and no program asks for."""
     trees = {name: ast.parse(text) for name, text in modules.items()}
     asked = {name for tree in [*trees.values(), *map(ast.parse, programs)] for name in _mentioned(tree)}
     return {name: hidden(text, fixed_values(trees[name]).keys() - asked) for name, text in modules.items()}

@@ -87,7 +87,7 @@ async def _serve(folder: Path, heap_bytes: int, is_frozen: bool, datagrams: int)
     outcome = Outcome()
     own, keys = _keys()
     try:
-        form = mpy.FROZEN if is_frozen else mpy.DISCOVERY
+        form = mpy.IN_FIRMWARE[mpy.DISCOVERY] if is_frozen else mpy.DISCOVERY
         async with Probe(folder, heap_bytes, 3, HURRIED, "small_node", is_frozen, own, form) as node:
             with Crowd(node.membership, keys, own.id, node.port) as crowd:
                 looking = None

@@ -76,7 +76,7 @@ class Reader:
 def code_sizes(mpy_file: bytes) -> list[int]:
     """Bytes of each function of an .mpy that is machine code, in its order; none for one of bytecode alone. Raises
     ValueError for another format, and for a file that ends elsewhere."""
-    if mpy_file[:1] != b"M" or mpy_file[1] != VERSION:
+    if mpy_file[:2] != bytes((ord("M"), VERSION)):
         raise ValueError(f"no .mpy file of version {VERSION}")
     reader = Reader(mpy_file)
     try:

@@ -3,6 +3,7 @@ has it outside, as an ESP32."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 
 from . import mpy, qemu, runtimes
@@ -22,11 +23,16 @@ print(*[name[10:] for name in sys.modules if name.startswith('picoswarm.')])
 """
 
 
+def in_blocks(sizes: Iterable[int]) -> int:
+    """Bytes that pieces of these sizes take of a heap."""
+    return sum(-size // BLOCK * -BLOCK for size in sizes)
+
+
 @cache
 def _of_module(form: str, name: str) -> int:
-    """Bytes of heap that the native code of a module of a form of the library takes, each function in a piece of its own."""
+    """Bytes of heap that the native code of a module of a form of the library takes, a piece for each function."""
     files = qemu.library_files("m0", mpy.BOARD_LEVEL, form)
-    return sum(-size // BLOCK * -BLOCK for size in code_sizes(files[f"picoswarm/{name}.mpy"]))
+    return in_blocks(code_sizes(files[f"picoswarm/{name}.mpy"]))
 
 
 @cache

@@ -244,12 +244,16 @@ def _passing(tree: ast.Module) -> set[int]:
 def _values(tree: ast.Module) -> dict[str, ast.Assign]:
     """What a module has under one name that never changes: numbers, bytes and what is made of them."""
     plain = (ast.Constant, ast.BinOp, ast.operator, ast.UnaryOp, ast.unaryop)
-    stored = Counter(node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+    outside = [node for node in live(tree, (*FUNCTIONS, ast.ClassDef)) if isinstance(node, ast.Name)]
+    stored = Counter(node.id for node in outside if isinstance(node.ctx, ast.Store))
+    changing = {name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names}
     found = {}
     for node in tree.body:
         match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) if stored[name] == 1:
-                if all(isinstance(each, plain) for each in ast.walk(value)):
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if stored[name] == 1 and name not in changing:
+                if isinstance(value, ast.Call) and ast.unparse(value.func) == "bytes" and not value.keywords:
+                    value = ast.Tuple(value.args)
+                if all(isinstance(each, (*plain, ast.Tuple)) for each in ast.walk(value)):
                     found[name] = node
     return found
 
@@ -276,9 +280,7 @@ def _helpers(
             return found
 
 
-def _overlay(
-    home: str, source: str, tree: ast.Module, moved: Methods, helpers: Mapping[str, ast.AST], is_kept: bool
-) -> str:
+def _overlay(home: str, source: str, tree: ast.Module, moved: Methods, helpers: Mapping[str, ast.AST], is_kept: bool) -> str:
     """The text of an overlay. One that is kept has no direct calls: they would keep all of it as long as a method runs."""
     classes, consts, bound = _classes(tree), _consts(tree), bindings(tree) | {"overlay"}
     whole = {name for name, methods in moved.items() if not methods}
@@ -402,10 +404,7 @@ def _index(plan: Sequence[Overlay]) -> tuple[bytes, int]:
     """Where each method is, for device/overlay.py, where names would take three times as much memory: (the index, the
     salt of its keys)."""
     methods = [
-        (name + method, n)
-        for n, (_, moved) in enumerate(plan)
-        for name, own in moved.items()
-        for method in _bare(own)
+        (name + method, n) for n, (_, moved) in enumerate(plan) for name, own in moved.items() for method in _bare(own)
     ]
     for salt in map(str, range(MOST_SALTS)):
         found = {hash_of(salt + name).to_bytes(2, "big"): n for name, n in methods}

@@ -64,11 +64,9 @@ def _modules(profile: Profile, form: str) -> list[str]:
 
 def _form(numbers: Mapping[str, int], is_frozen: bool, is_leaf: bool) -> str:
     """The form of the library (mpy.FORMS) that a board with these numbers has."""
-    if is_leaf:
-        return mpy.LEAF
-    if is_frozen:
-        return mpy.FROZEN
-    return mpy.WHOLE if Profile(**numbers).links else mpy.DISCOVERY
+    sessions = mpy.WHOLE if Profile(**numbers).links else mpy.DISCOVERY
+    form = mpy.LEAF if is_leaf else sessions
+    return mpy.IN_FIRMWARE[form] if is_frozen else form
 
 
 def _run(numbers: Mapping[str, int], is_frozen: bool, form: str) -> dict[str, int]:

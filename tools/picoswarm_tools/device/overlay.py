@@ -12,8 +12,8 @@ _shelf = None
 if not sys.modules["picoswarm"].__path__.startswith(".frozen"):  # there the names are in ROM
 
     class _shelf:
-        # A file system for the time of an import, in which every overlay has the same path: MicroPython keeps the path of each
-        # file that it imports, and the names of each module, for good. What an overlay imports comes from it, too.
+        # A file system for the time of an import, in which every overlay has the same path: MicroPython keeps the path of
+        # each file that it imports, and the names of each module, for good. What an overlay imports comes from it, too.
         facts = [0] * 10
 
         def mount(self, *_):

@@ -33,7 +33,7 @@ def recipe(board: Board, source: str = "micropython") -> list[str]:
     port = f"{source}/ports/{'esp32' if board.chip.is_esp else 'rp2'}"
     # What 1.26 aligns to 2 bytes, a Cortex-M0+ needs aligned to 4: it loads the constants of frozen machine code from there.
     align = [f"sed -i 's/aligned (2)/aligned (4)/' {source}/tools/mpy-tool.py"] if board.chip.name == "RP2040" else []
-    form = board.profile or mpy.FROZEN
+    form = mpy.IN_FIRMWARE[board.form]
     library = build_folder() / "mpy" / f"{board.arch}-O3-{form}" / "source" / "picoswarm"
     frozen = f"PICOSWARM_LIBRARY={library} PICOSWARM_PROFILE={board.profile_file.parent}"
     return [
