@@ -179,8 +179,15 @@ def test_a_broker_that_hangs_and_one_that_is_away_are_not_noticed_in_the_mesh_an
                     async for message in first.subscribe("alive/#"):
                         alive[message.topic] += 1
 
+                lost = {}  # the reasons of sessions that ended
+
+                async def watch() -> None:
+                    async for kind, *facts in first.events:
+                        if kind == "disconnected":
+                            lost[facts[0]] = facts[1]
+
                 chats += [asyncio.create_task(chat(talker.node, talker.name)) for talker in talkers[1:]]
-                chats.append(asyncio.create_task(hear()))
+                chats += [asyncio.create_task(hear()), asyncio.create_task(watch())]
 
                 async def mesh_works() -> None:
                     """Boards hear each other, and each gateway answers."""
@@ -199,7 +206,8 @@ def test_a_broker_that_hangs_and_one_that_is_away_are_not_noticed_in_the_mesh_an
                     end = time.monotonic() + seconds
                     while time.monotonic() < end:
                         await mesh_works()
-                    assert sessions <= {session[0] for session in first.sessions()}, "sessions with gateways stay"
+                    gone = sessions - {session[0] for session in first.sessions()}
+                    assert not gone, f"sessions with gateways stay, and these ended: {[lost.get(each) for each in gone]}"
                     assert all(each.process.poll() is None for each in gateways)
 
                 await everybody_is_acknowledged()

@@ -63,7 +63,7 @@ def others(at):
     twice.at = kept.at = at
     return twice.near(), kept.kept(), isinstance(asked, Asked), Anchor.kind()
 ''',
-    "stub": "from .parts import Site, Told\n",
+    "stub": "from .parts import Site, Told as Heard\n",
     "user": "from .parts import Twice\n",
 }
 PLAN = [
@@ -72,8 +72,8 @@ PLAN = [
 ]
 PROGRAM = """
 from picoswarm.parts import others, site, told
-from picoswarm.stub import Site, Told
-print(site(4).near(), told(5).told(), others(6), type(site(1)) is Site, type(told(1)) is Told)
+from picoswarm.stub import Site, Heard
+print(site(4).near(), told(5).told(), others(6), type(site(1)) is Site, type(told(1)) is Heard)
 """
 
 
@@ -107,12 +107,24 @@ def test_a_class_stays_that_shares_a_method_s_name_or_keeps_something_or_is_aske
 
 def test_who_hands_on_a_class_hands_on_the_one_that_it_became():
     modules, _ = alike.merge(PACKAGE, PLAN)
-    assert modules["stub"] == "from .parts import Site, Site as Told\n"
+    assert modules["stub"] == "from .parts import Site, Site as Heard\n"
 
 
 def test_a_class_that_another_module_has_stays():
     modules, plan = alike.merge({**PACKAGE, "user": "from .parts import Told\n\n\ndef f():\n    return Told()\n"}, PLAN)
     assert "class Told:" in modules["parts"] and plan == PLAN
+
+
+def test_a_class_that_a_program_has_stays():
+    assert "class Told:" in alike.merge(PACKAGE, PLAN, {"Told"})[0]["parts"]
+
+
+def test_where_a_name_is_a_variable_another_class_is_meant():
+    """Told may be called Site, but for a function with a variable of that name."""
+    text = PACKAGE["parts"].replace("def told(at):\n    thing = Told()", "def told(at, Site=0):\n    thing = Told()")
+    assert text != PACKAGE["parts"]
+    modules, plan = alike.merge({**PACKAGE, "parts": text}, PLAN)
+    assert "class Site" not in modules["parts"] and plan[0][1]["Told"] == ("near",)
 
 
 def test_methods_of_classes_that_may_become_one_meet_before_they_get_their_names():

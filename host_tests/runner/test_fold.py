@@ -82,7 +82,7 @@ def _run(text: str) -> dict[str, object]:
 
 
 def test_what_only_its_own_module_reads_has_no_name_left():
-    hidden = hide_constants({"one": ONE}, [])["one"]
+    hidden = hide_constants({"one": ONE})["one"]
     assert "OPEN = 4" not in hidden and "_OPEN_HERE = const(4)" in hidden
     assert '_NAMES_HERE = const(("a", b"b", 3))' in hidden
     assert _run(hidden)["f"]() == _run(ONE)["f"]()
@@ -90,13 +90,18 @@ def test_what_only_its_own_module_reads_has_no_name_left():
 
 def test_what_a_module_or_program_or_stub_asks_for_keeps_its_name():
     for asking in ("from picoswarm.one import OPEN", "import picoswarm.one\npicoswarm.one.OPEN", "OPEN: int"):
-        hidden = hide_constants({"one": ONE}, [asking])["one"]
+        hidden = hide_constants({"one": ONE}, set(fold.mentioned(ast.parse(asking))))["one"]
         assert "\nOPEN = 4" in hidden and "_TOLD_HERE = const(5)" in hidden
-    assert "\nOPEN = 4" in hide_constants({"one": ONE, "two": "from .one import OPEN\n"}, [])["one"]
+    assert "\nOPEN = 4" in hide_constants({"one": ONE, "two": "from .one import OPEN\n"})["one"]
+
+
+def test_a_private_constant_and_a_public_one_of_its_name_stay_two():
+    text = "from micropython import const\n\nOPEN = 4\n_OPEN = 5\n\n\ndef f():\n    return OPEN, _OPEN\n"
+    assert _run(hide_constants({"one": text})["one"])["f"]() == (4, 5)
 
 
 def test_what_is_no_constant_stays():
-    hidden = hide_constants({"one": ONE}, [])["one"]
+    hidden = hide_constants({"one": ONE})["one"]
     assert "\nLARGE = 1 << 40" in hidden and "\nTWICE = 1" in hidden
 
 

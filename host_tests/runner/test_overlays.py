@@ -333,11 +333,12 @@ def test_a_function_that_gets_a_variable_goes_with_the_overlay_of_who_names_it(t
 
 
 def test_a_value_that_only_an_overlay_knows_goes_with_it(tmp_path: Path):
-    text = "_ZEROS = bytes(3)\nFIVE = 5 * 1 << 40\nOTHER = 6\n" + PACKAGE["parts"]
-    text = text.replace("return _half(n) + self.more", "return _half(n) + self.more + _ZEROS[0] + (FIVE >> 44) + OTHER - 6")
+    text = "_ZEROS = bytes(3)\nFIVE = 5 * 1 << 40\nTWO = (0, 2)\nOTHER = 6\n" + PACKAGE["parts"]
+    more = "_ZEROS[TWO[0]] + (FIVE >> 44) + OTHER - 6"
+    text = text.replace("return _half(n) + self.more", f"return _half(n) + self.more + {more}")
     text = text.replace("return n + 1", "return n + OTHER - 5")
     small = overlays.take_cold({**PACKAGE, "parts": text}, PLAN)
-    assert "_ZEROS = bytes(3)\nFIVE = 5 * 1 << 40\n" in small["cold0"]
+    assert "_ZEROS = bytes(3)\nFIVE = 5 * 1 << 40\nTWO = (0, 2)\n" in small["cold0"]
     assert "_ZEROS" not in small["parts"] and "FIVE" not in small["parts"] and "OTHER = 6" in small["parts"]
     assert _run(small, tmp_path)[:2] == _run(PACKAGE, tmp_path / "whole")[:2]
 
@@ -348,6 +349,14 @@ def test_a_value_that_another_module_has_or_that_changes_stays():
     text += "\n\ndef change(n):\n    global LAST\n    LAST = n\n"
     small = overlays.take_cold({**PACKAGE, "parts": text, "user": "from .parts import SHARED\nprint(SHARED)\n"}, PLAN)
     assert "SHARED = 5\nLAST = 0\n" in small["parts"]
+    small = overlays.take_cold({**PACKAGE, "parts": text}, PLAN, imported={"SHARED"})
+    assert "SHARED = 5\nLAST = 0\n" in small["parts"]
+
+
+def test_a_stub_has_nothing_that_its_bundle_has_from_an_overlay():
+    package = {**PACKAGE, "user": "from .parts import Rare, Part\n\n\ndef make():\n    return Rare(Part(1)), Part(2)\n"}
+    small = overlays.take_cold({**package, "stub": "from .user import Part, Rare, make\n"}, PLAN)
+    assert small["stub"] == "from .user import Part, make\n"
 
 
 @pytest.mark.parametrize(

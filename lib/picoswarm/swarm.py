@@ -295,6 +295,7 @@ class Swarm:
         """What is due by now: deadlines, keepalive, dials, the reactors' own business."""
         self.at(now)
         if ticks_diff(now, self._scan_at) >= 0:
+            self._scan_at = ticks_add(now, _SCAN_MS)  # in any case: a full heap may have no room for this look
             self._scan(now)
         if ticks_diff(now, self._call_at) >= 0:
             self._call(now)
@@ -324,7 +325,6 @@ class Swarm:
 
     def _scan(self, now):
         """Look at all sessions."""
-        self._scan_at = ticks_add(now, _SCAN_MS)
         self._resting = []
         for session in list(self.sessions):
             self._look_after(session, now)

@@ -15,12 +15,12 @@ their constructors are functions (constructors.py), and happens under the names 
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from .fold import Edits, live
-from .overlays import imports_from, is_stub, mentions
+from .overlays import first_line, imports_from, is_stub, mentions, methods_of
 from .plans import CALL, Overlay
-from .shrink import bindings
+from .shrink import bindings, variables
 from .vocabulary import FUNCTIONS
 
 
@@ -31,20 +31,36 @@ def _is_plain(node: ast.ClassDef, cold: set[str]) -> bool:
     return not (node.bases or node.decorator_list) and all(isinstance(each, nothing) for each in rest)
 
 
-def _names(node: ast.ClassDef) -> set[str]:
-    return {each.name for each in node.body if isinstance(each, FUNCTIONS)}
-
-
 def _alike(tree: ast.Module, cold: Mapping[str, set[str]], apart: set[str]) -> list[ast.ClassDef]:
     """The classes that can become one: none of `apart`."""
     found: list[ast.ClassDef] = []
     taken: set[str] = set()
     for node in tree.body:
-        if not isinstance(node, ast.ClassDef) or node.name in apart or _names(node) & taken:
+        if not isinstance(node, ast.ClassDef) or node.name in apart or methods_of(node).keys() & taken:
             continue
         if _is_plain(node, cold.get(node.name, set())):
-            taken |= _names(node)
+            taken |= methods_of(node).keys()
             found.append(node)
+    return found
+
+
+def _first(tree: ast.Module, names: Sequence[str]) -> list[str]:
+    """The names of classes, the first of which is no variable where another one is meant; none if each of them is."""
+    bound = bindings(tree)
+    hidden = {name: _variables_beside(tree, name, bound) for name in names}
+    for name in names:
+        others = [each for each in names if each != name]
+        if not any(name in hidden[each] for each in others):
+            return [name, *others]
+    return []
+
+
+def _variables_beside(tree: ast.Module, name: str, bound: set[str]) -> set[str]:
+    """The variables of all functions that mention a class."""
+    found: set[str] = set()
+    for function in (node for node in ast.walk(tree) if isinstance(node, FUNCTIONS)):
+        if name in {getattr(node, "id", "") for node in ast.walk(function)}:
+            found |= variables(function, bound)
     return found
 
 
@@ -60,8 +76,7 @@ def _as_one(source: str, classes: Sequence[str]) -> str:
     for name in classes[1:]:
         for each in nodes[name].body:
             if isinstance(each, FUNCTIONS):
-                first = min(one.lineno for one in (each, *each.decorator_list))
-                methods += lines[first - 1 : each.end_lineno]
+                methods += lines[first_line(each) : each.end_lineno]
         lines[nodes[name].lineno - 1 : nodes[name].end_lineno] = [""] * (nodes[name].end_lineno - nodes[name].lineno + 1)
     lines[nodes[classes[0]].end_lineno - 1] += "".join(methods)
     return "".join(lines)
@@ -75,7 +90,8 @@ def _handed_on(source: str, home: str, classes: Sequence[str]) -> str:
     """A stub, which gives the first of these classes by all their names."""
     tree, edits = ast.parse(source), Edits(source)
     for node in _imports(tree, home):
-        names = [f"{classes[0]} as {each.name}" if each.name in classes[1:] else ast.unparse(each) for each in node.names]
+        gone = {each.name: f"{classes[0]} as {each.asname or each.name}" for each in node.names if each.name in classes[1:]}
+        names = [gone.get(each.name) or ast.unparse(each) for each in node.names]
         edits.replace_node(node, f"from .{home} import {', '.join(names)}")
     return edits.result()
 
@@ -88,26 +104,30 @@ def apart(plan: Sequence[Overlay], modules: Mapping[str, str]) -> str:
             cold.setdefault(name, set()).update(methods)
     nodes = [node for home in dict(plan) if home in modules for node in ast.parse(modules[home]).body]
     classes = [node for node in nodes if isinstance(node, ast.ClassDef) and cold.get(node.name)]
-    names = {name for node in classes if _is_plain(node, cold[node.name] | {"__init__"}) for name in _names(node)}
+    names = {name for node in classes if _is_plain(node, cold[node.name] | {"__init__"}) for name in methods_of(node)}
     return "".join(f"alike.{name} = 0\n" for name in sorted(names - {"__init__"}))
 
 
-def merge(modules: Mapping[str, str], plan: Sequence[Overlay]) -> tuple[dict[str, str], list[Overlay]]:
-    """`modules`, texts by name, and the plan of their overlays, with one class for those that are alike."""
+def merge(
+    modules: Mapping[str, str], plan: Sequence[Overlay], imported: Collection[str] = ()
+) -> tuple[dict[str, str], list[Overlay]]:
+    """`modules`, texts by name, and the plan of their overlays, with one class for those that are alike. `imported`: classes
+    that programs have."""
     result, plan = dict(modules), list(plan)
     for home in dict(plan):
         tree = ast.parse(result[home])
         cold: dict[str, set[str]] = {}
-        apart = {name for module, moved in plan if module == home for name, methods in moved.items() if not methods}
+        stays = {name for module, moved in plan if module == home for name, methods in moved.items() if not methods}
+        stays |= set(imported)
         for moved in (moved for module, moved in plan if module == home):
             for name, methods in moved.items():
                 cold.setdefault(name, set()).update(each for each in methods if not each.endswith(CALL))
         others = {name: text for name, text in result.items() if name != home and imports_from(home, text)}
         for text in (text for text in others.values() if not is_stub(text)):
-            apart |= {alias.name for node in _imports(ast.parse(text), home) for alias in node.names}
+            stays |= {alias.name for node in _imports(ast.parse(text), home) for alias in node.names}
         called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-        apart |= {node.id for node in mentions(tree, bindings(tree)) if id(node) not in called}
-        classes = [node.name for node in _alike(tree, cold, apart)]
+        stays |= {node.id for node in mentions(tree, bindings(tree)) if id(node) not in called}
+        classes = _first(tree, [node.name for node in _alike(tree, cold, stays)])
         if len(classes) > 1:
             result[home] = _as_one(result[home], classes)
             result.update((name, _handed_on(text, home, classes)) for name, text in others.items() if is_stub(text))

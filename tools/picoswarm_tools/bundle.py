@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 
 from .fold import Edits, fixed_values, hidden, live
 from .shrink import rename
-from .vocabulary import Refused
-
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+from .vocabulary import FUNCTIONS, Refused
 
 
 @cache
@@ -29,8 +27,8 @@ def _imports(source: str) -> list[ast.ImportFrom]:
 def bound(source: str) -> dict[str, tuple[str, str] | None]:
     """The names that a module binds at its top: (module, name there) of what it imports, None for its own."""
     found: dict[str, tuple[str, str] | None] = {}
-    for node in live(ast.parse(source), (*_FUNCTIONS, ast.ClassDef, ast.Lambda)):
-        if isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
+    for node in live(ast.parse(source), (*FUNCTIONS, ast.ClassDef, ast.Lambda)):
+        if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
             found[node.name] = None
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             for alias in node.names:
@@ -64,7 +62,7 @@ def in_order(members: Iterable[str], modules: Mapping[str, str]) -> list[str]:
 
 def _stored_beside(node: ast.ImportFrom, source: str) -> set[str]:
     """The variables that the function around an import sets: a name that is imported too would be one of them."""
-    around = [each for each in ast.walk(ast.parse(source)) if isinstance(each, _FUNCTIONS)]
+    around = [each for each in ast.walk(ast.parse(source)) if isinstance(each, FUNCTIONS)]
     around = [each for each in around if each.lineno <= node.lineno <= each.end_lineno]
     inside = [part for each in around for part in ast.walk(each)]
     return {part.id for part in inside if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
@@ -86,20 +84,29 @@ def _redirected(source: str, home: Mapping[str, str], here: str) -> str:
         elif target:
             names = ", ".join(ast.unparse(alias) for alias in node.names)
             edits.replace_node(node, f"from .{target} import ({names})")
-    for node in live(ast.parse(source)):
-        match node:
-            case ast.Tuple(elts=[ast.Constant(value=str(member)) as member_node, ast.Tuple()]) if member in home:
-                edits.replace_node(member_node, repr(home[member]))  # where names are, in __init__
     return edits.result()
 
 
-def bundle(modules: Mapping[str, str], bundles: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """`modules` (folded source texts by name) with a module for each bundle and stubs in the place of its members.
+def _at_home(package: str, home: Mapping[str, str]) -> str:
+    """The text of the package, which says of each public name which bundle has it."""
+    edits = Edits(package)
+    for node in live(ast.parse(package)):
+        match node:
+            case ast.Tuple(elts=[ast.Constant(value=str(member)) as place, ast.Tuple()]) if member in home:
+                edits.replace_node(place, repr(home[member]))
+    return edits.result()
+
+
+def bundle(modules: Mapping[str, str], bundles: Mapping[str, Sequence[str]], asked: Collection[str] = ()) -> dict[str, str]:
+    """`modules` (folded source texts by name) with a module for each bundle and stubs in the place of its members. `asked`:
+    what programs take from them.
 
     Raises Refused where two members mean different things by one public name.
     """
     home = {member: name for name, members in bundles.items() for member in members if member in modules}
     result = {name: _redirected(text, home, "") for name, text in modules.items() if name not in home}
+    if "__init__" in result:
+        result["__init__"] = _at_home(result["__init__"], home)
     for name in bundles:
         members = [member for member in home if home[member] == name]
         _check(members, modules)
@@ -121,17 +128,17 @@ def bundle(modules: Mapping[str, str], bundles: Mapping[str, Sequence[str]]) -> 
     for name in bundles:
         mine = [member for member in stubs if home[member] == name]
         values = fixed_values(ast.parse(result[name]))
-        asked = {alias.name for other in result.keys() - stubs for node in _imports(result[other]) for alias in node.names}
-        values = {own: ast.unparse(value) for own, value in values.items() if own not in asked | _handed_out(result)}
+        taken = {alias.name for other in result.keys() - stubs for node in _imports(result[other]) for alias in node.names}
+        values = {own: ast.unparse(value) for own, value in values.items() if own not in taken.union(asked)}
         result[name] = hidden(result[name], values.keys(), "BUNDLED")
         result.update((member, _with_values(result[member], values)) for member in mine if member in result)
     return result
 
 
-def _handed_out(modules: Mapping[str, str]) -> set[str]:
-    """The names that users get from the package."""
-    tree = ast.parse(modules.get("__init__", ""))
-    return {node.value for node in live(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+def handed_out(package: str) -> set[str]:
+    """The names that users get from the package, of which this is the text."""
+    nodes = (node for node in live(ast.parse(package)) if isinstance(node, ast.Constant))
+    return {node.value for node in nodes if isinstance(node.value, str)}
 
 
 def _with_values(stub: str, values: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ import ast
 import io
 import itertools
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 Known = Mapping[str, object]
 UNIX = ("x86", "x64")  # the architectures of the unix port
@@ -138,7 +138,7 @@ def live(tree: ast.AST, closed: tuple[type[ast.AST], ...] = ()) -> Iterator[ast.
             waiting += ast.iter_child_nodes(node)
 
 
-def _mentioned(tree: ast.AST) -> Iterator[str]:
+def mentioned(tree: ast.AST) -> Iterator[str]:
     """Names that a module or program takes from others, or a type stub promises."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
@@ -203,7 +203,7 @@ def hidden(source: str, names: Collection[str], suffix: str = "HERE") -> str:
     tree, edits = ast.parse(source), Edits(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in names:
-            edits.replace_node(node, f"_{node.id.strip('_')}_{suffix}")
+            edits.replace_node(node, f"_{node.id}_{suffix}")
     for own, value in fixed_values(tree).items():
         if own in names:
             whole = next(node for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == own)
@@ -211,10 +211,10 @@ def hidden(source: str, names: Collection[str], suffix: str = "HERE") -> str:
     return edits.result()
 
 
-def hide_constants(modules: Mapping[str, str], programs: Iterable[str]) -> dict[str, str]:
-    """`modules` (texts by name) in which the constants are private that no other module and no program asks for."""
+def hide_constants(modules: Mapping[str, str], asked: Collection[str] = ()) -> dict[str, str]:
+    """`modules` (texts by name) in which the constants are private that no other module takes and none of `asked`."""
     trees = {name: ast.parse(text) for name, text in modules.items()}
-    asked = {name for tree in [*trees.values(), *map(ast.parse, programs)] for name in _mentioned(tree)}
+    asked = {name for tree in trees.values() for name in mentioned(tree)}.union(asked)
     return {name: hidden(text, fixed_values(trees[name]).keys() - asked) for name, text in modules.items()}
 
 

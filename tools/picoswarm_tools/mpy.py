@@ -5,7 +5,8 @@ Native code is compiled for one architecture, so each has its own folder, which 
 
 What mpy-cross gets is made from the sources so that it costs a board less and does the same: fold.py decides what is known
 of a board, bundle.py puts modules together (with -O3 only, where no line numbers are left), texts.py takes texts out of
-memory, shrink.py shortens names, order.py puts the frequent ones first. The folder `source` beside holds the result, and
+memory, shrink.py shortens names, constructors.py, alike.py and overlays.py take out what is seldom wanted, order.py puts the
+frequent names first. The folder `source` beside holds the result, and
 `names.json` the short name of each long one; `--names` prints it the other way round, for reading a traceback.
 """
 
@@ -89,6 +90,7 @@ LEAF_FROZEN = "leaf-frozen"
 DISCOVERY = "discovery"  # no sessions
 PARTS = "parts"  # for a test or a benchmark that makes objects of its own, which others leave to overlays
 APART = "apart"  # each module by itself: what does it cost?
+TRIED = (PARTS, APART)  # those in which tests know the library by its parts
 FORMS = {
     WHOLE: (WHOLE_BUNDLES, plans.FULL),
     FROZEN: (FROZEN_BUNDLES, plans.PLAN),
@@ -106,13 +108,14 @@ ROM = "rom"  # the module of a firmware that names all others, see `_named`
 BOARD_LEVEL = 3  # mpy-cross's -O of what a board is given; the modules are bundled then
 
 # What `translate` must always be able to follow, although it has classes of its own.
+PROBES = ("tools/picoswarm_tools/unix/*.py",)
 BESIDE = (
+    *PROBES,
     "host_tests/unit/*.py",
     "host_tests/noalloc/*.py",
     "host_tests/fuzz/*_fuzz.py",
     "host_tests/fuzz/every_decoder.py",
     "host_tests/prop/*_cases.py",
-    "tools/picoswarm_tools/unix/*.py",
     "tools/picoswarm_tools/device/engine_parts.py",
 )
 
@@ -203,16 +206,18 @@ def _alone(what: str) -> Iterator[None]:
 def _make_small(arch: str, level: int, form: str) -> tuple[dict[str, str], shrink.Names]:
     known = fold.known_on(arch)
     modules = {path.stem: fold.fold(path.read_text(), known) for path in _library_sources(arch)}
+    programs = [*_texts(PROGRAMS).values(), *_texts(BESIDE if form in TRIED else PROBES).values()]
+    texts_of_stubs = [path.read_text() for path in STUBS.glob("*.pyi")]
+    asked = {name for text in (*programs, *texts_of_stubs) for name in fold.mentioned(ast.parse(text))}
+    asked |= bundle.handed_out(modules["__init__"])
     if level == 3:
         modules = {name: fold.flatten(text) for name, text in modules.items()}
-        programs = [path.read_text() for path in STUBS.glob("*.pyi")]
-        programs += [text for patterns in (PROGRAMS, BESIDE) for text in _texts(patterns).values()]
-        modules = fold.hide_constants(modules, programs)
+        modules = fold.hide_constants(modules, asked)
     bundles, plan = FORMS[form]
     plan = overlays.housed(plans.on_board(plan, arch not in NATIVE_STAYS, known["KERNELS"] == "viper"), bundles)
     if level == 3 and bundles:
         unix = ("compat_unix",) if arch in fold.UNIX else ()  # what a board has in compat itself
-        modules = bundle.bundle(modules, {**bundles, "compat": bundles["compat"] + unix})
+        modules = bundle.bundle(modules, {**bundles, "compat": bundles["compat"] + unix}, asked)
     if level == 3:  # where lines may move
         modules = texts.take_texts(modules)
     modules = {name: texts.strip_classes(text) for name, text in modules.items()}
@@ -220,7 +225,7 @@ def _make_small(arch: str, level: int, form: str) -> tuple[dict[str, str], shrin
     numbers = profile_numbers()
     stubs["profile"] -= numbers
     keep = vocabulary.names_in_programs(_texts(PROGRAMS).values())[0].union(vocabulary.runtime_names(), *stubs.values())
-    promised = set().union(*(vocabulary.arguments_in_stub(path.read_text()) for path in STUBS.glob("*.pyi")))
+    promised = set().union(*map(vocabulary.arguments_in_stub, texts_of_stubs))
     promised |= vocabulary.keywords_in_programs(_texts(PROGRAMS).values())
     others = {**_texts(BESIDE), "overlays": overlays.apart(plan or plans.FULL), "alike": alike.apart(plan, modules)}
     names = shrink.name_map(modules, keep, others, vocabulary.rom_names(), promised)
@@ -229,8 +234,10 @@ def _make_small(arch: str, level: int, form: str) -> tuple[dict[str, str], shrin
         overlays.check(long, plan, vocabulary.imported_from_library(_texts(PROGRAMS).values()))
         plan = overlays.planned(plan, modules, names)
         modules, plan = constructors.take_out(modules, plan, vocabulary.rom_names())
-        modules, plan = alike.merge(modules, plan)
-        modules = overlays.take_cold(modules, plan, *LATEST.get(form, ()))
+        imported = vocabulary.imported_from_library(programs) | bundle.handed_out(modules["__init__"])
+        imported = {names.get(name, name) for name in imported}
+        modules, plan = alike.merge(modules, plan, imported)
+        modules = overlays.take_cold(modules, plan, *LATEST.get(form, ()), imported=imported)
     if level == 3:
         kept = {name: order.keep_builtins(modules[name], _ASKED) for name in HOT if name in modules}
         modules = {name: order.order_names(text) for name, text in {**modules, **kept}.items()}
@@ -368,7 +375,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--arch", choices=ARCHES, required=True)
     parser.add_argument("-O", dest="level", type=int, choices=range(4), default=0, help="3 drops line numbers too")
     parser.add_argument("--names", action="store_true", help="what the short names in tracebacks stand for")
-    parser.add_argument("--form", choices=tuple(FORMS), default="", help="leaf: what a leaf has; frozen: for a firmware")
+    parser.add_argument(
+        "--form", choices=tuple(FORMS), default="", help="leaf: what a leaf has; frozen, leaf-frozen: a firmware"
+    )
     options = parser.parse_args(arguments)
     try:
         names = small_library(options.arch, options.level, options.form)[1]

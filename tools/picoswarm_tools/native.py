@@ -12,8 +12,8 @@ from .machine_code import code_sizes
 BLOCK = 16  # bytes of which a heap is made
 
 # What a running node has loaded: one that only discovers, and one with sessions.
-DISCOVERY = ("node", "discovery", "net")
-SESSIONS = (*DISCOVERY, "swarm", "services", "tcp")
+_DISCOVERY = ("node", "discovery", "net")
+SESSIONS = (*_DISCOVERY, "swarm", "services", "tcp")
 
 _LOADED = """
 import sys
@@ -40,7 +40,7 @@ def native_bytes(form: str) -> int:
     """Bytes of native code that an imported node from files of this form (mpy.FORMS) has in the heap of a Cortex-M0+. That
     of a first boot (Ed25519, SHA-512) does not count, it is gone again; nor does that of overlays."""
     env = {"MICROPYPATH": f"{mpy.compile_library('x86', mpy.BOARD_LEVEL, form)}:.frozen"}
-    modules = DISCOVERY if form == "discovery" else SESSIONS
+    modules = _DISCOVERY if form == mpy.DISCOVERY else SESSIONS
     loaded = runtimes.run_micropython(["-c", _LOADED.format(modules=modules)], 400, env).stdout.split()
     return sum(_of_module(form, name) for name in loaded)
 

@@ -25,7 +25,7 @@ from .vocabulary import FUNCTIONS, Refused
 _HOME = "compat"  # what every other module imports from
 LOADER = ROOT / "tools/picoswarm_tools/device/overlay.py"
 _HOME_IS = "# A part of "
-MOST_SALTS = 1000  # one in two is right where there are 300 methods
+_MOST_SALTS = 1000  # one in two is right where there are 300 methods
 _SHORT = """
 
 def collect():
@@ -46,7 +46,7 @@ def _tops(tree: ast.Module) -> dict[str, ast.AST]:
     return {node.name: node for node in live(tree, kinds) if isinstance(node, kinds)}
 
 
-def _methods(node: ast.ClassDef) -> dict[str, ast.AST]:
+def methods_of(node: ast.ClassDef) -> dict[str, ast.AST]:
     return {each.name: each for each in node.body if isinstance(each, FUNCTIONS)}
 
 
@@ -68,8 +68,8 @@ class _Library:
         attributes = [node for node in nodes if isinstance(node, ast.Attribute)]
         loose = [node for node in attributes if isinstance(node.ctx, ast.Load) and id(node) not in called]
         for name, node in self.classes.items():
-            self.stored |= _members(node) - _methods(node).keys()
-            self.stored |= {each.name for each in _methods(node).values() if each.decorator_list}
+            self.stored |= _members(node) - methods_of(node).keys()
+            self.stored |= {each.name for each in methods_of(node).values() if each.decorator_list}
             own = {id(each) for each in ast.walk(node)}
             self.of_self[name] = {each.attr for each in loose if id(each) in own and ast.unparse(each.value) == "self"}
         self.stored |= {each.attr for each in attributes if isinstance(each.ctx, ast.Store)}
@@ -87,7 +87,7 @@ class _Library:
 
     def objection(self, name: str, method: str) -> str:
         """Why a method cannot be in an overlay; "" for no reason."""
-        own = _methods(self.classes[name])
+        own = methods_of(self.classes[name])
         calls = method.endswith(CALL)
         method = method.rstrip(CALL)
         if method not in own:
@@ -141,17 +141,17 @@ def _members(node: ast.ClassDef) -> set[str]:
         for each in ast.walk(part)
         if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store) and not isinstance(part, FUNCTIONS)
     }
-    return stored | _methods(node).keys()
+    return stored | methods_of(node).keys()
 
 
-def _first(node: ast.AST) -> int:
+def first_line(node: ast.AST) -> int:
     """The index of the first line of a statement."""
     return min(each.lineno for each in (node, *getattr(node, "decorator_list", ()))) - 1
 
 
 def _segment(source: str, node: ast.AST) -> str:
     """The lines of a statement."""
-    return "".join(source.splitlines(keepends=True)[_first(node) : node.end_lineno])
+    return "".join(source.splitlines(keepends=True)[first_line(node) : node.end_lineno])
 
 
 def _consts(tree: ast.Module) -> dict[str, ast.Assign]:
@@ -184,7 +184,7 @@ def _moved_nodes(tree: ast.Module, moved: Methods) -> list[ast.AST]:
     tops = _tops(tree)
     nodes: list[ast.AST] = []
     for name, methods in moved.items():
-        own = _methods(tops[name]) if methods else {}
+        own = methods_of(tops[name]) if methods else {}
         nodes += [own[each] for each in _bare(methods)] or [tops[name]]
     return nodes
 
@@ -231,19 +231,27 @@ def _names(nodes: Iterable[ast.AST], bound: set[str]) -> set[str]:
 
 
 def _passing(tree: ast.Module) -> set[int]:
-    """Where something is named that nobody has any longer when its function returns: it is called, or gets a variable. Ids
-    of nodes."""
+    """Where something is named that nobody has any longer when its function returns: it is called, or gets a variable that
+    is called and nothing else. Ids of nodes."""
     found = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for function in (node for node in ast.walk(tree) if isinstance(node, FUNCTIONS)):
-        for node in ast.walk(function):
-            if isinstance(node, ast.Assign) and all(isinstance(target, ast.Name) for target in node.targets):
-                found.add(id(node.value))
+        nodes = list(ast.walk(function))
+        kept = {
+            node.id
+            for node in nodes
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and id(node) not in found
+        }
+        kept |= {name for node in nodes if isinstance(node, (ast.Global, ast.Nonlocal)) for name in node.names}
+        for node in nodes:
+            match node:
+                case ast.Assign(targets=[ast.Name(id=variable)]) if variable not in kept:
+                    found.add(id(node.value))
     return found
 
 
 def _values(tree: ast.Module) -> dict[str, ast.Assign]:
     """What a module has under one name that never changes: numbers, bytes and what is made of them."""
-    plain = (ast.Constant, ast.BinOp, ast.operator, ast.UnaryOp, ast.unaryop)
+    plain = (ast.Constant, ast.BinOp, ast.operator, ast.UnaryOp, ast.unaryop, ast.Tuple, ast.expr_context)
     outside = [node for node in live(tree, (*FUNCTIONS, ast.ClassDef)) if isinstance(node, ast.Name)]
     stored = Counter(node.id for node in outside if isinstance(node.ctx, ast.Store))
     changing = {name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names}
@@ -253,19 +261,17 @@ def _values(tree: ast.Module) -> dict[str, ast.Assign]:
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if stored[name] == 1 and name not in changing:
                 if isinstance(value, ast.Call) and ast.unparse(value.func) == "bytes" and not value.keywords:
                     value = ast.Tuple(value.args)
-                if all(isinstance(each, (*plain, ast.Tuple)) for each in ast.walk(value)):
+                if all(isinstance(each, plain) for each in ast.walk(value)):
                     found[name] = node
     return found
 
 
-def _helpers(
-    tree: ast.Module, every: list[ast.Name], moved: Methods, kept: set[str], imported: set[str]
-) -> dict[str, ast.AST]:
+def _helpers(tree: ast.Module, every: list[ast.Name], moved: Methods, kept: set[str], taken: set[str]) -> dict[str, ast.AST]:
     """The functions that nothing but an overlay calls, and the values that nothing else knows, by name. `every`: the
-    `mentions` of the module; `kept`: what stays; `imported`: what other modules have."""
+    `mentions` of the module; `kept`: what stays; `taken`: what others have of it."""
     loose: dict[str, ast.AST] = {node.name: node for node in tree.body if isinstance(node, FUNCTIONS)}
     loose = {name: node for name, node in loose.items() if name not in kept}
-    loose |= {name: node for name, node in _values(tree).items() if name not in imported}
+    loose |= {name: node for name, node in _values(tree).items() if name not in taken}
     found: dict[str, ast.AST] = {}
     bound = bindings(tree)
     while True:
@@ -305,7 +311,7 @@ def _overlay(home: str, source: str, tree: ast.Module, moved: Methods, helpers: 
     lines += [_segment(source, _tops(tree)[name]) for name in moved if name in whole]
     is_direct = False
     for name in parts:
-        own = _methods(classes[name])
+        own = methods_of(classes[name])
         lines.append(f"class {name}:\n    del (__module__, __qualname__)\n")
         bare = _bare(moved[name])
         for method in (own[each] for each in bare):
@@ -341,15 +347,15 @@ def _without(
     """A module without these statements, whose classes `partial` find their methods all the same; of the methods `called`
     (class, name) a call stays."""
     lines = source.splitlines(keepends=True)
-    stubs = {id(_methods(_classes(tree)[name])[method]) for name, method in called}
+    stubs = {id(methods_of(_classes(tree)[name])[method]) for name, method in called}
     for node in gone:
-        for i in range(_first(node), node.end_lineno):
+        for i in range(first_line(node), node.end_lineno):
             lines[i] = ""
         if id(node) in stubs:
-            lines[_first(node)] = _stub(node)
+            lines[first_line(node)] = _stub(node)
     classes = _classes(tree)
     for name in partial:
-        own = _methods(classes[name]).get("__getattr__")
+        own = methods_of(classes[name]).get("__getattr__")
         if own:
             lines[own.lineno - 1] = lines[own.lineno - 1].replace("__getattr__", "missing")
         first = classes[name].body[0]
@@ -386,6 +392,18 @@ def _redirected(source: str, home: str, at: Mapping[str, int], whole: set[str]) 
     return (f"from .{_HOME} import overlay\n" if lost else "") + edits.result()
 
 
+def _without_lost(stub: str, modules: Mapping[str, str]) -> str:
+    """A stub without the names that its bundle has from an overlay now: they are another module's."""
+    edits = Edits(stub)
+    for node in ast.parse(stub).body:
+        if isinstance(node, ast.ImportFrom) and node.module in modules:
+            bound = bindings(ast.parse(modules[node.module]))
+            left = [ast.unparse(alias) for alias in node.names if alias.name in bound]
+            if len(left) < len(node.names):
+                edits.replace_node(node, f"from .{node.module} import {', '.join(left)}" if left else "pass")
+    return edits.result()
+
+
 def is_stub(source: str) -> bool:
     """Of a bundle: one import, and constants."""
     first, *rest = ast.parse(source).body or [None]
@@ -406,7 +424,7 @@ def _index(plan: Sequence[Overlay]) -> tuple[bytes, int]:
     methods = [
         (name + method, n) for n, (_, moved) in enumerate(plan) for name, own in moved.items() for method in _bare(own)
     ]
-    for salt in map(str, range(MOST_SALTS)):
+    for salt in map(str, range(_MOST_SALTS)):
         found = {hash_of(salt + name).to_bytes(2, "big"): n for name, n in methods}
         if len(found) == len(methods):
             return b"".join(key + bytes((n,)) for key, n in found.items()), salt
@@ -414,12 +432,17 @@ def _index(plan: Sequence[Overlay]) -> tuple[bytes, int]:
 
 
 def take_cold(
-    modules: Mapping[str, str], plan: Sequence[Overlay], latest: int = 0, room: int = 0, least: int = 1
+    modules: Mapping[str, str],
+    plan: Sequence[Overlay],
+    latest: int = 0,
+    room: int = 0,
+    least: int = 1,
+    imported: Collection[str] = (),
 ) -> dict[str, str]:
     """`modules` with what `plan` says, (module, methods by class) for each overlay, in modules of their own. All names are
     those of a board. `latest`: so many that were loaded last stay until others come or `collect` is called; with less than
-    `room` bytes free only the last `least`."""
-    result = dict(modules)
+    `room` bytes free only the last `least`. `imported`: functions and values that programs have."""
+    asked, result = set(imported), dict(modules)
     # Ed25519 goes itself when it has signed: it may take what it shares with an overlay from there.
     stays = {name: text for name, text in modules.items() if not name.startswith("ed25519")}
     real = [ast.parse(text) for text in stays.values() if not is_stub(text)]
@@ -427,17 +450,17 @@ def take_cold(
     for home in dict(plan):
         own = {n: moved for n, (module, moved) in enumerate(plan) if module == home}
         whole = {name: n for n, moved in own.items() for name, methods in moved.items() if not methods}
-        imported = {alias.name for node in imports if node.module == home for alias in node.names} - whole.keys()
+        taken = asked | {alias.name for node in imports if node.module == home for alias in node.names} - whole.keys()
         source = _asking(result[home], whole, own)
         tree = ast.parse(source)
         every = mentions(tree, bindings(tree))
         passing = _passing(tree)
         # One that is more than called stays: who keeps it would keep all that was loaded with it.
-        kept = imported | {node.id for node in every if id(node) not in passing}
+        kept = taken | {node.id for node in every if id(node) not in passing}
         gone: list[ast.AST] = []
         at = dict(whole)
         for n, moved in own.items():
-            helpers = _helpers(tree, every, moved, kept, imported)
+            helpers = _helpers(tree, every, moved, kept, taken)
             result[f"cold{n}"] = _overlay(home, source, tree, moved, helpers, latest > 0)
             gone += [*_moved_nodes(tree, moved), *helpers.values()]
             at.update(dict.fromkeys(helpers, n))
@@ -453,6 +476,9 @@ def take_cold(
         for name in modules:
             if name != home:
                 result[name] = _redirected(result[name], home, at, set(whole))
+    for name in modules:
+        if is_stub(result[name]):
+            result[name] = _without_lost(result[name], result)
     index, salt = _index(plan)
     loader = LOADER.read_text().replace('_COLD = b""', f"_COLD = {index!r}")
     loader = loader.replace('_SALT = ""', f"_SALT = {salt!r}")

@@ -290,7 +290,7 @@ LEAF = (
 )
 
 # Frozen, an overlay is some functions to make, and nothing to read: what comes once a second is one, too, and what is
-# published.
+# published. Where a look at the sessions finds no memory for itself, the shortage ends one (Links._note), as it would have.
 LEAF_FROZEN = (
     *LEAF,
     _overlay_of(  # a look at all sessions
@@ -299,7 +299,6 @@ LEAF_FROZEN = (
         Swarm: _scan _calm_ms _look_after _is_given_up
         Mux: tick is_quiet calm_ms _decay _patience
         Session: is_overdue
-        Driver: _check
         """,
     ),
     _overlay_of("pubsub", "PubSub: compose publish _spread _offer"),

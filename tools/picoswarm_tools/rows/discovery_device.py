@@ -98,7 +98,7 @@ def measure() -> Iterator[Row]:
         "native code of a discovery node",
         native,
         "bytes",
-        method="armv6m kernels imported on the emulated Cortex-M0+, less the same on the 32-bit unix build",
+        method="of the armv6m .mpy files that it loads, each function in whole blocks of 16 bytes",
     )
     with tempfile.TemporaryDirectory(prefix="picoswarm-") as folder:
         seen = asyncio.run(_observe(Path(folder)))
