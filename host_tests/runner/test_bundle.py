@@ -69,4 +69,4 @@ def test_users_get_what_the_package_names_from_its_bundle():
     modules = {"__init__": '_HOMES = (("a", ("PORT",)), ("e", ("x",)))\n', "a": "PORT = 4\n", "b": "", "e": "x = 1\n"}
     bundled = bundle.bundle(modules, {"d": ("a", "b")}, bundle.handed_out(modules["__init__"]))
     assert bundled["d"].startswith("PORT = 4\n")
-    assert bundled["__init__"] == """_HOMES = (('d', ("PORT",)), ('e', ("x",)))\n"""
+    assert bundled["__init__"] == """_HOMES = (('d', ("PORT",)), ("e", ("x",)))\n"""

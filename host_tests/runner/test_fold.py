@@ -130,6 +130,7 @@ def test_what_stands_under_a_decided_if_stands_at_the_top():
     flat = fold.flatten(DECIDED)
     tops = [type(node).__name__ for node in ast.parse(flat).body]
     assert tops == ["Import", "FunctionDef", "Assign", "If"] and "never" not in flat and "import const" not in flat
+    assert "import const" in fold.flatten(DECIDED, has_const=True)
     found: dict[str, object] = {"const": int}
     exec(flat, found)
     assert (found["one"](), found["TWO"], found["THREE"]) == (1, 2, 3)

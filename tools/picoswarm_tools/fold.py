@@ -158,9 +158,9 @@ def _is_fixed(value: ast.expr) -> bool:
     return 0 <= value.value < 1 << 30 if isinstance(value.value, int) else isinstance(value.value, (bytes, str))
 
 
-def flatten(source: str) -> str:
-    """`source` with what stands under a decided `if` at its top on the level of all else, and without an import of `const`.
-    Lines move."""
+def flatten(source: str, has_const: bool = False) -> str:
+    """`source` with what stands under a decided `if` at its top on the level of all else. Lines move. `has_const`: it imports
+    `const`, although mpy-cross knows it."""
     tree = ast.parse(source)
     if not any(isinstance(node, ast.If) and isinstance(node.test, ast.Constant) for node in tree.body):
         return source
@@ -170,8 +170,8 @@ def flatten(source: str) -> str:
         match node := waiting.pop():
             case ast.If(test=ast.Constant(value=is_so)):
                 waiting += (node.body if is_so else node.orelse)[::-1]
-            case ast.ImportFrom(module="micropython", names=[ast.alias(name="const")]):
-                pass  # mpy-cross knows it
+            case ast.ImportFrom(module="micropython", names=[ast.alias(name="const")]) if not has_const:
+                pass
             case _:
                 body.append(node)
     tree.body = body

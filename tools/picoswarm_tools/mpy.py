@@ -211,7 +211,7 @@ def _make_small(arch: str, level: int, form: str) -> tuple[dict[str, str], shrin
     asked = {name for text in (*programs, *texts_of_stubs) for name in fold.mentioned(ast.parse(text))}
     asked |= bundle.handed_out(modules["__init__"])
     if level == 3:
-        modules = {name: fold.flatten(text) for name, text in modules.items()}
+        modules = {name: fold.flatten(text, form in TRIED) for name, text in modules.items()}
         modules = fold.hide_constants(modules, asked)
     bundles, plan = FORMS[form]
     plan = overlays.housed(plans.on_board(plan, arch not in NATIVE_STAYS, known["KERNELS"] == "viper"), bundles)
