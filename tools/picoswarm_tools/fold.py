@@ -159,8 +159,8 @@ def _is_fixed(value: ast.expr) -> bool:
 
 
 def flatten(source: str, has_const: bool = False) -> str:
-    """`source` with what stands under a decided `if` at its top on the level of all else. Lines move. `has_const`: it imports
-    `const`, although mpy-cross knows it."""
+    """`source` with what stands under a decided `if` at its top on the level of all else. Lines move. `has_const`: it may
+    import `const`, although mpy-cross knows it."""
     tree = ast.parse(source)
     if not any(isinstance(node, ast.If) and isinstance(node.test, ast.Constant) for node in tree.body):
         return source
