@@ -17,10 +17,11 @@ from picoswarm_tools.boards import boards, numbers_of
 from picoswarm_tools.emulator import clock
 from picoswarm_tools.emulator.clock import PicoTime
 from picoswarm_tools.emulator.cuts import PHASES, try_cuts
-from picoswarm_tools.emulator.observe import LEAF, gateway, members, numbers
+from picoswarm_tools.emulator.observe import gateway, members, numbers
 from picoswarm_tools.emulator.pico import HOST, Pico
 from picoswarm_tools.emulator.probe import BOARD, EmulatedNode, emulated_node
 from picoswarm_tools.keyfolder import new_network_key
+from picoswarm_tools.mpy import LEAF
 
 IS_LONG = os.environ.get("PICOSWARM_LONG") == "1"
 PATIENCE_S = 300.0  # of a host that is busy; figures are of the Pico's own clock

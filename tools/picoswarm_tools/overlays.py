@@ -15,6 +15,7 @@ from __future__ import annotations
 import ast
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from zlib import crc32
 
 from .fold import Edits, live
 from .plans import CALL, MADE, Methods, Overlay
@@ -25,7 +26,7 @@ from .vocabulary import FUNCTIONS, Refused
 _HOME = "compat"  # what every other module imports from
 LOADER = ROOT / "tools/picoswarm_tools/device/overlay.py"
 _HOME_IS = "# A part of "
-_MOST_SALTS = 1000  # one in two is right where there are 300 methods
+KEY_BITS = 16
 _SHORT = """
 
 def collect():
@@ -410,25 +411,20 @@ def is_stub(source: str) -> bool:
     return isinstance(first, ast.ImportFrom) and all(isinstance(node, ast.Assign) for node in rest)
 
 
-def hash_of(name: str) -> int:
-    """`hash(name)` on a board: djb2 with 2 bytes (MicroPython's py/qstr.c)."""
-    value = 5381
-    for byte in name.encode():
-        value = value * 33 ^ byte
-    return value & 0xFFFF or 1
-
-
 def _index(plan: Sequence[Overlay]) -> tuple[bytes, int]:
-    """Where each method is, for device/overlay.py, where names would take three times as much memory: (the index, the
-    salt of its keys)."""
+    """Where each method is, for device/overlay.py, where names would take three times as much memory: (the index, from which
+    bit of a CRC on its keys are taken)."""
     methods = [
-        (name + method, n) for n, (_, moved) in enumerate(plan) for name, own in moved.items() for method in _bare(own)
+        (crc32(f"{name}{method}".encode()), n)
+        for n, (_, moved) in enumerate(plan)
+        for name, own in moved.items()
+        for method in _bare(own)
     ]
-    for salt in map(str, range(_MOST_SALTS)):
-        found = {hash_of(salt + name).to_bytes(2, "big"): n for name, n in methods}
+    for shift in range(KEY_BITS + 1):
+        found = {(crc >> shift & 0xFFFF).to_bytes(2, "big"): n for crc, n in methods}
         if len(found) == len(methods):
-            return b"".join(key + bytes((n,)) for key, n in found.items()), salt
-    raise Refused("overlays: some method looks like another one in the index, with any salt")
+            return b"".join(key + bytes((n,)) for key, n in found.items()), shift
+    raise Refused("overlays: some method looks like another one in the index, from any bit on")
 
 
 def take_cold(
@@ -479,10 +475,9 @@ def take_cold(
     for name in modules:
         if is_stub(result[name]):
             result[name] = _without_lost(result[name], result)
-    index, salt = _index(plan)
+    index, shift = _index(plan)
     loader = LOADER.read_text().replace('_COLD = b""', f"_COLD = {index!r}")
-    loader = loader.replace('_SALT = ""', f"_SALT = {salt!r}")
-    loader = loader.replace('hash("picoswarm") != 0', f'hash("picoswarm") != {hash_of("picoswarm")}')
+    loader = loader.replace("_SHIFT = const(0)", f"_SHIFT = const({shift})")
     for name, number in (("KEPT", latest), ("ROOM", room), ("LEAST", least)):
         loader = loader.replace(f"{name} = const(0)", f"{name} = const({number})")
     result[_HOME] = f"{loader}\n\n{result[_HOME]}" + (_SHORT if latest else "")

@@ -219,7 +219,7 @@ FULL = (
         """
         Discovery: prove _move _remove _missed _tell event
         Table: keep admit _is_near _enter remove miss find_failed set_address find_answered is_proven longest_unasked
-            credit is_at bucket_of touch age find ip is_entry is_live
+            credit is_at bucket_of touch age find ip is_entry
         Requests: _late
         Upkeep: lost _knows _again
         Revalidation: suspect _plan _look

@@ -1,8 +1,9 @@
 # How a board loads overlays. overlays.py puts this before the module `picoswarm.compat`, and the numbers in their places.
 import sys
+from binascii import crc32
 
 _COLD = b""  # of each method: its key, two bytes, and the number of its overlay
-_SALT = ""  # before all keys are made: so that none has that of another
+_SHIFT = const(0)  # where the key stands in the CRC-32 of class and method: so that none has that of another
 _OVERLAYS_KEPT = const(0)  # so many stay that were loaded last, until others come or memory is short: they come again soon
 _OVERLAYS_ROOM = const(0)  # with less free than so many bytes
 _OVERLAYS_LEAST = const(0)  # only so many of them stay
@@ -30,8 +31,6 @@ if not sys.modules["picoswarm"].__path__.startswith(".frozen"):  # there the nam
             return open(self.folder + path.replace("/cold.", self.name), mode)
 
     _shelf = _shelf()
-if hash("picoswarm") != 0:
-    raise ImportError("picoswarm wants a MicroPython whose hashes have 2 bytes")
 
 
 def overlay(n):
@@ -100,8 +99,8 @@ def cold(self, name):
     # The `__getattr__` of a class that has methods in overlays. Of any other name it may load one in vain.
     kind = own = type(self)
     while kind.__bases__:
-        key = hash(_SALT + kind.__name__ + name)
-        key = bytes((key >> 8, key & 255))
+        key = crc32(kind.__name__ + name) >> _SHIFT
+        key = bytes((key >> 8 & 255, key & 255))
         at = _COLD.find(key)
         while at >= 0:
             if not at % 3:
