@@ -61,7 +61,7 @@ def sha512_block():
     compress_512(0, 0, hash_work)
 
 for n, key in enumerate(patterns(32)):
-    if n == 1:  # the same key again: where the firmware found each name has settled, for all of these together
+    if n == 2:  # the same key came twice: where the firmware found each name has settled, for all of these together
         taken.clear()
     note("differ", differ)
     note("hmac key", rekey)
