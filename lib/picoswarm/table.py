@@ -20,8 +20,6 @@ that are frequent run in C or machine code.
                          63 1 kind (2 bits), misses (2), find failures (3)
 """
 
-from array import array
-
 from .address import scope, unwrap
 from .compat import const
 from .wire import copy, find, nearest, put_u16, same, u16
@@ -77,6 +75,8 @@ class Table:
         self.step = _IP + self._ip_n
         self._n = profile.records + profile.spares
         self.pool = pool or profile.pool()
+        from array import array  # here alone: no module keeps its name
+
         self.found = array("i", bytes(4 * _FOUND))  # for `closest`, whoever asks
         self._near = profile.near
         self.entries = 0
