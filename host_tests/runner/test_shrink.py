@@ -352,3 +352,10 @@ def test_loading_an_overlay_of_a_firmware_leaves_no_name_on_the_heap():
     done = runtimes.run_micropython(["-c", program], 400, {"MICROPYPATH": ".frozen"}, binary=binary)
     before, after = [line for line in done.stdout.splitlines() if line.startswith("qstr pool")]
     assert before == after
+
+
+@pytest.mark.parametrize("form", [mpy.WHOLE, mpy.LEAF, mpy.DISCOVERY])
+def test_a_name_that_a_type_stub_promises_is_had_from_files(form):
+    env = {"MICROPYPATH": f"{mpy.compile_library('x86', mpy.BOARD_LEVEL, form)}:.frozen"}
+    done = runtimes.run_micropython(["-c", "from picoswarm.membership import Membership\nprint(Membership)"], 400, env)
+    assert done.stdout.startswith("<class"), done.stdout

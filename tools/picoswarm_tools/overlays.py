@@ -473,7 +473,7 @@ def take_cold(
             if name != home:
                 result[name] = _redirected(result[name], home, at, set(whole))
     for name in modules:
-        if is_stub(result[name]):
+        if is_stub(modules[name]):
             result[name] = _without_lost(result[name], result)
     index, shift = _index(plan)
     loader = LOADER.read_text().replace('_COLD = b""', f"_COLD = {index!r}")
