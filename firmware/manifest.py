@@ -8,7 +8,8 @@ import os
 include("$(PORT_DIR)/boards/manifest.py")  # noqa: F821  # what mounts the file system, and asyncio
 metadata(version="0.1.0", description="Peer-to-peer mesh for MicroPython boards", license="MIT")  # noqa: F821
 
-# $PICOSWARM_LIBRARY: the form of the library with the least heap (`make mpy FORM=frozen`, or leaf-frozen), in the place of its sources.
+# $PICOSWARM_LIBRARY: the form of the library with the least heap (`make mpy FORM=frozen`, or leaf-frozen), in the place of
+# its sources.
 _library = os.environ.get("PICOSWARM_LIBRARY", "../lib/picoswarm")
 package(  # noqa: F821
     "picoswarm",
