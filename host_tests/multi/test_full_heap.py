@@ -1,18 +1,25 @@
-"""A node whose program took the whole heap ends what it was asked for, and goes on when there is memory again (issue 3)."""
+"""A node whose program took the whole heap ends what it was asked for, and goes on when there is memory again (issue 3);
+with its session, or a new one (issue 4)."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+import os
+from collections import Counter
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 from mesh import HEAP, needs_micropython
-from picoswarm import Node, node
+from picoswarm import Node, RequestError, node
+from picoswarm_tools import boards, mpy
 from picoswarm_tools.probe import Probe
 from picoswarm_tools.swarm import HOST, free_ports
 
 MEMBERS = 3
 SECONDS = 20  # for which the heap stays full
+SOON_S = 30  # of a machine that is busy
+# Seconds for which the heap of a leaf stays full: shorter than a session is left silent, and longer.
+SPELLS = (1, 4, 15, 60, 100) if os.environ.get("PICOSWARM_LONG") == "1" else (1, 15)
 
 
 @pytest.mark.parametrize("form", ("", "leaf"))
@@ -41,6 +48,67 @@ def test_a_lookup_ends_in_a_heap_that_stays_full(when, form, tmp_path, record_pr
             said = await node.ask("stats")
             assert not said["stats"]["faults"], said["fault"]
             assert said["stats"]["out_of_memory"] and said["stats"]["live"] == MEMBERS
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("form", (mpy.LEAF, mpy.LEAF_FROZEN))
+def test_a_leaf_has_a_session_again_after_its_heap_was_full(form, tmp_path, record_property):
+    """What looks after the sessions of a leaf is loaded when it is wanted, and finds no memory."""
+    needs_micropython()
+
+    async def scenario():
+        leaf = Probe(
+            tmp_path,
+            HEAP,
+            numbers=boards.numbers_of("leaf"),
+            program="starved_node",
+            form=form,
+            is_frozen=form == mpy.LEAF_FROZEN,
+        )
+        async with leaf, AsyncExitStack() as stack:
+            (member,) = await leaf.surround(stack, 1)
+            id32 = bytes.fromhex(leaf.born["id"])
+            levels = aiter(member.subscribe("level"))
+            refused: Counter[str] = Counter()
+
+            async def ask():
+                """Whether the leaf answers; one whom it does not answer knows it in time."""
+                try:
+                    async with asyncio.timeout(SOON_S):
+                        return await member.request(id32, "echo", b"on", 2000) == b"on"
+                except RequestError as error:
+                    refused[str(error)] += 1
+                    await asyncio.sleep(0.1)
+                    return False
+
+            async def keep_asking():
+                while True:
+                    await ask()
+
+            async def is_well(text):
+                """It answers, and what it publishes is heard."""
+                async with asyncio.timeout(SOON_S):
+                    while not await ask():
+                        pass
+                    while True:
+                        await leaf.ask(f"publish level {text}")
+                        with suppress(TimeoutError):
+                            async with asyncio.timeout(2):
+                                if bytes((await anext(levels)).payload).decode() == text:
+                                    return
+
+            await is_well("before")
+            refused.clear()
+            for seconds in SPELLS:
+                asking = asyncio.create_task(keep_asking())
+                await leaf.ask(f"full {seconds}")
+                asking.cancel()
+                await is_well(f"after-{seconds}")
+            said = await leaf.ask("stats")
+            assert not said["stats"]["faults"], said["fault"]
+            assert said["stats"]["out_of_memory"] and said["stats"]["sessions"] == 1
+            record_property("measured", f"{form}: {said['stats']['out_of_memory']} times no memory, {dict(refused)}")
 
     asyncio.run(scenario())
 

@@ -15,7 +15,7 @@ their constructors are functions (constructors.py), and happens under the names 
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from .fold import Edits, live
 from .overlays import first_line, imports_from, is_stub, mentions, methods_of
@@ -47,21 +47,17 @@ def _alike(tree: ast.Module, cold: Mapping[str, set[str]], apart: set[str]) -> l
 def _first(tree: ast.Module, names: Sequence[str]) -> list[str]:
     """The names of classes, the first of which is no variable where another one is meant; none if each of them is."""
     bound = bindings(tree)
-    hidden = {name: _variables_beside(tree, name, bound) for name in names}
+    hidden: dict[str, set[str]] = {name: set() for name in names}  # the variables of all functions that mention it
+    for function in (node for node in ast.walk(tree) if isinstance(node, FUNCTIONS)):
+        if mentioned := {getattr(node, "id", "") for node in ast.walk(function)} & hidden.keys():
+            own = variables(function, bound)
+            for name in mentioned:
+                hidden[name] |= own
     for name in names:
         others = [each for each in names if each != name]
         if not any(name in hidden[each] for each in others):
             return [name, *others]
     return []
-
-
-def _variables_beside(tree: ast.Module, name: str, bound: set[str]) -> set[str]:
-    """The variables of all functions that mention a class."""
-    found: set[str] = set()
-    for function in (node for node in ast.walk(tree) if isinstance(node, FUNCTIONS)):
-        if name in {getattr(node, "id", "") for node in ast.walk(function)}:
-            found |= variables(function, bound)
-    return found
 
 
 def _as_one(source: str, classes: Sequence[str]) -> str:
@@ -96,12 +92,19 @@ def _handed_on(source: str, home: str, classes: Sequence[str]) -> str:
     return edits.result()
 
 
-def apart(plan: Sequence[Overlay], modules: Mapping[str, str]) -> str:
-    """A text for shrink.name_map in whose eyes the methods of classes that may become one meet; under their long names."""
-    cold: dict[str, set[str]] = {}
+def _cold(plan: Iterable[Overlay]) -> dict[str, set[str]]:
+    """The methods in overlays, by class; an empty set for a class that goes as a whole. Those of which a call stays are none
+    of them."""
+    found: dict[str, set[str]] = {}
     for _, moved in plan:
         for name, methods in moved.items():
-            cold.setdefault(name, set()).update(methods)
+            found.setdefault(name, set()).update(each for each in methods if not each.endswith(CALL))
+    return found
+
+
+def apart(plan: Sequence[Overlay], modules: Mapping[str, str]) -> str:
+    """A text for shrink.name_map in whose eyes the methods of classes that may become one meet; under their long names."""
+    cold = _cold(plan)
     nodes = [node for home in dict(plan) if home in modules for node in ast.parse(modules[home]).body]
     classes = [node for node in nodes if isinstance(node, ast.ClassDef) and cold.get(node.name)]
     names = {name for node in classes if _is_plain(node, cold[node.name] | {"__init__"}) for name in methods_of(node)}
@@ -116,12 +119,9 @@ def merge(
     result, plan = dict(modules), list(plan)
     for home in dict(plan):
         tree = ast.parse(result[home])
-        cold: dict[str, set[str]] = {}
-        stays = {name for module, moved in plan if module == home for name, methods in moved.items() if not methods}
-        stays |= set(imported)
-        for moved in (moved for module, moved in plan if module == home):
-            for name, methods in moved.items():
-                cold.setdefault(name, set()).update(each for each in methods if not each.endswith(CALL))
+        own = [(module, moved) for module, moved in plan if module == home]
+        cold = _cold(own)
+        stays = {name for _, moved in own for name, methods in moved.items() if not methods} | set(imported)
         others = {name: text for name, text in result.items() if name != home and imports_from(home, text)}
         for text in (text for text in others.values() if not is_stub(text)):
             stays |= {alias.name for node in _imports(ast.parse(text), home) for alias in node.names}

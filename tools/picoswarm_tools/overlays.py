@@ -267,16 +267,20 @@ def _values(tree: ast.Module) -> dict[str, ast.Assign]:
     return found
 
 
-def _helpers(tree: ast.Module, every: list[ast.Name], moved: Methods, kept: set[str], taken: set[str]) -> dict[str, ast.AST]:
-    """The functions that nothing but an overlay calls, and the values that nothing else knows, by name. `every`: the
-    `mentions` of the module; `kept`: what stays; `taken`: what others have of it."""
-    loose: dict[str, ast.AST] = {node.name: node for node in tree.body if isinstance(node, FUNCTIONS)}
-    loose = {name: node for name, node in loose.items() if name not in kept}
-    loose |= {name: node for name, node in _values(tree).items() if name not in taken}
+def _loose(tree: ast.Module, kept: set[str], taken: set[str]) -> dict[str, ast.AST]:
+    """The functions and values that may go with an overlay, by name. `kept`: what stays; `taken`: what others have of it."""
+    functions = {node.name: node for node in tree.body if isinstance(node, FUNCTIONS) and node.name not in kept}
+    return functions | {name: node for name, node in _values(tree).items() if name not in taken}
+
+
+def _helpers(
+    every: list[ast.Name], moved: Methods, nodes: Sequence[ast.AST], loose: Mapping[str, ast.AST], bound: set[str]
+) -> dict[str, ast.AST]:
+    """What of `loose` only this overlay calls or knows, by name. `every`: the `mentions` of the module; `nodes`: the
+    `_moved_nodes`; `bound`: the names of the module."""
     found: dict[str, ast.AST] = {}
-    bound = bindings(tree)
     while True:
-        inside = [*_moved_nodes(tree, moved), *found.values()]
+        inside = [*nodes, *found.values()]
         wanted = _names(inside, bound) & loose.keys() - moved.keys() - found.keys()
         for name in sorted(wanted):
             gone = {id(each) for node in (*inside, loose[name]) for each in ast.walk(node)}
@@ -289,7 +293,7 @@ def _helpers(tree: ast.Module, every: list[ast.Name], moved: Methods, kept: set[
 
 def _overlay(home: str, source: str, tree: ast.Module, moved: Methods, helpers: Mapping[str, ast.AST], is_kept: bool) -> str:
     """The text of an overlay. One that is kept has no direct calls: they would keep all of it as long as a method runs."""
-    classes, consts, bound = _classes(tree), _consts(tree), bindings(tree) | {"overlay"}
+    tops, consts, bound = _tops(tree), _consts(tree), bindings(tree) | {"overlay"}
     whole = {name for name, methods in moved.items() if not methods}
     needed: set[str] = set()
     waiting = [*_moved_nodes(tree, moved), *helpers.values()]
@@ -309,10 +313,10 @@ def _overlay(home: str, source: str, tree: ast.Module, moved: Methods, helpers: 
     parts = [name for name, methods in moved.items() if methods]
     if parts and whole:
         raise Refused(f"overlays: {sorted(whole)} as a whole, beside methods of {parts}")
-    lines += [_segment(source, _tops(tree)[name]) for name in moved if name in whole]
+    lines += [_segment(source, tops[name]) for name in moved if name in whole]
     is_direct = False
     for name in parts:
-        own = methods_of(classes[name])
+        own = methods_of(tops[name])
         lines.append(f"class {name}:\n    del (__module__, __qualname__)\n")
         bare = _bare(moved[name])
         for method in (own[each] for each in bare):
@@ -393,13 +397,12 @@ def _redirected(source: str, home: str, at: Mapping[str, int], whole: set[str]) 
     return (f"from .{_HOME} import overlay\n" if lost else "") + edits.result()
 
 
-def _without_lost(stub: str, modules: Mapping[str, str]) -> str:
-    """A stub without the names that its bundle has from an overlay now: they are another module's."""
+def _without_lost(stub: str, names: Mapping[str, set[str]]) -> str:
+    """A stub without what its bundle has from an overlay now: that is another module's. `names`: those of each module."""
     edits = Edits(stub)
     for node in ast.parse(stub).body:
-        if isinstance(node, ast.ImportFrom) and node.module in modules:
-            bound = bindings(ast.parse(modules[node.module]))
-            left = [ast.unparse(alias) for alias in node.names if alias.name in bound]
+        if isinstance(node, ast.ImportFrom) and node.module in names:
+            left = [ast.unparse(alias) for alias in node.names if alias.name in names[node.module]]
             if len(left) < len(node.names):
                 edits.replace_node(node, f"from .{node.module} import {', '.join(left)}" if left else "pass")
     return edits.result()
@@ -449,16 +452,19 @@ def take_cold(
         taken = asked | {alias.name for node in imports if node.module == home for alias in node.names} - whole.keys()
         source = _asking(result[home], whole, own)
         tree = ast.parse(source)
-        every = mentions(tree, bindings(tree))
+        bound = bindings(tree)
+        every = mentions(tree, bound)
         passing = _passing(tree)
         # One that is more than called stays: who keeps it would keep all that was loaded with it.
         kept = taken | {node.id for node in every if id(node) not in passing}
+        loose = _loose(tree, kept, taken)
         gone: list[ast.AST] = []
         at = dict(whole)
         for n, moved in own.items():
-            helpers = _helpers(tree, every, moved, kept, taken)
+            nodes = _moved_nodes(tree, moved)
+            helpers = _helpers(every, moved, nodes, loose, bound)
             result[f"cold{n}"] = _overlay(home, source, tree, moved, helpers, latest > 0)
-            gone += [*_moved_nodes(tree, moved), *helpers.values()]
+            gone += [*nodes, *helpers.values()]
             at.update(dict.fromkeys(helpers, n))
         partial = {name for moved in own.values() for name, methods in moved.items() if methods}
         called = {
@@ -472,9 +478,10 @@ def take_cold(
         for name in modules:
             if name != home:
                 result[name] = _redirected(result[name], home, at, set(whole))
-    for name in modules:
-        if is_stub(modules[name]):
-            result[name] = _without_lost(result[name], result)
+    stubs = [name for name in modules if is_stub(modules[name])]
+    names = {name: bindings(ast.parse(text)) for name, text in result.items() if name not in stubs}
+    for name in stubs:
+        result[name] = _without_lost(result[name], names)
     index, shift = _index(plan)
     loader = LOADER.read_text().replace('_COLD = b""', f"_COLD = {index!r}")
     loader = loader.replace("_SHIFT = const(0)", f"_SHIFT = const({shift})")
