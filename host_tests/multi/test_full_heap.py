@@ -107,7 +107,9 @@ def test_a_leaf_has_a_session_again_after_its_heap_was_full(form, tmp_path, reco
                 await is_well(f"after-{seconds}")
             said = await leaf.ask("stats")
             assert said["fault"].startswith(("None", "MemoryError")), said["fault"]
-            assert said["stats"]["out_of_memory"] and said["stats"]["sessions"] == 1
+            assert said["stats"]["sessions"] == 1
+            # What finds no memory looks for it some times a second, and leaves the processor to others meanwhile.
+            assert 0 < said["stats"]["out_of_memory"] < 30 * sum(SPELLS)
             record_property("measured", f"{form}: {said['stats']['out_of_memory']} times no memory, {dict(refused)}")
 
     asyncio.run(scenario())

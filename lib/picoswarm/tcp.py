@@ -158,6 +158,7 @@ class Links:
             while (due := pace.holds(LINKS, due)):
                 await sleep_ms(0)
             began = now = ticks_ms()
+            cuts = self.out_of_memory
             self._wake_at = ticks_add(now, _AGAIN_MS)  # unless this turn comes to its end
             self._is_turning = True
             try:
@@ -180,8 +181,10 @@ class Links:
                     owes = not owes and ticks_diff(ticks_ms(), now) > _LONG_MS
                     if not owes:
                         self._turn()
-                now = ticks_ms()
-                self._wake_at = now if busy or owes else self._next(now)
+                # What found no memory finds none a moment later, and looking for it takes all the time that others have.
+                if self.out_of_memory == cuts:
+                    now = ticks_ms()
+                    self._wake_at = now if busy or owes else self._next(now)
             except Exception as error:
                 self._note(error)
             pace.ended(LINKS, began, ticks_ms())
