@@ -210,7 +210,11 @@ class Mux(Lanes):
         queue = rows[i + _QUEUE]
         while queue and not rows[i + _DONE]:
             n = len(queue[0])
-            if n + 3 > rows[i + _CREDIT] or at + n + 3 > rows[_LIMIT_AT]:
+            if n + 3 > rows[i + _CREDIT]:
+                break
+            if at + n + 3 > rows[_LIMIT_AT]:
+                if n + 2 < rows[_RECORD] and i < self._plan.first:
+                    return ~at  # it goes in one frame, and not in this record
                 break
             n |= rows[i + _FLAGS] & 0xFF0000 | _END << 8
             n = frame(self._out, at, queue[0], n) - at
