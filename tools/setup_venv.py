@@ -40,12 +40,15 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(part) for part in command], text=True, capture_output=True)
 
 
-def install_ip() -> None:
-    """The `ip` command, with which tests make networks of their own; without it, or root, they are skipped."""
-    if not shutil.which("ip") and os.geteuid() == 0 and shutil.which("apt-get"):
-        print("setup: installing iproute2", flush=True)
+def install_tools() -> None:
+    """The commands `ip`, with which tests make networks of their own, and `valgrind`, which counts instructions; without
+    them, or root, those tests are skipped."""
+    missing = [package for command, package in (("ip", "iproute2"), ("valgrind", "valgrind")) if not shutil.which(command)]
+    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
+        print(f"setup: installing {', '.join(missing)}", flush=True)
         run("apt-get", "-q", "update")
-        run("apt-get", "-q", "-y", "--no-install-recommends", "install", "iproute2")
+        for package in missing:
+            run("apt-get", "-q", "-y", "--no-install-recommends", "install", package)
 
 
 def make_venv() -> None:
@@ -88,7 +91,7 @@ def main() -> None:
         return
     started = time.monotonic()
     print(f"setup: Python environment in {VENV.relative_to(ROOT)}", flush=True)
-    install_ip()
+    install_tools()
     make_venv()
     install()
     STAMP.write_text(wanted)

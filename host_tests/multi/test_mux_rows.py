@@ -13,6 +13,11 @@ def test_both_programs_of_a_measurement_come_to_an_end(what):
     assert (told.strip() != "") == (what == "echo")
 
 
+def test_instructions_are_counted():
+    few, more = (mux.instructions("echo", count, 64) for count in (100, 300))
+    assert 10_000 < (more - few) / 200 < 1_000_000
+
+
 def test_messages_of_one_length_take_no_memory():
     assert mux.allocated(980, 0) == 0
 

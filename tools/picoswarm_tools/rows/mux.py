@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from picoswarm.channel import Channel
 from picoswarm.mux import Mux
@@ -21,7 +25,9 @@ from ..report import Row
 
 LEVEL = 3
 HEAP_KB = 200
-ROUNDS = 9
+ROUNDS = 5
+WARM = 4_000  # messages, after which garbage is collected now and then on both sides
+COUNT = ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null", "--smc-check=all")
 BENCH = runtimes.ROOT / "tools" / "picoswarm_tools" / "unix" / "mux_bench.py"
 # Ours, asyncio's: what runs on MicroPython, and its peer on CPython.
 PEERS = {
@@ -35,6 +41,14 @@ PEERS = {
 }
 ON_UNIX = "32-bit unix build, .mpy -O3"
 URGENT, BULK = 1, 2
+
+
+class Ran(NamedTuple):
+    """Of the program on MicroPython: CPU seconds in user mode, and what it said on stderr; and what its peer said."""
+
+    seconds: float
+    log: str
+    told: str
 
 
 def device() -> tuple[list[str], dict[str, str]]:
@@ -52,29 +66,52 @@ def alone() -> None:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
-def user_seconds(what: str, count: int, size: int) -> tuple[float, str]:
-    """(CPU time in user mode of the program on MicroPython, what its peer says at the end)."""
+def run(what: str, count: int, size: int, under: Sequence[str] = ()) -> Ran:
+    """Both programs, to their end. `under`: what counts for the one on MicroPython; without it they share one core."""
     environment = {**os.environ, "PYTHONPATH": str(runtimes.ROOT / "lib")}
     arguments = [sys.executable, str(BENCH), PEERS[what], "0", str(count), str(size)]
-    with subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, text=True, preexec_fn=alone) as peer:
+    share = None if under else alone
+    with subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, text=True, preexec_fn=share) as peer:
         port = peer.stdout.readline().strip()
         command, environment = device()
-        arguments = [*command, what, port, str(count), str(size)]
-        measured = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, preexec_fn=alone)
-        _, status, usage = os.wait4(measured.pid, 0)
+        arguments = [*under, *command, what, port, str(count), str(size)]
+        with tempfile.TemporaryFile("w+") as counted:
+            measured = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=counted, preexec_fn=share)
+            _, status, usage = os.wait4(measured.pid, 0)
+            counted.seek(0)
+            log = counted.read()
         measured.returncode = os.waitstatus_to_exitcode(status)
         said = measured.stdout.read().decode()
         measured.stdout.close()
         if measured.returncode or said:
             peer.kill()
-            raise RuntimeError(f"{what}: {said}")
-        told = peer.communicate(timeout=60)[0]
-    return usage.ru_utime, told
+            raise RuntimeError(f"{what}: {said}{log}")
+        return Ran(usage.ru_utime, log, peer.communicate(timeout=60)[0])
 
 
-def ratio(ours: str, plain: str, count: int, size: int) -> float:
-    """Our time by asyncio's: of `ROUNDS` runs of each, in turn, without what it takes to start. Of sums, and long ones: many a
-    system finds out by some hundred samples a second what of a program's time is that of user mode."""
+def user_seconds(what: str, count: int, size: int) -> tuple[float, str]:
+    """(CPU time in user mode of the program on MicroPython, what its peer says at the end)."""
+    ran = run(what, count, size)
+    return ran.seconds, ran.told
+
+
+def instructions(what: str, count: int, size: int) -> int:
+    """Instructions in user mode of the program on MicroPython. Raises Missing."""
+    if not shutil.which(COUNT[0]):
+        raise runtimes.Missing("valgrind is not installed, which counts instructions: run `sudo apt-get install valgrind`")
+    (found,) = re.findall(r"I +refs: +([\d,]+)", run(what, count, size, COUNT).log)
+    return int(found.replace(",", ""))
+
+
+def ratio(ours: str, plain: str, size: int) -> float:
+    """Our instructions a message by asyncio's, once the heap is full of garbage for the first time."""
+    each = [instructions(what, 3 * WARM, size) - instructions(what, WARM, size) for what in (ours, plain)]
+    return each[0] / each[1]
+
+
+def time_ratio(ours: str, plain: str, count: int, size: int) -> float:
+    """Our time by asyncio's: of `ROUNDS` runs of each, in turn, without what it takes to start. Of sums, and long ones: many
+    a system finds out by some hundred samples a second what of a program's time is that of user mode."""
     idle = {what: statistics.median(user_seconds(what, 0, size)[0] for _ in range(3)) for what in (ours, plain)}
     spent = dict.fromkeys((ours, plain), 0.0)
     for _ in range(ROUNDS):
@@ -158,43 +195,29 @@ def share_error() -> float:
     return abs(sent[URGENT] / sent[BULK] / 10 - 1) * 100
 
 
+# Row, ours, asyncio's, bytes of a message, messages of a timed run, goal: times as fast, or of its cost.
+RATIOS = (
+    ("send_batched", "send_full", "plain_send", 64, 100_000, 3, "64 B messages, as many as fit in a record"),
+    ("send_flushed", "send_each", "plain_send", 512, 100_000, 1.5, "512 B messages, a record each"),
+    ("receive", "receive", "plain_receive", 64, 100_000, 1.5, "64 B messages"),
+    ("echo", "echo", "plain_echo", 64, 50_000, 1.2, "a 64 B message and its answer"),
+)
+BESIDE = {"plain_send": "write and drain", "plain_receive": "readexactly", "plain_echo": "readexactly, write and drain"}
+
+
 def measure() -> Iterator[Row]:
-    method = f"{ON_UNIX}, user CPU time, {ROUNDS} runs of each in turn, loopback, peer on CPython"
-    yield Row(
-        "mux.send_batched.ratio",
-        "64 B messages, as many as fit in a record: times asyncio's write and drain",
-        1 / ratio("send_full", "plain_send", 100_000, 64),
-        "x",
-        3,
-        "higher",
-        method=method,
-    )
-    yield Row(
-        "mux.send_flushed.ratio",
-        "512 B messages, a record each: times asyncio's write and drain",
-        1 / ratio("send_each", "plain_send", 100_000, 512),
-        "x",
-        1.5,
-        "higher",
-        method=method,
-    )
-    yield Row(
-        "mux.receive.ratio",
-        "64 B messages: times asyncio's readexactly",
-        1 / ratio("receive", "plain_receive", 100_000, 64),
-        "x",
-        1.5,
-        "higher",
-        method=method,
-    )
-    yield Row(
-        "mux.echo.ratio",
-        "a 64 B message and its answer, by asyncio's readexactly, write and drain",
-        ratio("echo", "plain_echo", 50_000, 64),
-        "x",
-        1.2,
-        method=method,
-    )
+    counted = f"{ON_UNIX}, instructions by valgrind, loopback, peer on CPython"
+    timed = f"{ON_UNIX}, user CPU time, {ROUNDS} runs of each in turn, loopback, peer on CPython"
+    for name, ours, plain, size, count, goal, what in RATIOS:
+        is_speed = name != "echo"
+        what = f"{what}: {'times' if is_speed else 'by'} asyncio's {BESIDE[plain]}"
+        better = "higher" if is_speed else "lower"
+        for more, method, cost, limit in (
+            ("", counted, ratio(ours, plain, size), goal),
+            (".time", timed, time_ratio(ours, plain, count, size), None),
+        ):
+            value = 1 / cost if is_speed else cost
+            yield Row(f"mux.{name}.ratio{more}", what, value, "x", limit, better, method=method)
     yield Row(
         "mux.echo.longest_ms",
         "the longest of 1,000 such round trips",
