@@ -13,13 +13,14 @@ from __future__ import annotations
 import pytest
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
-WAITING = ("board", "emulator_pico", "gateway", "interop", "multi", "shipping")
+WAITING = ("board", "gateway", "interop", "multi", "shipping")
 BY_RUNTIME = ("noalloc", "unit")
 TOGETHER = ("emulator_pico",)  # one emulated Pico takes a processor
 # Seconds of what takes longest, on two quiet cores. A file on one runtime: with its name behind "@".
 SECONDS = {
-    "emulator_pico": 120,
+    "emulator_pico": 300,
     "multi/test_gateways.py": 110,
+    "multi/test_full_heap.py": 110,
     "board/test_board_life.py": 100,
     "interop/test_libp2p.py": 100,
     "interop/test_bitcoin_outage.py": 60,
@@ -30,6 +31,8 @@ SECONDS = {
     "gateway/test_families_chaos.py": 50,
     "interop/test_bitcoin.py": 50,
     "shipping/test_deploy.py": 50,
+    "shipping/test_image.py": 50,
+    "multi/test_heap_audit.py": 50,
     "multi/test_demo.py": 40,
     "gateway/test_dashboard.py": 40,
     "gateway/test_relay.py": 40,

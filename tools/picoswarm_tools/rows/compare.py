@@ -104,8 +104,9 @@ class Program:
 
 @asynccontextmanager
 async def started(name: str, path: list[Path], *arguments: str) -> AsyncIterator[Program]:
-    programs = mpy.library_folder("x86", LEVEL).with_name(f"x86-O{LEVEL}-programs")
-    mpy.compile_beside([PROGRAMS / f"{each}.py" for each in (name, "compared")], programs, "x86", LEVEL)
+    programs = mpy.library_folder("x86", LEVEL, mpy.LEAF)
+    programs = programs.with_name(f"{programs.name}-programs")
+    mpy.compile_beside([PROGRAMS / f"{each}.py" for each in (name, "compared")], programs, "x86", LEVEL, mpy.LEAF)
     heap = next(board["heap_bytes"] for board in boards() if board["board"] == BOARD)
     process = await asyncio.create_subprocess_exec(
         str(runtimes.find("micropython")),
@@ -234,7 +235,7 @@ async def ours(folder: Path, numbers: dict[str, int]) -> AsyncIterator[Program]:
 
         hearing = asyncio.create_task(hear())
         arguments = [str(folder / "node"), str(port), member.id.hex(), *(f"{k}={v}" for k, v in numbers.items())]
-        async with started("compare_picoswarm", [mpy.compile_library("x86", LEVEL)], *arguments) as program:
+        async with started("compare_picoswarm", [mpy.compile_library("x86", LEVEL, mpy.LEAF)], *arguments) as program:
             born = await program.hear()
             member._discovery.add_bootstrap(bytes((127, 0, 0, 1)), port, bytes.fromhex(born["id"]))
             seen = await program.ask("go")

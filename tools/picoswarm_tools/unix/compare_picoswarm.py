@@ -51,6 +51,7 @@ async def main(folder, port, peer, *numbers):
     changes = {name: int(value) for name, value in [number.split("=") for number in numbers]}
     bare = used()
     from picoswarm import Node
+    from picoswarm.compat import collect
 
     async with Node(folder, profile=changes, host="127.0.0.1", port=int(port)) as node:
         tell(id=hexlify(node.id).decode())
@@ -60,6 +61,7 @@ async def main(folder, port, peer, *numbers):
             await asyncio.sleep_ms(100)
         await node.request(peer, "echo", READING)
         await asyncio.sleep(1)
+        collect()  # lets go of what is kept until memory is short
         tell(heap=used() - bare, sessions=len(node.sessions()))
         while True:
             words = (await commands.readline()).split()
