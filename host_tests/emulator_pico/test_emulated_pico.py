@@ -133,7 +133,7 @@ def test_a_node_from_its_file_system_joins_and_asks(tmp_path: Path, form: str):
             await emu.start([f"{HOST}:{member._driver.port}"], profile, 0, False)
             assert (await emu.ask(f"meet {member.id.hex()}"))["answered"] == 1
             seen = await emu.ask("heap")
-            assert seen["sessions"] == 1 and seen["stats"]["faults"] == seen["stats"]["out_of_memory"] == 0
+            assert seen["sessions"] == 1 and seen["stats"]["faults"] == seen["stats"]["out_of_memory"] == 0, seen
 
     clock.run(live)
 
@@ -152,7 +152,7 @@ def test_a_node_joins_a_gateway_which_hears_it_and_calls_it(tmp_path: Path, form
             answer = await hub.node.request(emu.id, "probe", b"from the gateway", 60_000)
             assert bytes(answer) == b"from the gateway"
             seen = await emu.ask("heap")
-            assert seen["sessions"] == 1 and seen["stats"]["faults"] == 0
+            assert seen["sessions"] == 1 and seen["stats"]["faults"] == 0, seen
             assert emu.link.ppp.dropped == 0
 
     clock.run(live)  # in the Pico's time: a busy machine makes it slow, and the gateway would give its handshakes up

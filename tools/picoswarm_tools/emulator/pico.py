@@ -218,14 +218,17 @@ class Repl:
         return printed[:-1].decode(errors="replace").replace("\r\n", "\n")
 
     async def facts(self, seconds: float = ANSWER_S) -> dict[str, Any]:
-        """The next line of a running program that is JSON. Raises EmulatorError where it ended before."""
+        """The next line of a running program that is JSON. Raises EmulatorError where it ended before, with what it said."""
+        trouble = b""
         while True:
             line = await asyncio.wait_for(self.reader.readuntil(b"\n"), seconds)
-            if b"\x04" in line:
-                raise EmulatorError(line.decode(errors="replace"))
+            if b"\x04" in line or trouble and line.startswith(b"MicroPython v"):  # main.py ends with a prompt
+                raise EmulatorError((trouble or line).decode(errors="replace"))
             line = line.removeprefix(b">>> ")  # of the boot before, after which the prompt came
             if line.startswith(b"{"):
                 return json.loads(line)
+            if trouble or line.startswith(b"Traceback"):
+                trouble += line
 
     async def put(self, path: str, data: bytes) -> None:
         """Write a file, making the folders above it."""

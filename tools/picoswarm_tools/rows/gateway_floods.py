@@ -24,7 +24,7 @@ from picoswarm.store import Store
 from ..flood import Askers
 from ..load import Crowd, Member
 from ..report import Row
-from ..swarm import HOST
+from ..swarm import HOST, free_ports
 from .gateway import Server, ahead, client, ended, node, said
 
 MEMBERS = 20
@@ -91,8 +91,8 @@ def pace(crowd: subprocess.Popen, seconds: float) -> dict:
 @contextmanager
 def nobody() -> Iterator[int]:
     """A port that takes connections and datagrams, which nobody reads."""
-    with socket.create_server((HOST, 0), backlog=BACKLOG) as listening, socket.socket(type=socket.SOCK_DGRAM) as sock:
-        port = listening.getsockname()[1]
+    (port,) = free_ports(1)
+    with socket.create_server((HOST, port), backlog=BACKLOG), socket.socket(type=socket.SOCK_DGRAM) as sock:
         sock.bind((HOST, port))
         yield port
 
