@@ -28,6 +28,7 @@ from picoswarm.store import Store
 from .. import mpy, peers, runtimes
 from ..boards import boards, numbers_of
 from ..keyfolder import new_network_key, save
+from ..native import native_bytes
 from ..probe import PROGRAMS, Ended
 from ..report import Row
 from ..swarm import HOST, free_ports
@@ -241,7 +242,7 @@ async def ours(folder: Path, numbers: dict[str, int]) -> AsyncIterator[Program]:
             seen = await program.ask("go")
             if seen["sessions"] != 1:
                 raise Ended("ours has no session")
-            program.heap = seen["heap"]
+            program.heap = seen["heap"] + native_bytes(mpy.LEAF)  # which a board from files has in its heap, too
 
             is_counting = []
 
