@@ -79,9 +79,11 @@ class FakeSwarm:
         self._fail("received")
 
     def end(self, session, reason):
+        self._fail("end")
         self.ended.append((session, reason))
 
     def lost(self, session, now):
+        self._fail("lost")
         self.lost_ones.append(session)
 
     def close(self, now):
@@ -303,6 +305,72 @@ def test_want_of_memory_at_a_message_costs_its_session_and_no_other():
         assert swarm.ended == [(session, 16)] and not swarm.trimmed and links.out_of_memory == 1
 
     links_with(scenario, read_into=lambda sock, buf: 5)
+
+
+def test_an_event_that_fails_costs_its_session_and_the_next_ones_are_heard():
+    async def scenario(links, swarm):
+        session, other = FakeSession(), FakeSession()
+        heard = []
+
+        def on_event(event):
+            if event[1] is session:
+                raise MemoryError
+            heard.append(event)
+
+        links._on_event = on_event
+        link = links._links[other] = tcp.Connection(other, FakeSocket())
+        swarm.events = [(3, session), (3, other), (2, other)]
+        links._turn()
+        assert swarm.ended == [(session, 16)] and heard == [(3, other)] and link.sock.is_closed and not swarm.trimmed
+
+    links_with(scenario)
+
+
+def test_a_dial_without_memory_for_its_socket_ends_at_once():
+    def connect_tcp(ip, port):
+        raise MemoryError
+
+    async def scenario(links, swarm):
+        session = FakeSession()
+        session.ip, session.port = bytes((10, 0, 0, 2)), 5000
+        swarm.events = [(1, session)]
+        links._turn()
+        assert swarm.ended == [(session, 16)] and links.out_of_memory == 1 and not swarm.trimmed
+
+    links_with(scenario, connect_tcp=connect_tcp)
+
+
+def test_a_session_that_there_is_no_memory_to_end_is_cut_and_every_turn_tries_again():
+    async def scenario(links, swarm):
+        session = FakeSession()
+        session.buf, session.fill, session.room = bytearray(10), 0, lambda: 10
+        links.add(tcp.Connection(session, FakeSocket()))
+        link = links._links[session]
+        tries = []
+
+        def lost(session, now):
+            tries.append(session)
+            raise MemoryError
+
+        swarm.lost = lost
+        swarm.failures = {"received": MemoryError(), "end": MemoryError()}
+        await _until(lambda: tries)
+        swarm.failures = {"received": AssertionError("what was half understood is gone on with")}
+        before = len(tries)
+        session.outbox = [20]
+        swarm.unsent = [session]
+        links._turn()
+        assert session.outbox and len(tries) == before + 1
+        await sleep_ms(5)
+        assert swarm.failures and not swarm.ended
+        del swarm.lost
+        links._turn()
+        assert swarm.lost_ones == [session]
+        swarm.events = [(2, session)]
+        links._turn()
+        assert link.sock.is_closed and not swarm.trimmed
+
+    links_with(scenario, readable=lambda sock: sleep_ms(0), read_into=lambda sock, buf: 5)
 
 
 def test_what_a_full_socket_cannot_be_given_later_loses_the_session():

@@ -63,6 +63,7 @@ _USELESS = const(5)
 _DUPLICATE = const(6)
 _WRONG_ID = const(7)
 _BANNED = const(8)
+_MEMORY = const(16)
 _TRIMMED = const(17)
 _GATED = const(18)
 _SLOW = const(19)
@@ -421,7 +422,7 @@ class ConnManager:
         if link.is_outbound:
             self._pick_at = self._soon(now)
             rest = _HOUR if _LASTING >> reason & 1 else _BUSY_MIN
-            if reason == _LOST or link.purpose == _DOWN and rest == _BUSY_MIN:
+            if reason == _LOST or reason == _MEMORY or link.purpose == _DOWN and rest == _BUSY_MIN:
                 rest = _REDIAL_MIN - (_FULL >> reason & 1)
             has_gone = link is self.rival or reason == _BUSY and not state and ticks_diff(now, link.at) >= _YOUNG_MS
             if reason == _DUPLICATE or has_gone and link.purpose == _DOWN:

@@ -5,7 +5,8 @@ its place after 0.5 s; who left without an opened message waits before the next 
 for the handshake, and a socket whose message opened meanwhile waits its turn undisturbed. The owner tells what happens:
 
     knock(ip, now)   a socket came: -1 close it, 0 it waits now, 1 it does and the one that waited is to be closed first
-    opened(now)      the waiting one's message 1 opened: True: it is the handshake now; False: wait for `finished`
+    opened(is_free)  the waiting one's message 1 opened, and no handshake runs, or one does. True: it is the handshake now;
+                     False: wait for `finished`
     left(now)        the waiting one closed, or `deadline` (ticks; None: nobody waits) passed and the owner closed it
     finished()       the handshake ended, well or not: True: the one that waits, opened, is the handshake now
 """
@@ -30,7 +31,6 @@ class Door:
         self.deadline = None
         self._ip = b""  # of the socket that waits
         self._is_opened = False
-        self._is_taken = False  # a handshake runs
         self._held = []  # (ip, until) of those that left without an opened message, the latest last
 
     def knock(self, ip, now):
@@ -55,11 +55,11 @@ class Door:
                 return True
         return False
 
-    def opened(self, now):
+    def opened(self, is_free):
         """See the module. The address is held back no more: a member stands behind it."""
         self.forgive(self._ip)
         self._is_opened = True
-        return not self._is_taken and self.finished()
+        return is_free and self.finished()
 
     def forgive(self, ip):
         """This address is held back no more."""
@@ -81,8 +81,8 @@ class Door:
 
     def finished(self):
         """See the module."""
-        self._is_taken = self._is_opened
-        if self._is_opened:
-            self.deadline = None
-            self._is_opened = False
-        return self._is_taken
+        if not self._is_opened:
+            return False
+        self.deadline = None
+        self._is_opened = False
+        return True

@@ -207,8 +207,8 @@ def _enter(services, stream, id32):
     pipe = Pipe(session, stream)
     link.state = _PENDING
     link.callers = 1
-    manager.links.append(link)
     swarm.sessions.append(session)
+    manager.links.append(link)
     services.links.add(pipe)
     return pipe, 0
 

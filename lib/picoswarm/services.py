@@ -352,9 +352,11 @@ class Services:
             if keys.serial and session.epoch != keys.highest.epoch:
                 create_task(self._rekey()[1](self, session))
         elif kind == _CLOSED:
-            for key in list(self._streams):
-                if key[0] is session:
-                    self._streams.pop(key).on_event(_CLOSED, event[2])
+            for _ in range(len(self._streams)):  # without a list of them: this must not lack memory
+                for key in self._streams:
+                    if key[0] is session:
+                        self._streams.pop(key).on_event(_CLOSED, event[2])
+                        break
             self._node.events.put(("disconnected", session.id, event[2]))
         elif kind == _STREAM:
             try:

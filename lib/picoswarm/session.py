@@ -183,8 +183,8 @@ class Session:
     def touch(self):
         """Something may be to send."""
         if not self.is_unsent:
-            self.is_unsent = True
             self.swarm.unsent.append(self)
+            self.is_unsent = True
             self.swarm.wake()
 
     def _on_message(self, channel, view):

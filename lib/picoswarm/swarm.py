@@ -182,8 +182,8 @@ class Swarm:
             self._finish(waited, _LOST)
         session = self.make_session(self, ip, port, None)
         session.limit(now, _CLOSING_MS)  # it goes where memory is too short for a handshake
-        self._at_door = session
         self.sessions.append(session)
+        self._at_door = session
         self._greet(session)
         return session
 
@@ -304,7 +304,13 @@ class Swarm:
             link = self.manager.next_dial(now)
             if link is None:
                 break
-            self._dial(link)
+            try:
+                self._dial(link)
+            except MemoryError:
+                if not (self.sessions and self.sessions[-1].link is link):  # as if it was not begun
+                    link.state = 0
+                    link.at = now
+                raise
         for reactor in self._reactors:
             if reactor not in self._resting:
                 try:
@@ -510,7 +516,7 @@ class Swarm:
         # A message 1 that opened is let in, or at least keeps nobody waiting before the door.
         if session is self._at_door and (handshake.stage == _OPENED or handshake.reason == _BUSY):
             session.limit(self.now, _TURN_MS)
-            if self._door.opened(self.now):
+            if self._door.opened(self._greeted is None):
                 self._let_in()
         if handshake.stage == _FAILED:
             self._finish(session, handshake.reason)
@@ -527,8 +533,8 @@ class Swarm:
     def _leave_door(self, session):
         """The handshake of an inbound session came to its end, or its socket did before."""
         if session is self._at_door:
-            self._at_door = None
             self._door.left(self.now)
+            self._at_door = None
         elif session is self._greeted:
             self._greeted = None
             if self._door.finished():
@@ -588,10 +594,10 @@ class Swarm:
                     self.end(other, manager.rival_reason)
                     break
         session.start(self.profile, self._channels, self.now)
+        session.touch()
         session.stage = _STARTED
         session.limit(self.now, _FIRST_MS)
         self.peers[session.id] = session
-        session.touch()
         self._tell(session, _INIT, 0)
         if session.fill and session.stage == _STARTED:
             self._take(session, session.receive(0))
@@ -645,19 +651,19 @@ class Swarm:
         """Nobody knows this session any more: reactors first, the set of peers last (row T3)."""
         if self.peers.get(session.id) is not session:
             return
-        was_open = session.stage == _OPEN
-        session.stage = _CLOSING
-        session.reason = reason
-        session.limit(self.now, _CLOSING_MS)  # whatever fails from here on, its socket goes
-        self._tell(session, _REMOVE, reason)
+        if session.stage <= _OPEN:
+            session.limit(self.now, _CLOSING_MS)  # what lacks memory from here on is done again by then
+            if session.stage == _OPEN:
+                self.events.append((CLOSED, session, reason))
+                if reason == _SILENT or reason == _LOST:
+                    self.cut_off = session.link
+            session.stage = _CLOSING
+            session.reason = reason
+            self._tell(session, _REMOVE, reason)
+            if self.book and ticks_diff(self.now, session.link.at) >= _USEFUL_MS:
+                self.book.good(session.id, self._discovery.uptime)
+        self.manager.closed(session.link, session.reason, self.now)
         del self.peers[session.id]
-        if self.book and was_open and ticks_diff(self.now, session.link.at) >= _USEFUL_MS:
-            self.book.good(session.id, self._discovery.uptime)
-        self.manager.closed(session.link, reason, self.now)
-        if was_open:
-            self.events.append((CLOSED, session, reason))
-            if reason == _SILENT or reason == _LOST:
-                self.cut_off = session.link
         for parked in list(self._parked):
             if parked.id == session.id:
                 self._parked.remove(parked)
@@ -670,11 +676,12 @@ class Swarm:
                     self._finish(parked, self.note(error))
 
     def _finish(self, session, reason):
-        """The socket of a session goes; the first call counts."""
-        if session.stage == _OVER:
+        """The socket of a session goes; the first call counts. One that memory did not suffice for is made good by the next
+        one: the session is in the list until all is done."""
+        if session not in self.sessions:
             return
         self._part(session, reason)
-        if session.stage != _CLOSING:
+        if session.stage < _CLOSING:
             session.reason = reason
         link = session.link
         handshake = session.handshake
@@ -691,9 +698,9 @@ class Swarm:
         session.handshake = None
         if session in self._parked:
             self._parked.remove(session)
-        self.sessions.remove(session)
         self._leave_door(session)
         self.events.append((HANG_UP, session))
+        self.sessions.remove(session)
 
     # Messages
 
@@ -720,12 +727,12 @@ class Swarm:
 
     def _open(self, session):
         """The peer has taken the session up."""
+        self.events.append((OPENED, session))
         session.stage = _OPEN
         if self.book and session.port:
             hello = session.hello
             port = session.port if session.is_outbound else hello.port
             self.book.connected(hello.capabilities & 0x0E, session.id, session.ip, 0, port)
-        self.events.append((OPENED, session))
         self._tell(session, _ADD, 0)
 
     def _tell(self, session, what, reason):

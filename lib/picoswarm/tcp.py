@@ -41,12 +41,13 @@ _LONG_MS = const(4)  # a tick as long as that is a turn of its own
 class Connection:
     """One socket and its tasks. What goes through a gateway is no socket, see relay.py."""
 
-    rest = writer = None  # what the socket did not take yet, and who sees to it
+    writer = None  # who sees to the rest
 
     def __init__(self, session, sock):
         self.session = session
         self.sock = sock
         self.reader = None
+        self.rest = None  # what the socket did not take yet; b"": it is cut, and nothing more is read or written
 
     def readable(self):
         """Awaitable: until bytes may be there."""
@@ -78,6 +79,7 @@ class Links:
         self._wake_at = 0
         self._is_turning = False
         self._is_wanted = False  # who called `turn` waits for one
+        self._has_cut = False  # a link is cut whose session did not end for want of memory
 
     def open(self):
         """Listen. Raises OSError."""
@@ -213,6 +215,8 @@ class Links:
                 while session is not None:
                     self._flush(session)
                     session = swarm.next_unsent(ticks_ms())
+                if self._has_cut:
+                    self._end_cut()
                 if not swarm.events:  # some end with their last record
                     break
         except Exception as error:
@@ -220,14 +224,19 @@ class Links:
         self._is_turning = False
 
     def _take(self, event):
-        if event[0] == _DIAL:
-            self._dial(event[1])
-        elif event[0] == _HANG_UP:
-            link = self._links.get(event[1])
+        session = event[1]
+        if event[0] == _HANG_UP:
+            link = self._links.get(session)
             if link:
                 self._close(link)
-        else:
-            self._on_event(event)
+            return
+        try:
+            if event[0] == _DIAL:
+                self._dial(session)
+            else:
+                self._on_event(event)
+        except Exception as error:
+            self._fail(session, error)
 
     def _after(self):
         """A turn that another task took; the timer must know what it left."""
@@ -316,7 +325,7 @@ class Links:
                 self._fail(session, error)
             self._after()
         left = due = 0
-        while session in self._links:
+        while session in self._links and link.rest != b"":
             if not left:
                 due = ticks_ms()
                 try:
@@ -340,14 +349,30 @@ class Links:
         self._note(error, True)
         try:
             self.swarm.end(session, _MEMORY)
-        except MemoryError:
-            pass  # its time will be over
+        except MemoryError as error:
+            self._cut(session, error)
 
     def _cut(self, session, error):
-        """Writing failed: what stands half in the socket, nobody can go on with."""
-        self.swarm.lost(session, ticks_ms())
+        """What stands half in the socket, or was half understood, nobody can go on with."""
         if not isinstance(error, OSError):
             self._note(error, True)
+        link = self._links.get(session)
+        if link:
+            link.rest = b""
+        try:
+            self.swarm.lost(session, ticks_ms())
+        except MemoryError:
+            self._has_cut = True  # each turn tries again
+
+    def _end_cut(self):
+        """What `_cut` did not come to the end of."""
+        for session in self._links:
+            if self._links[session].rest == b"":
+                try:
+                    self.swarm.lost(session, ticks_ms())
+                except MemoryError as error:
+                    return self._note(error, True)
+        self._has_cut = False
 
     def _receive(self, link):
         """Read what the socket has. Returns 1, 0 where it has nothing, -1 where there is no room. No coroutine: its frame
@@ -401,7 +426,7 @@ class Links:
 
     async def _write_rest(self, link):
         """The socket is full: go on when it takes bytes again."""
-        while link.rest is not None:
+        while link.rest:
             try:
                 await link.writable()
                 taken = write_from(link.sock, link.rest) or 0
