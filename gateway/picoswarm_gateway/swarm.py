@@ -204,6 +204,7 @@ class HostSwarm(Swarm):
         if not self._round and ticks_diff(now, self._round_at) >= 0:
             self._round_at = ticks_add(now, LOOK_MS * PARTS)
             self._resting = []
+            self._tell_again()
             self._round = list(self.sessions)
             self._share = -(-len(self._round) // PARTS)
         part = self._round[-self._share :]

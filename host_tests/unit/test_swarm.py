@@ -140,6 +140,26 @@ def test_a_reactor_whose_own_business_fails_is_asked_again_a_second_later():
     assert 5 < reactor.ticks < 15 and a.swarm.faults == reactor.ticks
 
 
+def test_a_reactor_without_memory_at_the_end_of_a_session_hears_of_it_again():
+    class Clumsy(Recorder):
+        def remove_peer(self, peer, reason):
+            super().remove_peer(peer, reason)
+            if self.errors:
+                raise self.errors.pop(0)
+
+    world = World()
+    reactor, other = Clumsy(), Recorder(41)
+    reactor.errors = [MemoryError(), MemoryError(), ValueError("a mistake in a reactor")]
+    a, b = world.add(A, 1, reactors=[reactor, other]), world.add(B, 2)
+    world.join(b, a)
+    a.session(b).close()
+    world.run(20 * SECOND)
+    assert reactor.words().count("remove") == 3 and other.words().count("remove") == 0  # which b does not serve
+    assert reactor.told[-1] == ("remove", B.id, BYE) and not reactor.errors and not a.swarm._untold
+    assert a.is_at_rest()
+    world.join(b, a)
+
+
 def test_close_says_goodbye_to_all():
     world = World()
     a, b, c = world.add(A, 1), world.add(B, 2), world.add(_C, 3)

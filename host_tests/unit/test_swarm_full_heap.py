@@ -4,29 +4,38 @@ next one. On a leaf any call can lack memory: that for the part of the library t
 import ast
 import sys
 from collections import Counter
-from functools import cache
+from functools import cache, partial
 
 import pytest
 from picoswarm.compat import ticks_add, ticks_diff
+from picoswarm.profile import Profile
+from picoswarm.pubsub import PubSub
+from picoswarm.rpc import Rpc
+from picoswarm.topics import subscribe
 from support import LONG
-from swarming import CHANNEL, DIAL, HANG_UP, MEMORY, SECOND, A, B, Socket, World
+from swarming import CHANNEL, DIAL, HANG_UP, MEMORY, SECOND, A, B, Draws, Recorder, Socket, World
 
 RUNTIMES = ("cpython",)
 
-MODULES = ("swarm", "connmgr", "session", "door", "mux", "sealed", "handshake", "hello")
+MODULES = ("swarm", "connmgr", "session", "door", "mux", "lanes", "sealed", "handshake", "hello", "rpc", "pubsub")
+CALL, DONE = 1, 2  # events of requests
+# Calls that take no memory: those of the runtime, and `_tell`, which is in no overlay.
+TAKE_NONE = ("remove", "pop", "ticks_add", "ticks_diff", "len", "min", "max", "_tell")
 AGAIN_MS = 1000  # what tcp.py waits after a turn that found no memory
 MOST_MS = 10_000  # and at most between two turns
 
 
 @cache
 def _lines_that_take_memory(path):
-    """Those with a call, a slice, or something new in them. `_tell` is there all the time, and takes none."""
+    """Those with a call, a slice, or something new in them."""
     lines = set()
     with open(path) as file:
         tree = ast.parse(file.read())
     for node in ast.walk(tree):
-        is_tell = isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "_tell"
-        if isinstance(node, (ast.Call, ast.Slice, ast.List, ast.Dict, ast.ListComp)) and not is_tell:
+        if isinstance(node, ast.Call):
+            if getattr(node.func, "attr", getattr(node.func, "id", "")) not in TAKE_NONE:
+                lines.add(node.lineno)
+        elif isinstance(node, (ast.Slice, ast.List, ast.Dict, ast.ListComp)):
             lines.add(node.lineno)
         elif isinstance(node, ast.Tuple) and isinstance(node.ctx, ast.Load):
             lines.add(node.lineno)
@@ -69,30 +78,35 @@ class Starving(World):
     hunger = Hunger()
     starved = None
 
-    def _call(self, member, call, *arguments):
+    def _run(self, member, call, *arguments):
         return self.hunger(call, *arguments) if member is self.starved else call(*arguments)
 
-    def _try(self, member, call, *arguments):
+    def call(self, member, call, *arguments):
         """(what the call returned, or None; whether it lacked memory)."""
         try:
-            return self._call(member, call, *arguments), False
+            return self._run(member, call, *arguments), False
         except MemoryError:
             return None, True
 
-    def _turn_fails(self, member):
-        self._try(member, member.swarm.trim, self.now)
+    def lacks(self, member, call, *arguments):
+        """Whether the call lacked memory."""
+        return self.call(member, call, *arguments)[1]
 
-    def _fails(self, member, session):
-        if self._try(member, member.swarm.end, session, MEMORY)[1]:
+    def _turn_fails(self, member):
+        self.call(member, member.swarm.trim, self.now)
+
+    def fails(self, member, session):
+        if self.call(member, member.swarm.end, session, MEMORY)[1]:
             self._cut(member, session)
 
     def _cut(self, member, session):
-        if self._try(member, member.swarm.lost, session, self.now)[1]:
+        if self.call(member, member.swarm.lost, session, self.now)[1]:
             member.cut.append(session)
 
     def add(self, identity, i, **more):
         member = super().add(identity, i, **more)
         member.cut = []
+        member.take = None
         return member
 
     def attach(self, owner, session, other, ip, port=4000):
@@ -100,7 +114,7 @@ class Starving(World):
         near.other, far.other = far, near
         if owner:
             owner.sockets[session] = near
-        far.session, lacked = self._try(other, other.swarm.accepted, ip, port, self.now)
+        far.session, lacked = self.call(other, other.swarm.accepted, ip, port, self.now)
         if lacked:
             self._turn_fails(other)
         if far.session:
@@ -112,33 +126,33 @@ class Starving(World):
     def dial(self, member, session):
         (other,) = [each for each in self.members if each.ip == session.ip]
         self.attach(member, session, other, member.ip)
-        if self._try(member, member.swarm.connected, session, self.now)[1]:
-            self._fails(member, session)
+        if self.call(member, member.swarm.connected, session, self.now)[1]:
+            self.fails(member, session)
 
     def _read(self, member, socket):
         session = socket.session
         if session in member.cut:
             return False
-        room, lacked = self._try(member, session.room) if socket.inbox else (0, False)
+        room, lacked = self.call(member, session.room) if socket.inbox else (0, False)
         if lacked:
             self._turn_fails(member)
         if socket.inbox and room:
             data, socket.inbox = socket.inbox[:room], socket.inbox[room:]
             session.buf[session.fill : session.fill + len(data)] = data
-            lacked = self._try(member, member.swarm.received, session, len(data), self.now)[1]
+            lacked = self.call(member, member.swarm.received, session, len(data), self.now)[1]
         elif socket.has_ended and not socket.inbox:
-            lacked = self._try(member, member.swarm.lost, session, self.now)[1]
+            lacked = self.call(member, member.swarm.lost, session, self.now)[1]
         else:
             return False
         if lacked:
-            self._fails(member, session)
+            self.fails(member, session)
         return True
 
     def _flush(self, member, session):
         """Write what a session has to send. True: something was."""
         moved = False
         while session not in member.cut:
-            n, lacked = self._try(member, member.swarm.to_send, session, self._out, self.now)
+            n, lacked = self.call(member, member.swarm.to_send, session, self._out, self.now)
             if lacked:
                 self._cut(member, session)
             if not n:
@@ -153,7 +167,7 @@ class Starving(World):
         swarm = member.swarm
         moved = False
         if swarm.is_busy:
-            more, lacked = self._try(member, swarm.work, self.now)
+            more, lacked = self.call(member, swarm.work, self.now)
             moved |= bool(more)
             if lacked:
                 self._turn_fails(member)
@@ -169,7 +183,7 @@ class Starving(World):
             else:
                 member.events.append(event)
         while True:
-            session, lacked = self._try(member, swarm.next_unsent, self.now)
+            session, lacked = self.call(member, swarm.next_unsent, self.now)
             if lacked:
                 self._turn_fails(member)
             if not session:
@@ -178,6 +192,8 @@ class Starving(World):
         cut, member.cut = member.cut, []
         for session in cut:
             self._cut(member, session)
+        if member.take:
+            member.take()
         for socket in list(member.sockets.values()):
             moved |= self._read(member, socket)
         return moved or bool(swarm.events)
@@ -188,16 +204,59 @@ class Starving(World):
         while ticks_diff(end, self.now) > 0:
             due = end
             for member in self.members:
-                at, lacked = self._try(member, member.swarm.next_time, self.now)
+                at, lacked = self.call(member, member.swarm.next_time, self.now)
                 most = ticks_add(self.now, AGAIN_MS if lacked else MOST_MS)
                 for each in (most,) if lacked else (at, most):
                     if ticks_diff(each, due) < 0:
                         due = each
             self.now = due if ticks_diff(due, self.now) > 0 else ticks_add(self.now, 1)
             for member in self.members:
-                if self._try(member, member.swarm.tick, self.now)[1]:
+                if self.call(member, member.swarm.tick, self.now)[1]:
                     self._turn_fails(member)
             self.settle()
+
+
+class Guest:
+    """A member with requests and messages: it answers each request by its own words, and hears every topic."""
+
+    def __init__(self, world, identity, i, **numbers):
+        profile = Profile(**numbers)
+        self.rpc = Rpc(profile, world.now)
+        self.rpc.register("echo")
+        self.pubsub = PubSub(identity.id, profile, Draws(i), world.now)
+        subscribe(self.pubsub, "#", world.now)
+        recorder = Recorder()
+        self.world = world
+        self.member = world.add(identity, i, reactors=[self.rpc, self.pubsub, recorder], **numbers)
+        self.member.recorder = recorder
+        self.member.take = self.take
+        self.answers = {}  # by number of a request: the status
+        self.waits_for = set()
+        self.heard = []
+
+    def take(self):
+        """What services.py does after each turn."""
+        rpc = self.rpc
+        while event := rpc.next_event():
+            if event[0] == CALL:
+                if self.world.lacks(self.member, rpc.reply, event[1], 0, event[3]):
+                    self.world.fails(self.member, event[1][0])
+            elif event[0] == DONE:
+                assert event[1] not in self.answers
+                self.answers[event[1]] = event[2]
+        while message := self.pubsub.next_event():
+            self.heard.append(message[1])
+
+    def ask(self, other):
+        session = self.member.session(other.member)
+        number, lacked = self.world.call(self.member, self.rpc.call, session, "echo", b"words", self.world.now, 5 * SECOND)
+        if number:
+            self.waits_for.add(number)
+        return number
+
+    def publish(self, payload):
+        text = self.pubsub.compose("topic", payload)
+        self.world.call(self.member, self.pubsub.publish, text, self.world.now)
 
 
 def _sessions_begin_and_end(hunger, is_dialed, links):
@@ -242,22 +301,74 @@ def _has_a_session_and_forgets_it(world, dials, dialed):
         assert member.opened() == len(member.closed())
 
 
+def _starve_each(scenario, check):
+    """Play the scenario with want of memory at each line the first time and the last time that it is come to; long: each
+    time."""
+    whole = Hunger()
+    check(*scenario(whole))
+    steps = whole.steps
+    assert len(set(steps)) > 200  # lines, or the tracing sees nothing
+    first = {step: i for i, step in reversed(list(enumerate(steps)))}
+    last = {step: i for i, step in enumerate(steps)}
+    for i in range(len(steps)) if LONG else sorted({*first.values(), *last.values()}):
+        for count in (1, 30) if LONG else (1 + 29 * (i % 2),):
+            try:
+                check(*scenario(Hunger(i + 1, count)))
+            except Exception as error:
+                path, line = steps[i]
+                raise AssertionError(f"{count} times no memory from {path.rpartition('/')[2]}:{line} on") from error
+
+
 @pytest.mark.parametrize("links", (1, 4))
 @pytest.mark.parametrize("is_dialed", (True, False), ids=("dialed", "dials"))
 def test_wherever_memory_is_short_there_is_a_session_again_and_nothing_is_left_of_those_before(links, is_dialed):
-    whole = Hunger()
-    _has_a_session_and_forgets_it(*_sessions_begin_and_end(whole, is_dialed, links))
-    steps = whole.steps
-    assert len(set(steps)) > 200  # lines, or the tracing sees nothing
-    # Each line the first time and the last time that it is come to; long: each time.
-    first = {step: i for i, step in reversed(list(enumerate(steps)))}
-    last = {step: i for i, step in enumerate(steps)}
-    chosen = range(len(steps)) if LONG else sorted({*first.values(), *last.values()})
-    for i in chosen:
-        for count in (1, 30) if LONG else (1 + 29 * (i % 2),):
-            hunger = Hunger(i + 1, count)
-            try:
-                _has_a_session_and_forgets_it(*_sessions_begin_and_end(hunger, is_dialed, links))
-            except AssertionError as error:
-                path, line = steps[i]
-                raise AssertionError(f"{count} times no memory from {path.rpartition('/')[2]}:{line} on") from error
+    _starve_each(partial(_sessions_begin_and_end, is_dialed=is_dialed, links=links), _has_a_session_and_forgets_it)
+
+
+def _words_go_both_ways(hunger, starves):
+    """Requests and messages of two guests. Returns (world, guests)."""
+    world = Starving()
+    a, b = Guest(world, A, 1), Guest(world, B, 2)
+    world.starved = (a, b)[starves].member
+    world.hunger = hunger
+    a.member.wants(b.member)
+    world.run(5 * SECOND)
+    for asks, asked in ((a, b), (b, a), (a, b)):
+        if asks.member.session(asked.member) and asked.member.session(asks.member):
+            asks.ask(asked)
+            asks.publish(b"once")
+            world.run(SECOND)
+    session = a.member.session(b.member)
+    if session:
+        a.ask(b)  # nobody answers: the session ends first
+        session.close()
+    world.run(SECOND)
+    world.starved = None
+    return world, a, b
+
+
+def _all_is_well(world, a, b):
+    world.run(30 * SECOND)
+    for guest in (a, b):
+        assert set(guest.answers) == guest.waits_for, "a request without an answer"
+        assert not guest.rpc.calls + guest.rpc.served
+    for _ in range(10):
+        a.member.wants(b.member)
+        world.run(4 * SECOND)
+        if a.member.session(b.member):
+            break
+    for asks, asked in ((a, b), (b, a)):
+        number = asks.ask(asked)
+        asks.publish(b"at the end")
+        world.run(2 * SECOND)
+        assert asks.answers[number] == 0 and asked.heard[-1] == b"at the end"
+    a.member.session(b.member).close()
+    world.run(15 * SECOND)
+    for guest in (a, b):
+        assert guest.member.is_at_rest() and not guest.pubsub.peers and not guest.rpc.calls + guest.rpc.served
+        assert guest.pubsub._kept == [None] * len(guest.pubsub._kept)
+
+
+@pytest.mark.parametrize("starves", (0, 1))
+def test_wherever_memory_is_short_each_request_has_an_end_and_words_go_on(starves):
+    _starve_each(partial(_words_go_both_ways, starves=starves), _all_is_well)

@@ -39,7 +39,7 @@ class Reactor:
         """The peer can be sent to."""
 
     def remove_peer(self, peer, reason):
-        """The session is over; called once for each `init_peer`."""
+        """The session is over; called once for each `init_peer`, and again a second later where it lacked memory."""
 
     def receive(self, peer, channel, view):
         """A message, a memoryview that holds during this call. Returns 0, or the reason to close the session."""

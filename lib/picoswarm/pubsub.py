@@ -380,7 +380,8 @@ class PubSub(Reactor):
         self.now = now
         if self._due is None or ticks_diff(now, self._due) < 0:
             return
-        self._due = None
+        self._due = ticks_add(now, _RETRY_MS)  # where memory runs out on the way
+        due = None
         slot = self._newest
         for _ in self._kept:  # the oldest first: it is due next
             slot = (slot + 1) % len(self._kept)
@@ -388,9 +389,10 @@ class PubSub(Reactor):
                 continue
             if not 0 <= ticks_diff(now, self._since[slot]) < _KEPT_MS:
                 self._drop(slot)
-            elif self._due is None:
-                self._due = ticks_add(self._since[slot], _KEPT_MS)
+            elif due is None:
+                due = ticks_add(self._since[slot], _KEPT_MS)
         for state in self.peers.values():
             self._offer(state, ())
             if state[_OWED]:
-                self._due = ticks_add(now, _RETRY_MS)
+                due = ticks_add(now, _RETRY_MS)
+        self._due = due

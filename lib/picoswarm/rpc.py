@@ -145,8 +145,8 @@ class Rpc(Reactor):
                 return call
 
     def _end(self, call, status, payload=b""):
+        self._events.append((_DONE, call[0], status, payload))  # first: without memory for it the call goes on
         self.calls.remove(call)
-        self._events.append((_DONE, call[0], status, payload))
 
     def next_event(self):
         """The oldest event that was not fetched, or None."""
@@ -163,8 +163,8 @@ class Rpc(Reactor):
         """The session ended: so did its calls, and nobody waits for what is served."""
         for call in list(self.calls):
             if call[1] is peer:
-                self.counts[_N_LOST] += 1
                 self._end(call, _LOST)
+                self.counts[_N_LOST] += 1
         for served in list(self.served):
             if served[_PEER] is peer:
                 self._leave(served)
@@ -206,8 +206,8 @@ class Rpc(Reactor):
             status = _BUSY
         else:
             served = [peer, number, None, 0, None]
-            self.served.append(served)
             self._events.append((_CALL, served, method, bytes(view[end:])))
+            self.served.append(served)
             return 0
         self.counts[_N_TURNED_AWAY] += 1
         if not peer.try_send(_CHANNEL, bytes((_ANSWER | status, view[1], view[2]))):
@@ -234,13 +234,13 @@ class Rpc(Reactor):
         self.now = now
         for call in list(self.calls):
             if ticks_diff(now, call[2]) >= 0:
+                self._events.append((_DONE, call[0], _TIMEOUT, b""))
                 self.counts[_N_TIMED_OUT] += 1
                 self.give_up(call)
-                self._events.append((_DONE, call[0], _TIMEOUT, b""))
         for served in list(self.served):
             if served[_TEXT]:
                 self._send(served)
             elif served[_ID] < 0 and ticks_diff(now, served[_UNTIL]) >= 0:
+                self._events.append((_ENDED, served))
                 self.counts[_N_ENDED] += 1
                 self.served.remove(served)
-                self._events.append((_ENDED, served))

@@ -395,7 +395,10 @@ class Services:
         while event is not None:
             served = event[1]
             if event[0] == _CALL:
-                served[_TASK] = create_task(self._serve_call(*event[1:]))
+                try:
+                    served[_TASK] = create_task(self._serve_call(*event[1:]))
+                except MemoryError as error:
+                    self._note(error, served[0])
             elif event[0] != _DONE:
                 if served[_TASK]:  # memory sufficed for it
                     served[_TASK].cancel()

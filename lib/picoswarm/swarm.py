@@ -66,6 +66,8 @@ _PARKED_MS = const(2_000)
 _FIRST_MS = const(10_000)  # to the first record
 _CLOSING_MS = const(1_000)
 
+_UNTOLD = const(4)  # items that a list has room for from its start
+
 _INIT = const(0)  # what reactors are told of a session
 _ADD = const(1)
 _REMOVE = const(2)
@@ -122,6 +124,7 @@ class Swarm:
         self._call_ms = _CALL_MS
         self._call_at = ticks_add(now, _CALL_MS)
         self._resting = []  # reactors that raised in their own business: they have none before the next scan
+        self._untold = []  # a reactor, a session of whose end it could not hear for want of memory, and so on
         self._told = None  # the session that the reactors hear of now
         self._ending = -1  # the reason, where one of them closes it meanwhile
         self._reactors = reactors
@@ -332,6 +335,7 @@ class Swarm:
     def _scan(self, now):
         """Look at all sessions."""
         self._resting = []
+        self._tell_again()
         for session in list(self.sessions):
             self._look_after(session, now)
         if self.cut_off or self._discovery.upkeep.found:
@@ -339,6 +343,18 @@ class Swarm:
 
             look_for(self, self._discovery.upkeep)
         self._scan_at = ticks_add(now, self._calm_ms(now))
+
+    def _tell_again(self):
+        """Reactors that lacked memory hear of an end now, or at the next look."""
+        while self._untold:
+            try:
+                self._untold[0].remove_peer(self._untold[1], self._untold[1].reason)
+            except MemoryError:
+                break
+            except Exception as error:
+                self.note(error)
+            self._untold.pop(0)
+            self._untold.pop(0)
 
     def _calm_ms(self, now):
         """How long no session needs a look, as whole seconds: of a node that sleeps, the looks at all sessions are one."""
@@ -750,6 +766,9 @@ class Swarm:
                     reactor.remove_peer(session, reason)
             except Exception as error:
                 self._ending = self.note(error)
+                if what == _REMOVE and isinstance(error, MemoryError) and len(self._untold) < _UNTOLD:
+                    self._untold.append(reactor)
+                    self._untold.append(session)
         reason = self._ending
         self._told = told
         self._ending = ending

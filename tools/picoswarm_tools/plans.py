@@ -296,7 +296,7 @@ LEAF_FROZEN = (
     _overlay_of(  # a look at all sessions
         "swarm",
         """
-        Swarm: _scan _calm_ms _look_after _is_given_up
+        Swarm: _scan _tell_again _calm_ms _look_after _is_given_up
         Mux: tick is_quiet calm_ms _decay _patience
         Session: is_overdue
         """,
