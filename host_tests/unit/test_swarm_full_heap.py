@@ -1,81 +1,31 @@
 """A swarm whose heap is full for a moment, wherever that moment falls (row L17): it loses a session at most, and has the
 next one. On a leaf any call can lack memory: that for the part of the library that it is in."""
 
-import ast
-import sys
 from collections import Counter
-from functools import cache, partial
+from functools import partial
 
 import pytest
+from hunger import Hunger, starve_each
 from picoswarm.compat import ticks_add, ticks_diff
 from picoswarm.profile import Profile
 from picoswarm.pubsub import PubSub
 from picoswarm.rpc import Rpc
 from picoswarm.topics import subscribe
-from support import LONG
 from swarming import CHANNEL, DIAL, HANG_UP, MEMORY, SECOND, A, B, Draws, Recorder, Socket, World
 
 RUNTIMES = ("cpython",)
 
 MODULES = ("swarm", "connmgr", "session", "door", "mux", "lanes", "sealed", "handshake", "hello", "rpc", "pubsub")
+RESIDENT = ("_tell",)
 CALL, DONE = 1, 2  # events of requests
-# Calls that take no memory: those of the runtime, and `_tell`, which is in no overlay.
-TAKE_NONE = ("remove", "pop", "ticks_add", "ticks_diff", "len", "min", "max", "_tell")
 AGAIN_MS = 1000  # what tcp.py waits after a turn that found no memory
 MOST_MS = 10_000  # and at most between two turns
-
-
-@cache
-def _lines_that_take_memory(path):
-    """Those with a call, a slice, or something new in them."""
-    lines = set()
-    with open(path) as file:
-        tree = ast.parse(file.read())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            if getattr(node.func, "attr", getattr(node.func, "id", "")) not in TAKE_NONE:
-                lines.add(node.lineno)
-        elif isinstance(node, (ast.Slice, ast.List, ast.Dict, ast.ListComp)):
-            lines.add(node.lineno)
-        elif isinstance(node, ast.Tuple) and isinstance(node.ctx, ast.Load):
-            lines.add(node.lineno)
-    return lines
-
-
-class Hunger:
-    """Lines of a swarm that take memory find none: `count` of them, from the `first` on. Counts them all."""
-
-    def __init__(self, first=sys.maxsize, count=1):
-        self.steps = []  # (file, line), of each
-        self.first = first
-        self.count = count
-
-    def _enter(self, frame, event, arg):
-        """As a trace function of the interpreter: of each function that is called."""
-        path, name = frame.f_code.co_filename, frame.f_code.co_name
-        folder, _, module = path.removesuffix(".py").rpartition("/")
-        return self._step if module in MODULES and folder.endswith("picoswarm") and name != "_tell" else None
-
-    def _step(self, frame, event, arg):
-        if event == "line" and frame.f_lineno in _lines_that_take_memory(frame.f_code.co_filename):
-            self.steps.append((frame.f_code.co_filename, frame.f_lineno))
-            if self.first <= len(self.steps) < self.first + self.count:
-                raise MemoryError
-        return self._step
-
-    def __call__(self, call, *arguments):
-        before = sys.gettrace()
-        sys.settrace(self._enter)
-        try:
-            return call(*arguments)
-        finally:
-            sys.settrace(before)
 
 
 class Starving(World):
     """A network with one member that is hungry, and does what tcp.py does then."""
 
-    hunger = Hunger()
+    hunger = Hunger(())
     starved = None
 
     def _run(self, member, call, *arguments):
@@ -301,28 +251,11 @@ def _has_a_session_and_forgets_it(world, dials, dialed):
         assert member.opened() == len(member.closed())
 
 
-def _starve_each(scenario, check):
-    """Play the scenario with want of memory at each line the first time and the last time that it is come to; long: each
-    time."""
-    whole = Hunger()
-    check(*scenario(whole))
-    steps = whole.steps
-    assert len(set(steps)) > 200  # lines, or the tracing sees nothing
-    first = {step: i for i, step in reversed(list(enumerate(steps)))}
-    last = {step: i for i, step in enumerate(steps)}
-    for i in range(len(steps)) if LONG else sorted({*first.values(), *last.values()}):
-        for count in (1, 30) if LONG else (1 + 29 * (i % 2),):
-            try:
-                check(*scenario(Hunger(i + 1, count)))
-            except Exception as error:
-                path, line = steps[i]
-                raise AssertionError(f"{count} times no memory from {path.rpartition('/')[2]}:{line} on") from error
-
-
 @pytest.mark.parametrize("links", (1, 4))
 @pytest.mark.parametrize("is_dialed", (True, False), ids=("dialed", "dials"))
 def test_wherever_memory_is_short_there_is_a_session_again_and_nothing_is_left_of_those_before(links, is_dialed):
-    _starve_each(partial(_sessions_begin_and_end, is_dialed=is_dialed, links=links), _has_a_session_and_forgets_it)
+    scenario = partial(_sessions_begin_and_end, is_dialed=is_dialed, links=links)
+    starve_each(MODULES, scenario, _has_a_session_and_forgets_it, RESIDENT)
 
 
 def _words_go_both_ways(hunger, starves):
@@ -371,4 +304,4 @@ def _all_is_well(world, a, b):
 
 @pytest.mark.parametrize("starves", (0, 1))
 def test_wherever_memory_is_short_each_request_has_an_end_and_words_go_on(starves):
-    _starve_each(partial(_words_go_both_ways, starves=starves), _all_is_well)
+    starve_each(MODULES, partial(_words_go_both_ways, starves=starves), _all_is_well, RESIDENT)

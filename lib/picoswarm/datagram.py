@@ -158,8 +158,8 @@ class Codec:
         """Take the 16-byte pair key pair[at:] for the present network key. Made ready once, it serves the question and its
         answer."""
         if not same(self.pair, 0, pair, at, 16):
+            self.mac.rekey(pair, at, 16)
             copy(self.pair, 0, pair, at, 16)
-            self.mac.rekey(self.pair, 0, 16)
 
     def is_paired(self, pair, at=0):
         """Whether the datagram in hand, which has a pair tag, has the right one under the 16-byte key pair[at:]."""

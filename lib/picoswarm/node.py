@@ -256,9 +256,14 @@ class Node:
     def _on_check(self):
         """Every 10 s: True when the interface has another address than before. One without address is waited for."""
         engine = self._discovery
-        lower = engine.membership.lower
-        if engine.membership.expire(engine.uptime):
-            self._expired(lower.epoch)
+        keys = engine.membership
+        lower = keys.lower
+        if keys.expire(engine.uptime):
+            try:
+                self._expired(lower.epoch)
+            except MemoryError:
+                keys.lower = lower  # at the next check
+                raise
         if engine.uptime >= self._save_at:
             self._save_at = engine.uptime + _SAVE_S
             self._save(None, engine.table)

@@ -183,9 +183,10 @@ class Requests:
         node = self._node
         if not request.is_first:
             asked = self._asked
-            for each in (u16(request.peer, 0), node.now):
-                asked.pop(0)
-                asked.append(each)
+            for i in range(2 * _ASKED - 2):
+                asked[i] = asked[i + 2]
+            asked[-2] = u16(request.peer, 0)
+            asked[-1] = node.now
         lookup = request.about
         request.key = (request.is_lower and node.membership.lower) or node.membership.highest
         copy(request.peer, _BEFORE, request.peer, _REQUEST_ID, 4)
@@ -231,9 +232,9 @@ class Requests:
         return True
 
     def end(self, request, is_answered):
-        """The request is over; the node hears of it, and may begin another."""
-        self._forget(request)
+        """The request is over, which the node hears. Without memory for that it is over when its time is."""
         self._node.ended(request, is_answered)
+        self._forget(request)
 
     def _forget(self, request):
         self._node.agreements.forget(request)

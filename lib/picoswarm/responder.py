@@ -139,11 +139,12 @@ class Responder:
             self._pong(node.table.pool, record)
         else:
             node.prove(record, True)
-            if self._begin(_NEIGHBORS, node.table.pool, record):
+            if self._begin(node.table.pool, record):
                 self._part = 0
                 self._room = 4 * d.n
                 self._beyond = beyond_of(d) or -1
                 copy(self._target, 0, d.buf, d.body + 8, 8)
+                self.kind = _NEIGHBORS
 
     def _note(self, record):
         """Take down what a PING says of its sender: TCP port and capabilities."""
@@ -154,13 +155,12 @@ class Responder:
 
     # Answers
 
-    def _begin(self, kind, buf, at):
+    def _begin(self, buf, at):
         """Note where the answer goes, to the id buf[at:at+32] under the pair key behind it, which stands in the table only.
-        False: one waits already."""
+        The answer waits from when the caller sets `kind`, last, as memory may run out before. False: one waits already."""
         d = self._node.codec
         if self.kind:
             return self._node.count(_BUSY)
-        self.kind = kind
         self.has_pair = buf is not d.buf
         copy(self.peer, 0, buf, at, _TOKEN if self.has_pair else _PAIR)
         copy(self.peer, _PEER_REQUEST_ID, d.buf, _REQUEST_ID, 4)
@@ -176,11 +176,12 @@ class Responder:
         d = self._node.codec
         if not d.proof and d.n < (_PONG_SIZE if d.is_tagged else _PONG_SIZE_FULL) + len(d.ip) - 4:
             self._node.count(_IMPLAUSIBLE)
-        elif self._begin(_PONG, buf, at):
+        elif self._begin(buf, at):
             if d.proof > _TOKEN_IS_OLD:
                 copy(self.peer, _TOKEN, d.buf, d.token, 8)
             else:
                 self._node.tokens.make(self.peer, d)
+            self.kind = _PONG
 
     def write(self, out):
         """Write the answer that waits to `out`. Returns its size."""
