@@ -388,6 +388,25 @@ def test_what_a_full_socket_cannot_be_given_later_loses_the_session():
     links_with(scenario)
 
 
+def test_a_link_that_is_cut_while_its_rest_waits_writes_no_more():
+    async def scenario(links, swarm):
+        session = FakeSession()
+        link = links._links[session] = tcp.Connection(session, FakeSocket(10))
+        session.outbox = [50]
+        swarm.unsent = [session]
+        links._turn()
+        assert len(link.rest) == 40
+        links._cut(session, MemoryError())
+        session.outbox = [20]
+        link.sock.room = 1000
+        await _until(lambda: link.writer is None)
+        swarm.unsent = [session]
+        links._turn()
+        assert link.rest == b"" and session.outbox and link.sock.room == 1000
+
+    links_with(scenario)
+
+
 def test_a_reader_that_cannot_even_wait_loses_its_session_only():
     async def readable(sock):
         if sock.error:

@@ -9,6 +9,7 @@ import ast
 import os
 import subprocess
 import sys
+from collections import defaultdict
 
 import pytest
 from picoswarm_tools import beside, bundle, fold, mpy, order, runtimes, shrink, vocabulary
@@ -261,6 +262,7 @@ def test_no_class_and_no_function_of_the_small_library_confuses_names(small):
     checked = 0
     for path in mpy.LIBRARY.glob("*.py"):
         tree = ast.parse(fold.fold(path.read_text(), known))
+        around = defaultdict(set)  # variables of the functions around a function
         for node in fold.live(tree) if path.stem in texts else ():
             mentioned = set()
             if isinstance(node, ast.ClassDef):
@@ -273,6 +275,9 @@ def test_no_class_and_no_function_of_the_small_library_confuses_names(small):
                 names_in = [each for each in fold.live(node) if isinstance(each, ast.Name) and id(each) not in outside]
                 stored = {each.id for each in names_in if not isinstance(each.ctx, ast.Load)}
                 stored |= {each.arg for each in fold.live(node) if isinstance(each, ast.arg)}
+                stored |= around[node]
+                for inner in ast.walk(node):
+                    around[inner] |= stored
                 mentioned = {each.id for each in names_in} - stored
             for same in shorts.values():
                 assert len(same & mentioned) < 2, (path.name, node.name, same & mentioned)

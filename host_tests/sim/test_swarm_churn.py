@@ -135,7 +135,7 @@ class Churn:
             assert swarm.sessions == [] and swarm.peers == {} and swarm.unsent == [] and swarm.manager.links == []
             assert not swarm.events and swarm.fault is None
             assert swarm._at_door is None and swarm._greeted is None and swarm._parked == []
-            assert swarm._door.deadline is None and swarm._greeted is None
+            assert swarm._door.deadline is None
             for reactor in swarm._reactors:
                 assert not getattr(reactor, "peers", None) and not getattr(reactor, "_peers", None)
             assert node._links == {} and not node.tcp_host.ends

@@ -196,6 +196,10 @@ class World:
         self.run(4 * SECOND)
         assert a.session(b) and b.session(a), (a.closed(), b.closed(), a.swarm.fault, b.swarm.fault)
 
+    def ask(self, member, call, *arguments):
+        """What a call that tcp.py makes returns; None where the member could not."""
+        return call(*arguments)
+
     # Sockets
 
     def dial(self, member, session):
@@ -203,7 +207,7 @@ class World:
         for other in self.members:
             if other.ip == session.ip:
                 near = self.attach(member, session, other, member.ip)
-                member.swarm.connected(session, self.now)
+                self.ask(member, member.swarm.connected, session, self.now)
                 return near
         return member.swarm.lost(session, self.now)
 
@@ -213,7 +217,7 @@ class World:
         near.other, far.other = far, near
         if owner:
             owner.sockets[session] = near
-        far.session = other.swarm.accepted(ip, port, self.now)
+        far.session = self.ask(other, other.swarm.accepted, ip, port, self.now)
         if far.session:
             other.sockets[far.session] = far
         else:
@@ -243,7 +247,7 @@ class World:
     def _read(self, member, socket):
         """Let one session read what is there. True: something happened."""
         session = socket.session
-        room = session.room() if socket.inbox else 0
+        room = self.ask(member, session.room) if socket.inbox else 0
         if socket.is_stalled:
             return False
         if socket.inbox and room:
@@ -251,18 +255,18 @@ class World:
             socket.inbox = socket.inbox[len(data) :]
             session.buf[session.fill : session.fill + len(data)] = data
             try:
-                member.swarm.received(session, len(data), self.now)
+                self.ask(member, member.swarm.received, session, len(data), self.now)
             except (ValueError, MemoryError) as error:  # as tcp.py does
                 member.swarm.end(session, member.swarm.note(error))
             return True
         if socket.has_ended and not socket.inbox:
-            member.swarm.lost(session, self.now)
+            self.ask(member, member.swarm.lost, session, self.now)
             return True
         return False
 
     def _write(self, member, session):
         """What a session has to send now."""
-        return bytes(self._out[: member.swarm.to_send(session, self._out, self.now)])
+        return bytes(self._out[: self.ask(member, member.swarm.to_send, session, self._out, self.now) or 0])
 
     def _turn(self, member):
         """Events, work, writes and reads of one member. True: something happened."""
@@ -286,8 +290,8 @@ class World:
                 member.events.append(event)
             event = swarm.next_event()
         if swarm.is_busy:
-            moved |= swarm.work(self.now)
-        session = swarm.next_unsent(self.now)
+            moved |= bool(self.ask(member, swarm.work, self.now))
+        session = self.ask(member, swarm.next_unsent, self.now)
         while session:
             data = self._write(member, session)
             while data:
@@ -297,7 +301,7 @@ class World:
                     socket.said += data
                     socket.other.inbox += data
                 data = self._write(member, session)
-            session = swarm.next_unsent(self.now)
+            session = self.ask(member, swarm.next_unsent, self.now)
         for socket in list(member.sockets.values()):
             moved |= self._read(member, socket)
         return bool(moved or swarm.events)
@@ -312,6 +316,10 @@ class World:
                 return
         raise AssertionError("no end of it")
 
+    def next_time(self, member):
+        """Ticks of a member's next turn."""
+        return member.swarm.next_time(self.now)
+
     def run(self, ms):
         """Let time pass."""
         end = ticks_add(self.now, ms)
@@ -319,12 +327,12 @@ class World:
         while ticks_diff(end, self.now) > 0:
             due = end
             for member in self.members:
-                at = member.swarm.next_time(self.now)
+                at = self.next_time(member)
                 if ticks_diff(at, due) < 0:
                     due = at
             self.now = due if ticks_diff(due, self.now) > 0 else ticks_add(self.now, 1)
             for member in self.members:
-                member.swarm.tick(self.now)
+                self.ask(member, member.swarm.tick, self.now)
             self.settle()
 
 

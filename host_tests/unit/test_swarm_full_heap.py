@@ -2,16 +2,17 @@
 next one. On a leaf any call can lack memory: that for the part of the library that it is in."""
 
 from collections import Counter
+from contextlib import suppress
 from functools import partial
 
 import pytest
-from hunger import Hunger, starve_each
+from hunger import starve_each
 from picoswarm.compat import ticks_add, ticks_diff
 from picoswarm.profile import Profile
 from picoswarm.pubsub import PubSub
 from picoswarm.rpc import Rpc
 from picoswarm.topics import subscribe
-from swarming import CHANNEL, DIAL, HANG_UP, MEMORY, SECOND, A, B, Draws, Recorder, Socket, World
+from swarming import CHANNEL, MEMORY, SECOND, A, B, Draws, Recorder, World
 
 RUNTIMES = ("cpython",)
 
@@ -23,147 +24,66 @@ MOST_MS = 10_000  # and at most between two turns
 
 
 class Starving(World):
-    """A network with one member that is hungry, and does what tcp.py does then."""
+    """A network with one member that is hungry, and does what tcp.py does then. `take`, of a member: what it does after each
+    turn, or None."""
 
-    hunger = Hunger(())
-    starved = None
-
-    def _run(self, member, call, *arguments):
-        return self.hunger(call, *arguments) if member is self.starved else call(*arguments)
-
-    def call(self, member, call, *arguments):
-        """(what the call returned, or None; whether it lacked memory)."""
-        try:
-            return self._run(member, call, *arguments), False
-        except MemoryError:
-            return None, True
-
-    def lacks(self, member, call, *arguments):
-        """Whether the call lacked memory."""
-        return self.call(member, call, *arguments)[1]
-
-    def _turn_fails(self, member):
-        self.call(member, member.swarm.trim, self.now)
-
-    def fails(self, member, session):
-        if self.call(member, member.swarm.end, session, MEMORY)[1]:
-            self._cut(member, session)
-
-    def _cut(self, member, session):
-        if self.call(member, member.swarm.lost, session, self.now)[1]:
-            member.cut.append(session)
+    hunger = starved = None
 
     def add(self, identity, i, **more):
         member = super().add(identity, i, **more)
-        member.cut = []
+        member.cut = []  # sessions that there was no memory to end
         member.take = None
         return member
 
-    def attach(self, owner, session, other, ip, port=4000):
-        near, far = Socket(owner, session), Socket(other, None)
-        near.other, far.other = far, near
-        if owner:
-            owner.sockets[session] = near
-        far.session, lacked = self.call(other, other.swarm.accepted, ip, port, self.now)
-        if lacked:
-            self._turn_fails(other)
-        if far.session:
-            other.sockets[far.session] = far
-        else:
-            near.has_ended = far.has_ended = True
-        return near
+    def ask(self, member, call, *arguments):
+        if member is not self.starved:
+            return call(*arguments)
+        try:
+            return self.hunger(call, *arguments)
+        except MemoryError:
+            self._go_without(member, call.__name__, *arguments)
 
-    def dial(self, member, session):
-        (other,) = [each for each in self.members if each.ip == session.ip]
-        self.attach(member, session, other, member.ip)
-        if self.call(member, member.swarm.connected, session, self.now)[1]:
-            self.fails(member, session)
+    def _go_without(self, member, name, about=None, *_):
+        """A call lacked memory: who loses a session for it."""
+        if name in ("connected", "received", "lost", "reply"):
+            self._end(member, about[0] if name == "reply" else about)
+        elif name == "to_send":
+            self._cut(member, about)
+        elif name not in ("call", "publish"):  # a program's own, which hears of it
+            with suppress(MemoryError):
+                self.hunger(member.swarm.trim, self.now)
+
+    def _end(self, member, session):
+        try:
+            self.hunger(member.swarm.end, session, MEMORY)
+        except MemoryError:
+            self._cut(member, session)
+
+    def _cut(self, member, session):
+        try:
+            self.hunger(member.swarm.lost, session, self.now)
+        except MemoryError:
+            member.cut.append(session)
 
     def _read(self, member, socket):
-        session = socket.session
-        if session in member.cut:
-            return False
-        room, lacked = self.call(member, session.room) if socket.inbox else (0, False)
-        if lacked:
-            self._turn_fails(member)
-        if socket.inbox and room:
-            data, socket.inbox = socket.inbox[:room], socket.inbox[room:]
-            session.buf[session.fill : session.fill + len(data)] = data
-            lacked = self.call(member, member.swarm.received, session, len(data), self.now)[1]
-        elif socket.has_ended and not socket.inbox:
-            lacked = self.call(member, member.swarm.lost, session, self.now)[1]
-        else:
-            return False
-        if lacked:
-            self.fails(member, session)
-        return True
+        return socket.session not in member.cut and super()._read(member, socket)
 
-    def _flush(self, member, session):
-        """Write what a session has to send. True: something was."""
-        moved = False
-        while session not in member.cut:
-            n, lacked = self.call(member, member.swarm.to_send, session, self._out, self.now)
-            if lacked:
-                self._cut(member, session)
-            if not n:
-                break
-            moved = True
-            socket = member.sockets.get(session)
-            if socket:
-                socket.other.inbox += bytes(self._out[:n])
-        return moved
+    def _write(self, member, session):
+        return b"" if session in member.cut else super()._write(member, session)
 
     def _turn(self, member):
-        swarm = member.swarm
-        moved = False
-        if swarm.is_busy:
-            more, lacked = self.call(member, swarm.work, self.now)
-            moved |= bool(more)
-            if lacked:
-                self._turn_fails(member)
-        while swarm.events:
-            moved = True
-            event = swarm.next_event()
-            if event[0] == DIAL:
-                self.dial(member, event[1])
-            elif event[0] == HANG_UP:
-                socket = member.sockets.pop(event[1], None)
-                if socket:
-                    socket.other.has_ended = True
-            else:
-                member.events.append(event)
-        while True:
-            session, lacked = self.call(member, swarm.next_unsent, self.now)
-            if lacked:
-                self._turn_fails(member)
-            if not session:
-                break
-            moved |= self._flush(member, session)
+        moved = super()._turn(member)
         cut, member.cut = member.cut, []
         for session in cut:
             self._cut(member, session)
         if member.take:
             member.take()
-        for socket in list(member.sockets.values()):
-            moved |= self._read(member, socket)
-        return moved or bool(swarm.events)
+        return moved or bool(member.swarm.events)
 
-    def run(self, ms):
-        end = ticks_add(self.now, ms)
-        self.settle()
-        while ticks_diff(end, self.now) > 0:
-            due = end
-            for member in self.members:
-                at, lacked = self.call(member, member.swarm.next_time, self.now)
-                most = ticks_add(self.now, AGAIN_MS if lacked else MOST_MS)
-                for each in (most,) if lacked else (at, most):
-                    if ticks_diff(each, due) < 0:
-                        due = each
-            self.now = due if ticks_diff(due, self.now) > 0 else ticks_add(self.now, 1)
-            for member in self.members:
-                if self.call(member, member.swarm.tick, self.now)[1]:
-                    self._turn_fails(member)
-            self.settle()
+    def next_time(self, member):
+        at = self.ask(member, member.swarm.next_time, self.now)
+        most = ticks_add(self.now, AGAIN_MS if at is None else MOST_MS)
+        return most if at is None or ticks_diff(most, at) < 0 else at
 
 
 class Guest:
@@ -189,8 +109,7 @@ class Guest:
         rpc = self.rpc
         while event := rpc.next_event():
             if event[0] == CALL:
-                if self.world.lacks(self.member, rpc.reply, event[1], 0, event[3]):
-                    self.world.fails(self.member, event[1][0])
+                self.world.ask(self.member, rpc.reply, event[1], 0, event[3])
             elif event[0] == DONE:
                 assert event[1] not in self.answers
                 self.answers[event[1]] = event[2]
@@ -199,14 +118,14 @@ class Guest:
 
     def ask(self, other):
         session = self.member.session(other.member)
-        number, lacked = self.world.call(self.member, self.rpc.call, session, "echo", b"words", self.world.now, 5 * SECOND)
+        number = self.world.ask(self.member, self.rpc.call, session, "echo", b"words", self.world.now, 5 * SECOND)
         if number:
             self.waits_for.add(number)
         return number
 
     def publish(self, payload):
         text = self.pubsub.compose("topic", payload)
-        self.world.call(self.member, self.pubsub.publish, text, self.world.now)
+        self.world.ask(self.member, self.pubsub.publish, text, self.world.now)
 
 
 def _sessions_begin_and_end(hunger, is_dialed, links):

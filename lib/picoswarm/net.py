@@ -237,7 +237,10 @@ class Driver:
                 due = engine.next_time()
             except MemoryError:  # to call what an overlay has takes some
                 is_cut = True
-            latest = ticks_add(now, _FULL_MS) if is_cut else self._check_at
+            latest = self._check_at
+            if is_cut:  # what is due stays due, and finds no memory a moment later
+                least = _FULL_MS
+                latest = ticks_add(now, least)
             if due is None or ticks_diff(due, latest) > 0:
                 due = latest
             if busy:

@@ -37,6 +37,7 @@ _OVER = const(6)
 _KEEP = const(-1)  # see connmgr.py
 _ASK_OLD = const(-2)
 _NO_ANSWER = const(-1)
+_DISCONNECTED = const(0)
 _CANCELED = const(2)
 _ESTABLISHED = const(4)
 
@@ -311,7 +312,7 @@ class Swarm:
                 self._dial(link)
             except MemoryError:
                 if not (self.sessions and self.sessions[-1].link is link):  # as if it was not begun
-                    link.state = 0
+                    link.state = _DISCONNECTED
                     link.at = now
                 raise
         for reactor in self._reactors:

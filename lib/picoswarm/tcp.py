@@ -429,8 +429,9 @@ class Links:
         while link.rest:
             try:
                 await link.writable()
-                taken = write_from(link.sock, link.rest) or 0
-                link.rest = link.rest[taken:] if taken < len(link.rest) else None
+                if link.rest:  # or it was cut meanwhile
+                    taken = write_from(link.sock, link.rest) or 0
+                    link.rest = link.rest[taken:] if taken < len(link.rest) else None
             except Exception as error:
                 self._cut(link.session, error)
                 break
