@@ -130,7 +130,10 @@ class Questions:
     async def follow_log(self, known: KnownNode) -> None:
         """Read what is new in a node's log. Raises RequestError."""
         for _ in range(LOG_READS):
-            text, position = await self._gateway.node.read_log(known.id, known.log_position, ANSWER_MS)
+            begin = known.log_position
+            text, position = await self._gateway.node.read_log(known.id, begin, ANSWER_MS)
+            if known.log_position != begin:  # somebody else read it meanwhile
+                continue
             known.log_position = position
             if not text:
                 break

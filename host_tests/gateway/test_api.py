@@ -131,6 +131,17 @@ def test_a_nodes_log_is_read_by_name_and_by_the_beginning_of_its_id(mesh):
     assert mesh.web.get("/api/log?node=nobody").status_code == 404
 
 
+def test_a_log_that_several_read_at_once_is_told_once(mesh):
+    nodes = mesh.gateway.operations.nodes
+    board = nodes.known[mesh.board.id]
+
+    async def read():
+        return await asyncio.gather(*(nodes.read_log(board) for _ in range(3)))
+
+    mesh.log("only once")
+    assert [text.count("only once") for text in mesh.do(read())] == [1, 1, 1]
+
+
 def test_trace_shows_the_chain_of_sessions_and_the_lookup(mesh):
     found = mesh.get("/api/trace?node=other")
     assert [hop["name"] for hop in found["path"]] == ["gateway", "other"]
