@@ -20,6 +20,7 @@ class HostManager(ConnManager):
         super().__init__(*arguments)
         self.settled: dict[bytes, Link] = {}
         self._ips: Counter[bytes] = Counter()  # of those
+        self._hosts: Counter[bytes] = Counter()  # and by host_key
         self._below: set[bytes] = set()  # ids of those that lead down
 
     def _settle(self, link: Link) -> None:
@@ -27,6 +28,7 @@ class HostManager(ConnManager):
             self.links.remove(link)
             self.settled[link.id] = link
             self._ips[link.ip] += 1
+            self._hosts[connmgr.host_key(link.ip)] += 1
             if link.port > 0 and link.id < self._id and link.purpose != connmgr._VISIT:
                 self._below.add(link.id)
             self.apart += 1
@@ -38,6 +40,10 @@ class HostManager(ConnManager):
             self._ips[link.ip] -= 1
             if not self._ips[link.ip]:
                 del self._ips[link.ip]
+            key = connmgr.host_key(link.ip)
+            self._hosts[key] -= 1
+            if not self._hosts[key]:
+                del self._hosts[key]
             self._below.discard(link.id)
             self.apart -= 1
             self.links.append(link)
@@ -87,6 +93,9 @@ class HostManager(ConnManager):
     def fits(self, link: Link | None, is_outbound: bool, is_wish: bool, now: int) -> int:
         fits = super().fits(link, is_outbound, is_wish, now)
         return fits & ~connmgr._DOWN if self._below and is_outbound and not is_wish else fits
+
+    def _count_from(self, key: bytes) -> int:
+        return super()._count_from(key) + self._hosts[key]
 
     def _has_spare(self, link: Link, is_free: bool) -> bool:
         with self._all():

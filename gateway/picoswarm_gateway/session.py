@@ -264,6 +264,10 @@ class HostSession(Session):
         if channel < FIRST_OF_USERS:
             swarm.has_news = True
 
+    def messages(self) -> int:
+        """How many messages `heard` counts."""
+        return sum(self.heard.values()) // MESSAGE
+
     def try_send(self, channel: int, data: bytes) -> bool:
         """As in Session and Mux, in one call for the usual message."""
         if self.stage != OPEN:

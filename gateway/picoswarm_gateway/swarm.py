@@ -223,9 +223,13 @@ class HostSwarm(Swarm):
         session.is_read = False
         reason = session.mux.tick(now)
         if reason:
-            self.end(session, reason)
-        elif not session.mux.is_done():
+            return self.end(session, reason)
+        if not session.mux.is_done():
             session.touch()
+        if self.book and session.useful < swarm._USEFUL:
+            is_old = ticks_diff(now, session.link.at) >= swarm._USEFUL_MS
+            if is_old or session.useful + session.messages() >= swarm._USEFUL:
+                self._praise(session)
 
     def find(self, buf: bytes, at: int) -> HostSession | None:
         return self.peers.get(bytes(buf[at : at + 32]))

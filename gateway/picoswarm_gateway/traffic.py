@@ -77,6 +77,7 @@ class Traffic:
             counts = channels.setdefault(channel, [0, 0])
             counts[0] += heard // MESSAGE
             counts[1] += heard % MESSAGE
+        session.useful += session.messages()
         session.heard.clear()
 
     def quality(self, id32: bytes) -> float | None:

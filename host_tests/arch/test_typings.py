@@ -38,10 +38,9 @@ def test_calls_of_a_node_that_come_late_are_as_their_stubs_say():
     stub = ast.parse((STUBS / "node.pyi").read_text())
     (node,) = (each for each in stub.body if isinstance(each, ast.ClassDef) and each.name == "Node")
     typed = {each.name: each.args for each in node.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)}
-    homes = [
-        ast.parse((ROOT / "lib" / "picoswarm" / name).read_text()) for name in ("steering.py", "asking.py", "services.py")
-    ]
-    (services,) = (each for each in homes[2].body if isinstance(each, ast.ClassDef) and each.name == "Services")
+    names = ("services.py", "steering.py", "asking.py", "waiting.py")
+    homes = [ast.parse((ROOT / "lib" / "picoswarm" / name).read_text()) for name in names]
+    (services,) = (each for each in homes[0].body if isinstance(each, ast.ClassDef) and each.name == "Services")
     defined = [each for home in (*homes, services) for each in home.body]
     made = {each.name: each.args for each in defined if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)}
     late = [line.rpartition(".")[2] for line in LATE.read_text().splitlines()]

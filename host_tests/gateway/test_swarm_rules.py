@@ -19,13 +19,16 @@ import test_connmgr_dialing
 import test_connmgr_links
 import test_swarm
 import test_swarm_attacks
+import test_swarm_book
 import test_swarm_links
 from picoswarm.addrbook import AddressBook
 from picoswarm.channel import Channel
 from picoswarm.compat import ticks_add
+from picoswarm.errors import LocalError
 from picoswarm.mux import Mux
 from picoswarm.profile import Profile
 from picoswarm_gateway.connmgr import HostManager
+from picoswarm_gateway.profile import gateway_profile
 from picoswarm_gateway.session import OPEN, STEP, HostMux, HostSession
 from picoswarm_gateway.swarm import APART_MS, MERE_SOCKETS, UNFINISHED, HostSwarm, share_of
 from swarming import CHANNEL, SECOND, A, B, Node, Puppet, World, frame
@@ -39,7 +42,7 @@ ANOTHER_DOOR = {
     "test_calm_sessions_wake_nobody_each_second",
     "test_a_calm_session_is_looked_at_again_when_something_moves",
 }
-MODULES = (test_swarm, test_swarm_links, test_swarm_attacks)
+MODULES = (test_swarm, test_swarm_links, test_swarm_attacks, test_swarm_book)
 MANAGERS = (test_connmgr_links, test_connmgr_dialing)
 CHALLENGE = 18  # bytes
 LIMIT = 768  # bytes of a record
@@ -99,6 +102,11 @@ def test_the_same_links_are_kept_and_let_go(test, monkeypatch):
 def test_the_same_nodes_are_told_of(test, monkeypatch):
     monkeypatch.setattr(AddressBook, "share", share_of)
     test()
+
+
+def test_a_gateway_has_no_limit_of_bytes_and_says_so():
+    with pytest.raises(LocalError, match="rate"):
+        gateway_profile(rate=8192)
 
 
 def half_open(world: HostWorld, member: swarming.Member, i: int) -> swarming.Socket:

@@ -298,7 +298,7 @@ def test_a_session_whose_record_was_cut_short_is_lost_and_the_next_is_served():
 def test_want_of_memory_at_a_message_costs_its_session_and_no_other():
     async def scenario(links, swarm):
         session = FakeSession()
-        session.buf, session.fill, session.room = bytearray(10), 0, lambda: 10
+        session.buf, session.fill, session.room = bytearray(10), 0, lambda now: 10
         link = links._links[session] = tcp.Connection(session, FakeSocket())
         swarm.failures = {"received": MemoryError()}
         assert links._receive(link) == 1
@@ -343,7 +343,7 @@ def test_a_dial_without_memory_for_its_socket_ends_at_once():
 def test_a_session_that_there_is_no_memory_to_end_is_cut_and_every_turn_tries_again():
     async def scenario(links, swarm):
         session = FakeSession()
-        session.buf, session.fill, session.room = bytearray(10), 0, lambda: 10
+        session.buf, session.fill, session.room = bytearray(10), 0, lambda now: 10
         links.add(tcp.Connection(session, FakeSocket()))
         link = links._links[session]
         tries = []

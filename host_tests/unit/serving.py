@@ -24,7 +24,7 @@ class _Links:
 class Place:
     """A member of a world, with services; it is also what they take for their node. `told`: events."""
 
-    def __init__(self, world, identity, i, **numbers):
+    def __init__(self, world, identity, i, own=None, **numbers):
         profile = Profile(**numbers)
         self.world = world
         self.events = self
@@ -39,6 +39,8 @@ class Place:
 
             self.pubsub = PubSub(identity.id, profile, world.draws, world.now)
             reactors.append(self.pubsub)
+        if own:
+            reactors.append(own())
         self.member = world.add(identity, i, reactors=reactors, **numbers)
         self.id = identity.id
         self.services = Services(self, self.member.swarm, _Links(), self.pubsub, self.rpc, None)
@@ -64,14 +66,15 @@ class Place:
 
 
 class Serving(World):
-    """`Serving().play(scenario)` runs a coroutine function of (world, a, b), two places that have a session."""
+    """`Serving().play(scenario)` runs a coroutine function of (world, a, b), two places that have a session. `own`: the class
+    of a reactor that each has besides."""
 
-    def __init__(self, **numbers):
+    def __init__(self, own=None, **numbers):
         collect()
         super().__init__(ticks_add(ticks_ms(), -_AHEAD_MS))
         numbers = dict({"record": 256, "streams": 2, "pubsub": 0}, **numbers)
-        self.a = Place(self, A, 1, **numbers)
-        self.b = Place(self, B, 2, **numbers)
+        self.a = Place(self, A, 1, own, **numbers)
+        self.b = Place(self, B, 2, own, **numbers)
         self.join(self.a.member, self.b.member)
         self.a.known[B.id] = self.b.member.ip, 5000, 5000
         self.b.known[A.id] = self.a.member.ip, 5000, 5000

@@ -247,7 +247,7 @@ class World:
     def _read(self, member, socket):
         """Let one session read what is there. True: something happened."""
         session = socket.session
-        room = self.ask(member, session.room) if socket.inbox else 0
+        room = self.ask(member, session.room, self.now) if socket.inbox else 0
         if socket.is_stalled:
             return False
         if socket.inbox and room:

@@ -117,6 +117,22 @@ def test_picks_are_random_and_between_new_and_tried_as_asked():
     assert min(counts[:4]) > 0 and min(counts[10:14]) > 0
 
 
+def test_a_node_that_was_refused_once_by_chance_is_soon_taken():
+    """B16: of two, one that failed seven times is picked as often as its chance says, a fifth more with each draw."""
+    b = book()
+    for i in (1, 2):
+        b.add(0, id_of(i), world(i), 4000, 5000, id_of(1000 + i), world(1000 + i))
+    for _ in range(7):
+        b.failed(id_of(1))
+    expected, undecided, factor = 0, 1, 256
+    while factor < 0x10000:
+        expected += undecided * min(1, 15 * factor / 0x10000) / 2
+        undecided *= (1 - min(1, 15 * factor / 0x10000)) / 2 + (1 - min(1, 255 * factor / 0x10000)) / 2
+        factor += factor // 5
+    counts = picks(b, 1500, 50, 0)
+    assert 0.7 * expected < counts[1] / 1500 < 1.3 * expected
+
+
 def test_failing_and_lately_tried_nodes_are_picked_rarely_but_a_pick_always_ends():
     """B15."""
     b = book()

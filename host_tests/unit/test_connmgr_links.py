@@ -45,6 +45,22 @@ def test_one_inbound_link_and_the_next_is_told_that_we_are_busy():
     assert not owner.manager.may_enter(lan(3))
 
 
+def test_one_address_beyond_the_lan_has_half_of_the_inbound_places():
+    """L19, T27: a house behind one address gets in, and takes not all there is."""
+    owner = Owner(inbound=4, links=8)
+    ip = world(1)
+    assert [owner.enter(id_of(i), ip)[1] for i in range(1, 6)] == [KEEP, KEEP, BUSY, BUSY, BUSY]
+    assert owner.enter(id_of(6), world(2))[1] == KEEP and owner.enter(id_of(1), ip)[1] == KEEP  # it rebooted
+    owner.close(owner.manager.rival, DUPLICATE)
+    owner.manager.add(id_of(7), ip, 5000, owner.now)
+    assert owner.enter(id_of(7), ip)[1] == KEEP  # a permanent peer
+    six = b"\x26" + bytes(14)
+    owner = Owner(inbound=4, links=8)
+    assert [owner.enter(id_of(i), six + bytes((i,)))[1] for i in range(1, 4)] == [KEEP, KEEP, BUSY]
+    owner = Owner(inbound=4, links=8)
+    assert [owner.enter(id_of(i), lan(1))[1] for i in range(1, 5)] == [KEEP] * 4
+
+
 def test_inbound_links_never_take_what_outbound_ones_need():
     """B24: and the other way round."""
     owner = Owner(lan_nodes(1, 9), inbound=3, outbound=2, reserved=0, links=4)

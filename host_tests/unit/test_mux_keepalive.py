@@ -1,6 +1,6 @@
 """How a session finds that its peer is gone, and how it says goodbye itself (docs/protocol.md 5)."""
 
-from muxing import BULK, GOAWAY, WIDE, Pair, frame, frames, keep_full
+from muxing import BULK, GOAWAY, URGENT, WIDE, Pair, frame, frames, keep_full
 
 RUNTIMES = ("cpython", "micropython", "board")
 
@@ -64,9 +64,41 @@ def test_the_last_frame_says_why_it_ends():
 def test_a_goodbye_fits_behind_a_full_record():
     pair = Pair(WIDE)
     keep_full(pair.a, BULK, 381)  # two of these are a record
+    pair.a.mux.go_away(7)
+    record = pair.a.record(pair.now)
+    assert len(record) <= 768 and frames(record)[-1] == (0, 1, b"\x04\x07")
+    assert pair.a.record(pair.now) == b""
+
+
+def test_a_goodbye_comes_behind_all_that_was_queued():
+    """T14."""
+    for size in (381, 765, 100, 30):  # two, one, seven or many are a record
+        pair = Pair(WIDE)
+        count = 0
+        for channel in (BULK, URGENT):
+            while pair.a.mux.try_send(channel, bytes(size)):
+                count += 1
+        pair.a.mux.go_away(0)
+        told = []
+        while pair.a.mux.due(pair.now) == 0:
+            record = pair.a.record(pair.now)
+            assert 0 < len(record) <= 768
+            told += frames(record)
+            assert pair.b.hear(record, pair.now) == 0
+        assert told.pop() == (0, 1, b"\x04\x00") and len(told) == count > 1
+        assert pair.b.events() == [(GOAWAY, 0, 0)] and len(pair.b.messages) == count
+        assert pair.a.record(pair.now) == b"" and pair.a.mux.due(pair.now) == -1
+
+
+def test_a_goodbye_does_not_wait_for_credit():
+    pair = Pair(WIDE)
+    while pair.a.mux.try_send(BULK, bytes(700)):  # the other side takes nothing any more
+        pair.pass_ms(20)
+        pair.a.record(pair.now)
+    pair.a.mux.try_send(URGENT, b"last words")
     pair.a.mux.go_away(0)
     record = pair.a.record(pair.now)
-    assert len(record) <= 768 and frames(record)[-1] == (0, 1, b"\x04\x00")
+    assert frames(record)[-2:] == [(URGENT, 1, b"last words"), (0, 1, b"\x04\x00")]
 
 
 def test_a_calm_session_needs_no_look_before_its_peer_is_asked():

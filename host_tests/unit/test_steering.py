@@ -1,5 +1,6 @@
 """What the user says about peers: a gate, permanent peers, protection, goodbyes, bans (rows B4, B24-B27, L14)."""
 
+from booking import book
 from picoswarm import steering
 from picoswarm.compat import parse_ip
 from picoswarm.connmgr import Link
@@ -130,9 +131,12 @@ def test_a_banned_peer_goes_and_stays_away_until_its_time_is_over_or_the_ban_is_
     world = Serving()
     a, b = world.a.member, world.b.member
     a.needs(b)
+    a.swarm.book = book(private=())
+    a.swarm.book.connected(0, B.id, b.ip, 4000, 5000)
     steering.ban(world.a, B.id, 2)
     world.run(100)
     assert b.closed() == [BANNED] and not _manager(world.a).links  # nor is it a permanent peer any more
+    assert a.swarm.book.count == 0
     b.wants(a)
     world.run(5000)
     assert not a.session(b) and b.ends(BANNED) == 2

@@ -231,7 +231,7 @@ class AddressBook:
                 chance = max(1, chance // 100)
             if self._random(0x10000) < chance * factor:
                 return bytes(pool[at + _ID : at + _IP]), self._ip(at), u16(pool, at + self.step - 2)
-            factor += factor
+            factor += factor // 5
 
     def record(self, at):
         """A record as it is shared and saved."""

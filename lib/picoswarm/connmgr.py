@@ -132,6 +132,11 @@ def head(buf, at):
     return (u16(buf, at) << 8 | buf[at + 2]) + 1
 
 
+def host_key(ip):
+    """8 bytes that stand for who has an address: of IPv6 the /64."""
+    return (ip + bytes(4))[:8]
+
+
 def offence(reason):
     """Points, at most 100, for a peer whose session had to be closed for `reason`."""
     reason -= _FIRST_OFFENCE
@@ -579,7 +584,18 @@ class ConnManager:
                     return duplicate(self._id, id32, other.is_outbound, ticks_diff(now, other.at), link.is_outbound)
         if not self.fits(link, link.is_outbound, is_wish, now):
             return _BUSY
+        if not (link.is_outbound or is_wish) and scope(link.ip) == _GLOBAL:
+            # One address beyond the LAN has half of the places for inbound links (rows L19, T27).
+            if self._count_from(host_key(link.ip)) > self._inbound - 1 >> 1:
+                return _BUSY
         return _KEEP
+
+    def _count_from(self, key):
+        """How many inbound links there are from one address."""
+        n = 0
+        for link in self.links:
+            n += link.state == _ESTABLISHED and not link.is_outbound and host_key(link.ip) == key
+        return n
 
     def closed(self, link, reason, now):
         """See the module."""
@@ -618,7 +634,7 @@ class ConnManager:
 
     def _find_note(self, id32, ip):
         """The offset of the note on a node (without an id: on an address), or -1."""
-        key = id32 or ip + bytes(4)
+        key = id32 or host_key(ip)
         for at in range(0, len(self._notes), _NOTE):
             if same(self._notes, at, key, 0, 8):
                 return at
@@ -637,7 +653,7 @@ class ConnManager:
                     least = weight
             for at in range(best, best + _NOTE):
                 notes[at] = 0
-            copy(notes, best, id32 or ip + bytes(4), 0, 8)
+            copy(notes, best, id32 or host_key(ip), 0, 8)
         return best
 
     def score(self, id32, ip, points):
@@ -653,7 +669,7 @@ class ConnManager:
         notes[note + _SCORE] = 0
         notes[note + _BAN] = _HOUR
         if scope(ip) == _GLOBAL:
-            copy(notes, note + _IP, ip + bytes(4), 0, 8)
+            copy(notes, note + _IP, host_key(ip), 0, 8)
         return True
 
     def is_banned(self, id32, ip):
@@ -662,6 +678,6 @@ class ConnManager:
         is_global = scope(ip) == _GLOBAL
         for at in range(0, len(notes), _NOTE):
             if notes[at + _BAN]:
-                if id32 and same(notes, at, id32, 0, 8) or is_global and same(notes, at + _IP, ip + bytes(4), 0, 8):
+                if id32 and same(notes, at, id32, 0, 8) or is_global and same(notes, at + _IP, host_key(ip), 0, 8):
                     return True
         return False

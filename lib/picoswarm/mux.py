@@ -136,7 +136,8 @@ class Mux(Lanes):
         self._marks |= _QUICK
 
     def go_away(self, reason):
-        """The next record is the last one, and ends with the reason."""
+        """The next record is the last one, and ends with the reason. A goodbye, reason 0, comes behind all that is queued
+        and has credit (row T14)."""
         if not self._marks & (_OVER | _AWAY):
             self._marks |= _AWAY | reason << 16
 
@@ -187,7 +188,7 @@ class Mux(Lanes):
         marks = self._marks
         self._marks = marks & ~_SAID
         if marks & _AWAY:
-            self._rows[_LIMIT_AT] -= 5
+            self._rows[_LIMIT_AT] -= 5 * (marks >> 16 > 0)
         elif marks & _TALK and not (marks & _SAID and self._ready):
             self._marks |= _SAID
             at = self._fill_control(at)
@@ -329,8 +330,11 @@ class Mux(Lanes):
                     self._refused[i >> 3] ^= 1 << (i & 7)
                     at = self._put(at, _FIRST_STREAM + i * 2 + (self._marks & _ODD == 0), _RESET, _BUSY)
         if due & _AWAY:
-            at = self._put(at, 0, _END, _GOAWAY_KIND, due >> 16)
-            self._marks = _OVER | _AWAY
+            if due >> 16 or not self._ready and at + 5 <= end:
+                at = self._put(at, 0, _END, _GOAWAY_KIND, due >> 16)
+                self._marks = _OVER | _AWAY
+            else:
+                self._marks |= _AWAY  # in a later record
         return at
 
     def _put(self, at, channel, flags, kind, value=-1, amount=-1):

@@ -84,6 +84,7 @@ class Profile:
     stream_window = 256  # bytes of a stream that wait to be read, 256 or more
     stream_queue = 512  # bytes of a stream that wait to be sent, in at most 4 parts
     flush_ms = 20  # between records that nothing urgent asks for
+    rate = 0  # bytes per second of one session, each way, a second's worth of them at once; 0: no limit
     keepalive_s = 30  # of silence before a PING
     silent_s = 20  # more before the session is closed
     pex = 1  # 1: tells peers whom it knows, and asks them
@@ -155,6 +156,7 @@ class Profile:
             kept.stream_window = self.stream_window
             kept.stream_queue = self.stream_queue
             kept.flush_ms = self.flush_ms
+            kept.rate = self.rate
             kept.keepalive_s = self.keepalive_s
             kept.silent_s = self.silent_s
             kept.publish_max = self.publish_max
@@ -194,6 +196,8 @@ class Profile:
             raise LocalError("recent must lie in 1..24, hops in 1..16")
         if not 32 * self.filters < self.publish_max:
             raise LocalError("publish_max must exceed 32 * filters")
+        if self.rate and not self.record <= self.rate <= 1000000:
+            raise LocalError("rate must be 0, or lie in %d..1000000: a record a second at least" % self.record)
         if self.refresh_min_s > self.refresh_max_s:
             raise LocalError("refresh_min_s must not exceed refresh_max_s")
         # With these a node starts, and then fails at what others send, or never gets anywhere.

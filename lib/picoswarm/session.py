@@ -22,6 +22,7 @@ _HEAD = const(2)  # before a record: its length
 _TAG = const(16)
 _FRAME = const(3)  # the shortest plaintext
 _PARTIAL_MS = const(10_000)
+_AT_ONCE_MS = const(1000)  # so much of `rate` may go at once
 _GATEWAY = const(2)  # of the capabilities
 
 _MALFORMED = const(11)  # see reasons.py
@@ -39,6 +40,8 @@ class Session:
     # What most sessions keep as it is takes no memory of theirs.
     epoch = 0
     reason = 0  # why it is over
+    useful = 0  # messages that came, as far as the swarm counts them
+    sends_at = reads_at = None  # with a `rate`: ticks from which more may be sent, and read
 
     def __init__(self, swarm, ip, port, link):
         self.swarm = swarm
@@ -71,13 +74,15 @@ class Session:
         self.buf = bytearray(_HEAD + profile.record + _TAG)
         self.fill = handshake.fill
         copy(self.buf, 0, handshake.buf, 0, self.fill)
+        if profile.rate:
+            self.sends_at = self.reads_at = now
         self.mux.start(self.hello.channels, min(self.hello.record, profile.record), now)
         if self.hello.capabilities & _GATEWAY:
             self.mux.hurry()
 
-    def room(self):
+    def room(self, now):
         """How many bytes may be read to buf[fill:] now, as somebody will: an idle session has no buffer."""
-        if self.stage == PARKED:
+        if self.stage == PARKED or self._early(self.reads_at, now):
             return 0
         if self.mux and not self.buf:
             self.buf = bytearray(_HEAD + self.swarm.profile.record + _TAG)
@@ -97,6 +102,8 @@ class Session:
     def receive(self, n):
         """Take `n` new bytes at buf[fill:]: every whole record is opened in place and its frames handed on. Returns 0, -1
         where no record was whole, or the reason for which the session has to end."""
+        if self.reads_at is not None:
+            self.reads_at = self._paid(self.reads_at, n, self.swarm.now)
         buf = self.buf
         end = self.fill + n
         at = 0
@@ -134,6 +141,8 @@ class Session:
                 self.handshake = None  # that was its last message
         if not n and self._sealer:
             if self.mux:
+                if self._early(self.sends_at, now):
+                    return 0
                 n = self.mux.fill(out, _HEAD, len(out) - _TAG, now)
             else:  # refused before there was any channel: GOAWAY alone
                 copy(out, _HEAD, b"\0\x10\2\4", 0, 4)
@@ -142,13 +151,27 @@ class Session:
             n = self._sealer.seal(out, 0, n) if n > _HEAD else 0
             if not self.mux:
                 self._sealer = None
+            if self.sends_at is not None:
+                self.sends_at = self._paid(self.sends_at, n, now)
         return n
+
+    def _early(self, at, now):
+        """Milliseconds until more may be sent, or read, by the `rate` of the profile (row T12). A session that ends waits no
+        more."""
+        return 0 if at is None or self.stage > OPEN else max(0, ticks_diff(at, now))
+
+    def _paid(self, at, n, now):
+        """The next `sends_at` or `reads_at`, where `n` bytes went."""
+        if ticks_diff(now, at) > _AT_ONCE_MS:
+            at = ticks_add(now, -_AT_ONCE_MS)
+        return ticks_add(at, n * 1000 // self.swarm.profile.rate)
 
     def due(self, now):
         """Milliseconds until `to_send` may have something, -1 for nothing."""
         if self.handshake or not self.mux:
             return 0
-        return self.mux.due(now)
+        wait = self.mux.due(now)
+        return wait if wait < 0 else max(wait, self._early(self.sends_at, now))
 
     def is_overdue(self, now):
         """Whether time is up."""

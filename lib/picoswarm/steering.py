@@ -56,6 +56,8 @@ def bind(node, name):
         node.libp2p = own = of(node)  # which is found there from now on
         return own
     call = {"keep": keep, "protect": protect, "disconnect": disconnect, "ban": ban}.get(name)
+    if name == "send":
+        from .waiting import send as call
     if call is None:
         raise AttributeError(name)
     return lambda *arguments, **named: call(node, *arguments, **named)
@@ -125,11 +127,14 @@ def ban(node, id32, minutes=60):
     id32 = check_id(id32)
     if not 0 <= minutes <= _BAN_MOST:
         _refuse("a ban lasts 1 to 254 minutes; 0 lifts it")
-    manager = node._sessions().swarm.manager
+    swarm = node._sessions().swarm
+    manager = swarm.manager
     note = manager._note(id32, b"")
     manager._notes[note + _BAN] = minutes and minutes + 1  # the first one is not whole
     if minutes:
         for link in list(manager.links):
             if link.id == id32 and link.is_permanent:
                 manager.remove(link)
+        if swarm.book:
+            swarm.book.bad(id32)
         disconnect(node, id32, _BANNED)

@@ -53,8 +53,10 @@ _LIVE = const(0x0F)  # of the state: kind and misses
 _ENTRY = const(1)
 _FLAGS = const(64)
 _LEAF = const(4)  # in these
-_NEW_PERCENT = const(30)  # of the picks from the book, untried ones (row T31)
-_USEFUL_MS = const(600_000)  # a session that lived so long was good (row T37)
+_NEW_PERCENT = const(10)  # of the picks from the book, untried ones, and as many more for each dialed peer (row T31)
+_NEW_MOST = const(90)
+_USEFUL_MS = const(600_000)  # a session that lived so long is good (row T37)
+_USEFUL = const(16)  # and one that brought so many messages
 
 _CALL_MS = const(10_000)  # before a bootstrap node that is missing gets a visit; doubled
 _CALL_MAX_MS = const(640_000)
@@ -404,6 +406,8 @@ class Swarm:
                 session.touch()
             if not session.fill and session.mux.is_quiet(now):
                 session.buf = b""
+            if self.book and session.useful < _USEFUL and ticks_diff(now, session.link.at) >= _USEFUL_MS:
+                self._praise(session)
             if reason:
                 return self.end(session, reason)
         if not session.is_overdue(now):
@@ -429,7 +433,10 @@ class Swarm:
         with the greatest id whose head is less than that, which is no leaf. (id, ip, TCP port), or None."""
         draw = self.rng(1)[0]
         if self.book and not below and draw & 1:
-            found = self.book.pick(_NEW_PERCENT, self._discovery.uptime)
+            percent = _NEW_PERCENT
+            for link in self.manager.links:
+                percent += _NEW_PERCENT * (link.is_outbound and link.state == _ESTABLISHED)
+            found = self.book.pick(min(percent, _NEW_MOST), self._discovery.uptime)
             if found:
                 return found
         table = self._discovery.table
@@ -677,8 +684,6 @@ class Swarm:
             session.stage = _CLOSING
             session.reason = reason
             self._tell(session, _REMOVE, reason)
-            if self.book and ticks_diff(self.now, session.link.at) >= _USEFUL_MS:
-                self.book.good(session.id, self._discovery.uptime)
         self.manager.closed(session.link, session.reason, self.now)
         del self.peers[session.id]
         for parked in list(self._parked):
@@ -728,8 +733,17 @@ class Swarm:
             reason = reactor.receive(session, channel, view) if reactor in session.reactors else 0
             if reason:
                 self.offend(session, reason)
+            elif self.book and session.useful < _USEFUL:
+                session.useful += 1
+                if session.useful == _USEFUL:
+                    self._praise(session)
             if reactor.is_busy:
                 self.is_busy = True
+
+    def _praise(self, session):
+        """A peer has been of use (row T37)."""
+        session.useful = _USEFUL
+        self.book.good(session.id, self._discovery.uptime)
 
     def offend(self, session, reason):
         """A peer broke a rule: it loses its session, and is not heard for a while where that happens again."""
@@ -737,6 +751,8 @@ class Swarm:
             return
         if session.port or reason != _FORGED:  # or the gateway between us may have done it
             self.manager.score(session.id, session.ip, offence(reason))
+            if self.book and self.manager.is_banned(session.id, session.ip):
+                self.book.bad(session.id)  # nor is it named to others
         if reason == _FORGED:  # nothing can be said to who speaks for it
             self._finish(session, reason)
         else:

@@ -378,8 +378,9 @@ class Links:
         """Read what the socket has. Returns 1, 0 where it has nothing, -1 where there is no room. No coroutine: its frame
         would hold on to the buffer."""
         session = link.session
+        began = ticks_ms()
         try:
-            if not session.room():
+            if not session.room(began):
                 return -1
             n = read_into(link.sock, memoryview(session.buf)[session.fill :])
         except MemoryError as error:  # nothing is lost: it waits in the socket
@@ -389,7 +390,6 @@ class Links:
             n = 0
         if n is None:
             return 0
-        began = ticks_ms()
         self._is_turning = True  # what this leaves to send has its turn below
         try:
             if n:

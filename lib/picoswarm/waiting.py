@@ -1,4 +1,5 @@
-"""A publisher that waits: the policy `wait` of the queues to peers (docs/protocol.md 7.2). Loaded when one does."""
+"""Who waits for room: publishers, as the policy `wait` of the queues to peers says (docs/protocol.md 7.2), and senders.
+Loaded when one does."""
 
 from .budget import Budget
 from .compat import const, sleep_ms, ticks_add, ticks_diff, ticks_ms
@@ -9,6 +10,8 @@ _OWED = const(2)
 _GIVEN = const(3)
 _NONCE = const(33)
 _LOOK_MS = const(25)
+_ROOM_MS = const(3000)  # that a message waits for room (row T13)
+_OPEN = const(4)  # a session's stage
 _KEPT_MS = const(10000)  # see pubsub.py
 
 
@@ -54,3 +57,23 @@ async def wait(pubsub, text, count, ms):
         if not owed or ticks_diff(end, ticks_ms()) <= 0:
             return count
         await sleep_ms(_LOOK_MS)
+
+
+async def send(node, id32, channel, data, timeout_ms=10000):
+    """Send a message, bytes or a text as UTF-8, to a node on a channel of a reactor of yours: over the session that is there,
+    or a new one. Waits for room in the queue, at most 3 s of the `timeout_ms`, and returns once the message has its place
+    there; of several that wait for one queue any may be first. Raises a RequestError (TimedOut, SessionLost, Unreachable),
+    and LocalError for a channel that the peer does not serve, or too long a message."""
+    services = node._sessions()
+    end = ticks_add(ticks_ms(), timeout_ms)
+    session = await services.session(id32, timeout_ms)
+    end = ticks_add(ticks_ms(), max(0, min(_ROOM_MS, ticks_diff(end, ticks_ms()))))
+    while not session.try_send(channel, data):
+        from .failures import SessionLost, TimedOut
+
+        if session.stage != _OPEN:
+            raise SessionLost("the session ended before there was room")
+        left = ticks_diff(end, ticks_ms())
+        if left <= 0:
+            raise TimedOut("the peer takes no more messages now")
+        await sleep_ms(min(left, _LOOK_MS))

@@ -48,6 +48,7 @@ class Profile:
     stream_window: int
     stream_queue: int
     flush_ms: int
+    rate: int
     keepalive_s: int
     silent_s: int
     pex: int

@@ -138,7 +138,7 @@ class SwarmNode(Node):
 
     def room(self, session: Session) -> int:
         """Bytes that a session takes now."""
-        return session.room()
+        return session.room(self.now)
 
     def take(self, session: Session, data: bytes) -> None:
         """Hand a session what was read."""
