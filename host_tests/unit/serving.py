@@ -66,8 +66,8 @@ class Place:
 
 
 class Serving(World):
-    """`Serving().play(scenario)` runs a coroutine function of (world, a, b), two places that have a session. `own`: the class
-    of a reactor that each has besides."""
+    """`Serving().play(scenario)` runs a coroutine function of (world, a, b), two places that have a session. `own`: the
+    class of a reactor that each has besides."""
 
     def __init__(self, own=None, **numbers):
         collect()

@@ -60,8 +60,8 @@ async def wait(pubsub, text, count, ms):
 
 
 async def send(node, id32, channel, data, timeout_ms=10000):
-    """Send a message, bytes or a text as UTF-8, to a node on a channel of a reactor of yours: over the session that is there,
-    or a new one. Waits for room in the queue, at most 3 s of the `timeout_ms`, and returns once the message has its place
+    """Send a message, bytes or a text as UTF-8, to a node on the channel of a reactor: over the session that is there, or
+    a new one. Waits for room in the queue, at most 3 s of the `timeout_ms`, and returns once the message has its place
     there; of several that wait for one queue any may be first. Raises a RequestError (TimedOut, SessionLost, Unreachable),
     and LocalError for a channel that the peer does not serve, or too long a message."""
     services = node._sessions()
