@@ -1,4 +1,4 @@
-"""Peer exchange (rows T28-T30, T33, T38, A17, A18)."""
+"""Peer exchange (rows B28, T28-T30, T33, T38, A17, A18)."""
 
 import gc
 
@@ -240,15 +240,22 @@ def test_ipv6_records_are_read_and_left_out_of_a_book_without():
     assert x.book.count == 1
 
 
-def test_everybody_is_answered_with_at_most_eight():
-    for is_outbound in (False, True):
-        peer = Peer(1, is_outbound)
-        x = Exchange(peer)
-        peer.taken()
-        x.know(*range(20, 50))
-        assert x.hear(peer, REQUEST) == 0
-        (text,) = peer.taken()
-        assert text[0] == 2 and len(text) == 1 + 8 * 41
+def test_who_dialed_us_is_answered_with_at_most_eight():
+    peer = Peer(1, is_outbound=False)
+    x = Exchange(peer)
+    x.know(*range(20, 50))
+    assert x.hear(peer, REQUEST) == 0
+    (text,) = peer.taken()
+    assert text[0] == 2 and len(text) == 1 + 8 * 41
+
+
+def test_whom_we_dialed_learns_nothing_of_us():
+    """B28, A18: it has no reason to ask."""
+    peer = Peer(1)
+    x = Exchange(peer)
+    peer.taken()
+    x.know(*range(20, 50))
+    assert x.hear(peer, REQUEST) == 0 and peer.taken() == [] and x.scores == []
 
 
 def test_the_asker_is_not_told_of_itself():

@@ -1,11 +1,11 @@
 """Peer exchange: the reactor by which nodes tell each other whom they know (docs/protocol.md 7.1; rows T28-T30, T33, T38,
-B20). Pure.
+B20, B28). Pure.
 
     request  0x01
     answer   0x02 | up to 8 records as in NEIGHBORS: flags 1 | id 32 | IP 4 or 16 | UDP port 2 | TCP port 2
 
-A peer that we dialed is asked when it comes, and each 45-75 s again while the book needs nodes. Everybody is answered,
-twice at once and then once in such a time. Who answers without having been asked gets 50 points.
+A peer that we dialed is asked when it comes, and each 45-75 s again while the book needs nodes. So who dialed us is
+answered, twice at once and then once in such a time, and nobody else. Who answers without having been asked gets 50 points.
 
 `score(id, ip, points)`, an attribute, is ConnManager.score: True means a ban.
 """
@@ -85,7 +85,7 @@ class PeerExchange(Reactor):
         kept = self._peers[peer]
         kind = view[0] if view else 0
         if kind == _REQUEST and len(view) == 1:
-            if kept[_ALLOWED]:
+            if kept[_ALLOWED] and not peer.is_outbound:
                 kept[_ALLOWED] -= 1
                 peer.try_send(_CHANNEL, b"\x02" + self._book.share(peer.id, peer.ip))
             return 0
