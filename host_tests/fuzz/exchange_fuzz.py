@@ -97,8 +97,10 @@ def messages(count, seed=1):
         assert reason in (0, 11)
         seen[reason > 0] += 1
         if i % 4 == 0:
+            peer.is_outbound = False  # who dialed is answered
             for _ in range(3):  # unasked, and more often than it is answered
                 assert pex.receive(peer, 1, message) in (0, 11)
+            peer.is_outbound = True
             _live(book, draw)
         if i % 16 == 0:
             _check(book, True)
