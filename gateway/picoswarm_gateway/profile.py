@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from picoswarm.errors import LocalError
 from picoswarm.profile import Profile
 
 # Whom every newcomer asks first sends each to others than the one before: with a board's eight nodes a bucket, the first
@@ -67,6 +66,4 @@ def gateway_profile(**changes: int) -> Profile:
         "gateway": 1,
         "ipv6": 1,
     }
-    if changes.get("rate"):
-        raise LocalError("rate is a number for boards: a gateway has no such limit")
     return Profile(**with_table({**numbers, **changes})).check()

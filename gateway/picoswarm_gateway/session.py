@@ -268,10 +268,12 @@ class HostSession(Session):
         """How many messages `heard` counts."""
         return sum(self.heard.values()) // MESSAGE
 
-    def try_send(self, channel: int, data: bytes) -> bool:
+    def try_send(self, channel: int, data: bytes | str) -> bool:
         """As in Session and Mux, in one call for the usual message."""
         if self.stage != OPEN:
             return super().try_send(channel, data)
+        if isinstance(data, str):
+            data = data.encode()
         mux = self.mux
         rows = mux._rows
         i = mux.row_of[channel] * STEP

@@ -11,6 +11,7 @@ from picoswarm import addrbook, swarm
 from picoswarm.addrbook import AddressBook
 from picoswarm.address import scope
 from picoswarm.compat import ticks_add, ticks_diff
+from picoswarm.errors import LocalError
 from picoswarm.handshake import Reception
 from picoswarm.missed import look_for
 from picoswarm.session import CLOSING, GREETING, OPEN, STARTED
@@ -102,6 +103,8 @@ class HostSwarm(Swarm):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
+        if self.profile.rate:
+            raise LocalError("rate is a number for boards: a gateway has no such limit")
         self.sessions = Sessions()
         if self.book:
             self.book.find = partial(place_in, self.book)
@@ -226,7 +229,7 @@ class HostSwarm(Swarm):
             return self.end(session, reason)
         if not session.mux.is_done():
             session.touch()
-        if self.book and session.useful < swarm._USEFUL:
+        if self.book and session.useful >= 0:
             is_old = ticks_diff(now, session.link.at) >= swarm._USEFUL_MS
             if is_old or session.useful + session.messages() >= swarm._USEFUL:
                 self._praise(session)

@@ -28,9 +28,9 @@ from picoswarm.errors import LocalError
 from picoswarm.mux import Mux
 from picoswarm.profile import Profile
 from picoswarm_gateway.connmgr import HostManager
-from picoswarm_gateway.profile import gateway_profile
 from picoswarm_gateway.session import OPEN, STEP, HostMux, HostSession
 from picoswarm_gateway.swarm import APART_MS, MERE_SOCKETS, UNFINISHED, HostSwarm, share_of
+from picoswarm_gateway.traffic import Traffic
 from swarming import CHANNEL, SECOND, A, B, Node, Puppet, World, frame
 
 # These say how narrow a board's door is, what it does with its buffers, and how it sleeps.
@@ -104,9 +104,26 @@ def test_the_same_nodes_are_told_of(test, monkeypatch):
     test()
 
 
+@pytest.mark.usefixtures("on_host")
 def test_a_gateway_has_no_limit_of_bytes_and_says_so():
     with pytest.raises(LocalError, match="rate"):
-        gateway_profile(rate=8192)
+        HostWorld().add(A, 1, rate=8192)
+
+
+@pytest.mark.usefixtures("on_host")
+def test_messages_are_counted_whoever_else_counts_them():
+    world = HostWorld()
+    a, b = world.add(A, 1), world.add(B, 2)
+    kept = test_swarm_book.Kept()
+    a.swarm.book = kept.book
+    world.join(a, b)
+    traffic = Traffic()
+    for _ in range(20):
+        assert b.session(a).try_send(CHANNEL, b"a reading")
+        world.run(25)
+        traffic._add(a.session(b))
+    world.run(2 * SECOND)
+    assert kept.praised == [B.id]
 
 
 def half_open(world: HostWorld, member: swarming.Member, i: int) -> swarming.Socket:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from mesh import Mesh
-from picoswarm import Node, Profile
+from picoswarm import Channel, Node, Profile, Reactor
 from picoswarm.failures import HandlerFailed, NoMethod, RequestError, StreamError, TimedOut, TooLong, Unreachable
 from picoswarm.membership import Membership
 from picoswarm.store import Store
@@ -21,9 +21,9 @@ FAST = {"start_ms": 0, "revalidate_s": 1}
 
 
 class Nodes:
-    """CPython nodes on loopback that know the first of them."""
+    """CPython nodes on loopback that know the first of them; `own`: the class of a reactor that each has."""
 
-    def __init__(self, folder: Path, count: int, **numbers: int) -> None:
+    def __init__(self, folder: Path, count: int, own: type[Reactor] | None = None, **numbers: int) -> None:
         membership = Membership(new_network_key())
         self.ports = free_ports(count)
         self.nodes = []
@@ -33,6 +33,8 @@ class Nodes:
             profile = Profile(**{**FAST, "bootstrap": int(i == 0), **numbers})
             known = [f"{HOST}:{self.ports[0]}"] if i else []
             self.nodes.append(Node(store, profile=profile, host=HOST, port=self.ports[i], bootstrap=known, name=f"n{i}"))
+            if own:
+                self.nodes[-1].register(own())
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> list[Node]:
@@ -58,16 +60,56 @@ async def echo(stream) -> None:
         await stream.write(data)
 
 
-def run(folder: Path, count: int, scenario, **numbers: int) -> None:
+def run(folder: Path, count: int, scenario, own: type[Reactor] | None = None, **numbers: int) -> None:
     """Run `scenario(*nodes)`; afterwards no node has a fault."""
 
     async def whole() -> None:
-        async with Nodes(folder, count, **numbers) as nodes:
+        async with Nodes(folder, count, own, **numbers) as nodes:
             await scenario(*nodes)
             for node in nodes:
                 assert not node.stats().get("faults"), repr(node.fault)
 
     asyncio.run(whole())
+
+
+class Collector(Reactor):
+    """Keeps what it hears, for all nodes of a test."""
+
+    channels = (Channel(40, 3, 8, 4096, 700),)
+    heard: list[bytes] = []
+
+    def receive(self, peer, channel, view):
+        self.heard.append(bytes(view))
+
+
+def test_what_a_node_sends_before_it_leaves_arrives(tmp_path):
+    async def scenario(a, b):
+        Collector.heard.clear()
+        for i in range(40):
+            await a.send(b.id, 40, bytes((i,)) * 700)
+        await a.close()
+        await until(lambda: len(Collector.heard) == 40, 10)
+        assert [data[0] for data in Collector.heard] == list(range(40))
+        await until(lambda: not b.sessions(), 10)
+        kinds = [event[0] async for event in a.events]  # they end, once all is told
+        assert kinds[-1] == "disconnected"
+
+    run(tmp_path, 2, scenario, Collector)
+
+
+def test_a_node_leaves_though_its_peer_takes_nothing(tmp_path):
+    async def scenario(a, b):
+        links = b._services.links
+        for link in list(links._links.values()):
+            link.reader.cancel()  # which is how it looks when a program holds the processor
+        with pytest.raises(TimedOut):
+            while True:
+                await a.send(b.id, 40, bytes(700), 1000)
+        began = asyncio.get_running_loop().time()
+        await a.close()
+        assert asyncio.get_running_loop().time() - began < 10
+
+    run(tmp_path, 2, scenario, Collector)
 
 
 def test_a_request_is_answered_by_a_function_or_a_coroutine(tmp_path):

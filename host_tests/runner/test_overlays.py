@@ -194,6 +194,15 @@ def test_two_methods_that_look_the_same_in_the_index_have_another_key(tmp_path: 
     assert _run(small, tmp_path, program) == ["42 1"]
 
 
+def test_what_a_method_imports_may_be_called_as_a_class_of_its_module(tmp_path: Path):
+    borrow = "    def borrow(self):\n        from .lender import Base\n\n        return Base()\n\n"
+    text = PACKAGE["parts"].replace("    def cold(", borrow + "    def cold(", 1)
+    package = {**PACKAGE, "parts": text, "lender": "def Base():\n    return 'lent'\n"}
+    small = overlays.take_cold(package, [("parts", {"Part": ("borrow",), "Base": ("old",)})])
+    program = "from picoswarm.parts import Part\nprint(Part(5).borrow(), Part(5).old(1))"
+    assert _run(small, tmp_path, program)[0][:5] == "lent "
+
+
 def test_a_method_twice_in_an_index_is_refused():
     with pytest.raises(Refused, match="looks like another one"):
         overlays.take_cold(PACKAGE, [("parts", {"Part": ("cold",)}), ("parts", {"Part": ("cold",)})])

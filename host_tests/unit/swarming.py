@@ -102,6 +102,7 @@ class Socket:
         self.inbox = b""
         self.has_ended = False
         self.is_stalled = False  # nothing arrives here for now
+        self.is_full = False  # nothing leaves here for now
         self.said = b""  # all that was sent from here
 
 
@@ -293,10 +294,10 @@ class World:
             moved |= bool(self.ask(member, swarm.work, self.now))
         session = self.ask(member, swarm.next_unsent, self.now)
         while session:
-            data = self._write(member, session)
+            socket = member.sockets.get(session)
+            data = self._write(member, session) if not (socket and socket.is_full) else b""
             while data:
                 moved = True
-                socket = member.sockets.get(session)
                 if socket:
                     socket.said += data
                     socket.other.inbox += data

@@ -61,6 +61,17 @@ def test_one_address_beyond_the_lan_has_half_of_the_inbound_places():
     assert [owner.enter(id_of(i), lan(1))[1] for i in range(1, 5)] == [KEEP] * 4
 
 
+def test_visits_and_ways_down_from_one_address_beyond_the_lan_leave_the_places_of_the_own_choice():
+    """L19: what a link is for, only its dialer says."""
+    for purpose in (VISIT, DOWN):
+        owner = Owner(inbound=2, links=4)
+        for i in range(1, 9):
+            link = Link(id_of(i), world(1), 5000, False)
+            link.purpose = purpose
+            owner.manager.established(link, link.id, owner.now)
+        assert len(owner.links()) == 2
+
+
 def test_inbound_links_never_take_what_outbound_ones_need():
     """B24: and the other way round."""
     owner = Owner(lan_nodes(1, 9), inbound=3, outbound=2, reserved=0, links=4)

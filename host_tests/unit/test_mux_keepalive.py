@@ -94,6 +94,18 @@ def test_a_goodbye_comes_behind_all_that_was_queued():
         assert pair.a.record(pair.now) == b"" and pair.a.mux.due(pair.now) == -1
 
 
+def test_a_goodbye_that_waited_long_enough_comes_at_once():
+    pair = Pair()
+    keep_full(pair.a, BULK, 381)
+    assert not pair.a.mux.hush()  # which nobody asked for before the end
+    pair = Pair()
+    keep_full(pair.a, BULK, 381)
+    pair.a.mux.go_away(0)
+    assert len(frames(pair.a.record(pair.now))) == 2
+    assert pair.a.mux.hush() and pair.a.record(pair.now) == frame(0, b"\x04\x00")
+    assert not pair.a.mux.hush() and pair.a.mux.due(pair.now) == -1
+
+
 def test_a_goodbye_does_not_wait_for_credit():
     pair = Pair(WIDE)
     while pair.a.mux.try_send(BULK, bytes(700)):  # the other side takes nothing any more

@@ -54,7 +54,7 @@ def test_who_waits_hears_that_the_session_ended():
 
 def test_a_channel_that_nobody_serves_and_too_long_a_message_are_refused():
     async def scenario(world, a, b):
-        for channel, size in ((CHANNEL + 1, 1), (CHANNEL, 301)):
+        for channel, size in ((CHANNEL + 1, 1), (CHANNEL, 301), (0, 1), (128, 1), (256, 1), (-1, 1)):
             assert isinstance(await raised(send(a, B.id, channel, bytes(size))), LocalError)
 
     Serving(Recorder).play(scenario)

@@ -47,6 +47,76 @@ def test_reactors_hear_of_a_peer_in_order_and_once():
     assert a.is_at_rest() and b.is_at_rest()
 
 
+def _queue_some(world, a, b):
+    """Let `a` queue what takes several records. Returns how many messages."""
+    a.socket(b).is_full = True
+    count = 0
+    while a.session(b).try_send(CHANNEL, bytes(250)):
+        count += 1
+    assert count > 1
+    return count
+
+
+def _messages(member):
+    return member.recorder.words().count("message")
+
+
+def test_a_goodbye_comes_behind_what_was_queued():
+    """T14."""
+    world = World()
+    a, b = world.pair(record=256)
+    count = _queue_some(world, a, b)
+    a.socket(b).is_full = False
+    a.session(b).close()
+    world.settle()
+    assert _messages(b) == count and a.closed() == b.closed() == [BYE]
+    assert a.is_at_rest() and b.is_at_rest()
+
+
+def test_a_session_whose_last_record_went_in_parts_ends_when_the_socket_took_them():
+    world = World()
+    a, b = world.pair()
+    session = a.session(b)
+    session.close()
+    assert a.swarm.to_send(session, world._out, world.now) and session in a.swarm.sessions
+    session.touch()  # as `tcp` does
+    assert a.swarm.next_unsent(world.now) is session
+    assert not a.swarm.to_send(session, world._out, world.now) and not a.swarm.sessions
+
+
+def test_an_end_with_another_reason_comes_at_once():
+    world = World()
+    a, b = world.pair(record=256)
+    count = _queue_some(world, a, b)
+    a.socket(b).is_full = False
+    a.session(b).close(USELESS)
+    world.settle()
+    assert _messages(b) < count and b.closed() == [USELESS]
+
+
+def test_a_goodbye_to_a_slow_peer_gives_up_what_is_queued_and_then_itself():
+    for ms, reasons in ((500, [BYE]), (1500, [BYE]), (2500, [LOST])):
+        world = World()
+        a, b = world.pair(record=256)
+        count = _queue_some(world, a, b)
+        socket = a.socket(b)
+        a.session(b).close()
+        world.run(ms)
+        socket.is_full = False
+        for session in a.swarm.sessions:
+            session.touch()  # as `tcp` does where a socket takes bytes again
+        world.run(SECOND)
+        assert b.closed() == reasons and _messages(b) == (count if ms < SECOND else 0)
+        assert a.is_at_rest() and b.is_at_rest()
+
+
+def test_a_message_may_be_a_text():
+    world = World()
+    a, b = world.pair()
+    _send(world, a, b, "grüße")
+    assert b.recorder.told[-1] == ("message", A.id, "grüße".encode())
+
+
 def test_a_message_may_come_before_the_peer_is_added():
     world = World()
     a, b = world.add(A, 1), world.add(B, 2)

@@ -570,10 +570,10 @@ class ConnManager:
             return _BANNED
         if self.allow and not self.allow("secured", id32, link.ip):
             return _GATED
-        is_wish = link.is_permanent + link.callers + link.purpose > 0
+        is_wanted = link.is_permanent + link.callers > 0
         for other in self.links:
             if other is not link and other.id == id32:
-                is_wish |= other.is_permanent > 0
+                is_wanted |= other.is_permanent > 0
                 if other.state == _ESTABLISHED:
                     self.rival = other
                     self.rival_reason = _DUPLICATE
@@ -582,13 +582,13 @@ class ConnManager:
                     if (not scope(other.ip)) != (not scope(link.ip)):  # the one through a gateway gives way
                         return _ASK_OLD if scope(other.ip) else _KEEP
                     return duplicate(self._id, id32, other.is_outbound, ticks_diff(now, other.at), link.is_outbound)
-        if not self.fits(link, link.is_outbound, is_wish, now):
-            return _BUSY
-        if not (link.is_outbound or is_wish) and scope(link.ip) == _GLOBAL:
-            # One address beyond the LAN has half of the places for inbound links (rows L19, T27).
-            if self._count_from(host_key(link.ip)) > self._inbound - 1 >> 1:
+        if not (link.is_outbound or is_wanted) and scope(link.ip) == _GLOBAL:
+            # One address beyond the LAN has half of the places for inbound links, and for visits and ways down as many as
+            # there are of those places (rows L19, T27).
+            most = self._inbound if link.purpose else self._inbound + 1 >> 1
+            if self._count_from(host_key(link.ip)) >= most:
                 return _BUSY
-        return _KEEP
+        return _KEEP if self.fits(link, link.is_outbound, is_wanted or link.purpose > 0, now) else _BUSY
 
     def _count_from(self, key):
         """How many inbound links there are from one address."""

@@ -141,6 +141,12 @@ class Mux(Lanes):
         if not self._marks & (_OVER | _AWAY):
             self._marks |= _AWAY | reason << 16
 
+    def hush(self):
+        """The goodbye waits no longer for what is queued. False: it did not."""
+        waits = self._ready and self._marks & (_AWAY | _OVER) == _AWAY
+        self._ready = []
+        return bool(waits)
+
     def due(self, now):
         """Milliseconds until `fill` has something, -1 for nothing."""
         marks = self._marks

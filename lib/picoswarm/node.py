@@ -42,11 +42,13 @@ def _is_given_up(waiting):
 
 class Node:
     """One node of a mesh. Nothing happens before `start`, or `async with`, which starts it and closes it. Where its profile
-    has sessions there are besides, with the arguments that stand in services.py, gateway.py, asking.py and steering.py,
+    has sessions there are besides, with the arguments that stand in services.py, gateway.py, asking.py, waiting.py and
+    steering.py,
 
     node.subscribe(topics)                        messages on these topics, for `async for`
     await node.publish(topic, payload)            to whoever hears the topic
     await node.request(id, method, payload)       the answer of another node
+    await node.send(id, channel, data)            a message to a reactor of another node
     await node.open_stream(id, protocol)          a Stream to another node
     node.handle(name, handler)                    serves a method or a protocol
     await node.gateway(family)                    a family of the mesh's gateways, as a Gateway
@@ -113,20 +115,29 @@ class Node:
             self._names = Names(self._discovery, named, driver.turn)
 
     async def close(self):
-        """Leave: end the tasks, close the sockets. A lookup, or the wait for a session, ends with a LocalError, and the
-        events end. A second call does nothing."""
+        """Leave: say goodbye behind what is queued, for which it waits 2 s at most, or 4 s with sessions through gateways,
+        end the tasks, close the sockets. A lookup, or the wait for a session, ends with a LocalError, and the events end. A
+        second call does nothing."""
         if self._driver is None:
             return
         self._driver.stop()
         self._driver = None
         if self._names:
             self._names.stop()
-        if self._services:
-            self._services.close()
-            self._services = None
         for waiting in self._lookups.values():
             waiting[0].set()
-        self.events.put(None)
+        try:
+            if self._services:
+                from .waiting import farewell
+
+                await farewell(self._services)
+        except MemoryError:
+            pass  # without a word, then
+        finally:
+            if self._services:
+                self._services.close()
+                self._services = None
+            self.events.put(None)
         await sleep_ms(0)  # the tasks end now
 
     async def lookup(self, id32, full=False):

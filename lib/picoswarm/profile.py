@@ -196,8 +196,8 @@ class Profile:
             raise LocalError("recent must lie in 1..24, hops in 1..16")
         if not 32 * self.filters < self.publish_max:
             raise LocalError("publish_max must exceed 32 * filters")
-        if self.rate and not self.record <= self.rate <= 1000000:
-            raise LocalError("rate must be 0, or lie in %d..1000000: a record a second at least" % self.record)
+        if self.rate and not 4096 <= self.rate <= 1000000:
+            raise LocalError("rate must be 0, or lie in 4096..1000000")  # with less, PINGs of gateways wait too long
         if self.refresh_min_s > self.refresh_max_s:
             raise LocalError("refresh_min_s must not exceed refresh_max_s")
         # With these a node starts, and then fails at what others send, or never gets anywhere.

@@ -40,7 +40,7 @@ class Session:
     # What most sessions keep as it is takes no memory of theirs.
     epoch = 0
     reason = 0  # why it is over
-    useful = 0  # messages that came, as far as the swarm counts them
+    useful = 0  # messages that came, until the book was told; -1: it was
     sends_at = reads_at = None  # with a `rate`: ticks from which more may be sent, and read
 
     def __init__(self, swarm, ip, port, link):
@@ -168,7 +168,7 @@ class Session:
 
     def due(self, now):
         """Milliseconds until `to_send` may have something, -1 for nothing."""
-        if self.handshake or not self.mux:
+        if self.handshake or not self.mux or self.stage == CLOSING:
             return 0
         wait = self.mux.due(now)
         return wait if wait < 0 else max(wait, self._early(self.sends_at, now))

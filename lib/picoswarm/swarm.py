@@ -406,13 +406,16 @@ class Swarm:
                 session.touch()
             if not session.fill and session.mux.is_quiet(now):
                 session.buf = b""
-            if self.book and session.useful < _USEFUL and ticks_diff(now, session.link.at) >= _USEFUL_MS:
+            if self.book and session.useful >= 0 and ticks_diff(now, session.link.at) >= _USEFUL_MS:
                 self._praise(session)
             if reason:
                 return self.end(session, reason)
         if not session.is_overdue(now):
             return
-        if session.stage == _PARKED and session.id in self.peers:  # the older session said nothing: this one takes its place
+        if session.stage == _CLOSING and session.mux and session.mux.hush():
+            session.limit(now, _CLOSING_MS)
+            session.touch()
+        elif session.stage == _PARKED and session.id in self.peers:  # the older session said nothing: this one is the peer's
             self.end(self.peers[session.id], _SILENT)
         elif session.stage == _STARTED or session.stage == _OPEN:
             self.end(session, _SLOW)
@@ -733,17 +736,18 @@ class Swarm:
             reason = reactor.receive(session, channel, view) if reactor in session.reactors else 0
             if reason:
                 self.offend(session, reason)
-            elif self.book and session.useful < _USEFUL:
+            elif self.book and session.useful >= 0 and session.stage == _OPEN:
                 session.useful += 1
-                if session.useful == _USEFUL:
+                if session.useful >= _USEFUL:
                     self._praise(session)
             if reactor.is_busy:
                 self.is_busy = True
 
     def _praise(self, session):
-        """A peer has been of use (row T37)."""
-        session.useful = _USEFUL
-        self.book.good(session.id, self._discovery.uptime)
+        """A peer has been of use (row T37). Of one through a gateway nobody has seen the address."""
+        session.useful = -1
+        if session.port:
+            self.book.good(session.id, self._discovery.uptime)
 
     def offend(self, session, reason):
         """A peer broke a rule: it loses its session, and is not heard for a while where that happens again."""

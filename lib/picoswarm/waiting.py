@@ -1,5 +1,5 @@
-"""Who waits for room: publishers, as the policy `wait` of the queues to peers says (docs/protocol.md 7.2), and senders.
-Loaded when one does."""
+"""Who waits for room: publishers, as the policy `wait` of the queues to peers says (docs/protocol.md 7.2), senders,
+and a node that leaves. Loaded when one does."""
 
 from .budget import Budget
 from .compat import const, sleep_ms, ticks_add, ticks_diff, ticks_ms
@@ -12,6 +12,12 @@ _NONCE = const(33)
 _LOOK_MS = const(25)
 _ROOM_MS = const(3000)  # that a message waits for room (row T13)
 _OPEN = const(4)  # a session's stage
+_FIRST_STREAM = const(128)
+_LONGEST_MS = const(0x1FFFFFFF)  # see services.py
+_TIMEOUT = const(128)  # see failures.py
+_LOST = const(129)
+_PART_LOOKS = const(500)
+_PART_MS = const(4)
 _KEPT_MS = const(10000)  # see pubsub.py
 
 
@@ -64,16 +70,39 @@ async def send(node, id32, channel, data, timeout_ms=10000):
     a new one. Waits for room in the queue, at most 3 s of the `timeout_ms`, and returns once the message has its place
     there; of several that wait for one queue any may be first. Raises a RequestError (TimedOut, SessionLost, Unreachable),
     and LocalError for a channel that the peer does not serve, or too long a message."""
+    if not 0 < channel < _FIRST_STREAM:
+        from .errors import LocalError
+
+        raise LocalError("there is no channel %d" % channel)
+    if isinstance(data, str):
+        data = data.encode()
     services = node._sessions()
+    timeout_ms = min(timeout_ms, _LONGEST_MS)
     end = ticks_add(ticks_ms(), timeout_ms)
     session = await services.session(id32, timeout_ms)
     end = ticks_add(ticks_ms(), max(0, min(_ROOM_MS, ticks_diff(end, ticks_ms()))))
     while not session.try_send(channel, data):
-        from .failures import SessionLost, TimedOut
-
-        if session.stage != _OPEN:
-            raise SessionLost("the session ended before there was room")
         left = ticks_diff(end, ticks_ms())
-        if left <= 0:
-            raise TimedOut("the peer takes no more messages now")
+        if session.stage != _OPEN or left <= 0:
+            from .failures import request_error
+
+            raise request_error(_LOST if session.stage != _OPEN else _TIMEOUT, "")
         await sleep_ms(min(left, _LOOK_MS))
+    services.touch(session)
+
+
+async def farewell(services):
+    """Say goodbye to all peers, first to those through gateways, and wait until what is queued has gone before it, at most
+    2 s each."""
+    swarm = services.swarm
+    swarm.is_closing = True
+    for is_last in (False, True):
+        swarm.at(ticks_ms())
+        for session in list(swarm.sessions):
+            if is_last or not session.port:
+                swarm.end(session)
+        services.links.turn()
+        for _ in range(_PART_LOOKS):
+            if not [session for session in swarm.sessions if is_last or not session.port]:
+                break
+            await sleep_ms(_PART_MS)

@@ -228,7 +228,14 @@ def imports_from(home: str, source: str) -> bool:
 
 
 def _names(nodes: Iterable[ast.AST], bound: set[str]) -> set[str]:
-    return {each.id for node in nodes for each in mentions(node, bound)}
+    """What statements have from their module. What a function imports it has not from there, whatever it is called."""
+    found: set[str] = set()
+    for node in nodes:
+        body = node.body if isinstance(node, FUNCTIONS) else []
+        inside = (part for statement in body for part in live(statement, FUNCTIONS))
+        imported = {part.asname or part.name for part in inside if isinstance(part, ast.alias)}
+        found |= {each.id for each in mentions(node, bound)} - imported
+    return found
 
 
 def _passing(tree: ast.Module) -> set[int]:
