@@ -229,9 +229,10 @@ class HostSwarm(Swarm):
             return self.end(session, reason)
         if not session.mux.is_done():
             session.touch()
-        if self.book and session.useful >= 0:
-            is_old = ticks_diff(now, session.link.at) >= swarm._USEFUL_MS
-            if is_old or session.useful + session.messages() >= swarm._USEFUL:
+        link = session.link
+        if self.book and link.useful >= 0:
+            is_old = ticks_diff(now, link.at) >= swarm._USEFUL_MS
+            if is_old or link.useful + session.messages() >= swarm._USEFUL:
                 self._praise(session)
 
     def find(self, buf: bytes, at: int) -> HostSession | None:

@@ -77,8 +77,8 @@ class Traffic:
             counts = channels.setdefault(channel, [0, 0])
             counts[0] += heard // MESSAGE
             counts[1] += heard % MESSAGE
-        if session.useful >= 0:
-            session.useful += session.messages()
+        if session.link.useful >= 0:
+            session.link.useful += session.messages()
         session.heard.clear()
 
     def quality(self, id32: bytes) -> float | None:

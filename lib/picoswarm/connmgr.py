@@ -150,6 +150,7 @@ class Link:
 
     # What most links keep as it is takes no memory of theirs.
     purpose = is_permanent = reason = tries = callers = 0
+    useful = 0  # messages that came by it, until the address book was told; -1: it was
 
     def __init__(self, id32, ip, port, is_outbound):
         self.id = id32

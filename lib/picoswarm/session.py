@@ -40,7 +40,6 @@ class Session:
     # What most sessions keep as it is takes no memory of theirs.
     epoch = 0
     reason = 0  # why it is over
-    useful = 0  # messages that came, until the book was told; -1: it was
     sends_at = reads_at = None  # with a `rate`: ticks from which more may be sent, and read
 
     def __init__(self, swarm, ip, port, link):

@@ -406,7 +406,7 @@ class Swarm:
                 session.touch()
             if not session.fill and session.mux.is_quiet(now):
                 session.buf = b""
-            if self.book and session.useful >= 0 and ticks_diff(now, session.link.at) >= _USEFUL_MS:
+            if self.book and session.link.useful >= 0 and ticks_diff(now, session.link.at) >= _USEFUL_MS:
                 self._praise(session)
             if reason:
                 return self.end(session, reason)
@@ -736,16 +736,16 @@ class Swarm:
             reason = reactor.receive(session, channel, view) if reactor in session.reactors else 0
             if reason:
                 self.offend(session, reason)
-            elif self.book and session.useful >= 0 and session.stage == _OPEN:
-                session.useful += 1
-                if session.useful >= _USEFUL:
+            elif self.book and session.link.useful >= 0 and session.stage == _OPEN:
+                session.link.useful += 1
+                if session.link.useful >= _USEFUL:
                     self._praise(session)
             if reactor.is_busy:
                 self.is_busy = True
 
     def _praise(self, session):
         """A peer has been of use (row T37). Of one through a gateway nobody has seen the address."""
-        session.useful = -1
+        session.link.useful = -1
         if session.port:
             self.book.good(session.id, self._discovery.uptime)
 
