@@ -175,14 +175,20 @@ def _key(method: str) -> int:
     return crc32(method.encode()) & 0xFFFF
 
 
-def _like(name: str) -> str:
-    """Another name that looks the same in the index, as a method of Part."""
-    return next(each for each in map("n{}".format, itertools.count()) if _key(f"Part{each}") == _key(f"Part{name}"))
+def _like(name: str, kind: str = "Part") -> str:
+    """Another name that looks the same in the index as a method of Part, if it is one of `kind`."""
+    return next(each for each in map("n{}".format, itertools.count()) if _key(f"{kind}{each}") == _key(f"Part{name}"))
 
 
 def test_a_name_that_looks_like_a_method_in_the_index_is_none(tmp_path: Path):
     program = f"from picoswarm.parts import Part\nprint(hasattr(Part(5), {_like('cold')!r}), Part(5).cold(4))"
     assert _run(overlays.take_cold(PACKAGE, PLAN), tmp_path, program) == ["False 42"]
+
+
+def test_a_name_that_looks_like_a_method_of_another_class_is_left_to_its_own(tmp_path: Path):
+    name = _like("cold", "Asked")
+    program = f"from picoswarm.parts import Asked, Part\nprint(Asked().{name} == 'made up: {name}', Part(5).cold(4))"
+    assert _run(overlays.take_cold(PACKAGE, PLAN), tmp_path, program) == ["True 42"]
 
 
 def test_two_methods_that_look_the_same_in_the_index_have_another_key(tmp_path: Path):

@@ -107,8 +107,9 @@ def cold(self, name):
                 # In its class for a moment: only there MicroPython binds a function to an object. In this place, since a
                 # new one could make the dict of the class grow.
                 try:
-                    own.__getattr__ = getattr(overlay(_COLD[at + 2]).get(kind.__name__), name)
-                    return self.__getattr__
+                    own.__getattr__ = getattr(overlay(_COLD[at + 2]).get(kind.__name__), name, cold)
+                    if own.__getattr__ is not cold:  # or the key is another one's
+                        return self.__getattr__
                 finally:
                     own.__getattr__ = cold
             at = _COLD.find(key, at + 1)

@@ -222,6 +222,9 @@ class Repl:
         trouble = b""
         while True:
             line = await asyncio.wait_for(self.reader.readuntil(b"\n"), seconds)
+            if line.startswith(b"\x04Traceback"):  # of a program on the raw REPL
+                line += await asyncio.wait_for(self.reader.readuntil(b"\x04>"), seconds)
+                raise EmulatorError(line.strip(b"\x04>\r\n").decode(errors="replace"))
             if b"\x04" in line or trouble and line.startswith(b"MicroPython v"):  # main.py ends with a prompt
                 raise EmulatorError((trouble or line).decode(errors="replace"))
             line = line.removeprefix(b">>> ")  # of the boot before, after which the prompt came
