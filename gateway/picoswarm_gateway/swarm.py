@@ -229,11 +229,8 @@ class HostSwarm(Swarm):
             return self.end(session, reason)
         if not session.mux.is_done():
             session.touch()
-        link = session.link
-        if self.book and link.useful >= 0:
-            is_old = ticks_diff(now, link.at) >= swarm._USEFUL_MS
-            if is_old or link.useful + session.messages() >= swarm._USEFUL:
-                self._praise(session)
+        if session.link.useful >= 0:
+            self._weigh(session, session.messages())
 
     def find(self, buf: bytes, at: int) -> HostSession | None:
         return self.peers.get(bytes(buf[at : at + 32]))

@@ -373,14 +373,20 @@ def test_a_session_that_there_is_no_memory_to_end_is_cut_and_every_turn_tries_ag
     links_with(scenario, readable=lambda sock: sleep_ms(0), read_into=lambda sock, buf: 5)
 
 
+def _half_written(links, swarm):
+    """A session, and its link whose socket took 10 of 50 bytes."""
+    session = FakeSession()
+    link = links._links[session] = tcp.Connection(session, FakeSocket(10))
+    session.outbox = [50]
+    swarm.unsent = [session]
+    links._turn()
+    assert len(link.rest) == 40
+    return session, link
+
+
 def test_what_a_full_socket_cannot_be_given_later_loses_the_session():
     async def scenario(links, swarm):
-        session = FakeSession()
-        link = links._links[session] = tcp.Connection(session, FakeSocket(10))
-        session.outbox = [50]
-        swarm.unsent = [session]
-        links._turn()
-        assert len(link.rest) == 40
+        session, link = _half_written(links, swarm)
         link.sock.error = MemoryError()
         await _until(lambda: swarm.lost_ones and link.writer is None)
         assert swarm.lost_ones == [session] and link.writer is None
@@ -390,12 +396,7 @@ def test_what_a_full_socket_cannot_be_given_later_loses_the_session():
 
 def test_a_link_that_is_cut_while_its_rest_waits_writes_no_more():
     async def scenario(links, swarm):
-        session = FakeSession()
-        link = links._links[session] = tcp.Connection(session, FakeSocket(10))
-        session.outbox = [50]
-        swarm.unsent = [session]
-        links._turn()
-        assert len(link.rest) == 40
+        session, link = _half_written(links, swarm)
         links._cut(session, MemoryError())
         session.outbox = [20]
         link.sock.room = 1000

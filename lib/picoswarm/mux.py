@@ -143,9 +143,10 @@ class Mux(Lanes):
 
     def hush(self):
         """The goodbye waits no longer for what is queued. False: it did not."""
-        waits = self._ready and self._marks & (_AWAY | _OVER) == _AWAY
+        if not self._ready or self._marks & (_AWAY | _OVER) != _AWAY:
+            return False
         self._ready = []
-        return bool(waits)
+        return True
 
     def due(self, now):
         """Milliseconds until `fill` has something, -1 for nothing."""

@@ -55,9 +55,10 @@ def bind(node, name):
 
         node.libp2p = own = of(node)  # which is found there from now on
         return own
-    call = {"keep": keep, "protect": protect, "disconnect": disconnect, "ban": ban}.get(name)
     if name == "send":
         from .waiting import send as call
+    else:
+        call = {"keep": keep, "protect": protect, "disconnect": disconnect, "ban": ban}.get(name)
     if call is None:
         raise AttributeError(name)
     return lambda *arguments, **named: call(node, *arguments, **named)

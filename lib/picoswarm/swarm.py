@@ -406,8 +406,7 @@ class Swarm:
                 session.touch()
             if not session.fill and session.mux.is_quiet(now):
                 session.buf = b""
-            if self.book and session.link.useful >= 0 and ticks_diff(now, session.link.at) >= _USEFUL_MS:
-                self._praise(session)
+            self._weigh(session)
             if reason:
                 return self.end(session, reason)
         if not session.is_overdue(now):
@@ -738,16 +737,20 @@ class Swarm:
                 self.offend(session, reason)
             elif self.book and session.link.useful >= 0 and session.stage == _OPEN:
                 session.link.useful += 1
-                if session.link.useful >= _USEFUL:
-                    self._praise(session)
+                self._weigh(session)
             if reactor.is_busy:
                 self.is_busy = True
 
-    def _praise(self, session):
-        """A peer has been of use (row T37). Of one through a gateway nobody has seen the address."""
-        session.link.useful = -1
-        if session.port:
-            self.book.good(session.id, self._discovery.uptime)
+    def _weigh(self, session, more=0):
+        """Tell the address book of a peer once it has been of use, by its messages, with `more` that are not counted yet, or
+        by its time (row T37). Of one through a gateway nobody has seen the address."""
+        link = session.link
+        if not self.book or link.useful < 0:
+            return
+        if link.useful + more >= _USEFUL or ticks_diff(self.now, link.at) >= _USEFUL_MS:
+            link.useful = -1
+            if session.port:
+                self.book.good(session.id, self._discovery.uptime)
 
     def offend(self, session, reason):
         """A peer broke a rule: it loses its session, and is not heard for a while where that happens again."""

@@ -16,8 +16,8 @@ _FIRST_STREAM = const(128)
 _LONGEST_MS = const(0x1FFFFFFF)  # see services.py
 _TIMEOUT = const(128)  # see failures.py
 _LOST = const(129)
-_PART_LOOKS = const(500)
-_PART_MS = const(4)
+_GOODBYE_MS = const(2000)
+_TURN_MS = const(4)
 _KEPT_MS = const(10000)  # see pubsub.py
 
 
@@ -96,13 +96,18 @@ async def farewell(services):
     2 s each."""
     swarm = services.swarm
     swarm.is_closing = True
-    for is_last in (False, True):
-        swarm.at(ticks_ms())
-        for session in list(swarm.sessions):
-            if is_last or not session.port:
-                swarm.end(session)
-        services.links.turn()
-        for _ in range(_PART_LOOKS):
-            if not [session for session in swarm.sessions if is_last or not session.port]:
-                break
-            await sleep_ms(_PART_MS)
+    swarm.at(ticks_ms())
+    relayed = [session for session in swarm.sessions if not session.port]
+    for session in relayed:
+        swarm.end(session)
+    await _parted(services, relayed)
+    swarm.close(ticks_ms())
+    await _parted(services, list(swarm.sessions))
+
+
+async def _parted(services, leaving):
+    """Wait until none of these sessions is left, at most 2 s."""
+    services.links.turn()
+    end = ticks_add(ticks_ms(), _GOODBYE_MS)
+    while [session for session in leaving if session in services.swarm.sessions] and ticks_diff(end, ticks_ms()) > 0:
+        await sleep_ms(_TURN_MS)
