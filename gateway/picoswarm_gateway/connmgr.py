@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from picoswarm import connmgr
-from picoswarm.address import host_key
 from picoswarm.compat import ticks_diff
 from picoswarm.connmgr import ConnManager, Link
 
@@ -29,7 +28,7 @@ class HostManager(ConnManager):
             self.links.remove(link)
             self.settled[link.id] = link
             self._ips[link.ip] += 1
-            self._hosts[host_key(link.ip)] += 1
+            self._hosts[connmgr.host_key(link.ip)] += 1
             if link.port > 0 and link.id < self._id and link.purpose != connmgr._VISIT:
                 self._below.add(link.id)
             self.apart += 1
@@ -41,7 +40,7 @@ class HostManager(ConnManager):
             self._ips[link.ip] -= 1
             if not self._ips[link.ip]:
                 del self._ips[link.ip]
-            key = host_key(link.ip)
+            key = connmgr.host_key(link.ip)
             self._hosts[key] -= 1
             if not self._hosts[key]:
                 del self._hosts[key]

@@ -51,11 +51,6 @@ def may_name(namer_scope, ip_scope):
     return ip_scope == _GLOBAL or ip_scope == namer_scope == _LOOPBACK
 
 
-def host_key(ip):
-    """8 bytes that stand for who has an address: of IPv6 the /64."""
-    return (ip + bytes(4))[:8]
-
-
 def group(ip):
     """The part of an unwrapped address that one owner is likely to hold whole: /16 of IPv4 and /32 of IPv6 beyond the LAN,
     one address in it (row B13)."""

@@ -41,7 +41,7 @@ A `Link` is one connection, wished, dialed or established. Its `state`:
 So whoever was announced to reactors after -1 is taken back after `closed`, once each.
 """
 
-from .address import group, host_key, is_open_port, scope
+from .address import group, is_open_port, scope
 from .compat import const, ticks_add, ticks_diff
 from .wire import copy, same, u16
 
@@ -130,6 +130,11 @@ def duplicate(own_id, peer_id, old_is_outbound, old_ms, new_is_outbound):
 def head(buf, at):
     """The first 24 bits of an id, by which nodes below are told from others; one more, so that it is never 0."""
     return (u16(buf, at) << 8 | buf[at + 2]) + 1
+
+
+def host_key(ip):
+    """8 bytes that stand for who has an address: of IPv6 the /64. (A leaf has more of address.py in memory than of this.)"""
+    return (ip + bytes(4))[:8]
 
 
 def offence(reason):
