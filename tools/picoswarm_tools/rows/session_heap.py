@@ -75,10 +75,14 @@ def at_rest(name: str, sessions: int | None = None, is_frozen: bool = False) -> 
     return observe(cases()[name], sessions, is_frozen)
 
 
+def around(name: str, is_frozen: bool) -> int:
+    """Bytes beside those of an Outcome: of the interpreter, and native code where it is in the heap."""
+    return bare_interpreter() + (0 if is_frozen else native_bytes(cases()[name].form))
+
+
 def whole(name: str, is_frozen: bool) -> int:
-    """Bytes of all that is allocated, native code counted where it is in the heap."""
-    native = 0 if is_frozen else native_bytes(cases()[name].form)
-    return bare_interpreter() + at_rest(name, None, is_frozen).heap + native
+    """Bytes of all that is allocated."""
+    return around(name, is_frozen) + at_rest(name, None, is_frozen).heap
 
 
 def largest_piece(name: str) -> int:
