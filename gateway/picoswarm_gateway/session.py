@@ -32,9 +32,8 @@ RECORD, FILLED, END_AT, PLACE, GUARD = mux._RECORD, mux._FILLED, mux._END_AT, la
 UNUSUAL = mux._WANTS | mux._CLOSING  # of a row: its queue is looked after by somebody
 URGENT = mux._URGENT << 24  # of a row: what it has waits for nothing
 MARKS = mux._TALK | mux._SAID | mux._OVER | mux._HURRY  # of these, what goes at once has but the last
-HURRY, TOLD, READY, PINGED = mux._HURRY, mux._TOLD, mux._TALK, mux._PINGED
+HURRY, TOLD, READY, PINGED, OVER = mux._HURRY, mux._TOLD, mux._TALK, mux._PINGED, mux._OVER
 DECAYED = mux._DECAYED
-LOW = 5  # a score below that becomes no less
 MESSAGE = 1 << 48  # beyond any count of bytes
 WHOLE = 0x1000  # a frame that is a whole message
 
@@ -68,7 +67,7 @@ class HostMux(Mux):
         if not self._marks & PINGED and self._buf is None:
             rows = self._rows
             silence = ticks_diff(now, self._heard)
-            if silence < self._patience(self._plan.profile.keepalive_s) and max(rows[STEP::STEP], default=0) < LOW:
+            if silence < self._patience(self._plan.profile.keepalive_s) and not any(rows[STEP::STEP]):
                 rows[DECAYED] = now
                 return 0
         return super().tick(now)
@@ -83,6 +82,8 @@ class HostMux(Mux):
 
     def receive(self, buf: bytes, at: int, end: int, now: int) -> int:
         """See Mux.receive. A whole message is handed on as bytes, which cost less than a view of them."""
+        if self._marks & OVER:
+            return 0
         self._heard = now
         rows = self._rows
         rows[END_AT] = end
@@ -169,7 +170,7 @@ class HostSession(Session):
         self.mux = HostMux(profile, channels, self.is_outbound, now)
         self.mux.on_message = self._on_message
         self.mux.start(self.hello.channels, min(self.hello.record, profile.record), now)
-        if self.hello.capabilities & GATEWAY:
+        if (self.hello.capabilities | self.swarm._hello.capabilities) & GATEWAY:
             self.mux.hurry()
 
     def end(self, reason: int, now: int, ms: int) -> None:

@@ -137,7 +137,11 @@ class HostSwarm(Swarm):
             return None
         if len(self._mere) >= MERE_SOCKETS:
             self._displaced_at = now
-            self._finish(next(iter(self._mere)), REASONS["lost"])
+            oldest = next(iter(self._mere))
+            was_challenged = oldest.handshake.epoch is not None
+            self._finish(oldest, REASONS["lost"])
+            if was_challenged:  # a message of it opened
+                self._door.forgive(oldest.ip)
         session = HostSession(self, ip, port, None)
         self._mere[session] = now
         self.sessions.append(session)

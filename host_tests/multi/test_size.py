@@ -1,5 +1,4 @@
-"""What a node takes of a board's heap: no more than it is given, and what `picoswarm size` predicts of its profile (issue 4).
-"""
+"""What a node takes of a board's heap: no more than its goal, and what `picoswarm size` predicts (issue 4)."""
 
 from __future__ import annotations
 
@@ -9,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from click.testing import CliRunner
 from picoswarm_tools.boards import numbers_of
-from picoswarm_tools.rows.discovery_device import bare_interpreter
 from picoswarm_tools.probe import frozen_micropython
+from picoswarm_tools.rows.discovery_device import bare_interpreter
 from picoswarm_tools.rows.session_heap import GOALS_KB, KB, around, overlay_costs
 from picoswarm_tools.size import momentary, predict, size, total
 from picoswarm_tools.whole_node import Case, cases, observe

@@ -373,6 +373,27 @@ def test_a_session_that_there_is_no_memory_to_end_is_cut_and_every_turn_tries_ag
     links_with(scenario, readable=lambda sock: sleep_ms(0), read_into=lambda sock, buf: 5)
 
 
+def test_a_refused_connection_was_not_connected():
+    """A socket that takes bytes may be one that failed; a set-up over it would count as one that nobody answered."""
+
+    def read_into(sock, view):
+        if sock.error:
+            raise sock.error
+
+    async def scenario(links, swarm):
+        connected = []
+        swarm.connected = lambda session, now: connected.append(session)
+        refused, taken = FakeSession(), FakeSession()
+        for session in (refused, taken):
+            session.is_outbound = True
+            links.add(tcp.Connection(session, FakeSocket()))
+        links._links[refused].sock.error = OSError(111)
+        assert await _until(lambda: connected and swarm.lost_ones)
+        assert connected == [taken] and swarm.lost_ones == [refused] and not links.faults
+
+    links_with(scenario, read_into=read_into)
+
+
 def _half_written(links, swarm):
     """A session, and its link whose socket took 10 of 50 bytes."""
     session = FakeSession()

@@ -130,3 +130,23 @@ def test_a_message_may_stand_anywhere_in_the_buffer():
         message = bytes((at,)) * 40
         assert pair.b.hear(frame(URGENT, message), pair.now, at) == 0
         assert pair.b.messages.pop() == (URGENT, message)
+
+
+class _Full(list):
+    """It has no memory to grow."""
+
+    def append(self, item):
+        raise MemoryError
+
+
+def test_a_message_that_memory_lacks_for_takes_no_room_from_later_ones():
+    pair = Pair()
+    mux = pair.a.mux
+    ready = mux._ready
+    mux._ready = _Full()
+    for _ in range(20):
+        raises(MemoryError, mux.try_send, SLOW, bytes(400))
+    mux._ready = ready
+    assert mux.try_send(SLOW, bytes(400)) and mux.try_send(SLOW, bytes(400))
+    pair.settle()
+    assert pair.b.sent_on(SLOW) == [bytes(400)] * 2

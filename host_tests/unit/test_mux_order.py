@@ -128,3 +128,20 @@ def test_scores_are_of_lately_though_nobody_looked_at_the_session_meanwhile():
     pair.pass_ms(9000)
     bulk, _ = drain(pair, 12, BULK, URGENT)
     assert bulk == 1900  # as with looks meanwhile; 2,300 if what was sent nine seconds ago counted in full
+
+
+def test_a_fresh_urgent_message_goes_before_bulk_that_is_as_fresh():
+    bulk = tuple([Channel(40 + i, 1, 4, 2048, 760) for i in range(5)])
+    for used in (False, True):
+        pair = Pair(bulk + (Channel(URGENT, 10, 4, 2048, 760),))
+        if used:
+            assert pair.a.mux.try_send(URGENT, bytes(400))
+            pair.settle()
+            for _ in range(60):
+                pair.pass_ms(2000)
+                pair.a.mux.tick(pair.now)
+        for channel in bulk:
+            assert pair.a.mux.try_send(channel.id, bytes(750))
+        assert pair.a.mux.try_send(URGENT, b"stop")
+        sent = [each for each in frames(pair.a.record(pair.now)) if each[0]]
+        assert sent[0] == (URGENT, 1, b"stop"), used

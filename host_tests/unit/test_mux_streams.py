@@ -291,3 +291,38 @@ def test_after_the_end_nothing_is_told():
     assert pair.a.hear(late, pair.now) == 0
     assert all(event[0] != 6 for event in pair.a.events())
     assert pair.a.record(pair.now) == b"" and pair.a.mux.due(pair.now) == -1
+
+
+class _Full(list):
+    """It has no memory to grow."""
+
+    def append(self, item):
+        raise MemoryError
+
+
+def test_a_stream_that_memory_lacks_for_is_not_open():
+    pair = Pair()
+    ready = pair.a.mux._ready
+    pair.a.mux._ready = _Full()
+    for _ in range(20):
+        raises(MemoryError, pair.a.mux.open, NAME, 4)
+    pair.a.mux._ready = ready
+    assert not rows_in_use(pair.a)
+    assert opened(pair) == FIRST
+
+
+def test_an_end_that_memory_lacks_for_can_be_said_later():
+    pair = Pair()
+    stream = opened(pair)
+    ready = pair.a.mux._ready
+    pair.a.mux._ready = _Full()
+    raises(MemoryError, pair.a.mux.close, stream)
+    pair.a.mux._ready = ready
+    pair.a.mux.close(stream)
+    pair.settle()
+    assert pair.b.events() == [(ENDED, stream, None)]
+
+
+def test_an_id_that_somebody_still_knows_is_not_given():
+    pair = Pair()
+    assert pair.a.mux.open(NAME, 4, (FIRST,)) == SECOND

@@ -3,6 +3,7 @@ E10, T9-T11, B27, B31; A8, A10, A12-A16, A22)."""
 
 from swarming import (
     BANNED,
+    BYE,
     CHANNEL,
     CREDIT,
     FORGED,
@@ -308,3 +309,41 @@ def test_a_flood_of_pings_is_one_pong():
     puppet.send(puppet.record(frame(0, b"\1") * 150))
     assert puppet.heard() == frame(0, b"\2")
     assert b.closed() == []
+
+
+def test_a_member_that_reads_nothing_and_breaks_a_rule_goes_within_a_second():
+    world = World()
+    b = world.add(B, 1)
+    puppet = Puppet(world, b).join()
+    puppet.say(frame(0, b"\1"))
+    b.sockets[b.swarm.peers[A.id]].is_full = True  # the last record finds no way out either
+    assert b.swarm.peers[A.id].try_send(CHANNEL, b"what waits goes no more")
+    b.recorder.reason = MALFORMED
+    puppet.say(frame(CHANNEL, b"what its reactor refuses"))
+    world.run(2 * SECOND)
+    assert b.closed() == [MALFORMED] and puppet.socket.has_ended and b.is_at_rest()
+
+
+def test_what_follows_a_goodbye_is_ignored_in_the_next_record_too():
+    for text in (b"late", bytes(301)):
+        world = World()
+        b = world.add(B, 1)
+        puppet = Puppet(world, b).join()
+        puppet.say(frame(0, b"\1"))
+        puppet.send(puppet.record(frame(0, b"\4\0")) + puppet.record(frame(CHANNEL, text)))
+        assert b.closed() == [BYE] and "message" not in b.recorder.words()
+
+
+def test_a_challenged_member_that_was_displaced_may_come_again_at_once():
+    world = World()
+    a = world.add(B, 1)
+    for i in range(2):
+        world.cut(_opens(world, a, i))
+    socket = _opens(world, a, 2)
+    assert len(socket.inbox) == _CHALLENGE
+    world.run(600)
+    stranger = world.knock(a, _WAN)
+    world.settle()
+    assert socket.has_ended and not stranger.has_ended
+    world.run(600)
+    assert not _opens(world, a, 2).has_ended

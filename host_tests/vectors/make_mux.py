@@ -38,7 +38,7 @@ CONVERSATION = [
     ("a", [], WINDOWS),
     ("b", [], WINDOWS),
     ("a", [["send", 32, "6869"]], frame(32, b"hi")),
-    ("b", [["send", 32, ""], ["send", 33, "21"]], frame(32) + frame(33, b"!")),
+    ("b", [["send", 32, ""], ["send", 33, "21"]], frame(33, b"!") + frame(32)),
     # 1,024 bytes do not fit in a record, and are cut where it ends
     ("a", [["send", 34, LONG.hex()]], frame(34, LONG[:765], 0)),
     ("a", [], frame(34, LONG[765:])),

@@ -81,9 +81,9 @@ class Handshake:
     The owner reads at most len(buf) - fill bytes into `buf` at `fill`, says so to `receive`, and calls `work` as long as it
     returns True (`has_work` says so before); after each slice it sends what `to_send` has, and looks at `stage`: 0 waiting
     (the responder: a mere socket), 1 the peer's first message opened, 2 done, 3 failed, for `reason`. At `deadline` (ticks)
-    it closes the socket. When done, `peer_id` (32), `hello` (the peer's), `send_key`, `receive_key` (32 each) and `epoch`
-    are set, and buf[:fill] is what came after the last message. A `reason` that is not 0 then must be told the peer in a
-    GOAWAY, and the session closed."""
+    it closes the socket. The responder has the `epoch` once message 1 opened, challenged or not. When done, `peer_id` (32),
+    `hello` (the peer's), `send_key`, `receive_key` (32 each) and `epoch` are set, and buf[:fill] is what came after the last
+    message. A `reason` that is not 0 then must be told the peer in a GOAWAY, and the session closed."""
 
     def __init__(self, identity, keys, rng, hello, is_initiator, reception, dialed_id, now):
         self.buf = bytearray(_BUFFER)
@@ -202,6 +202,7 @@ class Handshake:
                 self._consume(end, _ANSWERS_MS)
             else:
                 opened = self._now
+                self.epoch = byte0 & 15
                 self.purpose = (buf[noise.at] & 3) % 3 if noise.end > noise.at else 0
                 verdict = reception.judge(buf, at + 2, opened, challenge, self.purpose)
                 if verdict > 0:

@@ -6,7 +6,7 @@ pool holds what was received and cannot be handed on yet: unread bytes of stream
 whose messages may be longer than a record. A message that fits in a record travels in one frame, so other channels need no
 memory.
 
-    SCORE   bytes sent of late: less a fifth each 2 s (its place is the first one)
+    SCORE   bytes sent of late: less a fifth, and one at the least, each 2 s (its place is the first one)
     CREDIT  bytes that may be sent; of a stream that the peer has reset, its reason
     ROOM    what fits in the queue: bytes, then a one, from bit 21 messages; -1 in a row that nobody uses
     DONE    bytes of the first queued message that are sent, -1 where it is the name of a stream; of a stream that the peer
@@ -220,22 +220,27 @@ class Lanes:
 
     # Streams
 
-    def open(self, name, priority):
-        """Open a stream: its id, or 0 when there are too many. `name`: bytes, 1 to 60 of them."""
+    def open(self, name, priority, taken=()):
+        """Open a stream: its id, none of `taken`, or 0 when there are too many. `name`: bytes, 1 to 60 of them."""
         if not (0 < len(name) <= _NAME and 0 < priority <= 16):
             from .errors import LocalError
 
             raise LocalError("a stream needs a name of 1 to 60 bytes and a priority of 1 to 16")
         for n in range(64):
             channel = _FIRST_STREAM + 2 * n + (self._marks & _ODD > 0)
-            if not self._row(channel):
+            if channel not in taken and not self._row(channel):
+                name = [name]
                 i = self._new_row(channel, priority)
                 if not i:
                     return 0
-                self._rows[i + _QUEUE] = [name]
+                try:
+                    self._ready.append(i)
+                except MemoryError:
+                    self._forget(i)
+                    raise
+                self._rows[i + _QUEUE] = name
                 self._rows[i + _DONE] = -1
                 self._rows[i + _FLAGS] |= _OURS
-                self._ready.append(i)
                 self._marks |= _HURRY
                 return channel
         return 0
@@ -266,9 +271,9 @@ class Lanes:
         """End our half of a stream, behind what is queued."""
         i = self._open_row(channel)
         if i:
-            self._rows[i + _FLAGS] = self._rows[i + _FLAGS] & ~_WANTS | _CLOSING
             if i not in self._ready:
-                self._ready.append(i)
+                self._ready.append(i)  # first: it may lack memory
+            self._rows[i + _FLAGS] = self._rows[i + _FLAGS] & ~_WANTS | _CLOSING
             self._marks |= _HURRY
 
     def reset(self, channel, reason):

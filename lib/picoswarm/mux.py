@@ -55,7 +55,8 @@ _OVER = const(128)  # GOAWAY was said or heard
 _PINGED = const(256)  # and no answer
 _TOLD = const(512)  # events wait
 _ODD = const(1024)  # the ids that this side gives are; from bit 16 the reason of the GOAWAY
-_QUICK = const(2048)  # the peer is a gateway
+_REASON = const(0xFF0000)
+_QUICK = const(2048)  # one of both is a gateway
 _CREDIT_KIND = const(3)
 _GOAWAY_KIND = const(4)
 
@@ -96,8 +97,8 @@ class Mux(Lanes):
         left = rows[i + _ROOM] - _PLACE - n
         if left < 0 or not left & _GUARD or n > rows[i + _LIMIT]:
             return self._refuse(channel, n)
-        rows[i + _ROOM] = left
         (rows[i + _QUEUE] or self._wake(i)).append(data)
+        rows[i + _ROOM] = left  # once there was memory
         return True
 
     def _wake(self, i):
@@ -132,7 +133,7 @@ class Mux(Lanes):
         self._marks |= _PING
 
     def hurry(self):
-        """The peer is a gateway: that it is gone is to be known soon."""
+        """One of both is a gateway: that the peer is gone is to be known soon."""
         self._marks |= _QUICK
 
     def go_away(self, reason):
@@ -143,7 +144,7 @@ class Mux(Lanes):
 
     def hush(self):
         """The goodbye waits no longer for what is queued. False: it did not."""
-        if not self._ready or self._marks & (_AWAY | _OVER) != _AWAY:
+        if not self._ready or self._marks & (_AWAY | _OVER | _REASON) != _AWAY:
             return False
         self._ready = []
         return True
@@ -202,13 +203,13 @@ class Mux(Lanes):
         return at
 
     def _next(self):
-        """The row whose turn it is: for which bytes / priority are the least."""
+        """The row whose turn it is: for which bytes / priority are the least. Of the fresh ones the priority decides."""
         rows = self._rows
         if ticks_diff(rows[_FILLED], rows[_DECAYED]) >= _DECAY_MS:
             self._decay(rows[_FILLED])  # nobody has looked at this session for a while
         best = self._ready[0]
         for i in self._ready:
-            if rows[i] * (rows[best + _FLAGS] >> 24) < rows[best] * (rows[i + _FLAGS] >> 24):
+            if (rows[i] + 1) * (rows[best + _FLAGS] >> 24) < (rows[best] + 1) * (rows[i + _FLAGS] >> 24):
                 best = i
         return best
 
@@ -362,6 +363,8 @@ class Mux(Lanes):
     def receive(self, buf, start, end, now):
         """Take the frames of one record, buf[start:end]; what stands before `end` may be overwritten. Returns 0, or the
         reason for which the session has to end."""
+        if self._marks & _OVER:
+            return 0  # what follows GOAWAY
         self._heard = now
         self._rows[_END_AT] = end
         end -= 2
@@ -524,7 +527,7 @@ class Mux(Lanes):
         rows[_DECAYED] = now
         for i in range(_STEP, len(rows), _STEP):
             for _ in range(min(n, _DECAYS)):
-                rows[i] -= rows[i] // 5
+                rows[i] -= (rows[i] + 4) // 5
             if not rows[i + _QUEUE]:
                 rows[i + _QUEUE] = None  # an idle session has no queues either
 

@@ -255,10 +255,15 @@ class Services:
 
     def stream(self, session, name):
         """A Stream to the peer of an open session. Raises a RequestError."""
-        channel = session.mux.open(name.encode(), _STREAM_PRIORITY)
+        # What a stream heard last may still be on its way to it: its id is no other one's before.
+        channel = session.mux.open(name.encode(), _STREAM_PRIORITY, [key[1] for key in self._streams if key[0] is session])
         if not channel:
             _fail(_BUSY, "as many streams as there may be")
-        stream = self._add_stream(session, channel, name)
+        try:
+            stream = self._add_stream(session, channel, name)
+        except MemoryError:
+            session.mux.reset(channel, _MEMORY)  # the peer has not heard of it
+            raise
         self.touch(session)
         return stream
 

@@ -76,7 +76,7 @@ class Session:
         if profile.rate:
             self.sends_at = self.reads_at = now
         self.mux.start(self.hello.channels, min(self.hello.record, profile.record), now)
-        if self.hello.capabilities & _GATEWAY:
+        if (self.hello.capabilities | self.swarm._hello.capabilities) & _GATEWAY:
             self.mux.hurry()
 
     def room(self, now):
@@ -121,7 +121,8 @@ class Session:
         self.fill = end
         if at:
             copy(buf, 0, buf, at, end)
-            self.deadline = None
+            if self.stage <= OPEN:  # or it was closed by what came
+                self.deadline = None
         if end and self.deadline is None:
             self.limit(self.swarm.now, _PARTIAL_MS)
         return 0 if at else -1

@@ -100,8 +100,8 @@ class Stream:
     def close(self):
         """Send no more; reading goes on until the other side does the same."""
         if self._reason < 0 and not self._is_closed:
-            self._is_closed = True
             self._session.mux.close(self._channel)
+            self._is_closed = True  # now: for the end, too, memory may be short
             self._services.touch(self._session)
             self._settle()
             self._changed.set()

@@ -185,6 +185,8 @@ class Swarm:
         waited = self._at_door
         if answer and waited:
             self._at_door = None
+            if waited.handshake and waited.handshake.epoch is not None:  # its message 1 opened, and was challenged
+                self._door.forgive(waited.ip)
             self._finish(waited, _LOST)
         session = self.make_session(self, ip, port, None)
         session.limit(now, _CLOSING_MS)  # it goes where memory is too short for a handshake
@@ -769,6 +771,7 @@ class Swarm:
         """The peer has taken the session up."""
         self.events.append((OPENED, session))
         session.stage = _OPEN
+        session.link.useful = 0
         if self.book and session.port:
             hello = session.hello
             port = session.port if session.is_outbound else hello.port

@@ -157,7 +157,7 @@ class Links:
             if not busy and ticks_diff(ticks_ms(), due) > _LATE_MS:
                 due = ticks_ms()
                 await sleep_ms(0)  # others had a long turn: who waits comes first
-            while (due := pace.holds(LINKS, due)):
+            while due := pace.holds(LINKS, due):
                 await sleep_ms(0)
             began = now = ticks_ms()
             cuts = self.out_of_memory
@@ -320,7 +320,10 @@ class Links:
         if session.is_outbound:
             await link.writable()
             try:
+                read_into(link.sock, self._view[:1])  # raises where nobody took it; nobody speaks before message 1
                 self.swarm.connected(session, ticks_ms())
+            except OSError as error:
+                self._cut(session, error)
             except Exception as error:
                 self._fail(session, error)
             self._after()
@@ -335,7 +338,7 @@ class Links:
                     return self._after()
                 left = _READS
             left -= 1
-            while (due := self.pace.holds(READER, due)):
+            while due := self.pace.holds(READER, due):
                 await sleep_ms(0)
             began = ticks_ms()
             n = self._receive(link)
