@@ -39,6 +39,7 @@ ANOTHER_DOOR = {
     "test_a_newcomer_takes_the_place_of_a_silent_socket_after_half_a_second",
     "test_one_whose_turn_has_not_come_waits_undisturbed_and_then_has_its_own_five_seconds",
     "test_after_two_that_did_not_finish_newcomers_are_challenged",
+    "test_a_challenged_member_that_was_displaced_may_come_again_at_once",
     "test_calm_sessions_wake_nobody_each_second",
     "test_a_calm_session_is_looked_at_again_when_something_moves",
 }
@@ -208,6 +209,25 @@ def test_newcomers_are_challenged_where_many_did_not_finish_and_a_member_still_c
         assert len(half_open(world, a, i).inbox) > CHALLENGE
     assert len(half_open(world, a, UNFINISHED).inbox) == CHALLENGE
     world.join(b, a)
+
+
+@pytest.mark.usefixtures("on_host")
+def test_of_those_that_are_displaced_who_was_challenged_may_come_again_at_once():
+    world = World()
+    a = world.add(B, 1)
+    for i in range(UNFINISHED):
+        half_open(world, a, i)
+    member = half_open(world, a, UNFINISHED)
+    first, last = b"\x29\0\0\0", b"\x29\1\1\1"
+    for i in range(MERE_SOCKETS - 1):
+        world.knock(a, first if not i else bytes((41, 0, i // 250, i % 250)))
+    for newcomer in range(2):  # takes the place of the member, and of the first stranger
+        world.run(600)
+        assert not member.has_ended or newcomer
+        assert not world.knock(a, last[:3] + bytes((newcomer,))).has_ended
+    world.settle()
+    assert member.has_ended and not a.swarm._door.is_held(member.other.session.ip, world.now)
+    assert a.swarm._door.is_held(first, world.now)
 
 
 @pytest.mark.usefixtures("on_host")

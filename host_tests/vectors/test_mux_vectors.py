@@ -57,7 +57,7 @@ def test_a_conversation_goes_record_by_record_as_in_the_vector():
         record = end.record(now)
         assert record.hex() == step["record"]
         assert other.hear(record, now) == 0
-    assert ends["a"].messages == [(32, b""), (33, b"!"), (33, b"bye")]
+    assert ends["a"].messages == [(33, b"!"), (32, b""), (33, b"bye")]
     assert ends["b"].messages == [(32, b"hi"), (34, make_mux.LONG)]
     assert ends["a"].events() == [(6, 0, 0)]
 
