@@ -146,11 +146,16 @@ async def _observe(case: Case, sessions: int, is_frozen: bool, others: int, comb
 
 
 def observe(case: Case, sessions: int | None = None, is_frozen: bool = False, comb: int = 0) -> Outcome:
+    """`observed`, for who has no loop."""
+    return asyncio.run(observed(case, sessions, is_frozen, comb))
+
+
+async def observed(case: Case, sessions: int | None = None, is_frozen: bool = False, comb: int = 0) -> Outcome:
     """One node with so many open sessions (None: as many as its profile has), at rest. `comb`: no free piece of its heap is
     longer than that once it has started. Raises Ended where the sessions are not to be had."""
     most = case.profile.links
     sessions = most if sessions is None else sessions
-    outcome = asyncio.run(_observe(case, sessions, is_frozen, most - sessions, comb))
+    outcome = await _observe(case, sessions, is_frozen, most - sessions, comb)
     if not comb and (outcome.sessions != sessions or set(outcome.channels) - {case.channels}):
         raise Ended(f"wanted {sessions} sessions of {case.channels} channels, and there are {outcome.channels}")
     return outcome

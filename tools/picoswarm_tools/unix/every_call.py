@@ -38,7 +38,7 @@ async def make(node, address, member, came):
         stream.close()
         came["open_stream"] = (await stream.read()).decode()
     came["read_log"] = (await node.read_log(member))[0]
-    came["read_stats"] = (await node.read_stats(member))["sessions"]
+    came["read_stats"] = (await node.read_stats(member))["answered"]
     try:
         await node.gateway("mqtt", 200)
     except RequestError as error:
