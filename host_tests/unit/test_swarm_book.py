@@ -65,6 +65,19 @@ def test_a_session_of_ten_minutes_makes_a_peer_tried_while_it_lasts():
     assert kept.praised == [B.id]
 
 
+def test_a_permanent_peer_can_be_of_use_in_each_session():
+    world, a, b, kept = _pair()
+    a.needs(b)
+    for times in (1, 2):
+        world.run(20 * SECOND)
+        for _ in range(16):
+            assert b.session(a).try_send(CHANNEL, b"a reading")
+            world.run(2 * SECOND)
+        assert kept.praised == [B.id] * times
+        b.session(a).close()
+        world.run(SECOND)
+
+
 def test_a_session_that_was_of_no_use_makes_nobody_tried():
     world, a, b, kept = _pair()
     world.join(a, b)

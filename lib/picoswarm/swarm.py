@@ -771,8 +771,8 @@ class Swarm:
         """The peer has taken the session up."""
         self.events.append((OPENED, session))
         session.stage = _OPEN
-        session.link.useful = 0
         if self.book and session.port:
+            session.link.useful = 0  # a permanent one may have been of use before
             hello = session.hello
             port = session.port if session.is_outbound else hello.port
             self.book.connected(hello.capabilities & 0x0E, session.id, session.ip, 0, port)
