@@ -6,6 +6,8 @@ from picoswarm.tokens import Tokens
 
 RUNTIMES = ("cpython", "micropython", "board")
 
+DAY = 86400000
+
 
 def test_a_budget_gives_its_size_at_once_and_then_one_each_interval_across_the_wrap():
     now = 0x3FFFFFFF - 500
@@ -22,6 +24,21 @@ def test_a_budget_gains_nothing_from_a_clock_that_runs_backwards():
     budget = Budget(1, 1000, 5000)
     assert budget.take(5000) and not budget.take(100)
     assert not budget.take(900)
+
+
+def test_after_a_silence_of_any_length_a_budget_is_full_again():
+    """Ticks mean nothing beyond 6.2 days, and wrap after 12.4."""
+    for days in (1, 7, 9, 12):
+        now = 5000
+        budget = Budget(3, 1000, now)
+        assert budget.take(now)
+        for _ in range(days):
+            now = ticks_add(now, DAY)
+        assert [budget.take(now) for _ in range(4)] == [True, True, True, False], days
+        assert budget.wait_ms(now) == 1000
+        for _ in range(days):
+            now = ticks_add(now, DAY)
+        assert budget.wait_ms(now) == 0 and [budget.take(now) for _ in range(4)] == [True, True, True, False], days
 
 
 def test_a_peer_has_two_a_second():

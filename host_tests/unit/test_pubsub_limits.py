@@ -1,11 +1,14 @@
 """Publish/subscribe under pressure: floods, full queues, and what is malformed."""
 
 from fake_peers import Publishers, counted, heard, payloads, published, say, told
+from picoswarm.compat import ticks_add
 from picoswarm.errors import LocalError
 from picoswarm.pubsub import kept
 from support import raises
 
 RUNTIMES = ("cpython", "micropython", "board")
+
+DAY = 86400000
 
 
 # Floods, and deliveries that nobody fetches
@@ -35,6 +38,17 @@ def test_filters_count_for_the_flood_too():
     for _ in range(50):
         say(world, a.peers[1], b"\x10")
     assert counted(b, "flooded") == 10
+
+
+def test_what_a_peer_says_after_a_week_of_silence_is_no_flood():
+    world = Publishers()
+    a, b = world.node(), world.node("first")
+    world.connect(a, b)
+    for _ in range(7):
+        world.now = ticks_add(world.now, DAY)
+    world.unsubscribe(b, "first")
+    world.subscribe(b, "second")
+    assert world.publish(a, "second") == 1 and not counted(a, "flooded")
 
 
 def test_relays_do_not_multiply_a_message():

@@ -1,6 +1,9 @@
 """Budgets: how much of a node's time and airtime others may take (docs/protocol.md, limits). Pure."""
 
-from .compat import ticks_add, ticks_diff
+from .compat import const, ticks_add, ticks_diff
+
+# Time that ran back further is a silence beyond what ticks tell apart (6 to 12 days), in which the bucket became full.
+_BACK_MS = const(60000)
 
 
 class Budget:
@@ -15,7 +18,7 @@ class Budget:
         """Milliseconds until `take` will succeed, 0 for now."""
         level = ticks_diff(now, self.empty)
         if not 0 <= level <= self.full:  # full; or the clock jumped back, which gains nothing
-            level = self.full if level > 0 else 0
+            level = 0 if 0 > level > -_BACK_MS else self.full
             self.empty = ticks_add(now, -level)
         return max(0, self.interval - level)
 
@@ -26,9 +29,11 @@ class Budget:
             self.empty = ticks_add(now, self.interval - self.full)
             return True
         if level < self.interval:
-            if level < 0:
-                self.empty = now  # the clock jumped back, which gains nothing
-            return False
+            if level > -_BACK_MS:
+                if level < 0:
+                    self.empty = now  # the clock jumped back, which gains nothing
+                return False
+            self.empty = ticks_add(now, -self.full)
         self.empty = ticks_add(self.empty, self.interval)
         return True
 
