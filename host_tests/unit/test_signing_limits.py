@@ -35,9 +35,15 @@ def test_relays_pass_on_without_waiting_for_a_check():
 
 
 class OutOfMemory:
-    """A job that finds no memory."""
+    """A job, or a queue, that finds no memory."""
 
     def step(self):
+        raise MemoryError
+
+    def __len__(self):
+        return 0
+
+    def append(self, event):
         raise MemoryError
 
 
@@ -51,6 +57,35 @@ def test_a_check_without_memory_is_given_up_and_the_next_one_made():
     say(world, relay.peers[1], GOOD)
     check(far)
     assert events(far) == [(b"open", True)] and counted(far, "unchecked") == 1
+
+
+def test_a_delivery_without_memory_costs_no_other_message_its_check():
+    world = Checkers()
+    relay, far = world.node(), world.node()
+    world.subscribe(far, "#", True)
+    world.connect(relay, far)
+    say(world, relay.peers[1], GOOD)
+    say(world, relay.peers[1], GOOD[:-1] + b"\1")
+    pubsub = far.reactors[0]
+    queue, pubsub._queue = pubsub._queue, OutOfMemory()
+    waiting = pubsub.checks._waiting
+    while len(waiting) > 1:
+        pubsub.work()
+    pubsub._queue = queue
+    assert waiting and counted(far, "unchecked") == 1
+    check(far)
+    assert not heard(far) and counted(far, "forged") == 1 and counted(far, "unchecked") == 1
+
+
+def test_nor_does_the_last_one_end_in_an_error():
+    world = Checkers()
+    relay, far = world.node(), world.node()
+    world.subscribe(far, "#", True)
+    world.connect(relay, far)
+    say(world, relay.peers[1], GOOD)
+    far.reactors[0]._queue = OutOfMemory()
+    check(far)
+    assert counted(far, "unchecked") == 1
 
 
 def test_a_node_without_signed_subscriptions_loads_no_checks():

@@ -45,11 +45,11 @@ class Checks:
             counts = self._pubsub.counts
             try:
                 if self._is_done(waiting):
-                    self._waiting.pop(0)
                     if waiting[2].result:
                         self._pubsub.deliver(waiting[0], True)
                     else:
                         counts[_FORGED] += 1
+                    self._waiting.pop(0)  # last: where that finds no memory, it is taken away below
             except MemoryError:
                 self._waiting.pop(0)
                 counts[_UNCHECKED] += 1
