@@ -1,12 +1,21 @@
 """The log and the counters of a node, as another member reads them."""
 
 from fake_peers import World
+from picoswarm.compat import ticks_add
 from picoswarm.logstats import LogStats
+from support import raises
 
 RUNTIMES = ("cpython", "micropython", "board")
 
 LOG, STATS = 5, 6
 COUNTS = [0, 1, 127, 128, 300, 16383, 16384, 0x3FFFFFFF]
+
+
+class NoMemory:
+    """A queue that finds none."""
+
+    def __len__(self):
+        raise MemoryError
 
 
 class Readers(World):
@@ -156,6 +165,24 @@ def test_a_full_queue_delays_the_answer():
     world.to_reader.room = 1
     world.pass_ms(250)
     assert world.chunk(world.fetch(LOG)) == (0, b"hello\n")
+
+
+def test_who_waits_is_answered_later_where_memory_runs_out():
+    world = Readers()
+    peers = [world.to_reader, world.connect(world.add(), world.teller)[1]]
+    for peer in peers:
+        world.teller.hand_over(peer, LOG, b"\1\0\0\0\0", world.now)
+        peer.is_slow = True
+    world.write("hello")
+    log = world.teller.reactors[0]
+    due = log.next_time()
+    for peer in peers:
+        peer.queue = NoMemory()
+        raises(MemoryError, log.tick, ticks_add(due, 1))
+        peer.queue = []
+    assert log.next_time() is not None
+    log.tick(ticks_add(due, 1000))
+    assert [len(peer.queue) for peer in peers] == [1, 1] and log.next_time() is None
 
 
 def test_a_reader_that_goes_is_forgotten():

@@ -130,7 +130,8 @@ class LogStats(Reactor):
 
     def tick(self, now):
         """Do what is due at `now`."""
-        self.now = now
-        self._due = None
+        self._due = self.now = now  # again, where memory runs out on the way
         for peer in list(self._waiting):
             self._answer(peer)
+        if self._due == now:
+            self._due = None
