@@ -63,7 +63,7 @@ class Exchange:
     def run(self, ms):
         """Let time pass, as the driver does."""
         end = ticks_add(self.now, ms)
-        while self.pex.next_time() is not None and ticks_diff(self.pex.next_time(), end) < 0:
+        while self.pex.next_time() is not None and ticks_diff(self.pex.next_time(), end) <= 0:
             assert ticks_diff(self.pex.next_time(), self.now) > 0, "the driver would spin"
             self.now = self.pex.next_time()
             self.pex.tick(self.now)
@@ -279,6 +279,22 @@ def test_answers_are_rationed():
         x.hear(peer, REQUEST)
     assert 8 <= len(peer.taken()) <= 14
     assert x.scores == []
+
+
+def test_who_asks_before_the_first_look_at_it_has_no_more_answers_than_others():
+    peer = Peer(1, is_outbound=False)
+    x = Exchange(Peer(2))
+    x.know(3)
+    x.pex.init_peer(peer)
+    for ms in (0, 999, 1, 1000, 41000):  # the first look is after a second
+        x.run(ms)
+        for _ in range(3):
+            x.hear(peer, REQUEST)
+    assert len(peer.taken()) == 2
+    x.run(2 * MINUTE)
+    for _ in range(3):
+        x.hear(peer, REQUEST)
+    assert 1 <= len(peer.taken()) <= 2
 
 
 def test_two_nodes_exchange_what_they_know():

@@ -46,11 +46,12 @@ class PeerExchange(Reactor):
         self._at = now  # when the next one is due
 
     def init_peer(self, peer):
-        """The peer is due at once: it is asked by the next tick, which one of many waits a second for."""
+        """A peer that we dialed is due at once: it is asked by the next tick, which one of many waits a second for."""
         at = ticks_add(self.now, _LOOK_MS if self._peers else 0)
         if not self._peers or ticks_diff(at, self._at) < 0:
             self._at = at
-        self._peers[peer] = [self.now, 0, _ANSWERS]
+        # Who dialed us has its answers, and the next one after a period.
+        self._peers[peer] = [self.now if peer.is_outbound else ticks_add(self.now, _PERIOD_MS), 0, _ANSWERS]
 
     def add_peer(self, peer):
         """Nothing to do."""
