@@ -279,6 +279,33 @@ def test_what_nobody_subscribed_to_does_not_push_others_out_of_the_ring():
     assert payloads(b) == [b"first"] and counted(b, "unwanted") == 8 and counted(b, "repeated") == 1
 
 
+def test_nor_does_what_lacks_the_signature_that_was_asked_for():
+    world = Publishers()
+    a, b, c = world.node(), world.node("t", seen=4), world.node("other")
+    world.subscribe(b, "other", True)
+    world.connect(a, b)
+    world.connect(b, c)
+    end = a.peers[1]
+    say(world, end, published("t", b"first"))
+    for i in range(8):
+        say(world, end, published("other", bytes((i,))))
+    say(world, end, published("t", b"first"))
+    assert payloads(b) == [b"first"] and counted(b, "repeated") == 1
+    assert counted(b, "unsigned") == 8 and not counted(b, "unwanted") and not heard(c)
+
+
+def test_a_gateway_passes_on_what_it_would_hear_only_signed():
+    world = Publishers()
+    a, b, c = world.node(), world.node(relay=1), world.node("t")
+    world.subscribe(b, "t", True)
+    world.connect(a, b)
+    world.connect(b, c)
+    for _ in range(2):
+        say(world, a.peers[1], published("t", b"1"))
+    assert payloads(c) == [b"1"] and not heard(b)
+    assert counted(b, "unsigned") == counted(b, "repeated") == 1
+
+
 def test_hops_do_not_make_another_message_of_it():
     world = Publishers()
     a, b = world.node(), world.node("#")

@@ -244,14 +244,15 @@ class PubSub(Reactor):
             return _MALFORMED
         self.counts[_RECEIVED] += 1
         result = found(self.filters, text, _TOPIC_AT)
-        if not result and not self.profile.relay:
-            self.counts[_UNWANTED] += 1
+        # Signed-only filters did not ask for what has no signature.
+        if not (self.profile.relay or result & 1 or result and text[0] & _HAS_SIGNATURE):
+            self.counts[_UNSIGNED if result else _UNWANTED] += 1
             return 0
         if same(text, 1, self.own_id, 0, 32) or self._is_repeated(text):
             self.counts[_REPEATED] += 1
             return 0
         n = view[0] & _HOPS
-        if n < self.profile.hops - 1 and (self.profile.relay or result & 1 or text[0] & _HAS_SIGNATURE):
+        if n < self.profile.hops - 1:
             text[0] |= n + 1
             self._spread(text, state)
         n = same(text, 1, peer_id, 0, 32)  # whether the session proves the origin
