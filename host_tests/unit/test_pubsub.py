@@ -306,6 +306,28 @@ def test_a_gateway_passes_on_what_it_would_hear_only_signed():
     assert counted(b, "unsigned") == counted(b, "repeated") == 1
 
 
+def test_a_message_that_found_no_memory_is_taken_when_it_comes_again():
+    def no_memory(*arguments):
+        raise MemoryError
+
+    world = Publishers()
+    a, b, c, d = world.node(), world.node("t"), world.node(), world.node("t")
+    for node in (a, c, d):
+        world.connect(node, b)
+    pubsub = b.reactors[0]
+    text = published("t", b"1", origin=a.id)
+    pubsub._spread = no_memory
+    raises(MemoryError, say, world, a.peers[1], text)
+    del pubsub._spread
+    pubsub.deliver = no_memory
+    raises(MemoryError, say, world, a.peers[1], text)
+    del pubsub.deliver
+    assert not heard(b)
+    for node in (c, c):
+        say(world, node.peers[1], text)
+    assert payloads(b) == payloads(d) == [b"1"] and counted(b, "repeated") == 1
+
+
 def test_hops_do_not_make_another_message_of_it():
     world = Publishers()
     a, b = world.node(), world.node("#")

@@ -248,7 +248,8 @@ class PubSub(Reactor):
         if not (self.profile.relay or result & 1 or result and text[0] & _HAS_SIGNATURE):
             self.counts[_UNSIGNED if result else _UNWANTED] += 1
             return 0
-        if same(text, 1, self.own_id, 0, 32) or self._is_repeated(text):
+        message_id = sha256(text).digest()[:8]  # with its origin, hops 0
+        if same(text, 1, self.own_id, 0, 32) or self._is_repeated(message_id):
             self.counts[_REPEATED] += 1
             return 0
         n = view[0] & _HOPS
@@ -267,6 +268,8 @@ class PubSub(Reactor):
             self.is_busy = True
         else:
             self.counts[_UNCHECKED] += 1
+        copy(self._seen, self._seen_at, message_id, 0, 8)  # last: what memory ran out for may come again
+        self._seen_at = (self._seen_at + 8) % len(self._seen)
         return 0
 
     def deliver(self, text, is_proven):
@@ -278,18 +281,13 @@ class PubSub(Reactor):
             self._queue.pop(0)
         self._queue.append((text, is_proven))
 
-    def _is_repeated(self, text):
-        """Whether the message (with its origin, hops 0) was seen before; from now on it was."""
+    def _is_repeated(self, message_id):
+        """Whether the message was seen before."""
         seen = self._seen
-        wanted = sha256(text).digest()[:8]
-        at = seen.find(wanted)
+        at = seen.find(message_id)
         while at & 7 and at > 0:
-            at = seen.find(wanted, at + 1)
-        if at >= 0:
-            return True
-        copy(seen, self._seen_at, wanted, 0, 8)
-        self._seen_at = (self._seen_at + 8) % len(seen)
-        return False
+            at = seen.find(message_id, at + 1)
+        return at >= 0
 
     # The kept messages
 
