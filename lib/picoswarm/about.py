@@ -22,14 +22,18 @@ def _runs():
     return ", ".join(parts).encode()[:_TEXT]
 
 
-def about(services, payload):
-    """The answer to one question: `payload` says which session the list begins with, none: the first."""
+def about(services, caller, payload):
+    """The answer to a question of the node `caller`: `payload` says which session the list begins with, none: the first."""
     open_ones = [session for session in services.swarm.peers.values() if session.stage == _OPEN]
     text = _runs()
     count = len(open_ones)
+    most = services.swarm.profile.request_max
+    asker = services.swarm.peers.get(caller)
+    if asker:  # it is still there
+        most = min(most, asker.hello.request_max)
     out = bytearray((len(text),)) + text + bytes((count >> 8, count & 0xFF))
     for session in open_ones[u16(payload, 0) if len(payload) > 1 else 0 :]:
-        if len(out) + 36 > services.swarm.profile.request_max:
+        if len(out) + 36 > most:
             break
         out.append(session.hello.capabilities & 0x0E | session.is_outbound)
         out += session.id

@@ -442,13 +442,13 @@ class Services:
                 self._note(error, peer)
             self.links.turn()
 
-    def _about(self, _caller, payload):
+    def _about(self, caller, payload):
         """The one method that every node serves."""
         before = list(sys.modules)
         from .about import about
 
         unload(before)
-        return about(self, payload)
+        return about(self, caller, payload)
 
     async def _serve_stream(self, handler, stream):
         try:
