@@ -123,6 +123,20 @@ def test_of_what_stands_behind_a_refused_filter_nothing_is_kept():
     assert kept(told(*long, "a"), 8) == 3 * 65
 
 
+def test_nor_is_it_looked_at():
+    world = Publishers()
+    a, b = world.line(2)
+    for told_ones, rest in (
+        (told(*"abcdefgh"), b"\0"),
+        (told(*"abcdefgh"), b"\x41x"),
+        (told(*["x" * 63 + str(i) for i in range(3)]), b"\x40" + b"x" * 64 + b"\0"),
+    ):
+        assert say(world, a.peers[1], b"\x10" + told_ones + rest) is None
+        assert b.reactors[0].peers[b.peers[0]][1] == told_ones
+    assert counted(a, "filters_refused") == counted(b, "filters_refused") == 3
+    assert say(world, a.peers[1], b"\x10" + told(*["x" * 63 + str(i) for i in range(3)]) + b"\x40x") == 11
+
+
 def test_malformed_messages_close_the_session():
     for data in (
         b"",
