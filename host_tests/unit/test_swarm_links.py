@@ -376,3 +376,58 @@ def test_nobody_has_two_sessions_with_one_peer_whatever_is_asked():
     b.needs(a)
     world.run(MINUTE)
     assert _is_joined(a, b) and a.opened() == b.opened() == 1
+
+
+def _refused_by_goaway(world):
+    """`b` has its one link in use and misses a permanent peer: at its door there is a place, and after the handshake none.
+    `a` has a candidate at ever new addresses, and there finds `b`."""
+    a = world.add(A, 1, links=2, inbound=0, outbound=2, reserved=0)
+    b = world.add(B, 2, links=1)
+    c = world.add(_C, 3)
+    world.join(b, c)
+    b.swarm.manager.values[_C.id] = 128  # protected: it makes no room
+    b.swarm.manager.add(bytes(31) + b"\1", bytes((10, 0, 0, 99)), PORT, world.now)
+    found = [100]
+
+    def pick(now, below):
+        if below:
+            return None
+        found[0] += 1
+        b.ip = bytes((10, 0, 0, found[0]))
+        return None, b.ip, PORT
+
+    a.swarm.manager.pick = pick
+    return a, b, c
+
+
+def _wait_for(world, is_done):
+    """Seconds until something is so."""
+    for seconds in range(200):
+        if is_done():
+            return seconds
+        world.run(SECOND)
+    raise AssertionError("it is never so")
+
+
+def _wait_for_refusal(world, a):
+    n = a.ends(BUSY)
+    return _wait_for(world, lambda: a.ends(BUSY) > n)
+
+
+def test_who_hears_after_the_handshake_that_there_is_no_place_dials_less_and_less_often():
+    world = World()
+    a, b, c = _refused_by_goaway(world)
+    for least in (0, 0, 0, 0, 10, 20, 40, 80, 80):
+        assert least <= _wait_for_refusal(world, a) <= least + 6, least
+    assert a.opened() == b.opened() - 1 == 0
+
+
+def test_a_session_that_the_peer_takes_up_lets_a_node_dial_as_often_as_before():
+    world = World()
+    a, b, c = _refused_by_goaway(world)
+    for _ in range(5):
+        _wait_for_refusal(world, a)
+    a.wants(c)
+    _wait_for(world, lambda: a.session(c))
+    _wait_for_refusal(world, a)
+    assert _wait_for_refusal(world, a) <= 6
