@@ -3,7 +3,7 @@
 from booking import book
 from linking import id_of
 from picoswarm.compat import collect
-from swarming import CHANNEL, MINUTE, PORT, SECOND, UNLISTED, A, B, Puppet, World, frame
+from swarming import BUSY, CHANNEL, LOST, MINUTE, PORT, SECOND, UNLISTED, A, B, Puppet, World, frame
 
 RUNTIMES = ("cpython", "small")
 
@@ -28,6 +28,10 @@ class Kept:
     def good(self, id32, uptime):
         self.praised.append(id32)
         self._good(id32, uptime)
+
+    def failures(self, id32):
+        """How often in a row a node failed."""
+        return self.book.pool[self.book.find(id32)] & 15
 
     def has_tried(self, id32):
         """Whether a node is one of the tried."""
@@ -106,3 +110,24 @@ def test_untried_nodes_are_drawn_oftener_with_each_peer_that_was_dialed():
     kept.percents.clear()
     world.run(20 * MINUTE)
     assert set(kept.percents) == {20}
+
+
+def test_a_peer_that_gives_no_answer_fails_once_in_three_times():
+    """A full node closes after message 1, again and again: it is none that nobody should dial any more."""
+    world, a, b, kept = _pair()
+    kept.book.connected(0, B.id, b.ip, 0, PORT)
+    b.swarm.manager.may_enter = lambda ip, is_visit=False, now=0: False
+    a.needs(b)
+    for _ in range(90):
+        world.run(SECOND)
+        assert kept.failures(B.id) == a.ends(LOST)
+    assert a.ends(LOST) and a.ends(BUSY) >= 2
+
+
+def test_a_peer_that_cannot_be_reached_fails_each_time():
+    world, a, b, kept = _pair()
+    kept.book.connected(0, B.id, b.ip, 0, PORT)
+    world.members.remove(b)
+    a.needs(b)
+    world.run(20 * SECOND)
+    assert kept.failures(B.id) == a.ends(LOST) > 1
