@@ -1,7 +1,9 @@
 """What callers of a node may rely on: that a text is sent as such, and that a session which was closed is had again."""
 
+import asyncio
+
 from serving import Serving, raised
-from swarming import B
+from swarming import BUSY, B
 
 RUNTIMES = ("cpython", "small")
 
@@ -33,6 +35,32 @@ def test_a_text_is_sent_as_utf_8_on_every_runtime():
         for wrong in (7, ["x"]):
             assert isinstance(await raised(a.services.request(B.id, "keep", wrong, 5000)), TypeError)
         assert len(got) > 2 and not b.services.faults
+
+    Serving().play(scenario)
+
+
+def test_who_waits_for_a_permanent_peer_that_is_busy_has_a_session_once_there_is_a_place():
+    """Whether it says so or gives no answer; not after the back-off of a permanent peer, 5 s and more."""
+
+    async def scenario(world, a, b):
+        b.services.handle("now", lambda caller, payload: b"yes")
+        a.member.needs(b.member)
+        manager = b.member.swarm.manager
+        verdict, may_enter = manager._verdict, manager.may_enter
+        for is_told in (True, False):
+            if is_told:
+                manager._verdict = lambda link, id32, now: BUSY
+            else:
+                manager.may_enter = lambda ip, is_visit=False, now=0: False
+            a.member.swarm.peers[B.id].close()
+            await world.until(lambda: not a.member.swarm.peers and not b.member.swarm.peers)
+            n = a.member.ends(BUSY)
+            answer = asyncio.create_task(a.services.request(B.id, "now", b"", 8000))
+            await world.until(lambda n=n: a.member.ends(BUSY) > n)
+            manager._verdict = verdict
+            manager.may_enter = may_enter
+            await world.until(answer.done, 2500)
+            assert await answer == b"yes"
 
     Serving().play(scenario)
 

@@ -406,6 +406,49 @@ def test_a_wanted_peer_that_waits_for_its_next_try_is_dialed_at_once():
     assert owner.waited(owner.dial) <= 3 * SECOND
 
 
+def test_a_permanent_peer_that_is_busy_is_dialed_again_while_somebody_waits_and_then_as_seldom_as_before():
+    owner = Owner()
+    link = owner.manager.add(id_of(1), lan(1), 5000, owner.now)
+    owner.fail(owner.dial(), BUSY)
+    owner.manager.want(id_of(1), lan(1), 5000, owner.now)
+    for reason in (BUSY, NO_ANSWER, BUSY, NO_ANSWER, BUSY):
+        assert owner.dial(within=1300) is link
+        owner.fail(link, reason)
+    owner.manager.cancel(link)
+    owner.fail(owner.dial(), BUSY)
+    assert owner.manager.links == [link] and owner.waited(owner.dial) > 20 * SECOND
+
+
+def test_a_wanted_permanent_peer_is_dialed_at_once_whoever_gave_up_before():
+    """A request waited for a minute of back-off: who had given up before was counted below zero."""
+    owner = Owner()
+    link = owner.manager.add(id_of(1), lan(1), 5000, owner.now)
+    for reason in (LOST, BUSY, LOST, LOST, LOST, BUSY, LOST):
+        assert owner.manager.want(id_of(1), lan(1), 5000, owner.now) is link
+        assert owner.dial(within=256) is link
+        owner.fail(link, reason)
+        owner.manager.cancel(link)
+        owner.manager.cancel(link)  # nobody else is there
+        assert link.callers == 0
+
+
+def test_a_peer_that_is_permanent_no_more_is_dialed_for_who_waits():
+    owner = Owner(lan_nodes(1, 1))
+    for is_dialed in (False, True):
+        link = owner.manager.want(id_of(2), lan(2), 5000, owner.now)
+        assert not is_dialed or owner.dial() is link
+        owner.manager.remove(owner.manager.add(id_of(2), lan(2), 5000, owner.now))
+        assert link.state == (PENDING if is_dialed else DISCONNECTED) and owner.manager.links == [link]
+        owner.manager.cancel(link)
+        if is_dialed:
+            assert link.state == CANCELED
+            owner.fail(link, BYE)
+        assert owner.manager.links == []
+    link = owner.dial()  # and for the node itself
+    owner.manager.remove(owner.manager.add(link.id, link.ip, link.port, owner.now))
+    assert link.state == PENDING
+
+
 def test_what_cannot_be_dialed_is_said_at_once():
     owner = Owner()
     manager = owner.manager

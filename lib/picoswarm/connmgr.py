@@ -283,8 +283,8 @@ class ConnManager:
 
     def cancel(self, link):
         """See the module. A link in use, or wished by others, stays."""
-        link.callers -= 1
-        if link.callers > 0 or link.is_permanent or link not in self.links:
+        link.callers -= link.callers > 0  # it may have ended meanwhile, and none is counted
+        if link.callers or link.is_permanent or link not in self.links:
             return
         if link.state == _PENDING:
             link.state = _CANCELED
@@ -294,6 +294,7 @@ class ConnManager:
     def remove(self, link):
         """See the module. A link in use stays until it is closed."""
         link.is_permanent = 0
+        link.callers += 1  # who kept it was none
         self.cancel(link)
 
     def _refusal(self, link, draw):
@@ -408,11 +409,12 @@ class ConnManager:
         if link.purpose == _DOWN:
             if reason != _BUSY and (self.links or self.apart):
                 self._pick_at = ticks_add(self._pick_at, _NOBODY_MS)
-        elif is_busy and link.purpose and callers and link not in self.links:  # somebody waits: there may be a place soon
+        elif is_busy and link.purpose and callers:  # somebody waits: there may be a place soon
             link.callers = callers
             link.state = _DISCONNECTED
             link.at = ticks_add(now, _AGAIN_MS + 4 * self._rng(1)[0])
-            self.links.append(link)
+            if link not in self.links:
+                self.links.append(link)
 
     def unanswered(self, link):
         """How many handshakes in a row, 0 to 2, this peer has left without an answer."""

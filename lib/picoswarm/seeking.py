@@ -34,10 +34,12 @@ class _Direct:
         manager = services.swarm.manager
         link = self._link
         if link:
-            if link in manager.links:
+            is_passing = _PASSING >> link.reason & 1
+            # The link to a permanent peer stays: it is wanted again, or waits for its next dial.
+            if link in manager.links and (link.callers or not is_passing):
                 return ""
             self._link = None
-            return "" if _PASSING >> link.reason & 1 else _NONE
+            return "" if is_passing else _NONE
         contact = services._node.contact(self._id)
         if contact and contact[2]:
             self._link = manager.want(self._id, contact[0], contact[2], ticks_ms())

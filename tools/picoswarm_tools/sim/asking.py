@@ -109,10 +109,11 @@ class Requests:
         elif link is None:
             if target.id not in node.swarm.peers:
                 link = node.want(target)
+        elif link.reason in (BUSY, DUPLICATE, TRIMMED):
+            if not link.callers or link not in manager.links:
+                link = None
         elif link not in manager.links:
-            if link.reason not in (BUSY, DUPLICATE, TRIMMED):
-                return self._finish(request, f"reason {link.reason}")
-            link = None
+            return self._finish(request, f"reason {link.reason}")
         clock.after(RETRY_US, self._reach, node, target, link, request)
         return None
 
