@@ -324,6 +324,31 @@ def test_beyond_the_lan_the_address_is_banned_too():
     assert owner.manager.want(id_of(2), world(1), 5000, owner.now).reason == BANNED
 
 
+def test_a_permanent_peer_is_not_banned_for_what_another_one_at_its_address_did():
+    owner = Owner(links=4)
+    owner.manager.score(id_of(1), world(1), 100)
+    assert not owner.manager.may_accept(world(1))
+    permanent = owner.manager.add(id_of(2), world(1), 5000, owner.now)
+    unknown = owner.manager.add(None, world(1), 5001, owner.now)  # by its address alone
+    for link, id32 in ((permanent, id_of(2)), (unknown, id_of(3))):
+        assert owner.manager.may_accept(world(1)) and owner.manager.want(link.id, world(1), link.port, owner.now) is link
+        assert owner.dial() is link and owner.manager.established(link, id32, owner.now) == KEEP
+        owner.close(link, LOST)
+        assert owner.enter(id32, world(1))[1] == KEEP
+    assert owner.manager.may_accept(world(1)) and owner.enter(id_of(4), world(1))[1] == BANNED
+    assert owner.enter(id_of(1), world(2))[1] == BANNED
+
+
+def test_of_a_banned_address_only_that_of_a_permanent_peer_may_knock():
+    owner = Owner()
+    six = bytes((0x26, 0, 0, 0, 0, 0, 0, 7)) + bytes(8)
+    owner.manager.score(id_of(1), world(1), 100)
+    owner.manager.score(id_of(2), six, 100)
+    owner.manager.add(id_of(3), six[:15] + b"\1", 5000, owner.now)
+    owner.manager.want(id_of(4), world(2), 5000, owner.now)
+    assert [owner.manager.may_accept(ip) for ip in (world(1), six, six[:15] + b"\1")] == [False, False, True]
+
+
 def test_a_banned_peer_is_not_freed_by_the_small_offences_of_many_others():
     """A25: the notes are few, and a ban is the last to give way."""
     owner = Owner()

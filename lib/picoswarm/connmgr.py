@@ -677,7 +677,11 @@ class ConnManager:
         return True
 
     def is_banned(self, id32, ip):
-        """Whether an id (None: unknown) or its address is banned. On a LAN addresses are not: they change hands."""
+        """Whether an id (None: unknown) or its address is banned. On a LAN addresses are not: they change hands. No permanent
+        peer is, nor is who may be one."""
+        for link in self.links:
+            if link.is_permanent and (link.id == id32 if id32 else link.ip == ip):
+                return False
         notes = self._notes
         is_global = scope(ip) == _GLOBAL
         for at in range(0, len(notes), _NOTE):
