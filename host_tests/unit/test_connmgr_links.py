@@ -72,6 +72,33 @@ def test_visits_and_ways_down_from_one_address_beyond_the_lan_leave_the_places_o
         assert len(owner.links()) == 2
 
 
+def test_a_wanted_peer_that_comes_by_itself_has_a_place():
+    """L19: however many are there from its address, and though all links are taken."""
+    for numbers in ({"inbound": 2, "links": 4}, {"inbound": 1, "outbound": 1, "links": 2}):
+        owner = Owner(**numbers)
+        for i in range(1, 5):
+            owner.enter(id_of(i), world(1 + (i > 2)))
+        owner.candidates = [(id_of(7), lan(7), 5000)]
+        owner.connect()
+        owner.wait(MINUTE)
+        wish = owner.manager.want(id_of(9), world(1), 5001, owner.now)
+        assert owner.enter(id_of(8), world(1))[1] == BUSY
+        assert owner.enter(id_of(9), world(1))[1] == KEEP
+        owner.manager.cancel(wish)
+        assert wish not in owner.manager.links
+
+
+def test_who_is_wanted_no_more_or_only_a_candidate_has_no_better_place_than_others():
+    owner = Owner([(id_of(9), lan(9), 5000)], dials=2)
+    assert owner.enter(id_of(1), lan(1))[1] == KEEP
+    wish = owner.manager.want(id_of(8), lan(8), 5000, owner.now)
+    assert owner.dial(within=SECOND) is wish
+    owner.manager.cancel(wish)
+    assert owner.dial().id == id_of(9)
+    for i in (8, 9):
+        assert owner.enter(id_of(i), lan(i))[1] == BUSY
+
+
 def test_inbound_links_never_take_what_outbound_ones_need():
     """B24: and the other way round."""
     owner = Owner(lan_nodes(1, 9), inbound=3, outbound=2, reserved=0, links=4)

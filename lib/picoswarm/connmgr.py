@@ -577,7 +577,8 @@ class ConnManager:
         is_wanted = link.is_permanent + link.callers > 0
         for other in self.links:
             if other is not link and other.id == id32:
-                is_wanted |= other.is_permanent > 0
+                # A candidate that is dialed is counted as a caller, too.
+                is_wanted |= other.is_permanent > 0 or other.callers > (other.purpose != _VISIT)
                 if other.state == _ESTABLISHED:
                     self.rival = other
                     self.rival_reason = _DUPLICATE
