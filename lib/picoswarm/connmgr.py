@@ -28,8 +28,8 @@ A `Link` is one connection, wished, dialed or established. Its `state`:
                                     -2: ping the session of `rival`, for 2 s. If it answers: failed(link, 6, now). Else
                                     close it, tell `closed`, and ask `established` again.
                                     Else the reason to close the new session for; it is forgotten.
-    failed(link, reason, now)       the dial or handshake ended, or with `busy` a session that the peer never took up. -1: the
-                                    socket closed after message 1, without an answer
+    failed(link, reason, now)       the dial or handshake ended, or with `busy` a session that the peer never took up. -1:
+                                    the socket closed after message 1, without an answer
     closed(link, reason, now)       an established link ended. To be told before a link that replaces it is announced
     unanswered(link)                how many of those -1 there were in a row, 0 to 2
     score(id, ip, points)           a peer broke a rule; True: it is banned from now on. `offence(reason)` gives points
@@ -37,8 +37,8 @@ A `Link` is one connection, wished, dialed or established. Its `state`:
     fits(link, is_outbound, is_wish, now)  whether there is a place for one more link, as `established` would say. For an
                                     outbound one, no wish: 1 there is, 2 any place may be taken for a way down, 3 both
     worst(now, is_forced, is_visit) the link to let go when there are too many, or the memory is short; or None
-    refused                         candidates in a row that had no place. The owner sets 0 when a peer that was dialed takes a
-                                    session up
+    refused                         candidates in a row that had no place. The owner sets 0 when a peer that was dialed
+                                    takes a session up
     links, ends                     all of them; how many ended, by reason
 
 So whoever was announced to reactors after -1 is taken back after `closed`, once each.
@@ -683,8 +683,8 @@ class ConnManager:
         return True
 
     def is_banned(self, id32, ip):
-        """Whether an id (None: unknown) or its address is banned. On a LAN addresses are not: they change hands. No permanent
-        peer is, nor is who may be one."""
+        """Whether an id (None: unknown) or its address is banned. On a LAN addresses are not: they change hands. No
+        permanent peer is, nor is who may be one."""
         for link in self.links:
             if link.is_permanent and (link.id == id32 if id32 else link.ip == ip):
                 return False
