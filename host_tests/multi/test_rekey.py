@@ -24,8 +24,8 @@ def _files_for_their_owner():
     os.umask(before)
 
 
-# Of two that dialed each other at once one stays; and a way down takes the place of another link, or makes room for one that is
-# wanted, whatever the key.
+# Of two that dialed each other at once one stays; and a way down takes the place of another link, or makes room for one that
+# is wanted, whatever the key.
 REARRANGED = (1, 6, 17)
 FAST = {"start_ms": 0, "revalidate_s": 2, "records": 64}  # the files of this library are not those of a board
 
