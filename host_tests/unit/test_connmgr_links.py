@@ -128,40 +128,6 @@ def test_the_reserved_place_is_for_a_permanent_peer():
     assert owner.manager.rival is None and len(owner.links()) == 4
 
 
-def test_a_place_is_held_back_while_a_permanent_peer_is_missing():
-    for is_inbound_first in (False, True):
-        owner = Owner(lan_nodes(1, 9), inbound=2)
-        permanent = owner.manager.add(id_of(30), lan(30), 5000, owner.now)
-        assert owner.dial() is permanent
-        owner.fail(permanent, BUSY)
-        permanent.at = owner.now + 20 * MINUTE
-        for i in range(2 * is_inbound_first):
-            assert owner.enter(id_of(20 + i), lan(20 + i))[1] == KEEP
-        owner.connect()
-        if not is_inbound_first:
-            owner.connect()
-            assert owner.enter(id_of(20), lan(20))[1] == KEEP
-        assert owner.enter(id_of(22), lan(22))[1] == BUSY and owner.dial(within=MINUTE) is None
-        assert len([link for link in owner.links() if link.state == ESTABLISHED]) == 3
-        # It has its place, also if it comes by itself, and nobody makes room for it.
-        assert owner.enter(id_of(30), lan(30))[1] == KEEP and owner.manager.rival is None
-
-
-def test_no_place_is_held_back_for_a_permanent_peer_that_is_there_and_not_the_last_one_of_a_node():
-    owner = Owner(lan_nodes(1, 9), inbound=2)
-    owner.manager.add(id_of(30), lan(30), 5000, owner.now)
-    assert owner.enter(id_of(30), lan(30))[1] == KEEP
-    owner.connect()
-    assert [owner.enter(id_of(i), lan(i))[1] for i in (20, 21, 22)] == [KEEP, KEEP, BUSY]
-    for links, others in ((1, 0), (2, 1), (3, 2)):
-        owner = Owner([(above(4), lan(9), 5000)], links=links, inbound=2)
-        owner.manager.add(id_of(30), lan(30), 5000, owner.now)
-        for i in range(others):
-            assert owner.enter(id_of(20 + i), lan(20 + i))[1] == KEEP
-        owner.fail(owner.dial(), BUSY)
-        assert owner.dial().id == above(4)
-
-
 def test_a_permanent_peer_that_comes_by_itself_takes_the_reserved_place_and_is_not_dialed():
     owner = Owner()
     wish = owner.manager.add(id_of(30), lan(30), 5000, owner.now)

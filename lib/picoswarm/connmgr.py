@@ -475,7 +475,7 @@ class ConnManager:
     def fits(self, link, is_outbound, is_wish, now):
         """Whether there is a place for one more link, `link` itself not counted. A wish may take that of another, the
         `rival`."""
-        outbound = permanent = missing = 0
+        outbound = permanent = 0
         down = _DOWN if self._links > 1 else 0
         links = inbound = self.apart
         for each in self.links:
@@ -485,13 +485,10 @@ class ConnManager:
                     down = 0
                 if each.is_permanent:
                     permanent += 1
-                    missing -= not (each.is_outbound and each.port)  # its wish is another link
                 elif each.is_outbound:
                     outbound += 1
                 else:
                     inbound += 1
-            else:
-                missing += each.is_permanent > 0
         is_free = links < self._links
         if is_wish:
             self.rival = None
@@ -505,8 +502,6 @@ class ConnManager:
                 if self.rival and self.rival.purpose == _DOWN:
                     self.rival_reason = _BUSY  # for now: it comes back
             return is_free or self.rival is not None
-        if missing > 0:  # a place is held back
-            is_free = links + min(missing, self._reserved) < self._links
         if is_outbound:
             return down | (is_free and outbound + max(0, permanent - self._reserved) < self._outbound)
         return is_free and inbound < self._inbound
