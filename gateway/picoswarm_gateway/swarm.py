@@ -138,7 +138,7 @@ class HostSwarm(Swarm):
         if len(self._mere) >= MERE_SOCKETS:
             self._displaced_at = now
             oldest = next(iter(self._mere))
-            was_challenged = oldest.handshake.epoch is not None
+            was_challenged = oldest.handshake and oldest.handshake.epoch is not None and oldest.ip != ip
             self._finish(oldest, REASONS["lost"])
             if was_challenged:  # a message of it opened
                 self._door.forgive(oldest.ip)

@@ -81,6 +81,10 @@ def test_a_wanted_peer_that_comes_by_itself_has_a_place():
         owner.candidates = [(id_of(7), lan(7), 5000)]
         owner.connect()
         owner.wait(MINUTE)
+        assert owner.manager.crowd(lan(50), owner.now) & 1
+        wish = owner.manager.want(id_of(9), lan(50), 5001, owner.now)
+        assert not owner.manager.crowd(lan(50), owner.now)  # or it would not come to say who it is
+        owner.manager.cancel(wish)
         wish = owner.manager.want(id_of(9), world(1), 5001, owner.now)
         assert owner.enter(id_of(8), world(1))[1] == BUSY
         assert owner.enter(id_of(9), world(1))[1] == KEEP
@@ -364,6 +368,13 @@ def test_a_permanent_peer_is_not_banned_for_what_another_one_at_its_address_did(
         assert owner.enter(id32, world(1))[1] == KEEP
     assert owner.manager.may_accept(world(1)) and owner.enter(id_of(4), world(1))[1] == BANNED
     assert owner.enter(id_of(1), world(2))[1] == BANNED
+
+
+def test_who_is_banned_is_so_too_where_a_permanent_peer_is_known_by_its_address_alone():
+    owner = Owner()
+    owner.manager.score(id_of(1), world(9), 100)
+    link = owner.manager.add(None, world(1), 5000, owner.now)
+    assert owner.dial() is link and owner.manager.established(link, id_of(1), owner.now) == BANNED
 
 
 def test_of_a_banned_address_only_that_of_a_permanent_peer_may_knock():

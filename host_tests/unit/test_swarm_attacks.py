@@ -346,4 +346,11 @@ def test_a_challenged_member_that_was_displaced_may_come_again_at_once():
     world.settle()
     assert socket.has_ended and not stranger.has_ended
     world.run(600)
-    assert not _opens(world, a, 2).has_ended
+    socket = _opens(world, a, 2)
+    assert not socket.has_ended
+    world.run(600)
+    again = _opens(world, a, 2)  # who displaces himself may have recorded all that he says
+    assert socket.has_ended and not again.has_ended
+    world.cut(again)
+    world.run(600)
+    assert _opens(world, a, 2).has_ended

@@ -460,9 +460,9 @@ class ConnManager:
         return not self.is_banned(None, ip) and (self.allow is None or self.allow("accept", None, ip))
 
     def may_enter(self, ip, is_visit=False, now=0):
-        """See the module. A permanent peer that is missing may be at the door, or one that rebooted."""
+        """See the module. A permanent peer that is missing may be at the door, one that is wanted, or one that rebooted."""
         for link in self.links:
-            if link.is_permanent and link.state != _ESTABLISHED or link.state == _ESTABLISHED and link.ip == ip:
+            if link.is_permanent and link.state != _ESTABLISHED or link.ip == ip:
                 return True
         return self.fits(None, False, is_visit, now)
 
@@ -678,13 +678,13 @@ class ConnManager:
         return True
 
     def is_banned(self, id32, ip):
-        """Whether an id (None: unknown) or its address is banned. On a LAN addresses are not: they change hands. No
-        permanent peer is, nor is who may be one."""
-        for link in self.links:
-            if link.is_permanent and (link.id == id32 if id32 else link.ip == ip):
-                return False
+        """Whether an id (None: unknown) or its address is banned. On a LAN addresses are not: they change hands; and that of
+        another one is not for a permanent peer, nor for who may be one."""
         notes = self._notes
         is_global = scope(ip) == _GLOBAL
+        for link in self.links:
+            if link.is_permanent and (link.id == id32 if id32 else link.ip == ip):
+                is_global = False
         for at in range(0, len(notes), _NOTE):
             if notes[at + _BAN]:
                 if id32 and same(notes, at, id32, 0, 8) or is_global and same(notes, at + _IP, host_key(ip), 0, 8):

@@ -73,7 +73,7 @@ class Profile:
     links = 4
     outbound = 2  # to nodes of our choice
     inbound = 2
-    reserved = 1  # held back while a permanent peer is missing
+    reserved = 1  # permanent peers that do not count among the nodes of our choice
     dials = 1  # at a time
     listen = 1  # 0: dials only, which saves a socket, and keeps a session with a gateway, through which others reach it
 

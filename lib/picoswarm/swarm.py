@@ -185,7 +185,8 @@ class Swarm:
         waited = self._at_door
         if answer and waited:
             self._at_door = None
-            if waited.handshake and waited.handshake.epoch is not None:  # its message 1 opened, and was challenged
+            # Its message 1 opened, and was challenged. Who displaces himself has only recorded one.
+            if waited.handshake and waited.handshake.epoch is not None and waited.ip != ip:
                 self._door.forgive(waited.ip)
             self._finish(waited, _LOST)
         session = self.make_session(self, ip, port, None)
