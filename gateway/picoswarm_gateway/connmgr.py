@@ -86,10 +86,6 @@ class HostManager(ConnManager):
             self._settle(link)
         return reason
 
-    def failed(self, link: Link, reason: int, now: int) -> None:
-        self.recall(link)  # one that came by itself, and had not said a word
-        super().failed(link, reason, now)
-
     def closed(self, link: Link, reason: int, now: int) -> None:
         self.recall(link)
         super().closed(link, reason, now)

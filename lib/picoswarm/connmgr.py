@@ -28,8 +28,7 @@ A `Link` is one connection, wished, dialed or established. Its `state`:
                                     -2: ping the session of `rival`, for 2 s. If it answers: failed(link, 6, now). Else
                                     close it, tell `closed`, and ask `established` again.
                                     Else the reason to close the new session for; it is forgotten.
-    failed(link, reason, now)       the dial or handshake ended, or with `busy` a session that the peer never took up. -1:
-                                    the socket closed after message 1, without an answer
+    failed(link, reason, now)       the dial or handshake ended. -1: the socket closed after message 1, without an answer
     closed(link, reason, now)       an established link ended. To be told before a link that replaces it is announced
     unanswered(link)                how many of those -1 there were in a row, 0 to 2
     score(id, ip, points)           a peer broke a rule; True: it is banned from now on. `offence(reason)` gives points
@@ -37,8 +36,6 @@ A `Link` is one connection, wished, dialed or established. Its `state`:
     fits(link, is_outbound, is_wish, now)  whether there is a place for one more link, as `established` would say. For an
                                     outbound one, no wish: 1 there is, 2 any place may be taken for a way down, 3 both
     worst(now, is_forced, is_visit) the link to let go when there are too many, or the memory is short; or None
-    refused                         candidates in a row that had no place. The owner sets 0 when a peer that was dialed
-                                    takes a session up
     links, ends                     all of them; how many ended, by reason
 
 So whoever was announced to reactors after -1 is taken back after `closed`, once each.
@@ -181,7 +178,7 @@ class ConnManager:
         self._pick_at = self._soon(now)
         self._brake = now
         self._failures = 0  # in a row
-        self.refused = 0  # dials in a row that found no place
+        self._refused = 0  # dials in a row that found no place
         self._was_below = False  # the last candidates were those with smaller ids
         # Of candidates: how many there were, for what, and below which head.
         self._draw = self._drawn_for = self._drawn_below = 0
@@ -399,9 +396,9 @@ class ConnManager:
         callers = link.callers
         self._end(link, _FAILING, reason, now)
         if _FULL >> reason & 1 and link.is_outbound and link.purpose != _VISIT and not link.is_permanent:
-            if self.refused >= _REFUSALS:
-                self._pick_at = ticks_add(self._pick_at, _NOBODY_MS << self.refused - _REFUSALS)
-            self.refused = min(self.refused + 1, _REFUSALS + _DOUBLINGS)
+            if self._refused >= _REFUSALS:
+                self._pick_at = ticks_add(self._pick_at, _NOBODY_MS << self._refused - _REFUSALS)
+            self._refused = min(self._refused + 1, _REFUSALS + _DOUBLINGS)
         if note >= 0 and (reason == _LOST or link.purpose == _DOWN):
             # Its door was taken, for some seconds or against this address.
             self._notes[note + _REST] = reason == _LOST
@@ -546,7 +543,9 @@ class ConnManager:
             self.rival = None
             self.failed(link, reason, now)
         elif reason == _KEEP:
-            if not link.is_outbound:
+            if link.is_outbound:
+                self._refused = 0
+            else:
                 for wish in self.links:
                     if wish.id == id32 and wish.is_permanent:  # it came by itself, and says where it listens (row T23)
                         link.is_permanent = 1
@@ -608,7 +607,7 @@ class ConnManager:
             link.tries = 0
         self._end(link, _DISCONNECTED, reason, now)
         if link.is_outbound or link.id < self._id:  # others may come and go as they like
-            self.refused = 0
+            self._refused = 0
             self._pick_at = self._soon(now)
 
     def worst(self, now, is_forced, is_visit=False):

@@ -680,7 +680,6 @@ class Swarm:
         """Nobody knows this session any more: reactors first, the set of peers last (row T3)."""
         if self.peers.get(session.id) is not session:
             return
-        is_refused = session.stage == _STARTED and reason == _BUSY  # to the end the peer had no place
         if session.stage <= _OPEN:
             session.limit(self.now, _CLOSING_MS)  # what lacks memory from here on is done again by then
             if session.stage == _OPEN:
@@ -690,10 +689,7 @@ class Swarm:
             session.stage = _CLOSING
             session.reason = reason
             self._tell(session, _REMOVE, reason)
-        if is_refused:
-            self.manager.failed(session.link, _BUSY, self.now)
-        else:
-            self.manager.closed(session.link, session.reason, self.now)
+        self.manager.closed(session.link, session.reason, self.now)
         del self.peers[session.id]
         for parked in list(self._parked):
             if parked.id == session.id:
@@ -777,8 +773,6 @@ class Swarm:
         """The peer has taken the session up."""
         self.events.append((OPENED, session))
         session.stage = _OPEN
-        if session.is_outbound:
-            self.manager.refused = 0
         if self.book and session.port:
             session.link.useful = 0  # a permanent one may have been of use before
             hello = session.hello
