@@ -457,9 +457,9 @@ class ConnManager:
         return not self.is_banned(None, ip) and (self.allow is None or self.allow("accept", None, ip))
 
     def may_enter(self, ip, is_visit=False, now=0):
-        """See the module. A permanent peer that is missing may be at the door, one that is wanted, or one that rebooted."""
+        """See the module. A permanent peer that is missing may be at the door, or one that rebooted."""
         for link in self.links:
-            if link.is_permanent and link.state != _ESTABLISHED or link.ip == ip:
+            if link.is_permanent and link.state != _ESTABLISHED or link.state == _ESTABLISHED and link.ip == ip:
                 return True
         return self.fits(None, False, is_visit, now)
 

@@ -719,7 +719,8 @@ class Swarm:
                 # Not a word after message 1: another one was served, or the keys differ.
                 is_unanswered = handshake and handshake.stage == 0 and reason == _LOST
                 self.manager.failed(link, _NO_ANSWER if is_unanswered else reason, self.now)
-                reason = link.reason  # what that comes to
+                if link in self.manager.links:  # it is dialed again, for who waits
+                    reason = link.reason  # what that comes to
                 if self.book and link.id and link.port and (reason == _LOST or reason == _SLOW):
                     self.book.failed(link.id)
         session.stage = _OVER
